@@ -1,0 +1,292 @@
+#include "data/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+#ifdef __SSE4_2__
+#include <nmmintrin.h>
+#endif
+
+#include "autograd/core/error.h"
+
+namespace capstan::data {
+namespace {
+
+[[noreturn]] void fail(const std::string& path, std::string_view step, int code) {
+  throw IoError(join_text(path, ": ", step, " failed: ", std::strerror(code)));
+}
+
+/// An open file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  /// Closes and reports what close() says: on some file systems it is the last chance to hear of a failed write.
+  int close() { return ::close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+int open_retrying(const char* path, int flags, mode_t mode = 0) {
+  int fd;
+  do fd = ::open(path, flags | O_CLOEXEC, mode);
+  while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+void write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const auto n = ::write(fd, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path, "write", errno);
+    if (n == 0) fail(path, "write", ENOSPC);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+constexpr auto kCrcTable = [] {
+  std::array<std::array<std::uint32_t, 256>, 8> t{};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    std::uint32_t c = i;
+    for (int k = 0; k < 8; ++k) c = (c >> 1) ^ (0x82f63b78u & (0u - (c & 1u)));
+    t[0][i] = c;
+  }
+  for (std::size_t i = 0; i < 256; ++i) {
+    for (std::size_t k = 1; k < 8; ++k) t[k][i] = (t[k - 1][i] >> 8) ^ t[0][t[k - 1][i] & 0xff];
+  }
+  return t;
+}();
+
+std::span<const std::byte> as_span(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+
+}  // namespace
+
+std::vector<std::byte> read_file(const std::string& path) {
+  Descriptor file(open_retrying(path.c_str(), O_RDONLY));
+  if (file.get() < 0) fail(path, "open", errno);
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) fail(path, "stat", errno);
+  if (S_ISDIR(info.st_mode)) fail(path, "read", EISDIR);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<off_t>(info.st_size, 0)));
+  std::size_t got = 0;
+  for (;;) {
+    if (got == bytes.size()) {  // the file may have grown, or be a pipe that states no size
+      std::byte probe{};
+      const auto n = ::read(file.get(), &probe, 1);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail(path, "read", errno);
+      if (n == 0) break;
+      bytes.resize(std::max<std::size_t>(bytes.size() * 2, 65536));
+      bytes[got++] = probe;
+    }
+    const auto n = ::read(file.get(), bytes.data() + got, std::min<std::size_t>(bytes.size() - got, std::size_t{1} << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path, "read", errno);
+    if (n == 0) break;
+    got += static_cast<std::size_t>(n);
+  }
+  bytes.resize(got);
+  return bytes;
+}
+
+void write_file_durably(const std::string& path, std::span<const std::byte> bytes) {
+  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const std::string directory = parent.empty() ? "." : parent;
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+
+  int fd = open_retrying(temporary.c_str(), kFlags, 0644);
+  if (fd < 0 && errno == EEXIST && ::unlink(temporary.c_str()) == 0) {
+    // Left by a killed process that had our number; in a container every run may have the same one.
+    fd = open_retrying(temporary.c_str(), kFlags, 0644);
+  }
+  if (fd < 0) fail(temporary, "create", errno);
+  try {
+    Descriptor file(fd);
+    write_all(fd, bytes, temporary);
+    // Never retried: after a failed fsync the pages may be marked clean, so that a second call would succeed falsely.
+    if (::fsync(fd) != 0) fail(temporary, "fsync", errno);
+    if (file.close() != 0) fail(temporary, "close", errno);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(path, "rename of " + temporary + " to it", errno);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  Descriptor folder(open_retrying(directory.c_str(), O_RDONLY | O_DIRECTORY));
+  if (folder.get() < 0) fail(directory, "open", errno);
+  if (::fsync(folder.get()) != 0) fail(directory, "fsync", errno);
+}
+
+void write_file_durably(const std::string& path, std::string_view text) { write_file_durably(path, as_span(text)); }
+
+std::uint32_t detail::crc32c_portable(std::span<const std::byte> bytes, std::uint32_t crc) {
+  crc = ~crc;
+  const std::byte* p = bytes.data();
+  std::size_t n = bytes.size();
+  for (; n >= 8; p += 8, n -= 8) {  // eight bytes a round through eight tables
+    std::uint64_t word;
+    std::memcpy(&word, p, 8);
+    word ^= crc;
+    crc = 0;
+    for (std::size_t k = 0; k < 8; ++k) crc ^= kCrcTable[7 - k][(word >> (8 * k)) & 0xff];
+  }
+  for (; n > 0; ++p, --n) crc = (crc >> 8) ^ kCrcTable[0][(crc ^ std::to_integer<std::uint32_t>(*p)) & 0xff];
+  return ~crc;
+}
+
+std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc) {
+#ifdef __SSE4_2__
+  std::uint64_t state = ~crc;
+  const std::byte* p = bytes.data();
+  std::size_t n = bytes.size();
+  for (; n >= 8; p += 8, n -= 8) {
+    std::uint64_t word;
+    std::memcpy(&word, p, 8);
+    state = _mm_crc32_u64(state, word);
+  }
+  auto tail = static_cast<std::uint32_t>(state);
+  for (; n > 0; ++p, --n) tail = _mm_crc32_u8(tail, std::to_integer<unsigned char>(*p));
+  return ~tail;
+#else
+  return detail::crc32c_portable(bytes, crc);
+#endif
+}
+
+std::uint32_t crc32c(std::string_view text, std::uint32_t crc) { return crc32c(as_span(text), crc); }
+
+std::string to_text(const Digest& d) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%llu-%08x-%08x", static_cast<unsigned long long>(d.bytes), d.crc32c, d.crc32);
+  return text;
+}
+
+Digest digest_of(std::span<const std::byte> bytes) {
+  const auto crc = ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  return {bytes.size(), crc32c(bytes), static_cast<std::uint32_t>(bytes.empty() ? 0 : crc)};
+}
+
+Digest digest_file(const std::string& path) {
+  Descriptor file(open_retrying(path.c_str(), O_RDONLY));
+  if (file.get() < 0) fail(path, "open", errno);
+  std::vector<std::byte> block(std::size_t{1} << 20);
+  Digest d;
+  for (;;) {
+    const auto n = ::read(file.get(), block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path, "read", errno);
+    if (n == 0) return d;
+    const auto part = std::span<const std::byte>(block).first(static_cast<std::size_t>(n));
+    d.bytes += part.size();
+    d.crc32c = crc32c(part, d.crc32c);
+    d.crc32 = static_cast<std::uint32_t>(::crc32_z(d.crc32, reinterpret_cast<const Bytef*>(part.data()), part.size()));
+  }
+}
+
+// zlib's gzread passes a plain file through unchanged, so one path serves both.
+struct LineReader::Source {
+  gzFile file = nullptr;
+  std::uint64_t file_bytes = 0;
+  ~Source() {
+    if (file != nullptr) gzclose(file);
+  }
+};
+
+LineReader::LineReader(const std::string& path) : LineReader(path, Limits{}) {}
+
+LineReader::LineReader(const std::string& path, const Limits& limits)
+    : path_(path), limits_(limits), source_(std::make_unique<Source>()), buffer_(std::size_t{1} << 20) {
+  Descriptor fd(open_retrying(path.c_str(), O_RDONLY));
+  if (fd.get() < 0) fail(path, "open", errno);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) fail(path, "stat", errno);
+  if (S_ISDIR(info.st_mode)) fail(path, "read", EISDIR);
+  source_->file_bytes = static_cast<std::uint64_t>(info.st_size);
+  const int own = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);  // gzclose closes the one it is given
+  if (own < 0) fail(path, "dup", errno);
+  source_->file = gzdopen(own, "rb");
+  if (source_->file == nullptr) {
+    ::close(own);
+    fail(path, "gzdopen", ENOMEM);
+  }
+  gzbuffer(source_->file, 1u << 18);
+}
+
+LineReader::~LineReader() = default;
+
+std::string LineReader::where() const { return join_text(path_, ":", line_number_, ": "); }
+
+bool LineReader::fill() {
+  if (at_end_) return false;
+  if (begin_ > 0) {
+    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == buffer_.size()) {
+    require<DataError>(buffer_.size() < limits_.line_bytes, path_, ":", line_number_ + 1, ": line is longer than ", limits_.line_bytes,
+                       " bytes; is this a text file?");
+    buffer_.resize(buffer_.size() * 2);
+  }
+  const int n = gzread(source_->file, buffer_.data() + end_, static_cast<unsigned>(std::min<std::size_t>(buffer_.size() - end_, 1u << 30)));
+  int code = Z_OK;
+  const char* message = gzerror(source_->file, &code);
+  if (n < 0 || code == Z_BUF_ERROR) {
+    if (code == Z_ERRNO) fail(path_, "read", errno);
+    throw DataError(join_text(path_, ": damaged gzip data after ", total_, " inflated bytes: ",
+                              code == Z_BUF_ERROR ? "file is cut short" : message));
+  }
+  if (n == 0) {
+    at_end_ = true;
+    return false;
+  }
+  const bool first = total_ == 0;
+  total_ += static_cast<std::uint64_t>(n);
+  end_ += static_cast<std::size_t>(n);
+  if (gzdirect(source_->file) == 0) {
+    const bool bomb = total_ > (std::uint64_t{1} << 26) && total_ / limits_.inflation_ratio > source_->file_bytes;
+    require<DataError>(!bomb && total_ <= limits_.inflated_bytes, path_, ": refused: ", source_->file_bytes,
+                       " bytes of gzip inflate to more than ", total_, " bytes");
+  }
+  if (first && std::string_view(buffer_.data(), end_).starts_with("\xef\xbb\xbf")) begin_ = 3;
+  return true;
+}
+
+bool LineReader::next(std::string_view& line) {
+  std::size_t searched = 0;
+  for (;;) {
+    const char* start = buffer_.data() + begin_;
+    const std::size_t size = end_ - begin_;
+    if (const void* hit = std::memchr(start + searched, '\n', size - searched)) {
+      const auto length = static_cast<std::size_t>(static_cast<const char*>(hit) - start);
+      line = {start, length};
+      begin_ += length + 1;
+      break;
+    }
+    searched = size;
+    if (fill()) continue;
+    if (begin_ == end_) return false;
+    line = {buffer_.data() + begin_, end_ - begin_};
+    begin_ = end_;
+    break;
+  }
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  ++line_number_;
+  return true;
+}
+
+}  // namespace capstan::data
