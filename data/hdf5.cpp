@@ -1,0 +1,624 @@
+#include "data/hdf5.h"
+
+#define H5_USE_110_API  // the vocabulary of libhdf5 1.10, also when compiled against a newer one
+#include <hdf5.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+
+namespace capstan::data {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "files are little-endian and written from memory as it is");
+
+constexpr std::size_t kMaxAttributeBytes = 32768;  // the 1.6 format cannot hold 64 KiB
+constexpr int kMaxDepth = 32;
+constexpr std::size_t kMaxObjects = 1u << 20;
+constexpr std::uint64_t kMaxChunkBytes = std::uint64_t{1} << 28;
+constexpr std::uint64_t kMaxDeflateRatio = 1100;  // deflate cannot pack tighter than 1032 : 1
+
+/// Held around every use of libhdf5.
+class Library {
+ public:
+  Library() : lock_(mutex()) {
+    static const bool ready = [] {
+      // Without this libhdf5 flushes at exit and crashes there if an earlier write had failed. It must be the very first call.
+      H5dont_atexit();
+      return H5open() >= 0 && H5PLset_loading_state(0) >= 0;
+    }();
+    require<InternalError>(ready, "hdf5: the library does not start");
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // a setting of the calling thread: errors are ours to report
+    H5Eclear2(H5E_DEFAULT);
+  }
+
+ private:
+  static std::recursive_mutex& mutex() {
+    static std::recursive_mutex m;
+    return m;
+  }
+  std::lock_guard<std::recursive_mutex> lock_;
+};
+
+/// A name for one image. libhdf5 takes two open memory files of the same name for one file.
+std::string image_name() {
+  static std::uint64_t count = 0;  // under the lock of Library
+  return join_text("image-", ++count);
+}
+
+/// The innermost entry of libhdf5's error stack.
+std::string reason() {
+  std::string text;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned n, const H5E_error2_t* e, void* out) -> herr_t {
+        if (n == 0 && e->desc != nullptr) std::snprintf(static_cast<char*>(out), 200, "%s", e->desc);
+        return 0;
+      },
+      (text.resize(200), text.data()));
+  text.resize(std::strlen(text.c_str()));
+  return text.empty() ? "unknown reason" : text;
+}
+
+/// An open libhdf5 object.
+class Handle {
+ public:
+  Handle() = default;
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  Handle(Handle&& o) noexcept : id_(std::exchange(o.id_, -1)), close_(o.close_) {}
+  Handle& operator=(Handle&& o) noexcept {
+    std::swap(id_, o.id_);
+    std::swap(close_, o.close_);
+    return *this;
+  }
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  operator hid_t() const { return id_; }
+  bool ok() const { return id_ >= 0; }
+
+ private:
+  hid_t id_ = -1;
+  herr_t (*close_)(hid_t) = nullptr;
+};
+
+hid_t stored_type(DType t) {
+  switch (t) {
+    case DType::f32: return H5T_IEEE_F32LE;
+    case DType::f64: return H5T_IEEE_F64LE;
+    case DType::bf16: return H5T_STD_U16LE;  // HDF5 has no bfloat16: the bits, told apart by the attribute `dtype`
+    case DType::i32: return H5T_STD_I32LE;
+    case DType::i64: return H5T_STD_I64LE;
+    case DType::u8: return H5T_STD_U8LE;
+  }
+  throw InternalError("hdf5: unknown element type");
+}
+
+Handle text_type(std::size_t bytes) {
+  Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type, std::max<std::size_t>(bytes, 1));  // HDF5 knows no empty string
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  return type;
+}
+
+/// The elements of a contiguous tensor; a Tensor is a handle, so its constness is not that of its memory.
+std::span<std::byte> bytes_of(const Tensor& t) {
+  const auto size = size_of(t.dtype());
+  return {t.storage().data() + static_cast<std::size_t>(t.layout().offset()) * size, static_cast<std::size_t>(t.numel()) * size};
+}
+
+std::uint32_t checksum(std::string_view path, std::string_view kind, const Shape& shape, std::span<const std::byte> bytes) {
+  return crc32c(bytes, crc32c(join_text(path, " ", kind, shape, "\n")));
+}
+
+std::string seal_of(std::span<const std::byte> image) {
+  char text[64];
+  const int n = std::snprintf(text, sizeof text, "CAPSTAN-SEAL 1 %016llx %08x\n", static_cast<unsigned long long>(image.size()),
+                              crc32c(image));
+  return {text, static_cast<std::size_t>(n)};
+}
+constexpr std::size_t kSealBytes = 41;
+constexpr std::string_view kSealStart = "CAPSTAN-SEAL ";
+
+/// "/a/b" from "a/b" or "/a/b".
+std::string normal_path(std::string_view path) {
+  if (path == "/") return "/";
+  std::string_view rest = path.starts_with('/') ? path.substr(1) : path;
+  for (std::string_view p = rest;;) {
+    const auto slash = p.find('/');
+    const auto part = p.substr(0, slash);
+    require<InternalError>(!part.empty() && part != "." && part != ".." && part.find('\0') == part.npos, "hdf5: bad path \"", path, "\"");
+    if (slash == p.npos) break;
+    p.remove_prefix(slash + 1);
+  }
+  return join_text("/", rest);
+}
+
+}  // namespace
+
+// ---- Writer
+
+struct Hdf5Writer::Impl {
+  Handle file, with_parents;
+
+  void check(bool ok, std::string_view path, std::string_view what) const {
+    require<DataError>(ok, "hdf5 writer: ", path, ": cannot ", what, ": ", ok ? std::string() : reason());
+  }
+  void attribute(hid_t object, std::string_view path, std::string_view name, hid_t type, const void* value) const {
+    const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+    const Handle a(H5Acreate2(object, std::string(name).c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    check(a.ok() && H5Awrite(a, type, value) >= 0, path, join_text("write attribute ", name));
+  }
+  void text_attribute(hid_t object, std::string_view path, std::string_view name, std::string_view text) const {
+    require<DataError>(text.size() <= kMaxAttributeBytes, "hdf5 writer: ", path, ": attribute ", name, " has ", text.size(),
+                       " bytes, at most ", kMaxAttributeBytes, " fit; write a text dataset");
+    attribute(object, path, name, text_type(text.size()), text.empty() ? "" : text.data());
+  }
+  void dataset(const std::string& path, hid_t type, hid_t space, hid_t create, std::string_view kind, const Shape& shape,
+               std::span<const std::byte> bytes) const {
+    const Handle set(H5Dcreate2(file, path.c_str(), type, space, with_parents, create, H5P_DEFAULT), H5Dclose);
+    check(set.ok(), path, "create the dataset");
+    if (!bytes.empty()) check(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) >= 0, path, "write the dataset");
+    text_attribute(set, path, "dtype", kind);
+    const std::uint32_t crc = checksum(path, kind, shape, bytes);
+    attribute(set, path, "crc32c", H5T_STD_U32LE, &crc);
+  }
+};
+
+Hdf5Writer::Hdf5Writer(std::size_t expected_bytes) : impl_(std::make_unique<Impl>()) {
+  const Library library;
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  const std::size_t step = std::max<std::size_t>(expected_bytes + expected_bytes / 64, std::size_t{1} << 20);
+  impl_->check(access.ok() && H5Pset_fapl_core(access, step, false) >= 0, "/", "set the memory driver");
+  impl_->file = Handle(H5Fcreate(image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
+  impl_->with_parents = Handle(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+  impl_->check(impl_->file.ok() && H5Pset_create_intermediate_group(impl_->with_parents, 1) >= 0, "/", "create the image");
+}
+Hdf5Writer::~Hdf5Writer() {
+  if (impl_) {
+    const Library library;
+    impl_.reset();
+  }
+}
+Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
+Hdf5Writer& Hdf5Writer::operator=(Hdf5Writer&& other) noexcept {
+  impl_.swap(other.impl_);
+  return *this;
+}
+
+void Hdf5Writer::group(std::string_view path) {
+  const Library library;
+  const std::string name = normal_path(path);
+  const Handle g(H5Gcreate2(impl_->file, name.c_str(), impl_->with_parents, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
+  impl_->check(g.ok(), name, "create the group");
+}
+
+void Hdf5Writer::write(std::string_view path, const Tensor& tensor, const Hdf5Storage& storage) {
+  const Library library;
+  const std::string name = normal_path(path);
+  require<InternalError>(tensor.defined(), "hdf5 writer: ", name, ": tensor is undefined");
+  const Tensor t = tensor.contiguous();
+  std::array<hsize_t, kMaxRank> sizes{};
+  std::transform(t.shape().begin(), t.shape().end(), sizes.begin(), [](std::int64_t n) { return static_cast<hsize_t>(n); });
+  const Handle space(t.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(t.rank(), sizes.data(), nullptr), H5Sclose);
+  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  impl_->check(space.ok() && H5Pset_obj_track_times(create, false) >= 0, name, "describe the dataset");
+  if (storage.deflate > 0 && t.rank() > 0 && t.numel() > 0) {
+    const hsize_t row_bytes = bytes_of(t).size() / sizes[0];
+    sizes[0] = std::clamp<hsize_t>((hsize_t{1} << 20) / row_bytes, 1, sizes[0]);
+    const bool ok = H5Pset_chunk(create, t.rank(), sizes.data()) >= 0 && H5Pset_shuffle(create) >= 0 &&
+                    H5Pset_deflate(create, static_cast<unsigned>(storage.deflate)) >= 0;
+    impl_->check(ok, name, "set chunks and deflate");
+  }
+  impl_->dataset(name, stored_type(t.dtype()), space, create, name_of(t.dtype()), t.shape(), bytes_of(t));
+}
+
+void Hdf5Writer::write_text(std::string_view path, std::string_view text) {
+  const Library library;
+  const std::string name = normal_path(path);
+  require<DataError>(text.find('\0') == text.npos, "hdf5 writer: ", name, ": a text must not contain NUL characters");
+  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  impl_->check(space.ok() && H5Pset_obj_track_times(create, false) >= 0, name, "describe the dataset");
+  const std::string_view stored = text.empty() ? std::string_view("\0", 1) : text;
+  impl_->dataset(name, text_type(text.size()), space, create, "text", Shape{static_cast<std::int64_t>(text.size())},
+                 std::as_bytes(std::span(stored)));
+}
+
+void Hdf5Writer::set(std::string_view path, std::string_view name, const Hdf5Attribute& value) {
+  const Library library;
+  const std::string where = normal_path(path);
+  const Handle object(H5Oopen(impl_->file, where.c_str(), H5P_DEFAULT), H5Oclose);
+  impl_->check(object.ok(), where, join_text("open it for attribute ", name));
+  if (const auto* i = std::get_if<std::int64_t>(&value)) impl_->attribute(object, where, name, H5T_STD_I64LE, i);
+  if (const auto* d = std::get_if<double>(&value)) impl_->attribute(object, where, name, H5T_IEEE_F64LE, d);
+  if (const auto* s = std::get_if<std::string>(&value)) impl_->text_attribute(object, where, name, *s);
+}
+
+std::vector<std::byte> Hdf5Writer::finish() {
+  const Library library;
+  impl_->check(H5Fflush(impl_->file, H5F_SCOPE_GLOBAL) >= 0, "/", "flush the image");
+  const auto size = H5Fget_file_image(impl_->file, nullptr, 0);
+  impl_->check(size > 0, "/", "measure the image");
+  std::vector<std::byte> image;
+  image.reserve(static_cast<std::size_t>(size) + kSealBytes);
+  image.resize(static_cast<std::size_t>(size));
+  impl_->check(H5Fget_file_image(impl_->file, image.data(), image.size()) == size, "/", "copy the image");
+  impl_.reset();
+  const std::string seal = seal_of(image);
+  const auto line = std::as_bytes(std::span(seal));
+  image.insert(image.end(), line.begin(), line.end());
+  return image;
+}
+
+// ---- Reader
+
+namespace {
+
+// Callbacks that let libhdf5 work on our image in place; by default it would copy it twice.
+H5FD_file_image_callbacks_t shared_image(void* image) {
+  H5FD_file_image_callbacks_t c{};
+  c.image_malloc = [](std::size_t, H5FD_file_image_op_t, void* data) { return data; };
+  c.image_memcpy = [](void* to, const void*, std::size_t, H5FD_file_image_op_t, void*) { return to; };
+  c.image_realloc = [](void*, std::size_t, H5FD_file_image_op_t, void*) -> void* { return nullptr; };
+  c.image_free = [](void*, H5FD_file_image_op_t, void*) -> herr_t { return 0; };
+  c.udata_copy = [](void* data) { return data; };
+  c.udata_free = [](void*) -> herr_t { return 0; };
+  c.udata = image;
+  return c;
+}
+
+struct Link {
+  std::string name;
+  H5L_type_t type;
+};
+
+std::vector<Link> links_of(hid_t group, bool& ok) {
+  std::vector<Link> links;
+  hsize_t position = 0;
+  ok = H5Literate(
+           group, H5_INDEX_NAME, H5_ITER_INC, &position,
+           [](hid_t, const char* name, const H5L_info_t* info, void* out) noexcept -> herr_t {
+             auto& all = *static_cast<std::vector<Link>*>(out);
+             if (all.size() >= kMaxObjects) return -1;
+             all.push_back({name, info->type});
+             return 0;
+           },
+           &links) >= 0;
+  return links;
+}
+
+}  // namespace
+
+struct Hdf5Reader::Impl {
+  std::string path;
+  std::vector<std::byte> image;
+  std::size_t hdf5_bytes = 0;  // of image; the seal follows
+  bool sealed = false;
+  Options options;
+  Handle file;
+  std::vector<Hdf5Entry> entries;
+  std::vector<std::string> groups;
+  std::set<haddr_t> seen;
+  std::uint64_t total_bytes = 0;
+
+  template <class... Parts>
+  void check(bool ok, std::string_view name, const Parts&... parts) const {
+    require<DataError>(ok, path, ": ", name, ": ", parts...);
+  }
+  void done(bool ok, std::string_view name, std::string_view what) const {
+    if (!ok) throw DataError(join_text(path, ": ", name, ": cannot ", what, ": ", reason()));
+  }
+
+  void check_seal() {
+    const std::string_view all(reinterpret_cast<const char*>(image.data()), image.size());
+    require<DataError>(!all.empty(), path, ": file is empty, expected HDF5");
+    if (all.size() > kSealBytes && all.substr(all.size() - kSealBytes).starts_with(kSealStart)) {
+      hdf5_bytes = all.size() - kSealBytes;
+      require<DataError>(all.substr(hdf5_bytes) == seal_of(std::span(image).first(hdf5_bytes)), path,
+                         ": file is damaged or was changed by another program: the checksum of its ", hdf5_bytes,
+                         " bytes is not the one written at its end");
+      sealed = true;
+      return;
+    }
+    hdf5_bytes = all.size();
+    require<DataError>(!options.require_seal, path, ": file is cut short or was not written by capstan: no seal at the end of its ",
+                       all.size(), " bytes");
+  }
+
+  void open() {
+    check_seal();
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    auto callbacks = shared_image(image.data());
+    const bool ready = access.ok() && H5Pset_fapl_core(access, 1u << 16, false) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
+                       H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_file_image(access, image.data(), hdf5_bytes) >= 0;
+    done(ready, "/", "set the memory driver");
+    file = Handle(H5Fopen(image_name().c_str(), H5F_ACC_RDONLY, access), H5Fclose);
+    done(file.ok(), "/", "open it as HDF5");
+    const Handle root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose);
+    done(root.ok(), "/", "open the root group");
+    groups.push_back("/");
+    walk(root, "", 0);
+    std::sort(groups.begin(), groups.end());
+    std::sort(entries.begin(), entries.end(), [](const Hdf5Entry& a, const Hdf5Entry& b) { return a.name < b.name; });
+  }
+
+  void walk(hid_t group, const std::string& prefix, int depth) {
+    check(depth < kMaxDepth, prefix, "groups are nested deeper than ", kMaxDepth);
+    bool ok = false;
+    const auto links = links_of(group, ok);
+    done(ok, prefix.empty() ? "/" : prefix, "list the group");
+    for (const auto& [link, type] : links) {
+      const std::string name = prefix + "/" + link;
+      check(type == H5L_TYPE_HARD, name, "soft and external links are refused");
+      check(seen.size() < kMaxObjects, name, "more than ", kMaxObjects, " objects");
+      const Handle object(H5Oopen(group, link.c_str(), H5P_DEFAULT), H5Oclose);
+      H5O_info_t info{};
+      done(object.ok() && H5Oget_info(object, &info) >= 0, name, "open the object");
+      check(seen.insert(info.addr).second, name, "a second name for one object is refused");
+      check(info.type == H5O_TYPE_GROUP || info.type == H5O_TYPE_DATASET, name, "neither a group nor a dataset");
+      if (info.type == H5O_TYPE_GROUP) {
+        groups.push_back(name);
+        walk(object, name, depth + 1);
+      } else {
+        entries.push_back(inspect(object, name));
+      }
+    }
+  }
+
+  /// Type, shape and storage of a dataset, each checked; reads no data.
+  Hdf5Entry inspect(hid_t set, const std::string& name) {
+    Hdf5Entry e;
+    e.name = name;
+    const Handle create(H5Dget_create_plist(set), H5Pclose), space(H5Dget_space(set), H5Sclose), type(H5Dget_type(set), H5Tclose);
+    done(create.ok() && space.ok() && type.ok(), name, "read the description");
+    const auto layout = H5Pget_layout(create);
+    check(layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED || layout == H5D_COMPACT, name, "virtual layout is refused");
+    check(H5Pget_external_count(create) == 0, name, "external storage is refused");
+
+    const int rank = H5Sget_simple_extent_ndims(space);
+    check(H5Sget_simple_extent_type(space) != H5S_NULL && rank >= 0 && rank <= kMaxRank, name, "needs at most ", kMaxRank, " axes");
+    std::array<hsize_t, H5S_MAX_RANK> sizes{};
+    H5Sget_simple_extent_dims(space, sizes.data(), nullptr);
+    std::array<std::int64_t, kMaxRank> shape{};
+    std::uint64_t declared = H5Tget_size(type);
+    check(declared > 0, name, "elements without size");
+    for (std::size_t i = 0; i < static_cast<std::size_t>(rank); ++i) {
+      check(sizes[i] < (hsize_t{1} << 62) && !__builtin_mul_overflow(declared, sizes[i], &declared), name, "declares too many bytes");
+      shape[i] = static_cast<std::int64_t>(sizes[i]);
+    }
+    check(H5Tcommitted(type) == 0, name, "a committed type is refused");
+    if (H5Tget_class(type) == H5T_STRING) {
+      check(H5Tis_variable_str(type) == 0 && rank == 0, name, "only single texts of fixed length are read");
+      e.is_text = true;
+      e.spec = {Shape{static_cast<std::int64_t>(declared)}, DType::u8};
+    } else {
+      e.spec = {Shape(std::span<const std::int64_t>(shape.data(), static_cast<std::size_t>(rank))), dtype(set, type, name)};
+    }
+
+    e.stored_bytes = H5Dget_storage_size(set);
+    total_bytes += std::min(declared, options.max_bytes + 1);
+    check(total_bytes <= options.max_bytes, name, "file declares more than ", options.max_bytes, " bytes");
+    check(e.stored_bytes <= hdf5_bytes, name, "declares ", e.stored_bytes, " stored bytes in a file of ", hdf5_bytes);
+    if (layout == H5D_CHUNKED) {
+      check_chunks(create, name, rank, H5Tget_size(type), declared, e.stored_bytes);
+    } else {
+      check(e.stored_bytes == declared, name, "declares ", declared, " bytes but stores ", e.stored_bytes);
+      if (layout == H5D_CONTIGUOUS && declared > 0) {
+        const haddr_t offset = H5Dget_offset(set);
+        check(offset != HADDR_UNDEF && offset <= hdf5_bytes - declared, name, "its ", declared, " bytes lie outside the file");
+      }
+    }
+    return e;
+  }
+
+  void check_chunks(hid_t create, const std::string& name, int rank, std::uint64_t element, std::uint64_t declared, std::uint64_t stored) const {
+    for (int i = 0; i < H5Pget_nfilters(create); ++i) {
+      unsigned flags = 0, config = 0;
+      std::size_t values = 0;
+      const auto filter = H5Pget_filter2(create, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
+      check(filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_FLETCHER32, name, "filter ",
+            static_cast<int>(filter), " is refused; deflate, shuffle and fletcher32 are read");
+    }
+    std::array<hsize_t, H5S_MAX_RANK> chunk{};
+    done(H5Pget_chunk(create, H5S_MAX_RANK, chunk.data()) == rank, name, "read the chunk shape");
+    std::uint64_t bytes = element;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(rank); ++i) {
+      check(!__builtin_mul_overflow(bytes, chunk[i], &bytes) && bytes <= kMaxChunkBytes, name, "chunks are larger than ", kMaxChunkBytes,
+            " bytes");
+    }
+    const bool deflated = H5Pget_nfilters(create) > 0;
+    check(declared / (deflated ? kMaxDeflateRatio : 1) <= stored, name, "declares ", declared, " bytes but stores ", stored);
+  }
+
+  DType dtype(hid_t set, hid_t type, const std::string& name) const {
+    const auto note = attribute(set, "dtype");
+    const auto* text = note ? std::get_if<std::string>(&*note) : nullptr;
+    for (const DType t : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8}) {
+      const bool named = text == nullptr ? t != DType::bf16 : *text == name_of(t);
+      if (named && H5Tequal(type, stored_type(t)) > 0) return t;
+    }
+    throw DataError(join_text(path, ": ", name, ": element type is not one of f32, bf16, f64, i32, i64, u8, or not the one that its attribute",
+                              " dtype names", text == nullptr ? std::string() : " (" + text->substr(0, 32) + ")"));
+  }
+
+  std::optional<Hdf5Attribute> attribute(hid_t object, const std::string& name) const {
+    if (H5Aexists(object, name.c_str()) <= 0) return std::nullopt;
+    const Handle a(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose);
+    const Handle type(a.ok() ? H5Aget_type(a) : -1, H5Tclose), space(a.ok() ? H5Aget_space(a) : -1, H5Sclose);
+    if (!type.ok() || !space.ok() || H5Sget_simple_extent_npoints(space) != 1) return std::nullopt;
+    const auto size = H5Tget_size(type);
+    switch (H5Tget_class(type)) {
+      case H5T_INTEGER: {
+        std::int64_t v = 0;
+        if (H5Aread(a, H5T_NATIVE_INT64, &v) >= 0) return v;
+        break;
+      }
+      case H5T_FLOAT: {
+        double v = 0;
+        if (H5Aread(a, H5T_NATIVE_DOUBLE, &v) >= 0) return v;
+        break;
+      }
+      case H5T_STRING: {
+        if (H5Tis_variable_str(type) != 0 || size > 2 * kMaxAttributeBytes) break;
+        std::string v(size, '\0');
+        if (H5Aread(a, type, v.data()) >= 0) return v.substr(0, v.find('\0'));
+        break;
+      }
+      default: break;
+    }
+    return std::nullopt;
+  }
+
+  const Hdf5Entry& entry(std::string_view name, bool text) const {
+    const auto at = std::lower_bound(entries.begin(), entries.end(), name, [](const Hdf5Entry& e, std::string_view n) { return e.name < n; });
+    check(at != entries.end() && at->name == name, name, "no such dataset");
+    check(at->is_text == text, name, text ? "is a tensor, expected a text" : "is a text, expected a tensor");
+    return *at;
+  }
+
+  void read(const Hdf5Entry& e, std::span<std::byte> out) const {
+    const Handle set(H5Dopen2(file, e.name.c_str(), H5P_DEFAULT), H5Dclose);
+    done(set.ok(), e.name, "open the dataset");
+    const Handle type(H5Dget_type(set), H5Tclose);
+    done(type.ok() && (out.empty() || H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()) >= 0), e.name, "read the dataset");
+    const auto stored = attribute(set, "crc32c");
+    if (!stored && !sealed) return;  // of another program
+    const auto* want = stored ? std::get_if<std::int64_t>(&*stored) : nullptr;
+    check(want != nullptr, e.name, "has no checksum");
+    const bool empty_text = e.is_text && out.size() == 1 && out[0] == std::byte{0};
+    const Shape shape = empty_text ? Shape{0} : e.spec.shape;
+    const auto got = checksum(e.name, e.is_text ? "text" : name_of(e.spec.dtype), shape, out);
+    check(*want == got, e.name, "checksum of the data is ", got, ", the file says ", *want, ": the file is damaged");
+  }
+
+  Hdf5Attribute need(std::string_view where, std::string_view name) const {
+    const std::string full = normal_path(where);
+    const bool known = std::binary_search(groups.begin(), groups.end(), full) ||
+                       std::any_of(entries.begin(), entries.end(), [&](const Hdf5Entry& e) { return e.name == full; });
+    check(known, full, "no such group or dataset");
+    const Handle object(H5Oopen(file, full.c_str(), H5P_DEFAULT), H5Oclose);
+    done(object.ok(), full, "open the object");
+    auto value = attribute(object, std::string(name));
+    check(value.has_value(), full, "has no attribute ", name);
+    return *value;
+  }
+};
+
+Hdf5Reader::Hdf5Reader(const std::string& path) : Hdf5Reader(path, Options{}) {}
+Hdf5Reader::Hdf5Reader(const std::string& path, const Options& options) : Hdf5Reader(read_file(path), path, options) {}
+Hdf5Reader::Hdf5Reader(std::vector<std::byte> image, std::string name, const Options& options) : impl_(std::make_unique<Impl>()) {
+  const Library library;
+  impl_->path = std::move(name);
+  impl_->image = std::move(image);
+  impl_->options = options;
+  impl_->open();
+}
+Hdf5Reader::~Hdf5Reader() {
+  if (impl_) {
+    const Library library;
+    impl_.reset();
+  }
+}
+Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
+Hdf5Reader& Hdf5Reader::operator=(Hdf5Reader&& other) noexcept {
+  impl_.swap(other.impl_);
+  return *this;
+}
+
+const std::string& Hdf5Reader::path() const { return impl_->path; }
+const std::vector<Hdf5Entry>& Hdf5Reader::entries() const { return impl_->entries; }
+const std::vector<std::string>& Hdf5Reader::groups() const { return impl_->groups; }
+
+const Hdf5Entry* Hdf5Reader::find(std::string_view name) const {
+  const std::string full = normal_path(name);
+  for (const auto& e : impl_->entries) {
+    if (e.name == full) return &e;
+  }
+  return nullptr;
+}
+
+Tensor Hdf5Reader::read(std::string_view name) const {
+  const auto& e = impl_->entry(normal_path(name), false);
+  Tensor t(e.spec);
+  read_into(name, t);
+  return t;
+}
+
+Tensor Hdf5Reader::read(std::string_view name, const Spec& expected) const {
+  const auto& e = impl_->entry(normal_path(name), false);
+  impl_->check(e.spec == expected, e.name, "is ", e.spec, ", expected ", expected);
+  return read(name);
+}
+
+void Hdf5Reader::read_into(std::string_view name, const Tensor& target) const {
+  const Library library;
+  const auto& e = impl_->entry(normal_path(name), false);
+  impl_->check(e.spec == target.spec(), e.name, "is ", e.spec, ", expected ", target.spec());
+  require<InternalError>(target.is_contiguous(), "hdf5 reader: ", e.name, ": the target is strided");
+  impl_->read(e, bytes_of(target));
+}
+
+std::string Hdf5Reader::read_text(std::string_view name) const {
+  const Library library;
+  const auto& e = impl_->entry(normal_path(name), true);
+  std::string text(static_cast<std::size_t>(e.spec.shape.numel()), '\0');
+  impl_->read(e, std::as_writable_bytes(std::span(text)));
+  text.resize(std::min(text.size(), text.find('\0')));
+  return text;
+}
+
+std::map<std::string, Hdf5Attribute> Hdf5Reader::attributes(std::string_view path) const {
+  const Library library;
+  const std::string full = normal_path(path);
+  const bool known = std::binary_search(groups().begin(), groups().end(), full) || find(full) != nullptr;
+  impl_->check(known, full, "no such group or dataset");
+  const Handle object(H5Oopen(impl_->file, full.c_str(), H5P_DEFAULT), H5Oclose);
+  impl_->done(object.ok(), full, "open the object");
+  std::vector<std::string> names;
+  hsize_t position = 0;
+  const auto collect = [](hid_t, const char* name, const H5A_info_t*, void* out) noexcept -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->push_back(name);
+    return 0;
+  };
+  impl_->done(H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, &position, collect, &names) >= 0, full, "list the attributes");
+  std::map<std::string, Hdf5Attribute> found;
+  for (const auto& name : names) {
+    if (auto value = impl_->attribute(object, name)) found.emplace(name, std::move(*value));
+  }
+  return found;
+}
+
+std::int64_t Hdf5Reader::integer(std::string_view path, std::string_view name) const {
+  const Library library;
+  const auto value = impl_->need(path, name);
+  impl_->check(std::holds_alternative<std::int64_t>(value), path, "attribute ", name, " is not an integer");
+  return std::get<std::int64_t>(value);
+}
+
+double Hdf5Reader::number(std::string_view path, std::string_view name) const {
+  const Library library;
+  const auto value = impl_->need(path, name);
+  if (const auto* i = std::get_if<std::int64_t>(&value)) return static_cast<double>(*i);
+  impl_->check(std::holds_alternative<double>(value), path, "attribute ", name, " is not a number");
+  return std::get<double>(value);
+}
+
+std::string Hdf5Reader::text(std::string_view path, std::string_view name) const {
+  const Library library;
+  const auto value = impl_->need(path, name);
+  impl_->check(std::holds_alternative<std::string>(value), path, "attribute ", name, " is not a text");
+  return std::get<std::string>(value);
+}
+
+}  // namespace capstan::data
