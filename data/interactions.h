@@ -1,0 +1,68 @@
+#pragma once
+// Interactions: who touched which item in which order, as flat arrays, and the readers of the usual file forms.
+//
+// A sequence is all events of one user or one session. Sequences lie one after the other (CSR): those of sequence s are
+// items[offsets[s] .. offsets[s + 1]). Within a sequence events are ordered by (time, place in the file), stable; without times
+// the place in the file is the order. Items and users are dense 0-based indices; padding ids are a matter of the model.
+// What is done with interactions afterwards (filters, splits) is in data/splits.h.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/id_map.h"
+
+namespace capstan::data {
+
+struct Interactions {
+  std::vector<std::int64_t> offsets{0};  ///< [sequences + 1]
+  std::vector<std::int32_t> items;       ///< [events], index in item_ids
+  std::vector<double> times;             ///< [events] seconds, or empty: the file has none
+  std::vector<std::int32_t> users;       ///< [sequences], index in user_ids
+  std::shared_ptr<const IdMap> user_ids = std::make_shared<IdMap>();  ///< names of users or sessions in the file
+  std::shared_ptr<const IdMap> item_ids = std::make_shared<IdMap>();
+
+  std::int64_t sequences() const { return static_cast<std::int64_t>(users.size()); }
+  std::int64_t events() const { return static_cast<std::int64_t>(items.size()); }
+  std::int64_t item_count() const { return item_ids->size(); }
+  std::int64_t length(std::int64_t s) const { return offsets[static_cast<std::size_t>(s) + 1] - offsets[static_cast<std::size_t>(s)]; }
+  std::span<const std::int32_t> sequence(std::int64_t s) const { return part(items, s); }
+  std::span<const double> sequence_times(std::int64_t s) const { return part(times, s); }
+  bool has_times() const { return !times.empty() || items.empty(); }
+
+ private:
+  template <class T>
+  std::span<const T> part(const std::vector<T>& all, std::int64_t s) const {
+    return std::span(all).subspan(static_cast<std::size_t>(offsets[static_cast<std::size_t>(s)]), static_cast<std::size_t>(length(s)));
+  }
+};
+
+enum class IdOrder {
+  first_appearance,  ///< index 0 is the first id in the file
+  numeric,           ///< index 0 is the smallest; all ids must be integers
+};
+enum class Header { automatic, present, absent };
+
+struct ReadOptions {
+  /// Names in the header, or numbers from 1 where there is none. Empty: the usual names (user_id, SessionId, item_id, ItemId,
+  /// timestamp, Time, ... in any case), or columns 1, 2 and, if the file has three, 3. A file need not have a time column unless named.
+  std::string user_column = {}, item_column = {}, time_column = {};
+  Header header = Header::automatic;
+  IdOrder order = IdOrder::first_appearance;
+};
+
+/// Reads "user item [time]" with or without a header, plain or gzip. Fields are separated by tabs, else by commas (fields may be in
+/// double quotes), else by spaces, whichever the first line has. RecBole headers (name:type) are understood. Times are seconds as
+/// numbers, or dates like 2014-04-07T10:51:09.277Z (UTC). Blank lines are skipped. Throws DataError "path:line: ..." or IoError.
+Interactions read_interactions(const std::string& path, const ReadOptions& options = {});
+
+/// Reads one session a line: item ids in click order, separated by spaces or tabs. Sessions are named by their line number.
+Interactions read_session_lines(const std::string& path, IdOrder order = IdOrder::first_appearance);
+
+/// The same interactions in CSR form from single events in file order. `times` has one per event or is empty.
+Interactions group_events(std::span<const std::int32_t> users, std::span<const std::int32_t> items, std::span<const double> times,
+                          std::shared_ptr<const IdMap> user_ids, std::shared_ptr<const IdMap> item_ids);
+
+}  // namespace capstan::data

@@ -1,0 +1,141 @@
+#include "data/interactions.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "autograd/core/error.h"
+#include "tests/data/scratch.h"
+#include "tests/data/shown.h"
+
+namespace capstan::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const DataError& e) {
+    return e.what();
+  }
+  return "no DataError";
+}
+
+std::string refusal(const std::string& content, const ReadOptions& options = {}) {
+  const Scratch dir;
+  const std::string path = dir.write("f", content);
+  const std::string message = message_of([&] { read_interactions(path, options); });
+  return message.starts_with(path) ? message.substr(path.size()) : message;
+}
+
+Interactions read(const std::string& content, const ReadOptions& options = {}) {
+  const Scratch dir;
+  return read_interactions(dir.write("f", content), options);
+}
+
+TEST(IdMap, KeepsNamesAndIndices) {
+  IdMap ids;
+  EXPECT_EQ(ids.find("a"), -1);
+  for (int i = 0; i < 5000; ++i) EXPECT_EQ(ids.add("item number " + std::to_string(i)), i);
+  for (int i = 0; i < 5000; ++i) {
+    EXPECT_EQ(ids.add("item number " + std::to_string(i)), i);
+    EXPECT_EQ(ids.find("item number " + std::to_string(i)), i);
+    EXPECT_EQ(ids[i], "item number " + std::to_string(i));
+  }
+  EXPECT_EQ(ids.size(), 5000);
+  EXPECT_EQ(ids.find("item number 5000"), -1);
+  EXPECT_EQ(ids.add(""), 5000);
+  EXPECT_EQ(ids.find(""), 5000);
+}
+
+TEST(Interactions, PlainUserItem) {
+  const auto x = read("7 30\n7 10\n2 30\n7 20\n");
+  EXPECT_THAT(shown(x), ElementsAre("7: 30 10 20", "2: 30"));
+  EXPECT_THAT(x.items, ElementsAre(0, 1, 2, 0));
+  EXPECT_THAT(x.offsets, ElementsAre(0, 3, 4));
+  EXPECT_TRUE(x.times.empty());
+  EXPECT_FALSE(x.has_times());
+}
+
+TEST(Interactions, SpacesBlankLinesAndMissingLastEnd) {
+  EXPECT_THAT(shown(read("\n  u1\ti1 \r\n\n \nu1\ti2")), ElementsAre("u1: i1 i2"));
+  EXPECT_THAT(shown(read("u1   i1\nu1 i2\n")), ElementsAre("u1: i1 i2"));
+}
+
+TEST(Interactions, TimesSortStably) {
+  const auto x = read("u a 5\nv b 1\nu c 3\nu d 5\nu e 3\n");
+  EXPECT_THAT(shown(x), ElementsAre("u: c e a d", "v: b"));
+  EXPECT_THAT(x.times, ElementsAre(3, 3, 5, 5, 1));
+}
+
+TEST(Interactions, NumericOrder) {
+  const auto x = read("10 9\n2 100\n2 9\n", {.order = IdOrder::numeric});
+  EXPECT_THAT(shown(x), ElementsAre("2: 100 9", "10: 9"));
+  EXPECT_THAT(x.items, ElementsAre(1, 0, 0));
+  EXPECT_EQ(refusal("1 2\n2 x\n", {.order = IdOrder::numeric}), ": item id \"x\" is not an integer, as numeric order needs");
+}
+
+TEST(Interactions, HeaderForms) {
+  EXPECT_THAT(shown(read("SessionId\tItemId\tTime\n1\ta\t2.5\n1\tb\t0.5\n")), ElementsAre("1: b a"));
+  EXPECT_THAT(shown(read("user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\ta\t5\t9\n1\tb\t4\t8\n")), ElementsAre("1: b a"));
+  EXPECT_THAT(shown(read("item,who,when\na,1,9\nb,1,8\n", {.user_column = "who", .time_column = "when"})), ElementsAre("1: b a"));
+  EXPECT_THAT(shown(read("who,item\n1,a\n", {.user_column = "who"})), ElementsAre("1: a"));
+  EXPECT_THAT(shown(read("user,item\n\"x, y\",\"say \"\"hi\"\"\"\n")), ElementsAre("x, y: say \"hi\""));
+  EXPECT_THAT(shown(read("alice book\n", {.header = Header::absent})), ElementsAre("alice: book"));
+}
+
+TEST(Interactions, ColumnsByNumber) {
+  // The form of yoochoose-clicks.dat: session, date, item, category.
+  const auto x = read("1,2014-04-07T10:51:09.277Z,214,0\n1,2014-04-07T10:51:08.000Z,213,0\n",
+                      {.user_column = "1", .item_column = "3", .time_column = "2"});
+  EXPECT_THAT(shown(x), ElementsAre("1: 213 214"));
+  EXPECT_THAT(x.times, ElementsAre(1396867868.0, 1396867869.277));
+  EXPECT_THAT(refusal("1,2\n", {.item_column = "3"}), HasSubstr(":1: no column \"3\": without a header columns are numbered from 1 to 2"));
+}
+
+TEST(Interactions, Dates) {
+  const auto x = read("u a 1970-01-02\nu b 2000-02-29T23:59:59Z\n");
+  EXPECT_THAT(x.times, ElementsAre(86400.0, 951868799.0));
+  EXPECT_THAT(refusal("u a 2001-02-29\n"), HasSubstr(":1: time \"2001-02-29\" is neither"));
+}
+
+TEST(Interactions, Refusals) {
+  EXPECT_EQ(refusal(""), ": file is empty, expected lines \"user item [time]\"");
+  EXPECT_EQ(refusal("user_id,item_id\n"), ": no interactions in this file");
+  EXPECT_EQ(refusal("1 2\n1 3\n4\n"), ":3: 1 field, expected 2");
+  EXPECT_EQ(refusal("1 2\n1 3 7\n"), ":2: 3 fields, expected 2");
+  EXPECT_THAT(refusal("1 2 3 4\n"), HasSubstr(":1: 4 fields, expected \"user item\" or \"user item time\""));
+  EXPECT_EQ(refusal("u a 1\nu b x1\n"), ":2: time \"x1\" is neither a number nor a date like 2014-04-07T10:51:09Z");
+  EXPECT_THAT(refusal("u a 1\nu b nan\n"), HasSubstr(":2: time \"nan\""));
+  EXPECT_THAT(refusal("u a 1\nu b 1e999\n"), HasSubstr(":2: time \"1e999\""));
+  EXPECT_EQ(refusal("user\titem\n1\ta\n\tb\n"), ":3: empty user id in column 1");
+  EXPECT_EQ(refusal("user\titem\n1\t \n"), ":2: empty item id in column 2");
+  EXPECT_EQ(refusal("user\tx\titem\n1\ta\n"), ":2: 2 fields, expected at least 3");
+  EXPECT_EQ(refusal("SessionId,Thing,Time\n1,2,3\n"), ":1: no item column; the header has: SessionId, Thing, Time");
+  EXPECT_EQ(refusal("SessionId,ItemId\n1,2\n", {.time_column = "When"}), ":1: no time column \"When\"; the header has: SessionId, ItemId");
+  EXPECT_EQ(refusal("SessionId,ItemId\n1,2\n", {.user_column = "sessionid"}), ":1: no user column \"sessionid\"; the header has: SessionId, ItemId");
+  EXPECT_THAT(refusal("kunde,ware\n1,2\n"), HasSubstr(":1: this looks like a header without a known column"));
+  EXPECT_THROW(read_interactions("/nowhere/at/all"), IoError);
+}
+
+TEST(Interactions, SessionLines) {
+  const Scratch dir;
+  const auto x = read_session_lines(dir.write("s", "5 7 5\n\n7\t9\n"));
+  EXPECT_THAT(shown(x), ElementsAre("1: 5 7 5", "3: 7 9"));
+  EXPECT_THAT(x.items, ElementsAre(0, 1, 0, 1, 2));
+  EXPECT_THAT(message_of([&] { read_session_lines(dir.write("e", "\n")); }), HasSubstr("no interactions"));
+}
+
+TEST(Interactions, Gzip) {
+  const Scratch dir;
+  const std::string path = dir / "x.gz";
+  gzFile f = gzopen(path.c_str(), "wb");
+  gzputs(f, "1 2\n1 3\n");
+  gzclose(f);
+  EXPECT_THAT(shown(read_interactions(path)), ElementsAre("1: 2 3"));
+}
+
+}  // namespace
+}  // namespace capstan::data
