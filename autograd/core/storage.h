@@ -1,0 +1,41 @@
+#pragma once
+// Storage: a reference-counted, 64-byte aligned block of bytes from a caching arena.
+//
+// Training asks for the same sizes in every step. The arena keeps freed blocks in lists by size class and hands them out
+// again, so that after the first step no page is mapped or faulted anew. It is thread-safe and never changes a number:
+// the content of a new block is undefined, and every op writes all of its output.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace capstan {
+
+class Storage {
+ public:
+  Storage() = default;  ///< no memory
+  explicit Storage(std::size_t bytes);
+
+  std::byte* data() const { return block_.get(); }
+  std::size_t bytes() const { return bytes_; }
+  explicit operator bool() const { return block_ != nullptr; }
+  /// True if this handle is the only one: its holder may then write in place.
+  bool unique() const { return block_.use_count() == 1; }
+  bool same_as(const Storage& o) const { return block_ == o.block_; }
+
+ private:
+  std::shared_ptr<std::byte> block_;
+  std::size_t bytes_ = 0;
+};
+
+/// Byte counts of the arena. "live" blocks are held by a Storage, "reserved" ones are live or kept for reuse.
+struct MemoryStats {
+  std::size_t live = 0, peak_live = 0, reserved = 0;
+};
+MemoryStats memory_stats();
+/// Starts a new measurement of peak_live at the present live bytes.
+void reset_peak_memory();
+/// Gives all unused blocks back to the system.
+void release_unused_memory();
+
+}  // namespace capstan

@@ -1,0 +1,96 @@
+#pragma once
+// Tape: the list of operations of one forward pass (a Wengert list), walked once in reverse by `backward`.
+//
+//     Tape tape;                              // records on this thread from here on
+//     const Tensor loss = model(batch);
+//     const Gradients g = tape.backward(loss);  // consumes the tape
+//     g.of(weight);
+//
+// An entry holds an operation's input slots, output slots and what its backward reads. Gradients are a vector indexed by
+// slot. Entries that no gradient reaches are skipped; every entry is freed as it is passed. There is no recursion, no
+// topological sort and no double backward. Sums over broadcast axes and accumulation happen here and nowhere else.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "autograd/core/gradient.h"
+#include "autograd/core/tensor.h"
+
+namespace capstan {
+
+/// The gradients of the leaves that a tape has seen.
+class Gradients {
+ public:
+  /// The gradient of a leaf (see make_leaf); absent if nothing flowed to it. Throws InternalError for a tensor that is no leaf.
+  Gradient of(const Tensor& leaf) const;
+
+ private:
+  friend class Tape;
+  std::unordered_map<std::uint64_t, Gradient> by_leaf_;
+};
+
+class Tape {
+ public:
+  /// One recorded operation. `backward` receives the gradients of the outputs (undefined where none arrived) and returns those of the
+  /// inputs; `needs[i]` says whether input i's is wanted.
+  class Entry {
+   public:
+    virtual ~Entry() = default;
+    virtual std::string_view name() const = 0;
+    virtual std::vector<Gradient> backward(std::span<const Tensor> output_gradients, const std::vector<bool>& needs) = 0;
+  };
+
+  Tape();   ///< becomes the thread's recording tape; tapes nest, the innermost records
+  ~Tape();  ///< must be destroyed on its thread, innermost first
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// Gradients of a scalar. Throws ShapeError if `loss` is not a single element, InternalError if it was not recorded here.
+  Gradients backward(const Tensor& loss);
+  /// Gradients of sum(outputs[i] * cotangents[i]).
+  Gradients backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents);
+
+  std::size_t size() const { return records_.size(); }
+
+  /// The tape that records on this thread; null without one or under NoGrad.
+  static Tape* recording();
+
+  // ---- for apply<Op> (op.h) ----
+  /// The slot of an operand, -1 for a constant. Throws InternalError for a value of another tape.
+  std::int64_t slot_of(const Tensor& t, std::string_view op);
+  /// Appends an entry and marks `outputs` with their new slots.
+  void record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_slots, std::span<Tensor> outputs);
+
+ private:
+  struct Record {
+    std::unique_ptr<Entry> entry;
+    std::vector<std::int64_t> inputs;  // slots, -1 for constants
+    std::int64_t first_output;         // outputs have consecutive slots
+    std::int64_t output_count;
+  };
+  std::int64_t new_slot(const Spec& spec);
+  void accumulate(std::int64_t slot, Gradient incoming, std::string_view op);
+
+  std::uint64_t id_;
+  Tape* outer_;
+  bool consumed_ = false;
+  std::vector<Record> records_;
+  std::vector<Spec> specs_;                                   // by slot
+  std::vector<Gradient> gradients_;                           // by slot, while backward runs
+  std::unordered_map<std::uint64_t, std::int64_t> leaf_slots_;  // leaf number -> slot
+};
+
+/// While a NoGrad lives nothing is recorded on this thread.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+};
+
+}  // namespace capstan

@@ -1,0 +1,84 @@
+#pragma once
+// ParameterStore and Scope: names, shapes and initial values of parameters, written exactly once.
+//
+// A module is a plain class constructed from a Scope, which is a path into a store:
+//     Linear::Linear(const Scope& scope, ...) : weight_(scope.parameter("weight", {out, in}, glorot_uniform())) {}
+// There is no base class and no registration; tying two modules means passing the tensor.
+// Invariants: names are unique; the order is the order of construction and never changes.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "autograd/core/gradient.h"
+#include "autograd/core/parameter.h"
+#include "autograd/tape/tape.h"
+
+namespace capstan::nn {
+
+/// Fills a new parameter; `key` is random_key(seed, name) (autograd/core/rng.h), so the value depends on seed and name alone.
+using Initializer = std::function<void(const Tensor& value, std::uint64_t key)>;
+
+struct ParameterOptions {
+  bool trainable = true;
+  bool decay = true;
+  bool sparse_gradient = false;
+};
+
+class Scope;
+
+class ParameterStore {
+ public:
+  explicit ParameterStore(std::uint64_t seed = 0, DType dtype = DType::f32) : seed_(seed), dtype_(dtype) {}
+  ParameterStore(const ParameterStore&) = delete;  // two stores must not share values
+  ParameterStore& operator=(const ParameterStore&) = delete;
+  ParameterStore(ParameterStore&&) = default;
+  ParameterStore& operator=(ParameterStore&&) = default;
+
+  Scope root();
+  std::span<const Parameter> parameters() const { return parameters_; }
+  /// Throws ConfigError naming the nearest parameter if there is none of this name.
+  const Parameter& find(std::string_view name) const;
+  std::int64_t numel() const;  ///< of all parameters
+  std::uint64_t seed() const { return seed_; }
+  DType dtype() const { return dtype_; }
+
+  /// The gradients of all parameters in the store's order; absent where nothing flowed.
+  std::vector<Gradient> gradients(const Gradients& of) const;
+
+ private:
+  friend class Scope;
+  const Tensor& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options);
+
+  std::uint64_t seed_;
+  DType dtype_;
+  std::vector<Parameter> parameters_;
+  std::unordered_map<std::string, std::size_t> index_;
+};
+
+class Scope {
+ public:
+  /// A path one level deeper: scope / "encoder" / i / "query".
+  Scope operator/(std::string_view name) const { return Scope(store_, join(name)); }
+  Scope operator/(std::int64_t index) const { return Scope(store_, join(std::to_string(index))); }
+
+  /// A new parameter under this path. Throws ConfigError if the name is taken.
+  Tensor parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options = {}) const;
+  const std::string& path() const { return path_; }
+  /// A key for random numbers that belong to this place (dropout); depends on the path alone.
+  std::uint64_t key() const;
+
+ private:
+  friend class ParameterStore;
+  Scope(ParameterStore* store, std::string path) : store_(store), path_(std::move(path)) {}
+  std::string join(std::string_view name) const { return path_.empty() ? std::string(name) : path_ + "/" + std::string(name); }
+
+  ParameterStore* store_;
+  std::string path_;
+};
+
+}  // namespace capstan::nn
