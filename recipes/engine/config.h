@@ -1,0 +1,163 @@
+#pragma once
+// Configuration: aggregates that list their fields once, in `visit`, and everything derived from that list.
+//
+//     struct ModelOptions {
+//       std::int64_t hidden_size = 64;
+//       double dropout = 0.2;
+//       std::string norm = "pre";
+//       template <class V> void visit(V& v) {
+//         v("hidden_size", hidden_size, "width of a position", V::positive());
+//         v("dropout", dropout, "share of activations set to zero", V::fraction());
+//         v("norm", norm, "place of the layer norm", {"pre", "post"});
+//       }
+//     };
+//     struct Config { ModelOptions model;  template <class V> void visit(V& v) { v.section("model", model); } };
+//
+// Key of a field: "section.name". Fields: bool, int64, double, string, an enum or a string with its choices, lists of int64, double,
+// string. Every number states its range (there is no overload without one); NaN and infinity are never accepted.
+// Precedence: default < file < command line. A list is replaced as a whole. Every refusal is a ConfigError that says where
+// ("path:line" or the argument), what was found and what is allowed; all faults of a file are reported at once.
+//
+// Values as text. Integers: 128, 1e2, 64k, 3M, 2^20. Numbers: as std::from_chars reads them. Booleans: true false yes no on off 1 0.
+// Lists: 1, 2, 3. One pair of quotes around a value is taken off. In a file '#' starts a comment at the start of a line or after a
+// space; a value cannot hold '#' (Boost.Program_options, which reads the files, would cut it), so "a#b" is refused, not cut.
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "autograd/core/error.h"
+
+namespace capstan::engine {
+
+/// The numbers that a field accepts.
+struct Range {
+  double low = -std::numeric_limits<double>::max(), high = std::numeric_limits<double>::max();
+  bool above_low = false, below_high = false;  ///< the end itself is not allowed
+  bool contains(double v) const { return (above_low ? v > low : v >= low) && (below_high ? v < high : v <= high); }
+};
+std::string to_text(const Range& r);  // "> 0", "0 .. 1", "any number"
+
+/// One field: its description, and access to it as text.
+struct Option {
+  std::string key;       ///< "model.hidden_size"
+  std::string type;      ///< "integer", "number", "true|false", "text", "f32|bf16", "list of integers", ...
+  std::string allowed;   ///< the range in words; empty if the type says all
+  std::string help;
+  std::string default_text;
+  std::string origin = "default";  ///< or "path:line", "command line"
+  std::function<std::string()> get;
+  std::function<void(std::string_view)> set;  ///< throws ConfigError "rule in words, got ..."
+};
+
+/// The visitor: binds the fields of a configuration, which must outlive it and not move.
+class OptionTable {
+ public:
+  template <class Config>
+  explicit OptionTable(Config& config) { config.visit(*this); }
+
+  static Range any() { return {}; }
+  static Range positive() { return {.low = 0, .above_low = true}; }
+  static Range non_negative() { return {.low = 0}; }
+  static Range at_least(double low) { return {.low = low}; }
+  static Range between(double low, double high) { return {.low = low, .high = high}; }
+  static Range fraction() { return {.low = 0, .high = 1, .below_high = true}; }  ///< 0 <= v < 1
+
+  void operator()(std::string_view name, bool& field, std::string_view help);
+  void operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range);
+  void operator()(std::string_view name, double& field, std::string_view help, const Range& range);
+  void operator()(std::string_view name, std::string& field, std::string_view help);
+  void operator()(std::string_view name, std::string& field, std::string_view help, std::initializer_list<std::string_view> choices);
+  void operator()(std::string_view name, std::vector<std::int64_t>& field, std::string_view help, const Range& range);
+  void operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range);
+  void operator()(std::string_view name, std::vector<std::string>& field, std::string_view help);
+  template <class E>
+    requires std::is_enum_v<E>
+  void operator()(std::string_view name, E& field, std::string_view help,
+                  std::initializer_list<std::pair<std::string_view, std::type_identity_t<E>>> choices) {
+    std::vector<std::pair<std::string, std::int64_t>> named;
+    for (const auto& [text, value] : choices) named.emplace_back(text, static_cast<std::int64_t>(value));
+    add_choice(
+        name, help, std::move(named), [&field] { return static_cast<std::int64_t>(field); },
+        [&field](std::int64_t v) { field = static_cast<E>(v); });
+  }
+  template <class Section>
+  void section(std::string_view name, Section& fields) {
+    const std::string outer = prefix_;
+    prefix_ += std::string(name) + ".";
+    fields.visit(*this);
+    prefix_ = outer;
+  }
+
+  std::span<Option> options() { return options_; }
+  std::span<const Option> options() const { return options_; }
+  const Option* find(std::string_view key) const;
+
+ private:
+  void add(std::string_view name, std::string type, std::string allowed, std::string_view help, std::function<std::string()> get,
+           std::function<void(std::string_view)> set);
+  void add_choice(std::string_view name, std::string_view help, std::vector<std::pair<std::string, std::int64_t>> choices,
+                  std::function<std::int64_t()> get, std::function<void(std::int64_t)> set);
+
+  std::string prefix_;
+  std::vector<Option> options_;
+};
+
+/// One "key = value" with the place it comes from.
+struct Assignment {
+  std::string key, value;
+  std::string origin;  ///< "path:line" or "command line"
+};
+
+/// The assignments of a configuration file in its order. Sections "[train]" prefix the keys below them. Throws ConfigError naming every
+/// faulty line, and for a key given twice both lines; IoError if the file cannot be read.
+std::vector<Assignment> read_config_file(const std::string& path);
+std::vector<Assignment> parse_config(std::string_view text, const std::string& path);
+
+/// Sets the fields, in order. Unknown keys (with the nearest known one) and refused values are collected into one ConfigError.
+void assign(OptionTable& table, std::span<const Assignment> assignments);
+
+/// The configuration as a file that reads back to the same values, each line commented with its origin (`with_origin`).
+std::string to_config_text(const OptionTable& table, bool with_origin = true);
+/// One paragraph per option: key, type, range, default, help.
+std::string help_text(const OptionTable& table);
+/// The same as a Markdown table.
+std::string markdown_table(const OptionTable& table);
+
+/// The known name nearest to a misspelt one, "" if none is near (at most 2 edits, or a third of the length).
+std::string nearest_name(std::string_view wrong, std::span<const std::string> known);
+
+// ---- the command line ----
+
+/// An option of a command, such as --resume.
+struct Flag {
+  std::string name;        ///< without dashes
+  std::string value_name;  ///< "FILE"; empty: takes no value
+  std::string help;
+};
+
+struct Arguments {
+  std::vector<std::pair<std::string, std::string>> flags;  ///< as given, each at most once
+  std::vector<Assignment> assignments;                     ///< key=value, --key=value, --key value
+  bool has(std::string_view flag) const;
+  /// The value of a flag, `otherwise` if it is not given.
+  std::string value(std::string_view flag, std::string_view otherwise = {}) const;
+};
+
+/// Reads the arguments of a command: its flags and the keys of `table`. Names must be given in full. Throws ConfigError.
+Arguments parse_arguments(std::span<const std::string> arguments, std::span<const Flag> flags, const OptionTable* table);
+
+namespace detail {
+std::int64_t parse_integer(std::string_view text);
+double parse_number(std::string_view text);
+bool parse_boolean(std::string_view text);
+}
+
+}  // namespace capstan::engine
