@@ -247,8 +247,8 @@ bool LineReader::fill() {
   const char* message = gzerror(source_->file, &code);
   if (n < 0 || code == Z_BUF_ERROR) {
     if (code == Z_ERRNO) fail(path_, "read", errno);
-    throw DataError(join_text(path_, ": damaged gzip data after ", total_, " inflated bytes: ",
-                              code == Z_BUF_ERROR ? "file is cut short" : message));
+    throw DataError(
+        join_text(path_, ": damaged gzip data after ", total_, " inflated bytes: ", code == Z_BUF_ERROR ? "file is cut short" : message));
   }
   if (n == 0) {
     at_end_ = true;

@@ -11,10 +11,12 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/hdf5_format.h"
 
 namespace capstan::data {
 namespace {
@@ -117,33 +119,6 @@ std::span<std::byte> bytes_of(const Tensor& t) {
   return {t.storage().data() + static_cast<std::size_t>(t.layout().offset()) * size, static_cast<std::size_t>(t.numel()) * size};
 }
 
-std::uint32_t checksum(std::string_view path, std::string_view kind, const Shape& shape, std::span<const std::byte> bytes) {
-  return crc32c(bytes, crc32c(join_text(path, " ", kind, shape, "\n")));
-}
-
-std::string seal_of(std::span<const std::byte> image) {
-  char text[64];
-  const int n = std::snprintf(text, sizeof text, "CAPSTAN-SEAL 1 %016llx %08x\n", static_cast<unsigned long long>(image.size()),
-                              crc32c(image));
-  return {text, static_cast<std::size_t>(n)};
-}
-constexpr std::size_t kSealBytes = 41;
-constexpr std::string_view kSealStart = "CAPSTAN-SEAL ";
-
-/// "/a/b" from "a/b" or "/a/b".
-std::string normal_path(std::string_view path) {
-  if (path == "/") return "/";
-  std::string_view rest = path.starts_with('/') ? path.substr(1) : path;
-  for (std::string_view p = rest;;) {
-    const auto slash = p.find('/');
-    const auto part = p.substr(0, slash);
-    require<InternalError>(!part.empty() && part != "." && part != ".." && part.find('\0') == part.npos, "hdf5: bad path \"", path, "\"");
-    if (slash == p.npos) break;
-    p.remove_prefix(slash + 1);
-  }
-  return join_text("/", rest);
-}
-
 }  // namespace
 
 // ---- Writer
@@ -170,7 +145,7 @@ struct Hdf5Writer::Impl {
     check(set.ok(), path, "create the dataset");
     if (!bytes.empty()) check(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) >= 0, path, "write the dataset");
     text_attribute(set, path, "dtype", kind);
-    const std::uint32_t crc = checksum(path, kind, shape, bytes);
+    const std::uint32_t crc = dataset_checksum(path, kind, shape, bytes);
     attribute(set, path, "crc32c", H5T_STD_U32LE, &crc);
   }
 };
@@ -255,9 +230,7 @@ std::vector<std::byte> Hdf5Writer::finish() {
   image.resize(static_cast<std::size_t>(size));
   impl_->check(H5Fget_file_image(impl_->file, image.data(), image.size()) == size, "/", "copy the image");
   impl_.reset();
-  const std::string seal = seal_of(image);
-  const auto line = std::as_bytes(std::span(seal));
-  image.insert(image.end(), line.begin(), line.end());
+  append_seal(image);
   return image;
 }
 
@@ -320,28 +293,15 @@ struct Hdf5Reader::Impl {
     if (!ok) throw DataError(join_text(path, ": ", name, ": cannot ", what, ": ", reason()));
   }
 
-  void check_seal() {
-    const std::string_view all(reinterpret_cast<const char*>(image.data()), image.size());
-    require<DataError>(!all.empty(), path, ": file is empty, expected HDF5");
-    if (all.size() > kSealBytes && all.substr(all.size() - kSealBytes).starts_with(kSealStart)) {
-      hdf5_bytes = all.size() - kSealBytes;
-      require<DataError>(all.substr(hdf5_bytes) == seal_of(std::span(image).first(hdf5_bytes)), path,
-                         ": file is damaged or was changed by another program: the checksum of its ", hdf5_bytes,
-                         " bytes is not the one written at its end");
-      sealed = true;
-      return;
-    }
-    hdf5_bytes = all.size();
-    require<DataError>(!options.require_seal, path, ": file is cut short or was not written by capstan: no seal at the end of its ",
-                       all.size(), " bytes");
-  }
-
   void open() {
-    check_seal();
+    std::tie(hdf5_bytes, sealed) = check_seal(image, path);
+    require<DataError>(sealed || !options.require_seal, path, ": file is cut short or was not written by capstan: no seal at the end of its ",
+                       image.size(), " bytes");
     const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
     auto callbacks = shared_image(image.data());
-    const bool ready = access.ok() && H5Pset_fapl_core(access, 1u << 16, false) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
-                       H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_file_image(access, image.data(), hdf5_bytes) >= 0;
+    const bool ready = access.ok() && H5Pset_fapl_core(access, 1u << 16, false) >= 0 &&
+                       H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
+                       H5Pset_file_image(access, image.data(), hdf5_bytes) >= 0;
     done(ready, "/", "set the memory driver");
     file = Handle(H5Fopen(image_name().c_str(), H5F_ACC_RDONLY, access), H5Fclose);
     done(file.ok(), "/", "open it as HDF5");
@@ -422,7 +382,8 @@ struct Hdf5Reader::Impl {
     return e;
   }
 
-  void check_chunks(hid_t create, const std::string& name, int rank, std::uint64_t element, std::uint64_t declared, std::uint64_t stored) const {
+  void check_chunks(hid_t create, const std::string& name, int rank, std::uint64_t element, std::uint64_t declared,
+                    std::uint64_t stored) const {
     for (int i = 0; i < H5Pget_nfilters(create); ++i) {
       unsigned flags = 0, config = 0;
       std::size_t values = 0;
@@ -448,7 +409,8 @@ struct Hdf5Reader::Impl {
       const bool named = text == nullptr ? t != DType::bf16 : *text == name_of(t);
       if (named && H5Tequal(type, stored_type(t)) > 0) return t;
     }
-    throw DataError(join_text(path, ": ", name, ": element type is not one of f32, bf16, f64, i32, i64, u8, or not the one that its attribute",
+    throw DataError(join_text(path, ": ", name,
+                              ": element type is not one of f32, bf16, f64, i32, i64, u8, or not the one that its attribute",
                               " dtype names", text == nullptr ? std::string() : " (" + text->substr(0, 32) + ")"));
   }
 
@@ -481,7 +443,8 @@ struct Hdf5Reader::Impl {
   }
 
   const Hdf5Entry& entry(std::string_view name, bool text) const {
-    const auto at = std::lower_bound(entries.begin(), entries.end(), name, [](const Hdf5Entry& e, std::string_view n) { return e.name < n; });
+    const auto at =
+        std::lower_bound(entries.begin(), entries.end(), name, [](const Hdf5Entry& e, std::string_view n) { return e.name < n; });
     check(at != entries.end() && at->name == name, name, "no such dataset");
     check(at->is_text == text, name, text ? "is a tensor, expected a text" : "is a text, expected a tensor");
     return *at;
@@ -498,7 +461,7 @@ struct Hdf5Reader::Impl {
     check(want != nullptr, e.name, "has no checksum");
     const bool empty_text = e.is_text && out.size() == 1 && out[0] == std::byte{0};
     const Shape shape = empty_text ? Shape{0} : e.spec.shape;
-    const auto got = checksum(e.name, e.is_text ? "text" : name_of(e.spec.dtype), shape, out);
+    const auto got = dataset_checksum(e.name, e.is_text ? "text" : name_of(e.spec.dtype), shape, out);
     check(*want == got, e.name, "checksum of the data is ", got, ", the file says ", *want, ": the file is damaged");
   }
 

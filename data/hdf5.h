@@ -50,10 +50,8 @@ class Hdf5Writer {
   void set(std::string_view path, std::string_view name, const Hdf5Attribute& value);
   void set(std::string_view path, std::string_view name, const char* value) { set(path, name, Hdf5Attribute(std::string(value))); }
   template <class T>
-    requires std::is_integral_v<T>
-  void set(std::string_view path, std::string_view name, T value) {
-    set(path, name, Hdf5Attribute(static_cast<std::int64_t>(value)));
-  }
+  requires std::is_integral_v<T>
+  void set(std::string_view path, std::string_view name, T value) { set(path, name, Hdf5Attribute(static_cast<std::int64_t>(value))); }
 
   /// The sealed file image. Equal calls give equal bytes. The writer is spent.
   std::vector<std::byte> finish();

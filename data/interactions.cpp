@@ -140,7 +140,8 @@ struct Columns {
   bool has_header = false, exact = false;  // exact: every line has `needed` fields
 };
 
-constexpr std::string_view kUserNames[] = {"user_id", "userid", "user", "uid", "session_id", "sessionid", "session", "visitor_id", "visitorid"};
+constexpr std::string_view kUserNames[] = {"user_id",   "userid",  "user",       "uid",      "session_id",
+                                           "sessionid", "session", "visitor_id", "visitorid"};
 constexpr std::string_view kItemNames[] = {"item_id", "itemid", "item", "iid", "movie_id", "movieid", "product_id", "productid"};
 constexpr std::string_view kTimeNames[] = {"timestamp", "time", "unixtimestamp", "datetime", "event_time", "ts"};
 
@@ -171,7 +172,8 @@ Columns columns_by_number(const std::vector<std::string_view>& fields, const Rea
   const auto number = [&](const std::string& wanted, std::int64_t otherwise) {
     if (wanted.empty()) return otherwise;
     const auto n = as_number(wanted);
-    require<DataError>(n && *n >= 1 && *n <= count, where, "no column \"", wanted, "\": without a header columns are numbered from 1 to ", count);
+    require<DataError>(n && *n >= 1 && *n <= count, where, "no column \"", wanted, "\": without a header columns are numbered from 1 to ",
+                       count);
     return *n - 1;
   };
   c.user = number(options.user_column, 0);
@@ -200,7 +202,9 @@ Columns find_columns(const std::vector<std::string_view>& fields, const ReadOpti
   const bool known = c.user >= 0 || c.item >= 0;
   c.has_header = options.header == Header::present || (options.header == Header::automatic && (named || (known && !numbered)));
   if (!c.has_header) {
-    const auto has_digit = [](std::string_view f) { return std::any_of(f.begin(), f.end(), [](char ch) { return ch >= '0' && ch <= '9'; }); };
+    const auto has_digit = [](std::string_view f) {
+      return std::any_of(f.begin(), f.end(), [](char ch) { return ch >= '0' && ch <= '9'; });
+    };
     require<DataError>(options.header == Header::absent || std::any_of(fields.begin(), fields.end(), has_digit), where,
                        "this looks like a header without a known column; set the column names, or say that there is no header");
     return columns_by_number(fields, options, where);
@@ -208,7 +212,8 @@ Columns find_columns(const std::vector<std::string_view>& fields, const ReadOpti
   const auto check = [&](std::int64_t column, const std::string& wanted, std::string_view what) {
     std::string names;
     for (const auto& h : header) names += (names.empty() ? "" : ", ") + h;
-    require<DataError>(column >= 0, where, "no ", what, " column", wanted.empty() ? "" : " \"" + wanted + "\"", "; the header has: ", names);
+    require<DataError>(column >= 0, where, "no ", what, " column", wanted.empty() ? "" : " \"" + wanted + "\"",
+                       "; the header has: ", names);
   };
   check(c.user, options.user_column, "user");
   check(c.item, options.item_column, "item");
@@ -227,7 +232,8 @@ std::vector<std::int32_t> sort_numerically(IdMap& ids, const std::string& path, 
   }
   std::vector<std::int32_t> order(values.size()), renumbered(values.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return values[static_cast<std::size_t>(a)] < values[static_cast<std::size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return values[static_cast<std::size_t>(a)] < values[static_cast<std::size_t>(b)]; });
   IdMap sorted;
   for (const auto old : order) renumbered[static_cast<std::size_t>(old)] = sorted.add(ids[old]);
   ids = std::move(sorted);
@@ -251,7 +257,8 @@ Interactions finish(Events&& e, IdOrder order, const std::string& path) {
     renumber(e.users, sort_numerically(e.user_ids, path, "user"));
     renumber(e.items, sort_numerically(e.item_ids, path, "item"));
   }
-  return group_events(e.users, e.items, e.times, std::make_shared<IdMap>(std::move(e.user_ids)), std::make_shared<IdMap>(std::move(e.item_ids)));
+  return group_events(e.users, e.items, e.times, std::make_shared<IdMap>(std::move(e.user_ids)),
+                      std::make_shared<IdMap>(std::move(e.item_ids)));
 }
 
 }  // namespace

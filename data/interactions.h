@@ -17,10 +17,10 @@
 namespace capstan::data {
 
 struct Interactions {
-  std::vector<std::int64_t> offsets{0};  ///< [sequences + 1]
-  std::vector<std::int32_t> items;       ///< [events], index in item_ids
-  std::vector<double> times;             ///< [events] seconds, or empty: the file has none
-  std::vector<std::int32_t> users;       ///< [sequences], index in user_ids
+  std::vector<std::int64_t> offsets{0};                               ///< [sequences + 1]
+  std::vector<std::int32_t> items;                                    ///< [events], index in item_ids
+  std::vector<double> times;                                          ///< [events] seconds, or empty: the file has none
+  std::vector<std::int32_t> users;                                    ///< [sequences], index in user_ids
   std::shared_ptr<const IdMap> user_ids = std::make_shared<IdMap>();  ///< names of users or sessions in the file
   std::shared_ptr<const IdMap> item_ids = std::make_shared<IdMap>();
 

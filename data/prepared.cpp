@@ -35,7 +35,8 @@ std::shared_ptr<const IdMap> read_ids(const Hdf5Reader& from, const std::string&
   auto ids = std::make_shared<IdMap>();
   std::int64_t begin = 0;
   for (const auto end : as_vector<std::int64_t>(from.read(prefix + "/ends"))) {
-    require<DataError>(begin <= end && end <= static_cast<std::int64_t>(text.size()), from.path(), ": ", prefix, ": ends are not ascending");
+    require<DataError>(begin <= end && end <= static_cast<std::int64_t>(text.size()), from.path(), ": ", prefix,
+                       ": ends are not ascending");
     ids->add(text.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
     begin = end;
   }
@@ -98,7 +99,8 @@ Interactions read_interactions(const Hdf5Reader& from, const std::string& prefix
   return x;
 }
 
-Interactions prepared_interactions(const std::string& path, std::string_view key, const std::function<Interactions()>& make, std::string* why) {
+Interactions prepared_interactions(const std::string& path, std::string_view key, const std::function<Interactions()>& make,
+                                   std::string* why) {
   if (why != nullptr) why->clear();
   if (path.empty()) {
     if (why != nullptr) *why = "no file for prepared data";

@@ -46,7 +46,7 @@ class SessionBatches {
   std::span<const std::int32_t> items_;
   std::size_t batch_size_, min_slots_;
 
-  std::size_t slots_ = 0;                 // in use, a prefix of the arrays below
+  std::size_t slots_ = 0;                             // in use, a prefix of the arrays below
   std::vector<std::int64_t> cursor_, end_, session_;  // [B] event index, one past the last, session
   std::vector<std::uint8_t> reset_;
   std::vector<std::int32_t> kept_, inputs_, targets_;

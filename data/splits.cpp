@@ -110,7 +110,8 @@ Interactions order_by_start(const Interactions& x) {
   need_times(x, "order_by_start");
   std::vector<std::int64_t> order(at(x.sequences()));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return x.times[at(x.offsets[at(a)])] < x.times[at(x.offsets[at(b)])]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return x.times[at(x.offsets[at(a)])] < x.times[at(x.offsets[at(b)])]; });
   Builder b(x);
   for (const auto s : order) {
     for (std::int64_t e = x.offsets[at(s)]; e < x.offsets[at(s) + 1]; ++e) b.add(e);

@@ -44,7 +44,7 @@ Interactions translate(const Interactions& x, std::shared_ptr<const IdMap> item_
 /// The last item of each sequence for test, the second last for validation, the rest for training.
 /// Sequences of fewer than three events go to training whole; valid and test are then -1.
 struct LeaveOneOut {
-  Interactions train;                    ///< sequence s is sequence s of the input
+  Interactions train;                     ///< sequence s is sequence s of the input
   std::vector<std::int32_t> valid, test;  ///< [sequences] item index
 };
 LeaveOneOut leave_one_out(const Interactions& x);

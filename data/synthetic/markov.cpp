@@ -15,8 +15,8 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 const MarkovOptions& checked(const MarkovOptions& o) {
   require<ConfigError>(o.items >= 2 && o.items <= 100'000'000 && o.branches >= 1 && o.branches < o.items,
                        "markov chain: needs 1 <= branches < items, got ", o.branches, " and ", o.items);
-  require<ConfigError>(o.noise >= 0 && o.noise < 1 && o.decay > 0 && o.decay <= 1, "markov chain: needs noise in [0, 1) and decay in (0, 1], got ",
-                       o.noise, " and ", o.decay);
+  require<ConfigError>(o.noise >= 0 && o.noise < 1 && o.decay > 0 && o.decay <= 1,
+                       "markov chain: needs noise in [0, 1) and decay in (0, 1], got ", o.noise, " and ", o.decay);
   return o;
 }
 
@@ -120,8 +120,9 @@ std::vector<std::int32_t> MarkovChain::best(std::int32_t from, int k) const {
 }
 
 Interactions MarkovChain::sequences(std::int64_t count, int min_length, int max_length, std::uint64_t seed) const {
-  require<ConfigError>(count >= 1 && min_length >= 1 && max_length >= min_length, "markov chain: needs count >= 1 and 1 <= min_length <= max_length, got ",
-                       count, ", ", min_length, " and ", max_length);
+  require<ConfigError>(count >= 1 && min_length >= 1 && max_length >= min_length,
+                       "markov chain: needs count >= 1 and 1 <= min_length <= max_length, got ", count, ", ", min_length, " and ",
+                       max_length);
   Interactions x;
   IdMap users, items;
   for (std::int64_t i = 0; i < options_.items; ++i) items.add(std::to_string(i + 1));
@@ -169,7 +170,8 @@ double MarkovChain::oracle_recall(const NextItemCases& cases, int k) const {
 
 double MarkovChain::popularity_recall(const NextItemCases& cases, int k) const {
   const auto top = std::span(by_popularity_).first(std::min(by_popularity_.size(), at(k)));
-  const auto hits = std::count_if(cases.target.begin(), cases.target.end(), [&](auto t) { return std::find(top.begin(), top.end(), t) != top.end(); });
+  const auto hits =
+      std::count_if(cases.target.begin(), cases.target.end(), [&](auto t) { return std::find(top.begin(), top.end(), t) != top.end(); });
   return cases.last.empty() ? 0 : static_cast<double>(hits) / static_cast<double>(cases.last.size());
 }
 
@@ -179,8 +181,8 @@ std::vector<std::int32_t> MarkovChain::states(const IdMap& item_ids) const {
     const auto name = item_ids[i];
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    require<DataError>(error == std::errc() && end == name.data() + name.size() && number >= 1 && number <= options_.items, "markov chain: item \"",
-                       name, "\" is not one of 1 .. ", options_.items);
+    require<DataError>(error == std::errc() && end == name.data() + name.size() && number >= 1 && number <= options_.items,
+                       "markov chain: item \"", name, "\" is not one of 1 .. ", options_.items);
     states.push_back(static_cast<std::int32_t>(number - 1));
   }
   return states;

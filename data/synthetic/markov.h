@@ -16,9 +16,9 @@ namespace capstan::data {
 
 struct MarkovOptions {
   std::int64_t items = 500;
-  int branches = 4;      ///< in 1 .. items - 1
-  double noise = 0.1;    ///< in [0, 1)
-  double decay = 0.6;    ///< in (0, 1]
+  int branches = 4;    ///< in 1 .. items - 1
+  double noise = 0.1;  ///< in [0, 1)
+  double decay = 0.6;  ///< in (0, 1]
   std::uint64_t seed = 1;
 };
 

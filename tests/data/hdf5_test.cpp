@@ -75,7 +75,8 @@ TEST(Hdf5, Listing) {
   const auto r = open(sample().finish());
   std::vector<std::string> names;
   for (const auto& e : r.entries()) names.push_back(e.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"/a/bf16", "/a/f32", "/a/f64", "/config", "/empty", "/i/deep/er/i32", "/i/i64", "/nothing", "/u8"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"/a/bf16", "/a/f32", "/a/f64", "/config", "/empty", "/i/deep/er/i32", "/i/i64", "/nothing", "/u8"}));
   EXPECT_EQ(r.groups(), (std::vector<std::string>{"/", "/a", "/bare", "/bare/group", "/i", "/i/deep", "/i/deep/er"}));
   EXPECT_EQ(r.find("/a/f32")->stored_bytes, 24u);
   EXPECT_TRUE(r.find("/config")->is_text);
@@ -176,7 +177,8 @@ TEST(Hdf5, WithoutASealTheDatasetChecksumStillGuards) {
   EXPECT_THAT(message_of([&] { open(image); }), HasSubstr("no seal"));
   EXPECT_EQ(open(image, false).read("/weights").span<float>()[999], 0.625f);
   const float value = 0.625f;
-  const auto at = std::search(image.begin(), image.end(), reinterpret_cast<const std::byte*>(&value), reinterpret_cast<const std::byte*>(&value) + 4);
+  const auto at =
+      std::search(image.begin(), image.end(), reinterpret_cast<const std::byte*>(&value), reinterpret_cast<const std::byte*>(&value) + 4);
   *(at + 401) ^= std::byte{4};
   const auto r = open(image, false);
   EXPECT_THAT(message_of([&] { r.read("/weights"); }), AllOf(HasSubstr("mem.h5: /weights: checksum"), HasSubstr("damaged")));

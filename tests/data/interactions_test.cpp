@@ -115,7 +115,8 @@ TEST(Interactions, Refusals) {
   EXPECT_EQ(refusal("user\tx\titem\n1\ta\n"), ":2: 2 fields, expected at least 3");
   EXPECT_EQ(refusal("SessionId,Thing,Time\n1,2,3\n"), ":1: no item column; the header has: SessionId, Thing, Time");
   EXPECT_EQ(refusal("SessionId,ItemId\n1,2\n", {.time_column = "When"}), ":1: no time column \"When\"; the header has: SessionId, ItemId");
-  EXPECT_EQ(refusal("SessionId,ItemId\n1,2\n", {.user_column = "sessionid"}), ":1: no user column \"sessionid\"; the header has: SessionId, ItemId");
+  EXPECT_EQ(refusal("SessionId,ItemId\n1,2\n", {.user_column = "sessionid"}),
+            ":1: no user column \"sessionid\"; the header has: SessionId, ItemId");
   EXPECT_THAT(refusal("kunde,ware\n1,2\n"), HasSubstr(":1: this looks like a header without a known column"));
   EXPECT_THROW(read_interactions("/nowhere/at/all"), IoError);
 }

@@ -117,7 +117,8 @@ TEST(SessionBatches, FreeSlotsTakeSessionsInOrder) {
   // Slot 0 holds a session of one event; it takes session 2 while slot 1 keeps session 1.
   const Csr x({{9}, {1, 2, 3}, {4, 5, 6}, {}, {7, 8}});
   SessionBatches batches(x.offsets, x.items, 2);
-  EXPECT_EQ(steps(batches), (std::vector<std::string>{"2 1: 4 1 > 5 2, reset 1 1", "2 1: 5 2 > 6 3, reset 0 0", "4: 7 > 8, reset 1, kept 1"}));
+  EXPECT_EQ(steps(batches),
+            (std::vector<std::string>{"2 1: 4 1 > 5 2, reset 1 1", "2 1: 5 2 > 6 3, reset 0 0", "4: 7 > 8, reset 1, kept 1"}));
 }
 
 TEST(SessionBatches, ResumesInTheMiddleOfAnEpoch) {

@@ -1,0 +1,56 @@
+#include "data/hdf5_format.h"
+
+#include <cstdio>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+
+namespace capstan::data {
+namespace {
+
+constexpr std::string_view kSealStart = "CAPSTAN-SEAL ";
+
+std::string seal_of(std::span<const std::byte> image) {
+  char text[64];
+  const auto size = static_cast<unsigned long long>(image.size());
+  const int n = std::snprintf(text, sizeof text, "CAPSTAN-SEAL 1 %016llx %08x\n", size, crc32c(image));
+  return {text, static_cast<std::size_t>(n)};
+}
+
+}  // namespace
+
+void append_seal(std::vector<std::byte>& image) {
+  const std::string seal = seal_of(image);
+  const auto line = std::as_bytes(std::span(seal));
+  image.insert(image.end(), line.begin(), line.end());
+}
+
+std::pair<std::size_t, bool> check_seal(std::span<const std::byte> file, std::string_view path) {
+  require<DataError>(!file.empty(), path, ": file is empty, expected HDF5");
+  const std::string_view all(reinterpret_cast<const char*>(file.data()), file.size());
+  if (all.size() <= kSealBytes || !all.substr(all.size() - kSealBytes).starts_with(kSealStart)) return {all.size(), false};
+  const std::size_t size = all.size() - kSealBytes;
+  require<DataError>(all.substr(size) == seal_of(file.first(size)), path,
+                     ": file is damaged or was changed by another program: the checksum of its ", size,
+                     " bytes is not the one written at its end");
+  return {size, true};
+}
+
+std::uint32_t dataset_checksum(std::string_view path, std::string_view kind, const Shape& shape, std::span<const std::byte> bytes) {
+  return crc32c(bytes, crc32c(join_text(path, " ", kind, shape, "\n")));
+}
+
+std::string normal_path(std::string_view path) {
+  if (path == "/") return "/";
+  const std::string_view rest = path.starts_with('/') ? path.substr(1) : path;
+  for (std::string_view p = rest;;) {
+    const auto slash = p.find('/');
+    const auto part = p.substr(0, slash);
+    require<InternalError>(!part.empty() && part != "." && part != ".." && part.find('\0') == part.npos, "hdf5: bad path \"", path, "\"");
+    if (slash == p.npos) break;
+    p.remove_prefix(slash + 1);
+  }
+  return join_text("/", rest);
+}
+
+}  // namespace capstan::data

@@ -1,0 +1,30 @@
+#pragma once
+// What this project adds to HDF5: the seal at the end of a file, the checksum of a dataset, and how paths are written.
+// Internal to data/hdf5.cpp; nothing here needs libhdf5.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "autograd/core/shape.h"
+
+namespace capstan::data {
+
+inline constexpr std::size_t kSealBytes = 41;
+
+/// Adds the line with length and CRC-32C of `image` to it.
+void append_seal(std::vector<std::byte>& image);
+/// How many bytes of a file are HDF5, and whether a seal vouches for them. DataError if the seal does not fit or the file is empty.
+std::pair<std::size_t, bool> check_seal(std::span<const std::byte> file, std::string_view path);
+
+/// CRC-32C over "path kind shape" and the bytes, so that a dataset that was moved or took another type does not pass.
+std::uint32_t dataset_checksum(std::string_view path, std::string_view kind, const Shape& shape, std::span<const std::byte> bytes);
+
+/// "/a/b" from "a/b" or "/a/b". InternalError for empty, "." and ".." parts and NUL characters.
+std::string normal_path(std::string_view path);
+
+}  // namespace capstan::data
