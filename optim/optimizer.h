@@ -1,0 +1,90 @@
+#pragma once
+// Optimizer: what every update rule shares — parameters, step count, named state, the handling of absent and row-sparse gradients.
+//
+// An optimiser changes parameters in place and does nothing else: the learning rate comes from a schedule (schedule.h), the
+// gradient scale from clipping (clip.h). A step is one fused pass over all tensors (autograd/kernels/optimizer_update.h).
+// Invariants: gradients are aligned with the parameters; a parameter without a gradient, or that is not trainable, is not touched
+// at all (no decay, no momentum); state exists from construction on, zero (see the rule), for every trainable parameter.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "autograd/core/gradient.h"
+#include "autograd/core/parameter.h"
+
+namespace capstan::optim {
+
+/// What a row-sparse gradient does to the rows that it does not name. Duplicate indices are always summed first.
+enum class SparsePolicy : std::uint8_t {
+  dense,     ///< the same as a dense gradient with zeros: momentum moves and decay shrinks every row; cost grows with the table
+  lazy,      ///< nothing: only named rows change; cost grows with the named rows
+  catch_up,  ///< what dense does, but later: a row repeats its missed steps when it is next named or synchronised
+};
+
+/// One state tensor; `value` shares memory with the optimiser.
+struct OptimizerState {
+  std::string slot;       ///< such as "first_moment"
+  std::string parameter;  ///< its name
+  Tensor value;
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  /// One update with gradients[i] * gradient_scale for parameter i. Throws ShapeError or DTypeError, before anything is changed, if a
+  /// gradient does not fit its parameter.
+  void step(std::span<const Gradient> gradients, double learning_rate, double gradient_scale = 1.0);
+  std::int64_t step_count() const { return step_count_; }
+
+  /// Brings all rows up to date (SparsePolicy::catch_up; otherwise nothing); before parameters are read other than by training.
+  void synchronize();
+  /// The same for some rows of parameters[index] only; before a forward pass that reads them.
+  void synchronize_rows(std::size_t index, std::span<const std::int64_t> rows);
+
+  /// All state, slot by slot, in the order of the parameters. Synchronises first, so that it fits the parameters as they are.
+  std::vector<OptimizerState> state();
+  /// Takes the values of a state() of the same parameters. Throws CheckpointError, before anything is changed, listing all entries that
+  /// are missing, unexpected or of another shape.
+  void load_state(std::span<const OptimizerState> state, std::int64_t step_count);
+
+  std::span<const Parameter> parameters() const { return parameters_; }
+  std::string_view name() const { return name_; }
+
+ protected:
+  /// Throws DTypeError if a trainable parameter is not contiguous f32 or f64.
+  Optimizer(std::string_view name, std::span<const Parameter> parameters);
+
+  /// State tensors of all trainable parameters under one name, aligned with parameters(); undefined where not trainable.
+  using Slot = std::vector<Tensor>;
+  Slot add_slot(std::string name, double value = 0.0);
+  /// A slot of i64 zeros [rows, columns] for the tables (trainable parameters with sparse_gradient) only.
+  Slot add_row_slot(std::string name, std::int64_t columns);
+
+  /// One parameter's part of a step; the gradient is dense and contiguous, or row-sparse with unique indices.
+  struct Item {
+    std::size_t index;
+    Gradient gradient;
+  };
+  /// Updates parameters()[item.index] for each item. step_count() counts this step already (the first is 1).
+  virtual void update(std::span<const Item> items, double learning_rate, double gradient_scale) = 0;
+  /// Repeats the missed steps of some rows, or of all if `rows` is null.
+  virtual void catch_up(std::size_t, const std::span<const std::int64_t>*) {}
+
+ private:
+  void check(std::span<const Gradient> gradients) const;
+  std::vector<OptimizerState> entries() const;
+
+  std::string name_;
+  std::vector<Parameter> parameters_;
+  std::vector<std::pair<std::string, Slot>> slots_;
+  std::int64_t step_count_ = 0;
+};
+
+}  // namespace capstan::optim
