@@ -1,0 +1,83 @@
+#pragma once
+// Dropout decisions from Philox (autograd/core/rng.h), a row at a time and vectorised. Nothing is stored between forward and
+// backward: the decision for a column of a row is a pure function of (key, row, column), whatever range it is asked in, so
+// backward, another batch layout and another thread count see the same mask.
+//
+// One Philox call gives eight 16-bit decisions. Columns are taken in blocks of 64, eight counters a block: the 16-bit field f of
+// counter 8 * block + g decides about column 64 * block + 8 * f + g, so each field of the eight counters is a run of columns.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "autograd/core/rng.h"
+
+namespace capstan::kernels {
+
+/// A dropout rate quantised to 2^-16: a 16-bit random number below `threshold` drops the element.
+struct DropoutRate {
+  std::uint32_t threshold = 0;  ///< 0 ... 65536; 0 keeps everything, 65536 drops everything
+  double scale = 1.0;           ///< exactly 1 / (probability to keep); 0 if everything is dropped
+
+  DropoutRate() = default;
+  explicit constexpr DropoutRate(double rate)
+      : threshold(static_cast<std::uint32_t>(rate * 65536.0 + 0.5)), scale(threshold >= 65536 ? 0.0 : 65536.0 / (65536.0 - threshold)) {}
+};
+
+inline constexpr std::int64_t kMaskBlock = 64;
+
+/// The decision for a single element in plain scalar code: the specification of the functions below.
+inline bool keep_mask_at(std::uint64_t key, std::uint64_t row, std::int64_t column, DropoutRate rate) {
+  const auto block = static_cast<std::uint64_t>(column / kMaskBlock), inside = static_cast<std::uint64_t>(column % kMaskBlock);
+  const std::uint64_t field = inside / 8;
+  const std::uint32_t word = philox(key, 8 * block + inside % 8, row)[field / 2];
+  return (field % 2 == 0 ? word & 0xffffu : word >> 16) >= rate.threshold;
+}
+
+/// The random 16-bit numbers of columns [64 * block, 64 * block + 64) of a row.
+inline void mask_bits_block(std::uint64_t key, std::uint64_t row, std::uint64_t block, std::uint16_t* bits) {
+  // Eight lanes of 64 bits hold 32-bit words, which is how a widening multiply wants them. GCC's vector type instead of a loop:
+  // it keeps the state of all ten rounds in registers, which doubles the speed.
+  using Lanes [[gnu::vector_size(64)]] = std::uint64_t;
+  using Halves [[gnu::vector_size(16)]] = std::uint16_t;
+  const Lanes low = Lanes{} + 0xffffffffu;
+  const Lanes counter = Lanes{0, 1, 2, 3, 4, 5, 6, 7} + 8 * block;
+  Lanes c0 = counter & low, c1 = counter >> 32, c2 = Lanes{} + (row & 0xffffffffu), c3 = Lanes{} + (row >> 32);
+  auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round) {  // the upper halves of c1 and c3 hold rubbish; `& low` keeps it out of the products
+    const Lanes p0 = (c0 & low) * (Lanes{} + 0xD2511F53u), p1 = (c2 & low) * (Lanes{} + 0xCD9E8D57u);
+    c0 = (p1 >> 32) ^ c1 ^ (Lanes{} + std::uint64_t{k0});
+    c2 = (p0 >> 32) ^ c3 ^ (Lanes{} + std::uint64_t{k1});
+    c1 = p1;
+    c3 = p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  const Halves fields[8] = {__builtin_convertvector(c0, Halves), __builtin_convertvector(c0 >> 16, Halves),
+                            __builtin_convertvector(c1, Halves), __builtin_convertvector(c1 >> 16, Halves),
+                            __builtin_convertvector(c2, Halves), __builtin_convertvector(c2 >> 16, Halves),
+                            __builtin_convertvector(c3, Halves), __builtin_convertvector(c3 >> 16, Halves)};
+  std::memcpy(bits, fields, sizeof fields);
+}
+
+/// keep[j] = 1 if column first_column + j of `row` is kept, else 0, for j in [0, n). Fastest when first_column is a multiple of 64.
+inline void keep_mask_row(std::uint64_t key, std::uint64_t row, std::int64_t first_column, std::int64_t n, DropoutRate rate,
+                          std::uint8_t* keep) {
+  if (rate.threshold >= 65536) {
+    std::fill_n(keep, n, std::uint8_t{0});
+    return;
+  }
+  const auto threshold = static_cast<std::uint16_t>(rate.threshold);
+  alignas(64) std::uint16_t bits[kMaskBlock];
+  for (std::int64_t j = 0; j < n;) {
+    const std::int64_t column = first_column + j, inside = column % kMaskBlock, count = std::min(n - j, kMaskBlock - inside);
+    mask_bits_block(key, row, static_cast<std::uint64_t>(column / kMaskBlock), bits);
+    const std::uint16_t* const b = bits + inside;
+    std::uint8_t* const k = keep + j;
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) k[i] = b[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
+    j += count;
+  }
+}
+
+}  // namespace capstan::kernels
