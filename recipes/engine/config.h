@@ -18,7 +18,7 @@
 // Precedence: default < file < command line. A list is replaced as a whole. Every refusal is a ConfigError that says where
 // ("path:line" or the argument), what was found and what is allowed; all faults of a file are reported at once.
 //
-// Values as text. Integers: 128, 1e2, 64k, 3M, 2^20. Numbers: as std::from_chars reads them. Booleans: true false yes no on off 1 0.
+// Values as text. Integers: 128, 1e2, 64k (= 64000), 64Ki (= 65536), 2^20. Numbers: as std::from_chars reads them. Booleans: true false yes no on off 1 0.
 // Lists: 1, 2, 3. One pair of quotes around a value is taken off. In a file '#' starts a comment at the start of a line or after a
 // space; a value cannot hold '#' (Boost.Program_options, which reads the files, would cut it), so "a#b" is refused, not cut.
 
