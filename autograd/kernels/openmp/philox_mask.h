@@ -53,11 +53,11 @@ inline void mask_bits_block(std::uint64_t key, std::uint64_t row, std::uint64_t 
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  const Halves fields[8] = {__builtin_convertvector(c0, Halves), __builtin_convertvector(c0 >> 16, Halves),
-                            __builtin_convertvector(c1, Halves), __builtin_convertvector(c1 >> 16, Halves),
-                            __builtin_convertvector(c2, Halves), __builtin_convertvector(c2 >> 16, Halves),
-                            __builtin_convertvector(c3, Halves), __builtin_convertvector(c3 >> 16, Halves)};
-  std::memcpy(bits, fields, sizeof fields);
+  const Lanes words[4] = {c0, c1, c2, c3};
+  for (int w = 0; w < 4; ++w) {
+    const Halves fields[2] = {__builtin_convertvector(words[w], Halves), __builtin_convertvector(words[w] >> 16, Halves)};
+    std::memcpy(bits + 16 * w, fields, sizeof fields);
+  }
 }
 
 /// keep[j] = 1 if column first_column + j of `row` is kept, else 0, for j in [0, n). Fastest when first_column is a multiple of 64.
@@ -68,14 +68,19 @@ inline void keep_mask_row(std::uint64_t key, std::uint64_t row, std::int64_t fir
     return;
   }
   const auto threshold = static_cast<std::uint16_t>(rate.threshold);
-  alignas(64) std::uint16_t bits[kMaskBlock];
+  alignas(64) std::uint16_t bits[kMaskBlock] = {};
+  const auto decide = [&](const std::uint16_t* from, std::int64_t count, std::uint8_t* to) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
+  };
   for (std::int64_t j = 0; j < n;) {
     const std::int64_t column = first_column + j, inside = column % kMaskBlock, count = std::min(n - j, kMaskBlock - inside);
     mask_bits_block(key, row, static_cast<std::uint64_t>(column / kMaskBlock), bits);
-    const std::uint16_t* const b = bits + inside;
-    std::uint8_t* const k = keep + j;
-#pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) k[i] = b[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
+    if (count == kMaskBlock) {
+      decide(bits, kMaskBlock, keep + j);  // the compiler unrolls this one
+    } else {
+      decide(bits + inside, count, keep + j);
+    }
     j += count;
   }
 }
