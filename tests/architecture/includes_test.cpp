@@ -1,0 +1,143 @@
+// The diamond of folders, enforced: who may include whom, and which folder may name a vendor library.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <string>
+#include <vector>
+
+namespace capstan {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Rule {
+  std::string folder;                // the files below it
+  std::vector<std::string> allowed;  // prefixes of project headers they may include
+};
+
+// The first rule whose folder is a prefix of the file's path applies.
+const std::vector<Rule>& rules() {
+  static const std::vector<Rule> all = {
+      {"autograd/core/", {"autograd/core/"}},
+      {"autograd/kernels/", {"autograd/core/", "autograd/kernels/"}},
+      {"autograd/tape/", {"autograd/core/", "autograd/kernels/", "autograd/tape/"}},
+      {"autograd/ops/", {"autograd/core/", "autograd/kernels/", "autograd/tape/", "autograd/ops/"}},
+      {"nn/", {"autograd/core/", "autograd/tape/", "autograd/ops/", "nn/"}},
+      {"optim/", {"autograd/core/", "autograd/kernels/", "optim/"}},
+      {"data/", {"autograd/core/", "data/"}},
+      {"recipes/engine/", {"autograd/", "nn/", "optim/", "data/", "recipes/engine/"}},
+      {"recipes/main.cpp", {"autograd/core/", "recipes/"}},
+  };
+  return all;
+}
+
+// Headers that only some files may include: pattern of the header, prefixes of the files that may.
+const std::map<std::string, std::vector<std::string>>& vendor_rules() {
+  static const std::map<std::string, std::vector<std::string>> all = {
+      {"(oneapi/)?dnnl.*", {"autograd/kernels/onednn/"}},
+      {"hdf5.*", {"data/hdf5.cpp"}},
+      {"boost/.*", {"recipes/engine/config.cpp", "recipes/main.cpp"}},
+  };
+  return all;
+}
+
+bool starts_with_any(const std::string& text, const std::vector<std::string>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return text.starts_with(p); });
+}
+
+std::string recipe_of(const std::string& path) {  // "recipes/bert/model.cpp" -> "recipes/bert/", else ""
+  static const std::regex pattern("(recipes/[^/]+/).*");
+  std::smatch match;
+  return std::regex_match(path, match, pattern) ? match[1].str() : "";
+}
+
+/// What is wrong with including `header` in `file`; empty if nothing.
+std::string violation(const std::string& file, const std::string& header, bool quoted) {
+  if (quoted) {
+    const std::string recipe = recipe_of(file);
+    for (const Rule& rule : rules()) {
+      if (!file.starts_with(rule.folder)) continue;
+      return starts_with_any(header, rule.allowed) ? "" : file + " must not include " + header;
+    }
+    if (!recipe.empty() && header.starts_with("recipes/") && !header.starts_with("recipes/engine/") && !header.starts_with(recipe))
+      return file + " must not include " + header + ": recipes do not know each other";
+    return "";
+  }
+  for (const auto& [pattern, files] : vendor_rules())
+    if (std::regex_match(header, std::regex(pattern)) && !starts_with_any(file, files)) return file + " must not include <" + header + ">";
+  return "";
+}
+
+TEST(Architecture, RulesCatchEveryKindOfViolation) {
+  EXPECT_NE(violation("autograd/core/tensor.h", "autograd/tape/tape.h", true), "");
+  EXPECT_NE(violation("autograd/kernels/softmax.cpp", "autograd/ops/softmax.h", true), "");
+  EXPECT_NE(violation("nn/linear.h", "optim/adam.h", true), "");
+  EXPECT_NE(violation("nn/linear.cpp", "autograd/kernels/matmul.h", true), "");
+  EXPECT_NE(violation("optim/adam.cpp", "autograd/tape/tape.h", true), "");
+  EXPECT_NE(violation("data/loader.h", "nn/linear.h", true), "");
+  EXPECT_NE(violation("recipes/engine/train.h", "recipes/sasrec/model.h", true), "");
+  EXPECT_NE(violation("recipes/sasrec/model.h", "recipes/gru4rec/model.h", true), "");
+  EXPECT_NE(violation("autograd/ops/matmul.cpp", "dnnl.hpp", false), "");
+  EXPECT_NE(violation("recipes/engine/checkpoint.cpp", "hdf5.h", false), "");
+  EXPECT_NE(violation("recipes/sasrec/recipe.cpp", "boost/program_options.hpp", false), "");
+  EXPECT_EQ(violation("recipes/sasrec/model.h", "nn/linear.h", true), "");
+  EXPECT_EQ(violation("autograd/kernels/onednn/engine.h", "dnnl.hpp", false), "");
+}
+
+std::vector<std::string> sources() {
+  const fs::path root = CAPSTAN_SOURCE_DIR;
+  std::vector<std::string> found;
+  for (const char* folder : {"autograd", "nn", "optim", "data", "recipes"})
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      const std::string extension = entry.path().extension();
+      if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp")) found.push_back(fs::relative(entry.path(), root));
+    }
+  return found;
+}
+
+TEST(Architecture, EveryIncludeFollowsTheDiamond) {
+  static const std::regex include(R"(^\s*#\s*include\s*(["<])([^">]+)[">].*)");
+  const std::vector<std::string> files = sources();
+  ASSERT_GT(files.size(), 60u);
+  for (const std::string& file : files) {
+    std::ifstream in(fs::path(CAPSTAN_SOURCE_DIR) / file);
+    std::smatch match;
+    for (std::string line; std::getline(in, line);)
+      if (std::regex_match(line, match, include)) EXPECT_EQ(violation(file, match[2], match[1] == "\""), "");
+  }
+}
+
+TEST(Architecture, OnlyTheOpenmpFolderStartsThreads) {
+  for (const std::string& file : sources()) {
+    if (file.starts_with("autograd/kernels/openmp/")) continue;
+    std::ifstream in(fs::path(CAPSTAN_SOURCE_DIR) / file);
+    for (std::string line; std::getline(in, line);) EXPECT_EQ(line.find("#pragma omp parallel"), std::string::npos) << file << ": " << line;
+  }
+}
+
+TEST(Architecture, HeadersGuardThemselvesAndHideNoNamespace) {
+  for (const std::string& file : sources()) {
+    std::ifstream in(fs::path(CAPSTAN_SOURCE_DIR) / file);
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (file.ends_with(".h")) EXPECT_TRUE(text.starts_with("#pragma once")) << file;
+    EXPECT_EQ(text.find("using namespace"), std::string::npos) << file;
+  }
+}
+
+TEST(Architecture, TopLevelIsFixed) {
+  const std::vector<std::string> allowed = {"CMakeLists.txt", "README.md", "autograd", "nn", "optim", "data", "recipes", "tests"};
+  for (const auto& entry : fs::directory_iterator(CAPSTAN_SOURCE_DIR)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with('.') || name.starts_with("build") || name == "runs" || name == "CMakePresets.json") continue;
+    EXPECT_THAT(allowed, ::testing::Contains(name));
+  }
+}
+
+}  // namespace
+}  // namespace capstan

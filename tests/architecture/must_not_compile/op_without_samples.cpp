@@ -1,0 +1,25 @@
+// Compiled twice: as it is it must compile, with BROKEN it must not.
+#include "tests/autograd/ops/op_table.h"
+
+namespace capstan {
+
+struct Same {
+  static constexpr std::string_view name = "same";
+  struct Args {};
+  static constexpr bool differentiable = false;
+  static Spec spec(const Args&, const Spec& x) { return x; }
+  static Tensor forward(const Args&, const Tensor& x) { return x; }
+};
+
+namespace testing {
+#ifndef BROKEN
+template <>
+struct Samples<Same> {
+  static std::vector<Sample<Same>> good() { return {{.name = "row", .inputs = {uniform({3})}}}; }
+  static std::vector<BadSample<Same>> bad() { return {}; }
+};
+#endif
+const bool registered = register_family<TypeList<Same>>();
+}  // namespace testing
+
+}  // namespace capstan
