@@ -85,28 +85,22 @@ std::optional<Layout> Layout::reshape(const Shape& to) const {
   Layout out(to);
   out.offset_ = offset_;
   if (is_contiguous()) return out;
-  // Walk both shapes from the right in groups of equal element count; a group of old axes must be mergeable.
-  int from = shape_.rank() - 1, axis = to.rank() - 1;
-  while (from >= 0 && axis >= 0) {
-    std::int64_t stride = strides_[static_cast<std::size_t>(from)];
-    std::int64_t have = shape_[from], want = to[axis];
-    out.strides_[static_cast<std::size_t>(axis)] = stride;
-    std::int64_t next = stride * to[axis];
-    while (have != want) {
-      if (have < want) {
-        --from;
-        if (shape_[from] != 1 && have != 1 && strides_[static_cast<std::size_t>(from)] != strides_[static_cast<std::size_t>(from + 1)] * shape_[from + 1])
-          return std::nullopt;
-        if (have == 1) return std::nullopt;
-        have *= shape_[from];
-      } else {
-        --axis;
-        out.strides_[static_cast<std::size_t>(axis)] = next;
-        next *= to[axis];
-        want *= to[axis];
-      }
+  if (numel() == 0) return out;
+  // Old axes that lie row-major to each other form runs; each new axis must divide what is left of the run it falls into.
+  int axis = to.rank() - 1;
+  for (int i = shape_.rank() - 1; i >= 0;) {
+    if (shape_[i] == 1) {  // its stride means nothing
+      --i;
+      continue;
     }
-    --from, --axis;
+    std::int64_t stride = this->stride(i), run = shape_[i];
+    for (--i; i >= 0 && (shape_[i] == 1 || this->stride(i) == stride * run); --i) run *= shape_[i];
+    for (; run > 1; --axis) {
+      if (run % to[axis] != 0) return std::nullopt;
+      out.strides_[static_cast<std::size_t>(axis)] = stride;
+      stride *= to[axis];
+      run /= to[axis];
+    }
   }
   for (; axis >= 0; --axis) out.strides_[static_cast<std::size_t>(axis)] = 1;  // only sizes 1 are left
   return out;
