@@ -1,0 +1,119 @@
+#include "autograd/kernels/openmp/softmax.h"
+
+#include "autograd/kernels/compute.h"
+#include "autograd/kernels/openmp/row_math.h"
+#include "autograd/kernels/openmp/team.h"
+
+namespace capstan::kernels::openmp {
+namespace {
+
+constexpr float kMinusInfinity = -kInfinity<float>;
+
+// z = the masked scores of a row; returns the largest.
+template <class T>
+float load_scores(const T* x, const RowMask<T>& mask, std::int64_t row, std::int64_t n, float* z) {
+  const std::int64_t at = mask.present() ? mask.row_offset(row) : 0, stride = mask.present() ? mask.column_stride() : 0;
+  if (mask.keep != nullptr) {
+    const std::uint8_t* const keep = mask.keep + at;
+    if (stride == 1) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < n; ++j) z[j] = keep[j] != 0 ? static_cast<float>(x[j]) : kMinusInfinity;
+    } else {
+      for (std::int64_t j = 0; j < n; ++j) z[j] = keep[j * stride] != 0 ? static_cast<float>(x[j]) : kMinusInfinity;
+    }
+  } else if (mask.add != nullptr) {
+    const T* const add = mask.add + at;
+    if (stride == 1) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]) + static_cast<float>(add[j]);
+    } else {
+      for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]) + static_cast<float>(add[j * stride]);
+    }
+  } else {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]);
+  }
+  return max_of(z, n, kMinusInfinity);
+}
+
+// Calls row(r, z) for every row with n floats of scratch.
+template <class F>
+void for_rows(std::int64_t rows, std::int64_t n, F&& row) {
+  const int team = team_size(rows * n);
+  const std::int64_t width = (n + 15) / 16 * 16;
+  const Scratch<float> scratch(team * width);
+#pragma omp parallel for num_threads(team) schedule(static)
+  for (std::int64_t r = 0; r < rows; ++r) row(r, scratch.data() + omp_get_thread_num() * width);
+}
+
+}  // namespace
+
+template <class T>
+void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
+  for_rows(rows, n, [=, &mask](std::int64_t r, float* z) {
+    const float max = load_scores(x + r * n, mask, r, n, z);
+    T* const out = y + r * n;
+    const bool empty = max == kMinusInfinity;
+    const float sum = empty ? 1.0f : exp_in_place(z, n, max), inverse = 1.0f / sum;
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(empty ? 0.0f : z[j] * inverse);
+  });
+}
+
+template <class T>
+void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
+  const int team = team_size(rows * n);
+#pragma omp parallel for num_threads(team) schedule(static)
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const T* const p = y + r * n;
+    const T* const g = dy + r * n;
+    T* const out = dx + r * n;
+    float dot = 0;
+#pragma omp simd reduction(+ : dot)
+    for (std::int64_t j = 0; j < n; ++j) dot += static_cast<float>(g[j]) * static_cast<float>(p[j]);
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(static_cast<float>(p[j]) * (static_cast<float>(g[j]) - dot));
+  }
+}
+
+template <class T>
+void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
+  for_rows(rows, n, [=, &mask](std::int64_t r, float* z) {
+    const float max = load_scores(x + r * n, mask, r, n, z);
+    T* const out = y + r * n;
+    const bool empty = max == kMinusInfinity;
+    const float shift = empty ? 0.0f : max + std::log(sum_of_exp(z, n, max));
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(z[j] - shift);
+  });
+}
+
+template <class T>
+void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
+  const int team = team_size(rows * n);
+#pragma omp parallel for num_threads(team) schedule(static)
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const T* const log_p = y + r * n;
+    const T* const g = dy + r * n;
+    T* const out = dx + r * n;
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) sum += static_cast<float>(log_p[j]) == kMinusInfinity ? 0.0f : static_cast<float>(g[j]);
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) {
+      const float v = static_cast<float>(log_p[j]);
+      out[j] = static_cast<T>(v == kMinusInfinity ? 0.0f : static_cast<float>(g[j]) - exp_or_zero(v) * sum);
+    }
+  }
+}
+
+template void softmax(const float*, const RowMask<float>&, float*, std::int64_t, std::int64_t);
+template void softmax(const bfloat16*, const RowMask<bfloat16>&, bfloat16*, std::int64_t, std::int64_t);
+template void softmax_backward(const float*, const float*, float*, std::int64_t, std::int64_t);
+template void softmax_backward(const bfloat16*, const bfloat16*, bfloat16*, std::int64_t, std::int64_t);
+template void log_softmax(const float*, const RowMask<float>&, float*, std::int64_t, std::int64_t);
+template void log_softmax(const bfloat16*, const RowMask<bfloat16>&, bfloat16*, std::int64_t, std::int64_t);
+template void log_softmax_backward(const float*, const float*, float*, std::int64_t, std::int64_t);
+template void log_softmax_backward(const bfloat16*, const bfloat16*, bfloat16*, std::int64_t, std::int64_t);
+
+}  // namespace capstan::kernels::openmp
