@@ -1,0 +1,29 @@
+#pragma once
+// What a kernel computes in, and conversion between element types without surprises.
+
+#include <cstdint>
+#include <type_traits>
+
+#include "autograd/core/dtype.h"
+
+namespace capstan::kernels {
+
+/// The type in which a kernel computes on elements of T: bfloat16 only stores.
+template <class T>
+using Compute = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
+
+/// static_cast, through float where bfloat16 takes part.
+template <class To, class From>
+To convert(From v) {
+  if constexpr (std::is_same_v<To, From>) {
+    return v;
+  } else if constexpr (std::is_same_v<From, bfloat16>) {
+    return static_cast<To>(static_cast<float>(v));
+  } else if constexpr (std::is_same_v<To, bfloat16>) {
+    return bfloat16(static_cast<float>(v));
+  } else {
+    return static_cast<To>(v);
+  }
+}
+
+}  // namespace capstan::kernels

@@ -1,0 +1,43 @@
+#pragma once
+// Ranges shared out to threads. Use it where the result of an element does not depend on the range it is computed in; sums
+// that cross ranges need a partition fixed by the sizes alone (parallel_tasks), so that no result depends on the thread count.
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace capstan::kernels::openmp {
+
+/// Elements worth waking a thread for, when an element costs about as much as an addition.
+inline constexpr std::int64_t kGrain = 32768;
+
+/// Calls f(first, last) for one range a thread, which together make [0, n); one range on this thread if n is below 2 * grain.
+template <class F>
+void parallel_ranges(std::int64_t n, std::int64_t grain, const F& f) {
+  const std::int64_t threads = std::min<std::int64_t>(omp_get_max_threads(), n / std::max<std::int64_t>(grain, 1));
+  if (threads <= 1 || omp_in_parallel()) {
+    if (n > 0) f(std::int64_t{0}, n);
+    return;
+  }
+#pragma omp parallel num_threads(static_cast<int>(threads))
+  {
+    const std::int64_t t = omp_get_thread_num(), count = omp_get_num_threads();
+    // Bounds at multiples of 64 elements keep two threads off one cache line.
+    const auto bound = [&](std::int64_t i) { return i == count ? n : n / count * i / 64 * 64; };
+    if (bound(t) < bound(t + 1)) f(bound(t), bound(t + 1));
+  }
+}
+
+/// Calls f(i) for every task i in [0, tasks), on several threads if `work` elements in all are worth it.
+template <class F>
+void parallel_tasks(std::int64_t tasks, std::int64_t work, const F& f) {
+  if (tasks <= 1 || work < 2 * kGrain || omp_in_parallel()) {
+    for (std::int64_t i = 0; i < tasks; ++i) f(i);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < tasks; ++i) f(i);
+}
+
+}  // namespace capstan::kernels::openmp
