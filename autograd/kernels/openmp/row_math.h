@@ -1,12 +1,30 @@
 #pragma once
-// Pieces of one row that the fused kernels share. Include it only from kernels/openmp/*.cpp: it counts on their
-// floating-point options to be vectorised.
+// Rows: how they are shared out to threads, and pieces of one row that the fused kernels share. Include it only from
+// kernels/openmp/*.cpp: it counts on their floating-point options to be vectorised.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
+#include "autograd/kernels/openmp/parallel.h"
+#include "autograd/kernels/openmp/vector_math.h"
+
 namespace capstan::kernels::openmp {
+
+/// Calls f(first, last) for blocks of whole rows which together make [0, rows). The partition depends on the sizes alone.
+template <class F>
+void parallel_row_blocks(std::int64_t rows, std::int64_t n, const F& f) {
+  const std::int64_t block = std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(n, 1));
+  parallel_tasks((rows + block - 1) / block, rows * n, [&](std::int64_t i) { f(i * block, std::min(rows, (i + 1) * block)); });
+}
+
+/// Calls f(r) for every row.
+template <class F>
+void parallel_rows(std::int64_t rows, std::int64_t n, const F& f) {
+  parallel_row_blocks(rows, n, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t r = first; r < last; ++r) f(r);
+  });
+}
 
 /// Below this exp is taken as 0. Vectorised exp leaves its fast path for numbers that underflow; masked scores do.
 inline constexpr float kExpFloor = -80.0f;

@@ -1,8 +1,7 @@
 #include "autograd/kernels/openmp/softmax.h"
 
-#include "autograd/kernels/compute.h"
 #include "autograd/kernels/openmp/row_math.h"
-#include "autograd/kernels/openmp/team.h"
+#include "autograd/kernels/scratch.h"
 
 namespace capstan::kernels::openmp {
 namespace {
@@ -38,19 +37,18 @@ float load_scores(const T* x, const RowMask<T>& mask, std::int64_t row, std::int
 
 // Calls row(r, z) for every row with n floats of scratch.
 template <class F>
-void for_rows(std::int64_t rows, std::int64_t n, F&& row) {
-  const int team = team_size(rows * n);
-  const std::int64_t width = (n + 15) / 16 * 16;
-  const Scratch<float> scratch(team * width);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (std::int64_t r = 0; r < rows; ++r) row(r, scratch.data() + omp_get_thread_num() * width);
+void for_rows_with_scratch(std::int64_t rows, std::int64_t n, const F& row) {
+  parallel_row_blocks(rows, n, [&](std::int64_t first, std::int64_t last) {
+    const Scratch<float> z(n);
+    for (std::int64_t r = first; r < last; ++r) row(r, z.data());
+  });
 }
 
 }  // namespace
 
 template <class T>
 void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
-  for_rows(rows, n, [=, &mask](std::int64_t r, float* z) {
+  for_rows_with_scratch(rows, n, [=, &mask](std::int64_t r, float* z) {
     const float max = load_scores(x + r * n, mask, r, n, z);
     T* const out = y + r * n;
     const bool empty = max == kMinusInfinity;
@@ -62,9 +60,7 @@ void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::i
 
 template <class T>
 void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
-  const int team = team_size(rows * n);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (std::int64_t r = 0; r < rows; ++r) {
+  parallel_rows(rows, n, [=](std::int64_t r) {
     const T* const p = y + r * n;
     const T* const g = dy + r * n;
     T* const out = dx + r * n;
@@ -73,12 +69,12 @@ void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::in
     for (std::int64_t j = 0; j < n; ++j) dot += static_cast<float>(g[j]) * static_cast<float>(p[j]);
 #pragma omp simd
     for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(static_cast<float>(p[j]) * (static_cast<float>(g[j]) - dot));
-  }
+  });
 }
 
 template <class T>
 void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
-  for_rows(rows, n, [=, &mask](std::int64_t r, float* z) {
+  for_rows_with_scratch(rows, n, [=, &mask](std::int64_t r, float* z) {
     const float max = load_scores(x + r * n, mask, r, n, z);
     T* const out = y + r * n;
     const bool empty = max == kMinusInfinity;
@@ -90,9 +86,7 @@ void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, st
 
 template <class T>
 void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
-  const int team = team_size(rows * n);
-#pragma omp parallel for num_threads(team) schedule(static)
-  for (std::int64_t r = 0; r < rows; ++r) {
+  parallel_rows(rows, n, [=](std::int64_t r) {
     const T* const log_p = y + r * n;
     const T* const g = dy + r * n;
     T* const out = dx + r * n;
@@ -104,7 +98,7 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std
       const float v = static_cast<float>(log_p[j]);
       out[j] = static_cast<T>(v == kMinusInfinity ? 0.0f : static_cast<float>(g[j]) - exp_or_zero(v) * sum);
     }
-  }
+  });
 }
 
 template void softmax(const float*, const RowMask<float>&, float*, std::int64_t, std::int64_t);

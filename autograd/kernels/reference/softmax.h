@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/kernels/compute.h"
+#include "autograd/kernels/scratch.h"
 #include "autograd/kernels/softmax.h"
 
 namespace capstan::kernels::reference {

@@ -1,5 +1,5 @@
 #pragma once
-// What the kernels share: the type they compute in, and scratch memory from the arena.
+// Scratch memory from the arena, and the types of statistics.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,12 +9,9 @@
 
 #include "autograd/core/dtype.h"
 #include "autograd/core/storage.h"
+#include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels {
-
-/// The type that arithmetic happens in for elements stored as T.
-template <class T>
-using Compute = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
 
 /// The element type of statistics and losses of values stored as `t`: never narrower than f32.
 constexpr DType compute_dtype(DType t) { return t == DType::bf16 ? DType::f32 : t; }
