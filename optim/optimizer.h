@@ -76,9 +76,10 @@ class Optimizer {
   virtual void update(std::span<const Item> items, double learning_rate, double gradient_scale) = 0;
   /// Repeats the missed steps of some rows, or of all if `rows` is null.
   virtual void catch_up(std::size_t, const std::span<const std::int64_t>*) {}
+  /// State was replaced by load_state: forget what was derived from the old one.
+  virtual void loaded() {}
 
  private:
-  void check(std::span<const Gradient> gradients) const;
   std::vector<OptimizerState> entries() const;
 
   std::string name_;

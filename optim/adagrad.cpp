@@ -1,0 +1,30 @@
+#include "optim/adagrad.h"
+
+#include "optim/update_list.h"
+
+namespace capstan::optim {
+
+Adagrad::Adagrad(std::span<const Parameter> parameters, const AdagradOptions& options)
+    : Optimizer("adagrad", parameters), options_(options) {
+  require<ConfigError>(options.momentum >= 0 && options.momentum < 1, "adagrad: momentum must be in [0, 1): ", options.momentum);
+  require<ConfigError>(options.epsilon > 0, "adagrad: epsilon must be positive: ", options.epsilon);
+  require<ConfigError>(options.weight_decay >= 0, "adagrad: weight decay must not be negative: ", options.weight_decay);
+  require<ConfigError>(options.initial_accumulator >= 0, "adagrad: the accumulator must not start below 0: ", options.initial_accumulator);
+  accumulator_ = add_slot("accumulator", options.initial_accumulator);
+  momentum_ = options.momentum > 0 ? add_slot("momentum") : Slot(parameters.size());
+}
+
+void Adagrad::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
+  UpdateList list;
+  for (const Item& item : items)
+    list.add(parameters()[item.index], item.gradient, momentum_[item.index], accumulator_[item.index], SparsePolicy::lazy,
+             options_.weight_decay);
+  const kernels::AdagradRule rule{.scale = gradient_scale,
+                                  .learning_rate = learning_rate,
+                                  .momentum = options_.momentum,
+                                  .epsilon = options_.epsilon,
+                                  .epsilon_inside = options_.placement == AdagradEpsilon::inside_root};
+  list.run([&](auto tensors) { kernels::adagrad_update(tensors, rule); });
+}
+
+}  // namespace capstan::optim

@@ -1,0 +1,136 @@
+#include "optim/adam.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "optim/update_list.h"
+
+namespace capstan::optim {
+namespace {
+
+constexpr double kIdle = 1e-6;  // the part of a first missed step below which further ones are left out
+
+}  // namespace
+
+AdamFamily::AdamFamily(std::string_view name, std::span<const Parameter> parameters, const AdamOptions& options, Decay decay,
+                       bool bias_correction)
+    : Optimizer(name, parameters), options_(options), decay_(decay), bias_correction_(bias_correction) {
+  require<ConfigError>(options.beta1 >= 0 && options.beta1 < 1, name, ": beta1 must be in [0, 1): ", options.beta1);
+  require<ConfigError>(options.beta2 >= 0 && options.beta2 < 1, name, ": beta2 must be in [0, 1): ", options.beta2);
+  require<ConfigError>(options.epsilon > 0, name, ": epsilon must be positive: ", options.epsilon);
+  require<ConfigError>(options.weight_decay >= 0, name, ": weight decay must not be negative: ", options.weight_decay);
+  first_ = add_slot("first_moment");
+  second_ = add_slot("second_moment");
+  if (options.sparse == SparsePolicy::catch_up) {
+    const double ratio = options.beta1 / std::sqrt(options.beta2);  // by which |m| / sqrt(v) shrinks in a missed step
+    require<ConfigError>(ratio < 1, name, ": catch_up needs beta1 < sqrt(beta2), or momentum outlives its scale: beta1 ", options.beta1,
+                         ", beta2 ", options.beta2);
+    const bool decays = options.weight_decay > 0 && std::ranges::any_of(this->parameters(), [](const Parameter& p) {
+                          return p.trainable && p.sparse_gradient && p.decay;
+                        });
+    require<ConfigError>(!decays, name, ": catch_up does not go together with weight decay of tables: weight decay ", options.weight_decay);
+    tail_ = ratio > 0 ? static_cast<std::int64_t>(std::ceil(std::log(kIdle) / std::log(ratio))) : 1;
+    row_steps_ = add_row_slot("row_steps", 2);
+  }
+}
+
+kernels::AdamRule AdamFamily::rule(double learning_rate, double gradient_scale) const {
+  const auto t = static_cast<double>(step_count());
+  const double correction1 = bias_correction_ ? 1 - std::pow(options_.beta1, t) : 1;
+  const double root2 = bias_correction_ ? std::sqrt(1 - std::pow(options_.beta2, t)) : 1;
+  const bool after = options_.placement == AdamEpsilon::after_correction;
+  return {.scale = gradient_scale,
+          .beta1 = options_.beta1,
+          .beta2 = options_.beta2,
+          .step_size = learning_rate / correction1 * (after ? 1 : root2),
+          .root_scale = after ? 1 / root2 : 1,
+          .epsilon = options_.epsilon,
+          .decay_rate = learning_rate,
+          .l2 = decay_ == Decay::in_gradient};
+}
+
+void AdamFamily::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
+  const kernels::AdamRule now = rule(learning_rate, gradient_scale);
+  const std::int64_t t = step_count();
+  UpdateList list;
+  for (const Item& item : items) {
+    const std::size_t i = item.index;
+    SparsePolicy policy = options_.sparse;
+    if (policy == SparsePolicy::catch_up) {
+      if (!row_steps_[i].defined()) {
+        policy = SparsePolicy::dense;  // not declared a table: the same numbers, at the price of dense
+      } else {
+        const bool sparse = item.gradient.is_sparse();
+        const std::span<const std::int64_t> named =
+            sparse ? item.gradient.indices().span<const std::int64_t>() : std::span<const std::int64_t>();
+        catch_up_rows(i, sparse ? &named : nullptr, t - 1, true);
+        const std::span<std::int64_t> steps = row_steps_[i].span<std::int64_t>();
+        if (sparse) {
+          for (const std::int64_t row : named) std::fill_n(steps.begin() + 2 * row, 2, t);
+        } else {
+          std::ranges::fill(steps, t);
+        }
+      }
+    }
+    list.add(parameters()[i], item.gradient, first_[i], second_[i], policy, options_.weight_decay);
+  }
+  list.run([&](auto tensors) { kernels::adam_update(tensors, now); });
+
+  if (options_.sparse != SparsePolicy::catch_up) return;
+  if (history_.empty()) history_start_ = t - 1;
+  history_.push_back({now.step_size, now.root_scale});
+  if (static_cast<std::int64_t>(history_.size()) >= tail_) {  // so the history stays short; the price is shared by tail_ steps
+    synchronize();
+    history_.clear();
+  }
+}
+
+void AdamFamily::catch_up_rows(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle) {
+  if (parameters()[index].value.dtype() == DType::f64) {
+    catch_up_rows_of<double>(index, rows, until, idle);
+  } else {
+    catch_up_rows_of<float>(index, rows, until, idle);
+  }
+}
+
+// A named row's missed steps are a + 1, a + 2, ... (a = the step that named it). The first tail_ of them are repeated one by one, in one
+// go or in several: that makes no difference to the bits. The rest only shrinks m and v; it is made good when the row is named again.
+template <class T>
+void AdamFamily::catch_up_rows_of(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle) {
+  const Tensor& value = parameters()[index].value;
+  const std::int64_t width = value.shape().without(0).numel();
+  const std::span<std::int64_t> steps = row_steps_[index].span<std::int64_t>();
+  std::vector<kernels::AdamMissedRow<T>> missed;
+  const auto visit = [&](std::int64_t row) {
+    const std::int64_t named = steps[static_cast<std::size_t>(2 * row)];
+    std::int64_t& done = steps[static_cast<std::size_t>(2 * row + 1)];
+    if (named == 0) return;
+    const std::int64_t last = std::min(until, named + tail_);
+    const std::int64_t rest = idle ? std::max<std::int64_t>(0, until - (named + tail_)) : 0;
+    if (done >= last && rest == 0) return;
+    std::span<const kernels::AdamMissedStep> replay;
+    if (done < last)
+      replay = std::span(history_).subspan(static_cast<std::size_t>(done - history_start_), static_cast<std::size_t>(last - done));
+    missed.push_back(
+        {value.data<T>() + row * width, first_[index].data<T>() + row * width, second_[index].data<T>() + row * width, replay, rest});
+    done = last;
+  };
+  if (rows == nullptr) {
+    for (std::int64_t row = 0; row < value.size(0); ++row) visit(row);
+  } else {
+    for (const std::int64_t row : *rows) {
+      require(row >= 0 && row < value.size(0), name(), ": rows must lie in the table: ", parameters()[index].name, " ", value, ", row ", row);
+      visit(row);
+    }
+  }
+  kernels::adam_catch_up(std::span<const kernels::AdamMissedRow<T>>(missed), width, rule(0, 1));
+}
+
+void AdamFamily::catch_up(std::size_t index, const std::span<const std::int64_t>* rows) {
+  if (options_.sparse != SparsePolicy::catch_up || !row_steps_[index].defined()) return;
+  catch_up_rows(index, rows, step_count(), false);
+}
+
+void AdamFamily::loaded() { history_.clear(); }
+
+}  // namespace capstan::optim

@@ -1,0 +1,27 @@
+#include "optim/sgd.h"
+
+#include "optim/update_list.h"
+
+namespace capstan::optim {
+
+Sgd::Sgd(std::span<const Parameter> parameters, const SgdOptions& options) : Optimizer("sgd", parameters), options_(options) {
+  require<ConfigError>(options.momentum >= 0 && options.momentum < 1, "sgd: momentum must be in [0, 1): ", options.momentum);
+  require<ConfigError>(options.weight_decay >= 0, "sgd: weight decay must not be negative: ", options.weight_decay);
+  require<ConfigError>(!options.nesterov || options.momentum > 0, "sgd: Nesterov's form needs momentum > 0");
+  require<ConfigError>(options.sparse != SparsePolicy::catch_up, "sgd: the policy for sparse gradients must be dense or lazy");
+  momentum_ = options.momentum > 0 ? add_slot("momentum") : Slot(parameters.size());
+}
+
+void Sgd::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
+  UpdateList list;
+  for (const Item& item : items) {
+    const Parameter& p = parameters()[item.index];
+    const bool others_rest = options_.momentum == 0 && (options_.weight_decay == 0 || !p.decay);
+    list.add(p, item.gradient, momentum_[item.index], {}, others_rest ? SparsePolicy::lazy : options_.sparse, options_.weight_decay);
+  }
+  const kernels::SgdRule rule{
+      .scale = gradient_scale, .learning_rate = learning_rate, .momentum = options_.momentum, .nesterov = options_.nesterov};
+  list.run([&](auto tensors) { kernels::sgd_update(tensors, rule); });
+}
+
+}  // namespace capstan::optim
