@@ -1,0 +1,27 @@
+#pragma once
+// Run: what a forward pass must know beside its inputs — training or not, and where its random numbers come from.
+// Modules take it as `const Run&`. Nothing random is a state: a dropout decision is a function of (seed, step, place, row, column).
+
+#include <cstdint>
+
+#include "autograd/core/rng.h"
+#include "autograd/core/tensor.h"
+
+namespace capstan::nn {
+
+struct Run {
+  bool training = false;
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;
+  /// Optional i64: for every row of a batch (all axes but the last, flattened; or the leading ones of them) a number that names it in the
+  /// whole data set's step, such as (global sample index) * T + t. Dropout of a row then does not depend on how samples are batched.
+  /// Undefined: rows are numbered 0, 1, 2, ...
+  Tensor token_ids;
+
+  /// The key of a place (Scope::key) in this step.
+  std::uint64_t dropout_key(std::uint64_t place) const {
+    return mix_key(mix_key(random_key(seed, "dropout"), static_cast<std::uint64_t>(step)), place);
+  }
+};
+
+}  // namespace capstan::nn
