@@ -13,15 +13,18 @@
 namespace capstan::kernels::openmp {
 namespace {
 
-// to[i, j] = from[i, j] where `from` is dense along i and `to` along j: in tiles, so that every cache line is used up.
+// to[i, j] = from[i, j] where `from` is dense along i and `to` along j: tile by tile through a buffer, so that memory on either side is
+// met a whole cache line at a time, however unlucky the strides.
 template <class Word>
 void transpose(std::int64_t ni, std::int64_t nj, const Word* from, std::int64_t from_j, Word* to, std::int64_t to_i) {
-  constexpr std::int64_t tile = 32;
+  constexpr std::int64_t tile = 32, pitch = tile + 1;
+  Word buffer[tile * pitch];
   for (std::int64_t i0 = 0; i0 < ni; i0 += tile)
     for (std::int64_t j0 = 0; j0 < nj; j0 += tile) {
-      const std::int64_t i1 = std::min(ni, i0 + tile), j1 = std::min(nj, j0 + tile);
-      for (std::int64_t i = i0; i < i1; ++i)
-        for (std::int64_t j = j0; j < j1; ++j) to[i * to_i + j] = from[j * from_j + i];
+      const std::int64_t rows = std::min(tile, ni - i0), columns = std::min(tile, nj - j0);
+      for (std::int64_t j = 0; j < columns; ++j)
+        for (std::int64_t i = 0; i < rows; ++i) buffer[i * pitch + j] = from[(j0 + j) * from_j + i0 + i];
+      for (std::int64_t i = 0; i < rows; ++i) std::copy_n(buffer + i * pitch, columns, to + (i0 + i) * to_i + j0);
     }
 }
 
@@ -157,10 +160,10 @@ void sum_narrow(std::int64_t count, std::int64_t width, const In* x, float* y) {
   const std::int64_t fold = std::min(count, kTile / width), whole = fold == 0 ? 0 : count / fold;
   sum_tile(whole, fold * width, x, fold * width, wide);
   for (std::int64_t j = 0; j < width; ++j) {
-    float total = 0;
-    for (std::int64_t f = 0; f < fold; ++f) total += wide[f * width + j];
-    for (std::int64_t r = whole * fold; r < count; ++r) total += float{x[r * width + j]};
-    y[j] = total;
+    double total = 0;
+    for (std::int64_t f = 0; f < fold; ++f) total += static_cast<double>(wide[f * width + j]);
+    for (std::int64_t r = whole * fold; r < count; ++r) total += convert<double>(x[r * width + j]);
+    y[j] = static_cast<float>(total);
   }
 }
 
@@ -180,31 +183,28 @@ void sum_columns(std::int64_t outer, std::int64_t count, std::int64_t inner, con
       sum_tile(rows, width, from, inner, to);
     }
   };
-  const auto finish = [&](std::int64_t a, std::int64_t tile, const float* from) {
-    const std::int64_t column = tile * kTile, width = std::min(kTile, inner - column);
-    for (std::int64_t j = 0; j < width; ++j) y[a * inner + column + j] = convert<Out>(from[j]);
+  // Writes the columns of a tile from the sums of its blocks, one after another, added in double.
+  const auto finish = [&](std::int64_t column_tile, const float* partial) {
+    const std::int64_t column = column_tile % tiles * kTile, width = std::min(kTile, inner - column);
+    for (std::int64_t j = 0; j < width; ++j) {
+      double total = 0;
+      for (std::int64_t block = 0; block < blocks; ++block) total += static_cast<double>(partial[block * kTile + j]);
+      y[column_tile / tiles * inner + column + j] = convert<Out>(total);
+    }
   };
   const std::int64_t tasks = outer * tiles * blocks, work = outer * count * inner;
   if (blocks == 1) {
     parallel_tasks(tasks, work, [&](std::int64_t task) {
       alignas(64) float total[kTile];
       sum_block(task, total);
-      finish(task / tiles, task % tiles, total);
+      finish(task, total);
     });
     return;
   }
   const Storage scratch(static_cast<std::size_t>(tasks * kTile) * sizeof(float));
   float* const partial = reinterpret_cast<float*>(scratch.data());
   parallel_tasks(tasks, work, [&](std::int64_t task) { sum_block(task, partial + task * kTile); });
-  for (std::int64_t column = 0; column < outer * tiles; ++column) {
-    float* const total = partial + column * blocks * kTile;
-    for (std::int64_t block = 1; block < blocks; ++block) {
-      const float* const part = total + block * kTile;
-      const std::int64_t width = std::min(kTile, inner - column % tiles * kTile);
-      for (std::int64_t j = 0; j < width; ++j) total[j] += part[j];
-    }
-    finish(column / tiles, column % tiles, total);
-  }
+  for (std::int64_t column_tile = 0; column_tile < outer * tiles; ++column_tile) finish(column_tile, partial + column_tile * blocks * kTile);
 }
 
 }  // namespace
