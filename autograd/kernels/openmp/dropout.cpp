@@ -1,0 +1,25 @@
+#include "autograd/kernels/openmp/dropout.h"
+
+#include "autograd/kernels/openmp/parallel.h"
+
+namespace capstan::kernels::openmp {
+
+template <class T>
+void dropout(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
+  constexpr std::int64_t kBlock = 4096;
+  const float scale = mask.scale<float>();
+  parallel_tasks((n + kBlock - 1) / kBlock, n, [=](std::int64_t block) {
+    alignas(64) std::uint8_t keep[kBlock];
+    const std::int64_t first = block * kBlock, count = std::min(kBlock, n - first);
+    mask.decide(first, count, keep);
+    const T* const in = x + first;
+    T* const out = y + first;
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(keep[i] != 0 ? static_cast<float>(in[i]) * scale : 0.0f);
+  });
+}
+
+template void dropout(const float*, const DropoutMask&, float*, std::int64_t);
+template void dropout(const bfloat16*, const DropoutMask&, bfloat16*, std::int64_t);
+
+}  // namespace capstan::kernels::openmp
