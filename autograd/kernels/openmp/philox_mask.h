@@ -7,6 +7,7 @@
 // counter 8 * block + g decides about column 64 * block + 8 * f + g, so each field of the eight counters is a run of columns.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -68,18 +69,20 @@ inline void keep_mask_row(std::uint64_t key, std::uint64_t row, std::int64_t fir
     return;
   }
   const auto threshold = static_cast<std::uint16_t>(rate.threshold);
-  alignas(64) std::uint16_t bits[kMaskBlock] = {};
-  const auto decide = [&](const std::uint16_t* from, std::int64_t count, std::uint8_t* to) {
+  alignas(64) std::uint16_t bits[kMaskBlock];
+  const auto decide = [&](std::uint8_t* to) {  // always a whole block: a constant count is unrolled
 #pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
+    for (std::int64_t i = 0; i < kMaskBlock; ++i) to[i] = bits[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
   };
   for (std::int64_t j = 0; j < n;) {
     const std::int64_t column = first_column + j, inside = column % kMaskBlock, count = std::min(n - j, kMaskBlock - inside);
     mask_bits_block(key, row, static_cast<std::uint64_t>(column / kMaskBlock), bits);
     if (count == kMaskBlock) {
-      decide(bits, kMaskBlock, keep + j);  // the compiler unrolls this one
+      decide(keep + j);
     } else {
-      decide(bits + inside, count, keep + j);
+      alignas(64) std::uint8_t all[kMaskBlock];
+      decide(all);
+      std::memcpy(keep + j, all + inside, static_cast<std::size_t>(count));
     }
     j += count;
   }
