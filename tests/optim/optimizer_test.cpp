@@ -1,0 +1,329 @@
+// Optimisers against hand-computed numbers, and what all of them promise: named state, policies, absent gradients, errors.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "autograd/kernels/backend.h"
+#include "optim/adagrad.h"
+#include "optim/adam.h"
+#include "optim/sgd.h"
+
+namespace capstan::optim {
+namespace {
+
+using ::testing::HasSubstr;
+
+Parameter parameter(std::string name, const Tensor& value, bool decay = true, bool sparse = false) {
+  return {.name = std::move(name), .value = make_leaf(value), .trainable = true, .decay = decay, .sparse_gradient = sparse};
+}
+Gradient rows(std::vector<std::int64_t> indices, std::vector<double> values, const Shape& table) {
+  const auto n = static_cast<std::int64_t>(indices.size());
+  return Gradient::rows(Tensor::from(indices, {n}), Tensor::from(values, table.with(0, n)), table);
+}
+Gradient scalar(double g) { return Tensor::from({g}, {1}); }
+
+template <class O, class Options>
+std::vector<double> on_a_scalar(double start, std::vector<double> gradients, double lr, const Options& options, bool decay = true) {
+  const Parameter p = parameter("p", Tensor::from({start}, {1}), decay);
+  O optimizer({&p, 1}, options);
+  std::vector<double> values;
+  for (const double g : gradients) {
+    const Gradient gradient = scalar(g);
+    optimizer.step({&gradient, 1}, lr);
+    values.push_back(p.value.item());
+  }
+  return values;
+}
+void expect_near(const std::vector<double>& actual, const std::vector<double>& expected, double tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], tolerance) << "element " << i;
+}
+
+TEST(Adam, PutsEpsilonInEitherPlace) {
+  const std::vector<double> g{.1, -.05, .02};
+  expect_near(on_a_scalar<Adam>(.5, g, .001, AdamOptions{.beta2 = .98, .placement = AdamEpsilon::before_correction}),
+              {.4990000007, .4987328932, .4984153760}, 6e-11);
+  expect_near(on_a_scalar<Adam>(.5, g, .001, AdamOptions{.beta2 = .98}), {.4990000001, .4987328924, .4984153751}, 6e-11);
+}
+
+TEST(BertAdam, HasNoBiasCorrectionAndDecaysByGroup) {
+  const std::vector<double> g{.1, -.2, .05};
+  expect_near(on_a_scalar<BertAdam>(.5, g, .001, BertAdamOptions{}), {.496833722, .498384324, .499055898}, 6e-10);
+  expect_near(on_a_scalar<BertAdam>(.5, g, .001, BertAdamOptions{}, false), {.496838722, .498394293, .499070850}, 6e-10);
+}
+
+TEST(AdamW, DecaysApartFromTheGradient) {
+  expect_near(on_a_scalar<AdamW>(.5, {.1, -.2, .05}, .001, AdamWOptions{.epsilon = 1e-6, .weight_decay = .01}),
+              {.498995010, .499356121, .499487817}, 6e-10);
+}
+
+TEST(BertAdam, ReachesTheTarget) {  // the released code's own test
+  const Parameter w = parameter("w", Tensor::from({.1, -.2, -.1}, {3}));
+  BertAdam optimizer({&w, 1}, {.weight_decay = 0});
+  const double target[] = {.4, .2, -.5};
+  for (int step = 0; step < 100; ++step) {
+    const Tensor g({3}, DType::f64);
+    for (int i = 0; i < 3; ++i) g.data<double>()[i] = 2 * (w.value.data<double>()[i] - target[i]) / 3;
+    const Gradient gradient = g;
+    optimizer.step({&gradient, 1}, .2);
+  }
+  expect_near(w.value.to_vector(), {.401646, .197824, -.497824}, 6e-7);
+}
+
+TEST(Adagrad, SumsDuplicatesThenSquaresAndLetsOtherRowsRest) {
+  const auto run = [](double momentum) {
+    const Parameter p = parameter("table", Tensor::from({1.0, -2.0}, {2, 1}), true, true);
+    Adagrad optimizer({&p, 1}, {.momentum = momentum});
+    const Gradient steps[] = {rows({0, 1, 0}, {.3, -.2, .1}, {2, 1}), rows({1}, {.5}, {2, 1}), rows({0, 1}, {-.2, .1}, {2, 1})};
+    std::vector<double> values;
+    for (const Gradient& g : steps) {
+      optimizer.step({&g, 1}, .1);
+      for (const double v : p.value.to_vector()) values.push_back(v);
+    }
+    for (const OptimizerState& s : optimizer.state())
+      for (const double v : s.value.to_vector()) values.push_back(v);
+    return values;
+  };
+  expect_near(run(0), {.9000003, -1.9000012, .9000003, -1.9928488, .9447216, -2.0111061, .2, .3}, 1e-7);
+  expect_near(run(.5), {.9000003, -1.9000012, .9000003, -1.9428494, .8947217, -1.9825308, .2, .3, -.0052786, -.0396815}, 1e-7);
+}
+
+
+// ---- policies for row-sparse gradients ----
+
+constexpr std::int64_t kRows = 7, kWidth = 3;
+
+struct Table {
+  explicit Table(DType dtype = DType::f64) {
+    Tensor start({kRows, kWidth}, dtype);
+    dispatch_floating("test", dtype, [&](auto zero) {
+      using T = decltype(zero);
+      for (std::int64_t i = 0; i < start.numel(); ++i) start.data<T>()[i] = T(static_cast<float>(std::sin(static_cast<double>(i))));
+    });
+    p = parameter("table", start, false, true);
+  }
+  Parameter p;
+};
+
+// Row r is named about every (r + 1)^2 * 8 steps, so some rows rest for far longer than momentum lasts.
+std::vector<std::int64_t> named_at(std::int64_t step) {
+  std::vector<std::int64_t> out;
+  for (std::int64_t r = 0; r < kRows - 1; ++r)  // the last row is never named
+    if (step % ((r + 1) * (r + 1) * 8) == r) out.push_back(r);
+  return out;
+}
+Gradient gradient_at(std::int64_t step) {
+  const std::vector<std::int64_t> named = named_at(step);
+  std::vector<double> values;
+  for (std::size_t i = 0; i < named.size() * kWidth; ++i) values.push_back(std::cos(static_cast<double>(step) + 0.7 * static_cast<double>(i)));
+  return rows(named, values, {kRows, kWidth});
+}
+Gradient scattered(const Gradient& g) {
+  const Tensor dense = Tensor::zeros(g.shape(), DType::f64);
+  for (std::int64_t i = 0; i < g.indices().numel(); ++i)
+    for (std::int64_t j = 0; j < kWidth; ++j)
+      dense.data<double>()[g.indices().data<std::int64_t>()[i] * kWidth + j] += g.row_values().data<double>()[i * kWidth + j];
+  return dense;
+}
+
+template <class O, class Options>
+void expect_dense_policy(const Options& options) {
+  Table sparse, dense;
+  O a({&sparse.p, 1}, options), b({&dense.p, 1}, options);
+  for (std::int64_t step = 0; step < 50; ++step) {
+    const Gradient g = gradient_at(step), d = scattered(g);
+    a.step({&g, 1}, .01, .5);
+    b.step({&d, 1}, .01, .5);
+  }
+  EXPECT_EQ(sparse.p.value.to_vector(), dense.p.value.to_vector());
+}
+TEST(SparsePolicy, DenseIsTheSameAsADenseGradient) {
+  expect_dense_policy<Adam>(AdamOptions{.weight_decay = .1});
+  expect_dense_policy<AdamW>(AdamWOptions{.weight_decay = .1});
+  expect_dense_policy<Sgd>(SgdOptions{.momentum = .9, .nesterov = true});
+  expect_dense_policy<Sgd>(SgdOptions{});
+  expect_dense_policy<Adagrad>(AdagradOptions{});
+}
+
+TEST(SparsePolicy, LazyLeavesOtherRowsAlone) {
+  Table t;
+  Adam optimizer({&t.p, 1}, {.sparse = SparsePolicy::lazy});
+  const Gradient first = rows({2, 4}, {1, 1, 1, 1, 1, 1}, {kRows, kWidth}), second = rows({2}, {1, 1, 1}, {kRows, kWidth});
+  optimizer.step({&first, 1}, .1);
+  const std::vector<double> before = t.p.value.to_vector();
+  optimizer.step({&second, 1}, .1);
+  const std::vector<double> after = t.p.value.to_vector();
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i] != after[i], i / kWidth == 2) << i;
+}
+
+TEST(SparsePolicy, CatchUpGivesWhatDenseGives) {
+  for (const AdamEpsilon placement : {AdamEpsilon::before_correction, AdamEpsilon::after_correction}) {
+    Table lagging, dense;
+    Adam a({&lagging.p, 1}, {.beta2 = .98, .placement = placement, .sparse = SparsePolicy::catch_up});
+    Adam b({&dense.p, 1}, {.beta2 = .98, .placement = placement});
+    for (std::int64_t step = 0; step < 1000; ++step) {
+      const Gradient g = gradient_at(step);
+      const double lr = .01 * (1 + std::sin(.1 * static_cast<double>(step)));
+      a.synchronize_rows(0, named_at(step));  // a forward pass reads these rows
+      for (const std::int64_t r : named_at(step))
+        for (std::int64_t j = 0; j < kWidth; ++j)
+          ASSERT_NEAR(lagging.p.value.data<double>()[r * kWidth + j], dense.p.value.data<double>()[r * kWidth + j], 2e-7) << step;
+      a.step({&g, 1}, lr);
+      b.step({&g, 1}, lr);
+    }
+    a.synchronize();
+    expect_near(lagging.p.value.to_vector(), dense.p.value.to_vector(), 2e-7);
+  }
+}
+
+TEST(SparsePolicy, SynchronisingOrRestartingDoesNotChangeABit) {
+  Table plain, disturbed;
+  const AdamOptions options{.beta2 = .98, .sparse = SparsePolicy::catch_up};
+  Adam a({&plain.p, 1}, options);
+  auto b = std::make_unique<Adam>(std::span<const Parameter>(&disturbed.p, 1), options);
+  for (std::int64_t step = 0; step < 700; ++step) {
+    const Gradient g = gradient_at(step);
+    a.step({&g, 1}, .01);
+    b->step({&g, 1}, .01);
+    if (step % 7 == 0) b->synchronize();
+    if (step % 100 == 33) {
+      auto restarted = std::make_unique<Adam>(std::span<const Parameter>(&disturbed.p, 1), options);
+      restarted->load_state(b->state(), b->step_count());
+      b = std::move(restarted);
+    }
+  }
+  a.synchronize();
+  b->synchronize();
+  EXPECT_EQ(plain.p.value.to_vector(), disturbed.p.value.to_vector());
+}
+
+TEST(SparsePolicy, CatchUpRefusesWhatItCannotKeep) {
+  Table t;
+  t.p.decay = true;
+  EXPECT_THROW(AdamW({&t.p, 1}, {.sparse = SparsePolicy::catch_up}), ConfigError);
+  EXPECT_THROW(Adam({&t.p, 1}, {.beta1 = .99, .beta2 = .9, .sparse = SparsePolicy::catch_up}), ConfigError);
+}
+
+// ---- what every optimiser promises ----
+
+std::vector<Parameter> two_parameters() {
+  return {parameter("a/weight", Tensor::from({1.0, 2.0, 3.0}, {3})), parameter("b/bias", Tensor::from({4.0}, {1}), false)};
+}
+
+TEST(Optimizer, LeavesParametersWithoutGradientAlone) {
+  auto parameters = two_parameters();
+  parameters.push_back({.name = "frozen", .value = Tensor::from({5.0}, {1}), .trainable = false});
+  AdamW optimizer(parameters, {.weight_decay = .5});
+  const Gradient gradients[] = {Gradient(), scalar(1), scalar(1)};
+  optimizer.step(gradients, .1);
+  EXPECT_EQ(parameters[0].value.to_vector(), (std::vector<double>{1, 2, 3}));
+  EXPECT_NE(parameters[1].value.item(), 4);
+  EXPECT_EQ(parameters[2].value.item(), 5);
+  EXPECT_EQ(optimizer.step_count(), 1);
+  EXPECT_EQ(optimizer.state().size(), 4u);  // two slots of two trainable parameters
+}
+
+TEST(Optimizer, DecaysOnlyParametersThatSaySo) {
+  for (const bool decays : {false, true}) {
+    const Parameter p = parameter("p", Tensor::from({2.0}, {1}), decays);
+    Sgd optimizer({&p, 1}, {.weight_decay = .5});
+    const Gradient zero = scalar(0);
+    optimizer.step({&zero, 1}, .1);
+    EXPECT_DOUBLE_EQ(p.value.item(), decays ? 1.9 : 2.0);
+  }
+}
+
+TEST(Optimizer, ResumesBitForBit) {
+  const auto gradients_at = [](int step) {
+    return std::vector<Gradient>{Tensor::from({std::cos(step), std::sin(step), 1.0}, {3}), scalar(std::cos(3 * step))};
+  };
+  const auto parameters = two_parameters();
+  Adam whole(parameters);
+  for (int step = 0; step < 10; ++step) whole.step(gradients_at(step), .01);
+  const auto resumed = two_parameters();
+  Adam before(resumed);
+  for (int step = 0; step < 5; ++step) before.step(gradients_at(step), .01);
+  Adam after(resumed);
+  after.load_state(before.state(), before.step_count());
+  for (int step = 5; step < 10; ++step) after.step(gradients_at(step), .01);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(parameters[i].value.to_vector(), resumed[i].value.to_vector());
+}
+
+TEST(Optimizer, ListsEveryProblemOfAState) {
+  const auto parameters = two_parameters();
+  Adam optimizer(parameters);
+  std::vector<OptimizerState> state = optimizer.state();
+  ASSERT_EQ(state.size(), 4u);
+  EXPECT_EQ(state[0].slot, "first_moment");
+  EXPECT_EQ(state[0].parameter, "a/weight");
+  state[0].value = Tensor::zeros({2}, DType::f64);
+  state[1].parameter = "c/bias";
+  const Gradient gradients[] = {Tensor::from({1.0, 1.0, 1.0}, {3}), Gradient()};
+  optimizer.step(gradients, .1);
+  try {
+    optimizer.load_state(state, 3);
+    FAIL() << "accepted";
+  } catch (const CheckpointError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("of another form: first_moment of a/weight: expected f64[3], got f64[2]"));
+    EXPECT_THAT(e.what(), HasSubstr("missing: first_moment of b/bias"));
+    EXPECT_THAT(e.what(), HasSubstr("unexpected: first_moment of c/bias"));
+  }
+  EXPECT_EQ(optimizer.step_count(), 1);
+  EXPECT_NEAR(optimizer.state()[0].value.to_vector()[0], .1, 1e-15);  // nothing was changed
+}
+
+TEST(Optimizer, RefusesGradientsThatDoNotFitBeforeItChangesAnything) {
+  const auto parameters = two_parameters();
+  Sgd optimizer(parameters);
+  const Gradient good = Tensor::from({1.0, 1.0, 1.0}, {3});
+  const auto message = [&](const Gradient& second) {
+    try {
+      const Gradient gradients[] = {good, second};
+      optimizer.step(gradients, .1);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(message(Tensor::from({1.0, 2.0}, {2})), HasSubstr("sgd: a gradient must have its parameter's shape: b/bias f64[1], gradient [2]"));
+  EXPECT_THAT(message(Tensor::from({1.0f}, {1})), HasSubstr("sgd: a gradient must have its parameter's type: b/bias f64[1], gradient f32"));
+  EXPECT_THAT(message(rows({1}, {1}, {1})), HasSubstr("index 1, rows 1"));
+  EXPECT_THROW(optimizer.step({&good, 1}, .1), ShapeError);
+  EXPECT_EQ(parameters[0].value.to_vector(), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(optimizer.step_count(), 0);
+}
+
+TEST(Optimizer, RefusesOptionsOutOfRange) {
+  const auto parameters = two_parameters();
+  EXPECT_THROW(Sgd(parameters, {.momentum = 1}), ConfigError);
+  EXPECT_THROW(Sgd(parameters, {.nesterov = true}), ConfigError);
+  EXPECT_THROW(Sgd(parameters, {.sparse = SparsePolicy::catch_up}), ConfigError);
+  EXPECT_THROW(Adam(parameters, {.beta1 = 1}), ConfigError);
+  EXPECT_THROW(Adam(parameters, {.epsilon = 0}), ConfigError);
+  EXPECT_THROW(Adagrad(parameters, {.epsilon = -1}), ConfigError);
+  const Parameter half = parameter("half", Tensor::zeros({1}, DType::bf16));
+  EXPECT_THROW(Sgd({&half, 1}), DTypeError);
+}
+
+TEST(Optimizer, ReadsStridedGradients) {
+  const Parameter p = parameter("p", Tensor::from({0.0, 0.0, 0.0, 0.0}, {2, 2}));
+  Sgd optimizer({&p, 1});
+  const Tensor g = Tensor::from({1.0, 2.0, 3.0, 4.0}, {2, 2});
+  const Gradient transposed = g.view(g.layout().transpose(0, 1));
+  optimizer.step({&transposed, 1}, 1);
+  EXPECT_EQ(p.value.to_vector(), (std::vector<double>{-1, -3, -2, -4}));
+}
+
+TEST(Optimizer, LetsNotANumberThrough) {  // it must be seen, not hidden by a fast kernel
+  const Parameter p = parameter("p", Tensor::zeros({40}, DType::f32));
+  Adam optimizer({&p, 1});
+  const Gradient g = Tensor::full({40}, std::numeric_limits<double>::quiet_NaN());
+  optimizer.step({&g, 1}, .1);
+  for (const double v : p.value.to_vector()) EXPECT_TRUE(std::isnan(v));
+}
+
+}  // namespace
+}  // namespace capstan::optim
