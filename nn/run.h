@@ -13,9 +13,9 @@ struct Run {
   bool training = false;
   std::uint64_t seed = 0;
   std::int64_t step = 0;
-  /// Optional i64: for every row of a batch (all axes but the last, flattened; or the leading ones of them) a number that names it in the
-  /// whole data set's step, such as (global sample index) * T + t. Dropout of a row then does not depend on how samples are batched.
-  /// Undefined: rows are numbered 0, 1, 2, ...
+  /// Optional i64 [n]: numbers that name the leading rows of a batch (n divides the number of elements of what is dropped out) in the whole
+  /// data set's step, such as global sample index * T + t for [B, T, C]. Dropout of a row then does not depend on how samples are batched.
+  /// Undefined: the place of an element in the batch decides.
   Tensor token_ids;
 
   /// The key of a place (Scope::key) in this step.
