@@ -1,0 +1,49 @@
+#pragma once
+// What the engine asks of the operating system: resources used, floating point mode, signals, writing without being killed.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace capstan::engine {
+
+std::int64_t peak_rss_bytes();
+/// Seconds of processor time of this process so far.
+struct ProcessTimes {
+  double user = 0, system = 0;
+};
+ProcessTimes process_times();
+double wall_seconds();  ///< monotonic
+/// Processors that this process may use.
+int usable_cores();
+/// The OpenMP threads of parallel regions started by this thread; 0: one per usable core. Returns the number.
+int set_threads(std::int64_t threads);
+
+/// Denormal numbers count as zero, in this thread and every thread it starts from now on; returns whether the machine can. They
+/// cost a hundred times a normal operation and carry no information in training.
+bool flush_denormals();
+
+/// Waiting OpenMP threads sleep instead of spinning. libgomp reads this from the environment before main, so the program starts
+/// itself once more with OMP_WAIT_POLICY=passive, unless the user has set OMP_WAIT_POLICY or GOMP_SPINCOUNT. Call it first in
+/// main. Returns if there is nothing to do (or the system refuses).
+void wait_passively(char** argv);
+
+/// SIGINT and SIGTERM ask for a stop; the second one ends the process at once. A closed pipe or a file size limit becomes an error of the
+/// write instead of the end of the process.
+void handle_signals();
+/// The signal that asked for a stop, 0 if none did.
+int stop_signal();
+void clear_stop_signal();  ///< for tests
+
+/// Appends bytes to a descriptor if that works at once, without waiting: what does not fit is dropped. True if all was written.
+bool write_or_drop(int fd, std::string_view text);
+
+/// "1.5 GB"
+std::string bytes_text(double bytes);
+/// "1:02:03"
+std::string duration_text(double seconds);
+/// Local date and time, "2024-05-31 12:00:00".
+std::string time_text();
+
+}  // namespace capstan::engine

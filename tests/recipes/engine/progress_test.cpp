@@ -1,0 +1,174 @@
+// Progress, the run's records and what they need of the system.
+#include "recipes/engine/progress.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <thread>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "recipes/engine/run_log.h"
+#include "recipes/engine/system.h"
+#include "tests/data/scratch.h"
+
+namespace capstan::engine {
+namespace {
+
+using data::Scratch;
+using testing::HasSubstr;
+
+struct Pipe {
+  std::array<int, 2> ends{};
+  Pipe() { EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0); }
+  ~Pipe() {
+    close_reader();
+    ::close(ends[1]);
+  }
+  void close_reader() {
+    if (ends[0] >= 0) ::close(ends[0]);
+    ends[0] = -1;
+  }
+  std::string read_all() {
+    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    std::string all;
+    std::array<char, 4096> part{};
+    for (ssize_t n; (n = ::read(ends[0], part.data(), part.size())) > 0;) all.append(part.data(), static_cast<std::size_t>(n));
+    return all;
+  }
+};
+
+std::string content(const std::string& path) {
+  const auto bytes = data::read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(Progress, OneLinePerIntervalWithoutATerminal) {
+  Pipe pipe;
+  Progress progress(pipe.ends[1], Progress::Mode::lines, 0, 10.0);
+  const double start = wall_seconds();
+  for (int i = 1; i <= 250; ++i)
+    progress.update({.step = i, .total_steps = 1000, .epoch = 1, .epochs = 2, .loss = 2, .items = 32.0 * i, .loader_wait = .025 * i}, start + .1 * i);
+  const std::string text = pipe.read_all();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+  EXPECT_THAT(text, HasSubstr("epoch 1/2  step 1"));
+  EXPECT_THAT(text, HasSubstr("/1000"));
+  EXPECT_THAT(text, HasSubstr("loss 2"));
+  EXPECT_THAT(text, HasSubstr("320 items/s  100.0 ms/step  loader 25%  left 1:20"));
+  EXPECT_EQ(text.find('\r'), std::string::npos);
+}
+
+TEST(Progress, TheBarIsRewrittenTenTimesASecond) {
+  Pipe pipe;
+  Progress progress(pipe.ends[1], Progress::Mode::bar, 0);
+  const double start = wall_seconds();
+  for (int i = 1; i <= 1000; ++i) progress.update({.step = i, .loss = 1, .items = 1.0 * i}, start + .001 * i);
+  const std::string text = pipe.read_all();
+  EXPECT_NEAR(static_cast<double>(std::count(text.begin(), text.end(), '\r')), 10, 1);
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  progress.message("saved");
+  EXPECT_EQ(pipe.read_all(), "\r\x1b[Ksaved\n");
+}
+
+TEST(Progress, TheLossIsAnAverage) {
+  Progress progress(-1, Progress::Mode::off, 0);
+  progress.update({.step = 1, .loss = 4}, 0);
+  progress.update({.step = 2, .loss = 2}, 0);
+  EXPECT_DOUBLE_EQ(progress.loss_average(), 3);
+}
+
+TEST(Progress, AFullPipeDropsLinesAndAClosedOneDoesNotKill) {
+  Pipe pipe;
+  ::fcntl(pipe.ends[1], F_SETFL, O_NONBLOCK);
+  const std::string block(4096, 'x');
+  while (::write(pipe.ends[1], block.data(), block.size()) > 0) {
+  }
+  ::fcntl(pipe.ends[1], F_SETFL, 0);  // blocking again: a plain write would now wait for ever
+  Progress progress(pipe.ends[1], Progress::Mode::lines, 0, 0.0);
+  const double start = wall_seconds();
+  for (int i = 1; i <= 1000; ++i) progress.update({.step = i}, start + i);
+  EXPECT_LT(wall_seconds() - start, 5.0);
+  pipe.close_reader();
+  progress.update({.step = 1001}, start + 2000);  // the default action of SIGPIPE would end the test program
+  progress.message("still here");
+  EXPECT_EQ(Progress::mode_of(pipe.ends[1]), Progress::Mode::lines);
+  EXPECT_EQ(Progress::mode_of(987), Progress::Mode::off);
+}
+
+TEST(RunLog, RowsAreJsonWithNanNamed) {
+  EXPECT_EQ(to_json({{"step", std::int64_t{3}}, {"loss", 0.1}, {"split", std::string("a\"b\\\n")}, {"ok", true}}),
+            R"({"step":3,"loss":0.1,"split":"a\"b\\\u000a","ok":true})");
+  EXPECT_EQ(to_json({{"step", std::int64_t{1}}, {"loss", std::nan("")}, {"norm", -std::numeric_limits<double>::infinity()}}),
+            R"({"step":1,"loss":null,"norm":null,"not_finite":{"loss":"nan","norm":"-inf"}})");
+}
+
+TEST(RunLog, ResumeRemovesRowsPastTheRestoredStep) {
+  const Scratch scratch;
+  {
+    RunLog log(scratch.path(), -1);
+    for (std::int64_t s = 1; s <= 5; ++s) EXPECT_TRUE(log.row({{"step", s}, {"loss", 1.5}}));
+    EXPECT_TRUE(log.text("first"));
+  }
+  {
+    std::FILE* f = std::fopen((scratch / "metrics.jsonl").c_str(), "a");
+    std::fputs("{\"step\":6,\"lo", f);  // a crash in the middle of a row
+    std::fclose(f);
+  }
+  {
+    RunLog log(scratch.path(), 3);
+    EXPECT_TRUE(log.row({{"step", std::int64_t{4}}, {"loss", 2.5}}));
+  }
+  EXPECT_EQ(content(scratch / "metrics.jsonl"),
+            "{\"step\":1,\"loss\":1.5}\n{\"step\":2,\"loss\":1.5}\n{\"step\":3,\"loss\":1.5}\n{\"step\":4,\"loss\":2.5}\n");
+  EXPECT_THAT(content(scratch / "log.txt"), HasSubstr("first"));
+  { RunLog log(scratch.path(), -1); }
+  EXPECT_EQ(content(scratch / "metrics.jsonl"), "") << "a fresh run";
+  EXPECT_THROW(RunLog(scratch / "missing", -1), IoError);
+}
+
+TEST(RunLog, AFullDiskIsCountedNotThrown) {
+  const Scratch scratch;
+  ASSERT_EQ(::symlink("/dev/full", (scratch / "log.txt").c_str()), 0);
+  RunLog log(scratch.path(), -1);
+  EXPECT_FALSE(log.text("lost"));
+  EXPECT_EQ(log.dropped(), 1);
+  EXPECT_TRUE(log.row({{"step", std::int64_t{1}}}));
+}
+
+TEST(System, DenormalsAreFlushedInNewThreadsToo) {
+  const auto tiny_product = [] {
+    volatile float a = 1e-30f, b = 1e-10f;
+    return static_cast<float>(a * b);
+  };
+  float here = 1, there = 1, elsewhere = -1;
+  std::thread([&] { elsewhere = tiny_product(); }).join();
+  std::thread([&] {
+    ASSERT_TRUE(flush_denormals());
+    here = tiny_product();
+    std::thread([&] { there = tiny_product(); }).join();
+  }).join();
+  EXPECT_GT(elsewhere, 0) << "the test must see denormals where nothing is flushed";
+  EXPECT_EQ(here, 0);
+  EXPECT_EQ(there, 0);
+}
+
+TEST(System, TextOfSizesAndTimes) {
+  EXPECT_EQ(bytes_text(999), "999 B");
+  EXPECT_EQ(bytes_text(1500), "1.5 kB");
+  EXPECT_EQ(bytes_text(2.34e11), "234 GB");
+  EXPECT_EQ(duration_text(59.6), "1:00");
+  EXPECT_EQ(duration_text(3723), "1:02:03");
+  EXPECT_EQ(duration_text(std::nan("")), "-");
+  EXPECT_GT(peak_rss_bytes(), 1000000);
+  EXPECT_GE(usable_cores(), 1);
+}
+
+}  // namespace
+}  // namespace capstan::engine
