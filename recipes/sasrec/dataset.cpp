@@ -60,6 +60,10 @@ Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, con
   } else {
     all_ = read_file(data, setup, why);
   }
+  if (const auto names = item_names_of(setup.artifacts); names && !(*names == *all_.item_ids)) {
+    all_ = data::translate(all_, names, &unknown_events_);
+    require<DataError>(all_.events() > 0, "sasrec: none of the ", unknown_events_, " interactions is with an item that the checkpoint knows");
+  }
   split();
 }
 
@@ -174,7 +178,28 @@ std::string Dataset::digest() const {
 }
 
 std::string Dataset::summary() const {
-  return join_text(user_count(), " users, ", item_count(), " items, ", all_.events(), " interactions");
+  const std::string counts = join_text(user_count(), " users, ", item_count(), " items, ", all_.events(), " interactions");
+  return unknown_events_ == 0 ? counts : join_text(counts, ", ", unknown_events_, " others left out: their items are not in the checkpoint");
+}
+
+engine::NamedTensors item_artifacts(const data::IdMap& names) {
+  return {{"item_names", engine::text_tensor(names.names())}, {"item_name_ends", Tensor::from(names.ends(), Shape{names.size()})}};
+}
+
+std::shared_ptr<const data::IdMap> item_names_of(const engine::NamedTensors& artifacts) {
+  const auto names = artifacts.find("item_names"), ends = artifacts.find("item_name_ends");
+  if (names == artifacts.end() || ends == artifacts.end()) return nullptr;
+  const std::string text = engine::tensor_text(names->second);
+  auto out = std::make_shared<data::IdMap>();
+  std::int64_t begin = 0;
+  for (const std::int64_t end : ends->second.span<const std::int64_t>()) {
+    require<CheckpointError>(begin <= end && end <= static_cast<std::int64_t>(text.size()), "sasrec: artifact item_name_ends: ends must grow up to ",
+                             text.size(), ", got ", end, " after ", begin);
+    out->add(std::string_view(text).substr(at(begin), at(end - begin)));
+    begin = end;
+  }
+  require<CheckpointError>(out->size() == ends->second.numel(), "sasrec: artifact item_names: a name occurs twice");
+  return out;
 }
 
 }  // namespace capstan::sasrec

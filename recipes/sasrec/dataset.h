@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/interactions.h"
@@ -23,7 +24,8 @@ namespace capstan::sasrec {
 
 class Dataset {
  public:
-  /// Reads (or generates) and splits. `why` (optional) says why a prepared file was not used. Throws DataError, IoError or ConfigError.
+  /// Reads (or generates) and splits. `why` (optional) says why a prepared file was not used. If the artifacts of a checkpoint name
+  /// its items, the data takes that numbering, and interactions with other items are left out. Throws DataError, IoError or ConfigError.
   Dataset(const DataOptions& data, const SyntheticOptions& synthetic, const engine::Setup& setup, std::string* why = nullptr);
   /// The same for interactions at hand.
   explicit Dataset(data::Interactions interactions, Sampling sampling = Sampling::uniform, std::uint64_t seed = 0);
@@ -60,7 +62,7 @@ class Dataset {
   std::string digest() const;
   /// The generator behind data.source = synthetic.
   const std::optional<data::MarkovChain>& chain() const { return chain_; }
-  /// One line for people: counts of users, items and interactions.
+  /// One line for people: counts of users, items and interactions, and of those left out.
   std::string summary() const;
 
  private:
@@ -73,6 +75,7 @@ class Dataset {
   std::vector<std::int32_t> distinct_items_;
   std::vector<std::int64_t> popularity_;
   std::optional<data::MarkovChain> chain_;
+  std::int64_t unknown_events_ = 0;
   Sampling sampling_ = Sampling::uniform;
   std::uint64_t seed_ = 0;
 
@@ -84,5 +87,9 @@ class Dataset {
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Order> order_;  // of the epoch asked for last
 };
+
+/// The names of items as artifacts of a checkpoint, and back; null: there are none.
+engine::NamedTensors item_artifacts(const data::IdMap& names);
+std::shared_ptr<const data::IdMap> item_names_of(const engine::NamedTensors& artifacts);
 
 }  // namespace capstan::sasrec

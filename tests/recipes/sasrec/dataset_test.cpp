@@ -138,6 +138,22 @@ TEST(SasrecDataset, ReadsFilesAndKeepsPreparedOnes) {
   EXPECT_THAT(message_of([&] { Dataset(options, {}, setup, &why); }), HasSubstr("no interactions are left"));
 }
 
+TEST(SasrecDataset, TakesTheNumberingOfACheckpoint) {
+  const data::Scratch scratch;
+  engine::Setup setup;
+  setup.data_dir = scratch.path();
+  DataOptions options;
+  options.path = scratch.write("x.txt", "1 c\n1 new\n1 a\n1 b\n");
+  data::IdMap names;
+  for (const char* n : {"a", "b", "c", "d"}) names.add(n);
+  setup.artifacts = item_artifacts(names);
+  const Dataset d(options, {}, setup);
+  EXPECT_THAT(values(d.everything(0)), ElementsAre(3, 1, 2));
+  EXPECT_EQ(d.item_count(), 4);
+  EXPECT_THAT(d.summary(), HasSubstr("3 interactions, 1 others left out"));
+  EXPECT_EQ(item_names_of({}), nullptr);
+}
+
 TEST(SasrecDataset, SaysWhatIsWrongWithAFile) {
   const data::Scratch scratch;
   engine::Setup setup;

@@ -1,0 +1,74 @@
+#include "recipes/sasrec/recommend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "autograd/core/error.h"
+#include "tests/recipes/sasrec/fixtures.h"
+
+namespace capstan::sasrec {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Names a, b, c, d, e; the score of an item is its id, and 10 more if it follows the newest item.
+struct Shop {
+  data::IdMap names;
+  std::int64_t largest_batch = 0;
+  Shop() {
+    for (const char* n : {"a", "b", "c", "d", "e \"x\""}) names.add(n);
+  }
+  std::string ask(const PredictOptions& options, const std::string& text, const Dataset* users = nullptr) {
+    std::istringstream in(text);
+    std::ostringstream out;
+    recommend(options, names, users, 2, [&](auto sequences, std::span<float> scores) {
+      largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
+      for (std::size_t i = 0; i < sequences.size(); ++i)
+        for (std::size_t item = 0; item <= 5; ++item)
+          scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
+    }, in, out);
+    return out.str();
+  }
+};
+
+TEST(SasrecRecommend, RanksUnseenItemsOfSequences) {
+  Shop shop;
+  EXPECT_EQ(shop.ask({.top = 2}, "a b\nb a\nd c\r\n"), "1\t-\tc\t13\te \"x\"\t5\n2\t-\te \"x\"\t5\td\t4\n3\t-\te \"x\"\t5\tb\t2\n")
+      << "what follows the newest item comes first unless it was seen: b after b a, d after d c";
+  EXPECT_EQ(shop.largest_batch, 2);
+  EXPECT_EQ(shop.ask({.top = 2, .filter_seen = false}, "b a\n"), "1\t-\tb\t12\te \"x\"\t5\n");
+}
+
+TEST(SasrecRecommend, NamesUnknownItems) {
+  Shop shop;
+  EXPECT_EQ(shop.ask({.top = 1}, "a nope c no\nnope\n"), "1\tnope,no\td\t14\n2\tnope\n");
+  EXPECT_EQ(shop.ask({.format = PredictFormat::jsonl, .top = 2}, "a\te \"x\"\tq\"\n"),
+            "{\"input\":\"1\",\"unknown\":[\"q\\\"\"],\"items\":[{\"item\":\"d\",\"score\":4},{\"item\":\"c\",\"score\":3}]}\n");
+}
+
+TEST(SasrecRecommend, FindsUsersByTheirId) {
+  Shop shop;
+  const Dataset users(interactions({{1, 2, 3}, {2}}, 5));
+  const PredictOptions options{.input = PredictInput::users, .top = 1};
+  EXPECT_EQ(shop.ask(options, "u1\nu0\n", &users), "u1\t-\tc\t13\nu0\t-\td\t14\n") << "the whole sequence counts, the test item too";
+  try {
+    shop.ask(options, "u1\nu7\n", &users);
+    FAIL();
+  } catch (const DataError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("line 2: user 'u7' is not in the data"));
+  }
+}
+
+TEST(SasrecRecommend, RefusesEmptyLines) {
+  try {
+    Shop().ask({}, "a\n\nb\n");
+    FAIL();
+  } catch (const DataError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("line 2: the line is empty, expected item ids"));
+  }
+}
+
+}  // namespace
+}  // namespace capstan::sasrec
