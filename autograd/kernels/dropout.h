@@ -13,20 +13,13 @@ namespace capstan::kernels {
 /// by (key, i, e) alone, whatever else is in the tensor.
 struct DropoutMask {
   std::uint64_t key = 0;
-  DropoutRate rate;
+  DropoutRate rate = {};
   const std::int64_t* ids = nullptr;  ///< one a group; null: one group of id 0
   std::int64_t group_size = 1;
 
   bool drops() const { return rate.threshold != 0; }
-  /// What kept elements are multiplied by: 1 / P(keep).
-  template <class C>
-  C scale() const {
-    return static_cast<C>(rate.scale);
-  }
-  /// True if an element is kept.
-  bool keeps(std::int64_t element) const {
-    return keep_mask_at(key, id(element / group_size), element % group_size, rate);
-  }
+  /// True if an element is kept; it is then multiplied by rate.scale.
+  bool keeps(std::int64_t element) const { return keep_mask_at(key, id(element / group_size), element % group_size, rate); }
   /// keep[j] = 1 if element first + j is kept, else 0, for j in [0, n).
   void decide(std::int64_t first, std::int64_t n, std::uint8_t* keep) const {
     for (std::int64_t j = 0; j < n;) {

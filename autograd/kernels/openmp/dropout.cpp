@@ -7,7 +7,7 @@ namespace capstan::kernels::openmp {
 template <class T>
 void dropout(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
   constexpr std::int64_t kBlock = 4096;
-  const float scale = mask.scale<float>();
+  const float scale = static_cast<float>(mask.rate.scale);
   parallel_tasks((n + kBlock - 1) / kBlock, n, [=](std::int64_t block) {
     alignas(64) std::uint8_t keep[kBlock];
     const std::int64_t first = block * kBlock, count = std::min(kBlock, n - first);

@@ -9,7 +9,7 @@ namespace capstan::kernels::reference {
 template <class T>
 void dropout(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
   using C = Compute<T>;
-  const C scale = mask.scale<C>();
+  const C scale = static_cast<C>(mask.rate.scale);
   for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(mask.keeps(i) ? static_cast<C>(x[i]) * scale : C(0));
 }
 

@@ -1,0 +1,59 @@
+#pragma once
+// Layer normalisation over the rows of a contiguous [rows, n], alone and fused with what a transformer has before it:
+// sum = residual + dropout(x + bias), y = (sum - mean) / sqrt(variance + eps) * gamma + beta. T: float, bfloat16 (statistics in float), double.
+//
+// The variance is the biased one, from deviations from the mean (never E[x^2] - mean^2). Sums over rows (dgamma, dbeta, dbias) are
+// taken in blocks that depend on the sizes alone, so they do not depend on the number of threads.
+
+#include <cstdint>
+
+#include "autograd/kernels/dropout.h"
+#include "autograd/kernels/numeric.h"
+
+namespace capstan::kernels {
+
+/// What is normalised. With a residual: residual + dropout(x + bias), bias [n] may be null. Without: x.
+template <class T>
+struct NormalizationInput {
+  const T* x = nullptr;
+  const T* residual = nullptr;
+  const T* bias = nullptr;
+  DropoutMask dropout = {};
+};
+
+/// gamma, beta [n]; beta may be null.
+template <class T>
+struct NormalizationWeights {
+  const T* gamma = nullptr;
+  const T* beta = nullptr;
+  double eps = 0;
+};
+
+/// Statistics of every row, kept for backward.
+template <class T>
+struct RowStatistics {
+  Compute<T>* mean = nullptr;
+  Compute<T>* inverse_deviation = nullptr;  ///< 1 / sqrt(variance + eps)
+};
+
+/// Gradients; a null one is not wanted. dbeta, dgamma, dbias are [n], dx and dresidual [rows, n].
+template <class T>
+struct NormalizationGradients {
+  T* dx = nullptr;
+  T* dresidual = nullptr;
+  T* dgamma = nullptr;
+  T* dbeta = nullptr;
+  T* dbias = nullptr;
+};
+
+/// y, and the statistics; `sum` (the normalised operand) is written if there is a residual.
+template <class T>
+void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s, std::int64_t rows,
+                std::int64_t n);
+
+/// From dy, and dsum (may be null) that reached the sum itself; `sum` is what forward normalised. dx, dy and dsum must not overlap.
+template <class T>
+void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum, const DropoutMask& dropout,
+                         const NormalizationGradients<T>& d, std::int64_t rows, std::int64_t n);
+
+}  // namespace capstan::kernels

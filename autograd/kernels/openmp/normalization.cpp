@@ -1,0 +1,198 @@
+#include "autograd/kernels/openmp/normalization.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/kernels/openmp/row_math.h"
+#include "autograd/kernels/scratch.h"
+
+namespace capstan::kernels::openmp {
+namespace {
+
+// z = the row to normalise, which is written to `sum` in T first so that backward, which reads it there, sees the same numbers.
+template <class T>
+void add_residual(const NormalizationInput<T>& in, const std::uint8_t* keep, std::int64_t at, std::int64_t n, T* sum, float* z) {
+  const T* const x = in.x + at;
+  const T* const residual = in.residual + at;
+  const T* const bias = in.bias;
+  const float scale = static_cast<float>(in.dropout.rate.scale);
+  const auto put = [=](std::int64_t j, float branch) {
+    const T v = static_cast<T>(static_cast<float>(residual[j]) + branch);
+    sum[j] = v;
+    z[j] = static_cast<float>(v);
+  };
+  if (keep != nullptr && bias != nullptr) {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) put(j, keep[j] != 0 ? (static_cast<float>(x[j]) + static_cast<float>(bias[j])) * scale : 0.0f);
+  } else if (keep != nullptr) {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) put(j, keep[j] != 0 ? static_cast<float>(x[j]) * scale : 0.0f);
+  } else if (bias != nullptr) {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) put(j, static_cast<float>(x[j]) + static_cast<float>(bias[j]));
+  } else {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) put(j, static_cast<float>(x[j]));
+  }
+}
+
+// Mean and variance in two passes; the second also corrects the rounding error of the first.
+struct Statistics {
+  float mean = 0, variance = 0;
+
+  Statistics(const float* z, std::int64_t n) {
+    const float inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) sum += z[j];
+    mean = sum * inverse_n;
+    float first = 0, second = 0;
+#pragma omp simd reduction(+ : first, second)
+    for (std::int64_t j = 0; j < n; ++j) {
+      const float d = z[j] - mean;
+      first += d;
+      second += d * d;
+    }
+    const float shift = first * inverse_n;
+    mean += shift;
+    variance = std::max(second * inverse_n - shift * shift, 0.0f);
+  }
+};
+
+// A fixed number of consecutive blocks of rows, whatever the number of threads.
+struct RowBlocks {
+  std::int64_t rows, count;
+  explicit RowBlocks(std::int64_t all_rows) : rows(all_rows), count(std::clamp<std::int64_t>(all_rows / 32, 1, 64)) {}
+  std::int64_t begin(std::int64_t block) const { return rows * block / count; }
+};
+
+}  // namespace
+
+template <class T>
+void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s, std::int64_t rows,
+                std::int64_t n) {
+  const bool drops = in.residual != nullptr && in.dropout.drops();
+  parallel_row_blocks(rows, 4 * n, [&](std::int64_t begin, std::int64_t end) {
+    const Scratch<float> z(n);
+    const Scratch<std::uint8_t> keep(drops ? (end - begin) * n : 0);
+    if (drops) in.dropout.decide(begin * n, (end - begin) * n, keep.data());
+    for (std::int64_t r = begin; r < end; ++r) {
+      const float* row = z.data();
+      if (in.residual != nullptr) {
+        add_residual(in, drops ? keep.data() + (r - begin) * n : nullptr, r * n, n, sum + r * n, z.data());
+      } else if constexpr (std::is_same_v<T, float>) {
+        row = in.x + r * n;
+      } else {
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(in.x[r * n + j]);
+      }
+      const Statistics stats(row, n);
+      const float mean = stats.mean, inverse = 1.0f / std::sqrt(stats.variance + static_cast<float>(w.eps));
+      s.mean[r] = mean;
+      s.inverse_deviation[r] = inverse;
+      T* const out = y + r * n;
+      const T* const gamma = w.gamma;
+      const T* const beta = w.beta;
+      if (beta != nullptr) {
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j)
+          out[j] = static_cast<T>((row[j] - mean) * inverse * static_cast<float>(gamma[j]) + static_cast<float>(beta[j]));
+      } else {
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>((row[j] - mean) * inverse * static_cast<float>(gamma[j]));
+      }
+    }
+  });
+}
+
+template <class T>
+void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum, const DropoutMask& dropout,
+                         const NormalizationGradients<T>& d, std::int64_t rows, std::int64_t n) {
+  const RowBlocks blocks(rows);
+  const std::int64_t width = (n + 15) / 16 * 16;
+  const Scratch<float> partial(blocks.count * 3 * width);  // [block, {dgamma, dbeta, dbias}, n]
+  const bool drops = dropout.drops() && (d.dx != nullptr || d.dbias != nullptr);
+  const float scale = static_cast<float>(dropout.rate.scale), inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
+
+  parallel_tasks(blocks.count, 4 * rows * n, [&](std::int64_t block) {
+    float* const dgamma = partial.data() + block * 3 * width;
+    float* const dbeta = dgamma + width;
+    float* const dbias = dbeta + width;
+    std::fill_n(dgamma, 3 * width, 0.0f);
+    const Scratch<float> ds_row(n);
+    float* const ds = ds_row.data();
+    const Scratch<std::uint8_t> keep(drops ? n : 0);
+    const std::uint8_t* const kept = keep.data();
+    for (std::int64_t r = blocks.begin(block); r < blocks.begin(block + 1); ++r) {
+      const T* const x = sum + r * n;
+      const T* const g = dy + r * n;
+      const float mean = s.mean[r], inverse = s.inverse_deviation[r];
+      float sum_g = 0, sum_gx = 0;
+#pragma omp simd reduction(+ : sum_g, sum_gx)
+      for (std::int64_t j = 0; j < n; ++j) {
+        const float gj = static_cast<float>(g[j]), normal = (static_cast<float>(x[j]) - mean) * inverse, weighted = gj * static_cast<float>(gamma[j]);
+        sum_g += weighted;
+        sum_gx += weighted * normal;
+        dgamma[j] += gj * normal;
+        dbeta[j] += gj;
+      }
+      sum_g *= inverse_n;
+      sum_gx *= inverse_n;
+#pragma omp simd
+      for (std::int64_t j = 0; j < n; ++j) {
+        const float normal = (static_cast<float>(x[j]) - mean) * inverse;
+        ds[j] = (static_cast<float>(g[j]) * static_cast<float>(gamma[j]) - sum_g - normal * sum_gx) * inverse;
+      }
+      if (dsum != nullptr) {
+        const T* const more = dsum + r * n;
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) ds[j] += static_cast<float>(more[j]);
+      }
+      if (d.dresidual != nullptr) {
+        T* const out = d.dresidual + r * n;
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(ds[j]);
+      }
+      if (drops) {
+        dropout.decide(r * n, n, keep.data());
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) ds[j] = kept[j] != 0 ? ds[j] * scale : 0.0f;
+      }
+      if (d.dx != nullptr) {
+        T* const out = d.dx + r * n;
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(ds[j]);
+      }
+      if (d.dbias != nullptr) {
+#pragma omp simd
+        for (std::int64_t j = 0; j < n; ++j) dbias[j] += ds[j];
+      }
+    }
+  });
+
+  const auto add_up = [&](std::int64_t which, T* out) {
+    if (out == nullptr) return;
+    const Scratch<float> total(n);
+    std::fill_n(total.data(), n, 0.0f);
+    for (std::int64_t block = 0; block < blocks.count; ++block) {
+      const float* const part = partial.data() + (block * 3 + which) * width;
+#pragma omp simd
+      for (std::int64_t j = 0; j < n; ++j) total[j] += part[j];
+    }
+    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(total[j]);
+  };
+  add_up(0, d.dgamma);
+  add_up(1, d.dbeta);
+  add_up(2, d.dbias);
+}
+
+template void layer_norm(const NormalizationInput<float>&, const NormalizationWeights<float>&, float*, float*, const RowStatistics<float>&,
+                         std::int64_t, std::int64_t);
+template void layer_norm(const NormalizationInput<bfloat16>&, const NormalizationWeights<bfloat16>&, bfloat16*, bfloat16*,
+                         const RowStatistics<bfloat16>&, std::int64_t, std::int64_t);
+template void layer_norm_backward(const float*, const float*, const RowStatistics<float>&, const float*, const float*, const DropoutMask&,
+                                  const NormalizationGradients<float>&, std::int64_t, std::int64_t);
+template void layer_norm_backward(const bfloat16*, const bfloat16*, const RowStatistics<bfloat16>&, const bfloat16*, const bfloat16*,
+                                  const DropoutMask&, const NormalizationGradients<bfloat16>&, std::int64_t, std::int64_t);
+
+}  // namespace capstan::kernels::openmp
