@@ -1,0 +1,40 @@
+#pragma once
+// Layer normalisation over the last axis with a learned gain ("weight") and offset ("bias"); neither decays.
+
+#include <cstdint>
+
+#include "nn/dropout.h"
+#include "nn/parameter_store.h"
+#include "nn/run.h"
+
+namespace capstan::nn {
+
+struct LayerNormOptions {
+  std::int64_t width = 0;  ///< of the last axis
+  double epsilon = 1e-5;   ///< inside the root
+};
+
+class LayerNorm {
+ public:
+  LayerNorm(const Scope& scope, const LayerNormOptions& options);
+
+  /// x [..., width] -> the same shape.
+  Tensor operator()(const Tensor& x) const;
+  /// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. `bias` [width] belongs to the layer that made x and may be
+  /// undefined.
+  Tensor after_residual(const Tensor& x, const Tensor& bias, const Tensor& residual, const Dropout& dropout, const Run& run) const;
+  struct Sum {
+    Tensor normalized, sum;
+  };
+  /// The same, with residual + dropout(x + bias) itself: between two pre-norm blocks.
+  Sum after_residual_with_sum(const Tensor& x, const Tensor& bias, const Tensor& residual, const Dropout& dropout, const Run& run) const;
+
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }
+
+ private:
+  Tensor weight_, bias_;  // [width]
+  double epsilon_;
+};
+
+}  // namespace capstan::nn
