@@ -1,9 +1,10 @@
 #pragma once
-// An embedding table [rows, width]. Its gradient is row-sparse: only rows that were looked up have one.
+// An embedding table [rows, width]. Its gradient is row-sparse on demand: only rows that were looked up have one.
 
 #include <cstdint>
 #include <optional>
 
+#include "autograd/ops/embedding.h"
 #include "nn/init.h"
 #include "nn/parameter_store.h"
 
@@ -13,6 +14,8 @@ struct EmbeddingOptions {
   std::int64_t rows = 0, width = 0;
   Initializer init = normal(0.02);
   std::optional<std::int64_t> padding;  ///< this id gives a zero vector and no gradient, whatever its row holds (it starts as zero)
+  double scale = 1;                     ///< of the vectors that are looked up
+  bool sparse_gradient = true;          ///< false for small tables of which most rows are used, such as positions
   bool decay = true;
 };
 
@@ -20,14 +23,14 @@ class Embedding {
  public:
   Embedding(const Scope& scope, const EmbeddingOptions& options);
 
-  /// ids i64 [...] -> [..., width]. Throws ShapeError for an id outside the table.
+  /// ids i64 [...] -> scale * table[ids] [..., width]. Throws ShapeError for an id outside the table.
   Tensor operator()(const Tensor& ids) const;
 
   const Tensor& table() const { return table_; }
 
  private:
   Tensor table_;
-  std::optional<std::int64_t> padding_;
+  capstan::Embedding::Args lookup_;
 };
 
 }  // namespace capstan::nn
