@@ -116,7 +116,7 @@ void sum_rows(std::int64_t outer, std::int64_t count, const In* x, Out* y) {
   if (pieces == 1) {
     parallel_ranges(outer, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(count, 1)), [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t a = first; a < last; ++a) y[a] = convert<Out>(sum_run(count, x + a * count));
-    });
+    }, 1);
     return;
   }
   std::vector<double> partial(static_cast<std::size_t>(outer * pieces));

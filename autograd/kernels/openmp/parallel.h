@@ -12,9 +12,10 @@ namespace capstan::kernels::openmp {
 /// Elements worth waking a thread for, when an element costs about as much as an addition.
 inline constexpr std::int64_t kGrain = 32768;
 
-/// Calls f(first, last) for one range a thread, which together make [0, n); one range on this thread if n is below 2 * grain.
+/// Calls f(first, last) for one range a thread, which together make [0, n); one range on this thread if n is below 2 * grain. Bounds are
+/// multiples of `unit`: 64 elements keep two threads off one cache line and every vector of a loop where it is on one thread.
 template <class F>
-void parallel_ranges(std::int64_t n, std::int64_t grain, const F& f) {
+void parallel_ranges(std::int64_t n, std::int64_t grain, const F& f, std::int64_t unit = 64) {
   const std::int64_t threads = std::min<std::int64_t>(omp_get_max_threads(), n / std::max<std::int64_t>(grain, 1));
   if (threads <= 1 || omp_in_parallel()) {
     if (n > 0) f(std::int64_t{0}, n);
@@ -22,10 +23,9 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const F& f) {
   }
 #pragma omp parallel num_threads(static_cast<int>(threads))
   {
-    const std::int64_t t = omp_get_thread_num(), count = omp_get_num_threads();
-    // Bounds at multiples of 64 elements keep two threads off one cache line.
-    const auto bound = [&](std::int64_t i) { return i == count ? n : n / count * i / 64 * 64; };
-    if (bound(t) < bound(t + 1)) f(bound(t), bound(t + 1));
+    const std::int64_t t = omp_get_thread_num(), count = omp_get_num_threads(), units = (n + unit - 1) / unit;
+    const std::int64_t first = units * t / count * unit, last = std::min(n, units * (t + 1) / count * unit);
+    if (first < last) f(first, last);
   }
 }
 
