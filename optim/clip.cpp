@@ -1,31 +1,30 @@
 #include "optim/clip.h"
 
 #include <cmath>
+#include <vector>
 
 #include "autograd/core/error.h"
 #include "autograd/kernels/optimizer_update.h"
 #include "optim/coalesce.h"
 
 namespace capstan::optim {
-namespace {
-
-double sum_of_squares(const Tensor& t) {
-  const Tensor packed = t.contiguous();
-  require<DTypeError>(t.dtype() == DType::f32 || t.dtype() == DType::f64, "global_norm: gradients must be f32 or f64: ", t);
-  return t.dtype() == DType::f64 ? kernels::sum_of_squares(std::span<const double>(packed.span<double>()))
-                                 : kernels::sum_of_squares(std::span<const float>(packed.span<float>()));
-}
-
-}  // namespace
 
 double global_norm(std::span<Gradient> gradients) {
-  double sum = 0;
+  std::vector<Tensor> packed;  // keeps the spans alive
+  std::vector<std::span<const float>> f32;
+  std::vector<std::span<const double>> f64;
   for (Gradient& g : gradients) {
     if (!g.defined()) continue;
     if (g.is_sparse()) g = coalesced(g);
-    sum += sum_of_squares(g.is_sparse() ? g.row_values() : g.dense());
+    const Tensor& t = packed.emplace_back((g.is_sparse() ? g.row_values() : g.dense()).contiguous());
+    require<DTypeError>(t.dtype() == DType::f32 || t.dtype() == DType::f64, "global_norm: gradients must be f32 or f64: ", t);
+    if (t.dtype() == DType::f64) {
+      f64.push_back(t.span<const double>());
+    } else {
+      f32.push_back(t.span<const float>());
+    }
   }
-  return std::sqrt(sum);
+  return std::sqrt(kernels::sum_of_squares(f32) + kernels::sum_of_squares(f64));
 }
 
 Clipped clip_global_norm(std::span<Gradient> gradients, double max_norm) {

@@ -18,8 +18,8 @@ void adagrad_update(std::span<const UpdateTensor<float>> tensors, const AdagradR
 void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t width, const AdamRule& rule) {
   backend() == Backend::fast ? openmp::adam_catch_up(rows, width, rule) : reference::adam_catch_up(rows, width, rule);
 }
-double sum_of_squares(std::span<const float> values) {
-  return backend() == Backend::fast ? openmp::sum_of_squares(values) : reference::sum_of_squares(values);
+double sum_of_squares(std::span<const std::span<const float>> tensors) {
+  return backend() == Backend::fast ? openmp::sum_of_squares(tensors) : reference::sum_of_squares(tensors);
 }
 
 void sgd_update(std::span<const UpdateTensor<double>> tensors, const SgdRule& rule) { reference::sgd_update(tensors, rule); }
@@ -28,6 +28,6 @@ void adagrad_update(std::span<const UpdateTensor<double>> tensors, const Adagrad
 void adam_catch_up(std::span<const AdamMissedRow<double>> rows, std::int64_t width, const AdamRule& rule) {
   reference::adam_catch_up(rows, width, rule);
 }
-double sum_of_squares(std::span<const double> values) { return reference::sum_of_squares(values); }
+double sum_of_squares(std::span<const std::span<const double>> tensors) { return reference::sum_of_squares(tensors); }
 
 }  // namespace capstan::kernels

@@ -70,8 +70,8 @@ struct AdamMissedRow {
 void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t width, const AdamRule& rule);
 void adam_catch_up(std::span<const AdamMissedRow<double>> rows, std::int64_t width, const AdamRule& rule);
 
-/// The sum of squares; in blocks of fixed size, added in order, so that it does not depend on the number of threads.
-double sum_of_squares(std::span<const float> values);
-double sum_of_squares(std::span<const double> values);
+/// The sum of squares over many tensors; in blocks of fixed size, added in order, so that it does not depend on the number of threads.
+double sum_of_squares(std::span<const std::span<const float>> tensors);
+double sum_of_squares(std::span<const std::span<const double>> tensors);
 
 }  // namespace capstan::kernels

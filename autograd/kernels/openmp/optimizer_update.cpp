@@ -187,17 +187,23 @@ void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t widt
   }
 }
 
-double sum_of_squares(std::span<const float> values) {
-  const auto n = static_cast<std::int64_t>(values.size());
-  const std::int64_t blocks = (n + kBlock - 1) / kBlock;
-  std::vector<double> sums(static_cast<std::size_t>(blocks));
-#pragma omp parallel for schedule(static) if (n >= kSerialBelow)
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    const float* const x = values.data();
-    const std::int64_t end = std::min(n, (b + 1) * kBlock);
+double sum_of_squares(std::span<const std::span<const float>> tensors) {
+  std::vector<std::span<const float>> blocks;
+  std::int64_t elements = 0;
+  for (const std::span<const float> t : tensors) {
+    elements += static_cast<std::int64_t>(t.size());
+    for (std::size_t i = 0; i < t.size(); i += kBlock) blocks.push_back(t.subspan(i, std::min<std::size_t>(kBlock, t.size() - i)));
+  }
+  std::vector<double> sums(blocks.size());
+  const auto n = static_cast<std::int64_t>(blocks.size());
+#pragma omp parallel for schedule(static) if (elements >= kSerialBelow)
+  for (std::int64_t b = 0; b < n; ++b) {
+    const std::span<const float> block = blocks[static_cast<std::size_t>(b)];
+    const float* const x = block.data();
+    const std::size_t count = block.size();
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = b * kBlock; i < end; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    for (std::size_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     sums[static_cast<std::size_t>(b)] = sum;
   }
   double total = 0;

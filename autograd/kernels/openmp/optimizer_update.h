@@ -12,6 +12,6 @@ void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rul
 void adam_update(std::span<const UpdateTensor<float>> tensors, const AdamRule& rule);
 void adagrad_update(std::span<const UpdateTensor<float>> tensors, const AdagradRule& rule);
 void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t width, const AdamRule& rule);
-double sum_of_squares(std::span<const float> values);
+double sum_of_squares(std::span<const std::span<const float>> tensors);
 
 }  // namespace capstan::kernels::openmp

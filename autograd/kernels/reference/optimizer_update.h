@@ -88,9 +88,10 @@ void adam_catch_up(std::span<const AdamMissedRow<T>> rows, std::int64_t width, c
 }
 
 template <class T>
-double sum_of_squares(std::span<const T> values) {
+double sum_of_squares(std::span<const std::span<const T>> tensors) {
   double sum = 0;
-  for (const T v : values) sum += static_cast<double>(v) * static_cast<double>(v);
+  for (const std::span<const T> values : tensors)
+    for (const T v : values) sum += static_cast<double>(v) * static_cast<double>(v);
   return sum;
 }
 
