@@ -1,0 +1,199 @@
+#include "autograd/kernels/openmp/loss.h"
+
+#include "autograd/kernels/openmp/row_math.h"
+#include "autograd/kernels/scratch.h"
+
+namespace capstan::kernels::openmp {
+namespace {
+
+constexpr std::int64_t kChunk = 1024;  // of a row, held in the nearest cache
+
+// log sum exp of a row read once: chunk by chunk with the largest so far, rescaling the sum when that grows.
+template <class T>
+float log_sum_exp(const T* x, std::int64_t n) {
+  constexpr float kMinusInfinity = -kInfinity<float>;
+  alignas(64) float buffer[kChunk];
+  float max = kMinusInfinity, sum = 0;
+  for (std::int64_t first = 0; first < n; first += kChunk) {
+    const std::int64_t count = std::min(kChunk, n - first);
+    const float* chunk = buffer;
+    if constexpr (std::is_same_v<T, float>) {
+      chunk = x + first;
+    } else {
+#pragma omp simd
+      for (std::int64_t j = 0; j < count; ++j) buffer[j] = static_cast<float>(x[first + j]);
+    }
+    const float larger = max_of(chunk, count, max);
+    if (larger != max) sum *= std::exp(max - larger);
+    max = larger;
+    if (max != kMinusInfinity) sum += sum_of_exp(chunk, count, max);
+  }
+  return max + std::log(sum);
+}
+
+// What a row's gradient needs of its target distribution.
+struct TargetMass {
+  float hit, background, total;  // weight of the target class, of every class (times its class weight), of all
+
+  TargetMass(const ClassTargets& t, std::int64_t row, std::int64_t classes, float all_weights)
+      : hit((1.0f - static_cast<float>(t.smoothing)) * (t.class_weights != nullptr ? t.class_weights[t.target[row]] : 1.0f)),
+        background(static_cast<float>(t.smoothing) / static_cast<float>(classes)),
+        total(hit + background * all_weights) {}
+};
+
+float sum_of_weights(const ClassTargets& t, std::int64_t classes) {
+  if (t.class_weights == nullptr) return static_cast<float>(classes);
+  double sum = 0;
+  for (std::int64_t c = 0; c < classes; ++c) sum += static_cast<double>(t.class_weights[c]);
+  return static_cast<float>(sum);
+}
+
+}  // namespace
+
+template <class T>
+void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, float* losses, float* log_sums) {
+  const float all_weights = sum_of_weights(targets, classes);
+  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+    losses[r] = log_sums[r] = 0;
+    if (targets.target[r] == targets.ignore_index) return;
+    const T* const x = logits + r * classes;
+    const TargetMass mass(targets, r, classes, all_weights);
+    const float log_sum = log_sum_exp(x, classes);
+    float expected = 0;  // sum of class weight * x
+    if (targets.smoothing != 0) {
+      const float* const w = targets.class_weights;
+      if (w != nullptr) {
+#pragma omp simd reduction(+ : expected)
+        for (std::int64_t c = 0; c < classes; ++c) expected += w[c] * static_cast<float>(x[c]);
+      } else {
+#pragma omp simd reduction(+ : expected)
+        for (std::int64_t c = 0; c < classes; ++c) expected += static_cast<float>(x[c]);
+      }
+    }
+    log_sums[r] = log_sum;
+    losses[r] = mass.hit * (log_sum - static_cast<float>(x[targets.target[r]])) + mass.background * (all_weights * log_sum - expected);
+  });
+}
+
+template <class T>
+void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, const float* log_sums,
+                            double scale, T* dlogits) {
+  const float all_weights = sum_of_weights(targets, classes);
+  const auto factor = static_cast<float>(scale);
+  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+    T* const dx = dlogits + r * classes;
+    if (targets.target[r] == targets.ignore_index) {
+      std::fill_n(dx, classes, T(0.0f));
+      return;
+    }
+    const T* const x = logits + r * classes;
+    const TargetMass mass(targets, r, classes, all_weights);
+    const std::int64_t target = targets.target[r];
+    const float log_sum = log_sums[r], total = mass.total * factor, background = mass.background * factor;
+    const float at_target = static_cast<float>(x[target]);  // before it may be overwritten
+    const float* const w = targets.class_weights;
+    if (w != nullptr) {
+#pragma omp simd
+      for (std::int64_t c = 0; c < classes; ++c) dx[c] = static_cast<T>(total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background * w[c]);
+    } else {
+#pragma omp simd
+      for (std::int64_t c = 0; c < classes; ++c) dx[c] = static_cast<T>(total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
+    }
+    const float share = background * (w != nullptr ? w[target] : 1.0f);
+    dx[target] = static_cast<T>(total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
+  });
+}
+
+template <class T>
+void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, float* losses, float* log_sums) {
+  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+    const T* const x = logits + r * classes;
+    const T* const t = targets + r * classes;
+    const float log_sum = log_sum_exp(x, classes);
+    float loss = 0;
+#pragma omp simd reduction(+ : loss)
+    for (std::int64_t c = 0; c < classes; ++c) loss += static_cast<float>(t[c]) * (log_sum - static_cast<float>(x[c]));
+    log_sums[r] = log_sum;
+    losses[r] = loss;
+  });
+}
+
+template <class T>
+void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, const float* log_sums,
+                                 double scale, T* dlogits, T* dtargets) {
+  const auto factor = static_cast<float>(scale);
+  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+    const T* const x = logits + r * classes;
+    const T* const t = targets + r * classes;
+    const float log_sum = log_sums[r];
+    float mass = 0;
+#pragma omp simd reduction(+ : mass)
+    for (std::int64_t c = 0; c < classes; ++c) mass += static_cast<float>(t[c]);
+    if (dtargets != nullptr) {
+      T* const dt = dtargets + r * classes;
+#pragma omp simd
+      for (std::int64_t c = 0; c < classes; ++c) dt[c] = static_cast<T>((log_sum - static_cast<float>(x[c])) * factor);
+    }
+    if (dlogits != nullptr) {
+      T* const dx = dlogits + r * classes;
+#pragma omp simd
+      for (std::int64_t c = 0; c < classes; ++c)
+        dx[c] = static_cast<T>((mass * exp_or_zero(static_cast<float>(x[c]) - log_sum) - static_cast<float>(t[c])) * factor);
+    }
+  });
+}
+
+template <class T>
+double binary_cross_entropy(const T* logits, const T* targets, const float* weights, std::int64_t n) {
+  constexpr std::int64_t kBlock = 4096;
+  const std::int64_t blocks = (n + kBlock - 1) / kBlock;
+  const Scratch<float> partial(blocks);
+  parallel_tasks(blocks, 4 * n, [=, &partial](std::int64_t block) {
+    float sum = 0;
+    const std::int64_t first = block * kBlock, end = std::min(n, first + kBlock);
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = first; i < end; ++i) {
+      const float x = static_cast<float>(logits[i]);
+      const float loss = std::max(x, 0.0f) + std::log1p(std::exp(-std::abs(x))) - x * static_cast<float>(targets[i]);
+      sum += weights != nullptr ? weights[i] * loss : loss;
+    }
+    partial[block] = sum;
+  });
+  double total = 0;
+  for (const float sum : partial.span()) total += static_cast<double>(sum);
+  return total;
+}
+
+template <class T>
+void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits, T* dtargets) {
+  const auto common = static_cast<float>(scale);
+  parallel_ranges(n, kGrain / 4, [=](std::int64_t first, std::int64_t end) {
+    if (dtargets != nullptr) {
+#pragma omp simd
+      for (std::int64_t i = first; i < end; ++i)
+        dtargets[i] = static_cast<T>(-static_cast<float>(logits[i]) * common * (weights != nullptr ? weights[i] : 1.0f));
+    }
+    if (dlogits != nullptr) {
+#pragma omp simd
+      for (std::int64_t i = first; i < end; ++i) {
+        const float p = 1.0f / (1.0f + std::exp(-static_cast<float>(logits[i])));
+        dlogits[i] = static_cast<T>((p - static_cast<float>(targets[i])) * common * (weights != nullptr ? weights[i] : 1.0f));
+      }
+    }
+  });
+}
+
+template void cross_entropy(const float*, const ClassTargets&, std::int64_t, std::int64_t, float*, float*);
+template void cross_entropy(const bfloat16*, const ClassTargets&, std::int64_t, std::int64_t, float*, float*);
+template void cross_entropy_backward(const float*, const ClassTargets&, std::int64_t, std::int64_t, const float*, double, float*);
+template void cross_entropy_backward(const bfloat16*, const ClassTargets&, std::int64_t, std::int64_t, const float*, double, bfloat16*);
+template void soft_cross_entropy(const float*, const float*, std::int64_t, std::int64_t, float*, float*);
+template void soft_cross_entropy(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, float*, float*);
+template void soft_cross_entropy_backward(const float*, const float*, std::int64_t, std::int64_t, const float*, double, float*, float*);
+template void soft_cross_entropy_backward(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, const float*, double, bfloat16*, bfloat16*);
+template double binary_cross_entropy(const float*, const float*, const float*, std::int64_t);
+template double binary_cross_entropy(const bfloat16*, const bfloat16*, const float*, std::int64_t);
+template void binary_cross_entropy_backward(const float*, const float*, const float*, std::int64_t, double, float*, float*);
+template void binary_cross_entropy_backward(const bfloat16*, const bfloat16*, const float*, std::int64_t, double, bfloat16*, bfloat16*);
+
+}  // namespace capstan::kernels::openmp
