@@ -1,0 +1,34 @@
+#pragma once
+// Cross-entropy of logits x W^T + bias, block of rows by block of rows: the logits are never stored whole.
+// T: float, bfloat16 (logits and sums in float), double.
+
+#include <cstdint>
+
+#include "autograd/kernels/numeric.h"
+
+namespace capstan::kernels {
+
+template <class T>
+struct LinearClasses {
+  const T* x = nullptr;       ///< [rows, width]
+  const T* weight = nullptr;  ///< [classes, width]
+  const T* bias = nullptr;    ///< [classes] or null
+  const std::int64_t* target = nullptr;
+  std::int64_t rows = 0, classes = 0, width = 0;
+  std::int64_t ignore_index = -100;
+};
+
+/// Gradients of scale * (the sum of the losses). All of dweight and dbias (null without bias) is written.
+template <class T>
+struct LinearClassGradients {
+  T* dx = nullptr;
+  T* dweight = nullptr;
+  T* dbias = nullptr;
+  double scale = 1;
+};
+
+/// losses[r] = -log softmax(x_r W^T + bias)[target_r], 0 for an ignored row; gradients in the same pass unless `gradients` is null.
+template <class T>
+void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const LinearClassGradients<T>* gradients);
+
+}  // namespace capstan::kernels
