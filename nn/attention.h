@@ -23,8 +23,8 @@ struct AttentionOptions {
 
 /// B batch, H heads, T queries, S keys.
 struct AttentionMask {
-  Tensor mask;          ///< u8 (1: may be attended to) or of the inputs' element type (added to the scores), broadcasting to [B, H, T, S]
-  Tensor keys;          ///< u8 [B, S], 1 for a real key, 0 for padding
+  Tensor mask = {};     ///< u8 (1: may be attended to) or of the inputs' element type (added to the scores), broadcasting to [B, H, T, S]
+  Tensor keys = {};     ///< u8 [B, S], 1 for a real key, 0 for padding
   bool causal = false;  ///< query t may attend to keys 0 ... t
 };
 

@@ -16,7 +16,7 @@ struct Run {
   /// Optional i64 [n]: numbers that name the leading rows of a batch (n divides the number of elements of what is dropped out) in the whole
   /// data set's step, such as global sample index * T + t for [B, T, C]. Dropout of a row then does not depend on how samples are batched.
   /// Undefined: the place of an element in the batch decides.
-  Tensor token_ids;
+  Tensor token_ids = {};
 
   /// The key of a place (Scope::key) in this step.
   std::uint64_t dropout_key(std::uint64_t place) const {

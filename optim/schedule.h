@@ -40,7 +40,7 @@ Schedule cosine_decay(const CosineDecay& options);
 struct StepDecay {
   double peak = 0;
   double factor = 0.1;
-  std::vector<std::int64_t> milestones;  ///< ascending
+  std::vector<std::int64_t> milestones = {};  ///< ascending
 };
 /// peak * factor^(number of milestones <= s).
 Schedule step_decay(const StepDecay& options);

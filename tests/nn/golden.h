@@ -1,0 +1,114 @@
+#pragma once
+// One case of tests/goldens/nn.h5: a layer of PyTorch with weights, inputs, output and all gradients (see make_nn.py).
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "autograd/tape/tape.h"
+#include "data/hdf5.h"
+#include "nn/parameter_store.h"
+
+namespace capstan::nn {
+
+inline void set_values(const Tensor& to, const std::vector<double>& values) {
+  ASSERT_EQ(static_cast<std::size_t>(to.numel()), values.size());
+  dispatch_floating("test", to.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if constexpr (std::is_same_v<T, double>) {
+        to.data<T>()[i] = values[i];
+      } else {
+        to.data<T>()[i] = T(static_cast<float>(values[i]));
+      }
+    }
+  });
+}
+
+inline void expect_close(const std::vector<double>& actual, const std::vector<double>& expected, double tolerance, const std::string& what) {
+  ASSERT_EQ(actual.size(), expected.size()) << what;
+  for (std::size_t i = 0; i < actual.size(); ++i) ASSERT_NEAR(actual[i], expected[i], tolerance) << what << ", element " << i;
+}
+
+inline Tensor dense(const Gradient& g, DType dtype) {
+  if (!g.is_sparse()) return g.dense();
+  std::vector<double> sum(static_cast<std::size_t>(g.shape().numel()));
+  const std::vector<double> indices = g.indices().to_vector(), rows = g.row_values().to_vector();
+  const std::size_t width = rows.size() / indices.size();
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    for (std::size_t j = 0; j < width; ++j) sum[static_cast<std::size_t>(indices[i]) * width + j] += rows[i * width + j];
+  Tensor t(g.shape(), dtype);
+  set_values(t, sum);
+  return t;
+}
+
+class Golden {
+ public:
+  Golden(const std::string& name, DType dtype) : prefix_("/" + name + "/"), dtype_(dtype) {
+    for (const data::Hdf5Entry& e : file().entries())
+      if (e.name.starts_with(prefix_ + "input/")) {
+        const Tensor stored = file().read(e.name);
+        const bool integer = stored.dtype() == DType::i64;
+        inputs_.emplace(e.name.substr(prefix_.size() + 6), integer ? stored : make_leaf(as_floating(stored)));
+      }
+  }
+
+  const Tensor& input(const std::string& name) const { return inputs_.at(name); }
+  Tensor mask(const std::string& name) const {
+    const Tensor stored = file().read(prefix_ + "mask/" + name);
+    return stored.dtype() == DType::u8 ? stored : as_floating(stored);
+  }
+  std::vector<double> values(const std::string& name) const { return file().read(prefix_ + name).to_vector(); }
+
+  /// Gives the store the case's parameters; the names must be the same set.
+  void load(ParameterStore& store) const {
+    std::size_t stored = 0;
+    for (const data::Hdf5Entry& e : file().entries()) stored += e.name.starts_with(prefix_ + "parameter/") ? 1 : 0;
+    EXPECT_EQ(stored, store.parameters().size());
+    for (const Parameter& p : store.parameters()) set_values(p.value, values("parameter/" + p.name));
+  }
+
+  /// Runs `forward` on a tape and compares its output and the gradients of all parameters and inputs.
+  template <class Forward>
+  void expect(ParameterStore& store, double tolerance, Forward&& forward) const {
+    load(store);
+    Tape tape;
+    const Tensor output = forward();
+    expect_close(output.to_vector(), values("output"), tolerance, prefix_ + "output");
+    const Tensor cotangent = as_floating(file().read(prefix_ + "cotangent"));
+    const Gradients gradients = tape.backward(std::span(&output, 1), std::span(&cotangent, 1));
+    for (const Parameter& p : store.parameters())
+      expect_close(dense(gradients.of(p.value), dtype_).to_vector(), values("gradient/parameter/" + p.name), tolerance, prefix_ + p.name);
+    for (const auto& [name, x] : inputs_)
+      if (is_floating(x.dtype()))
+        expect_close(gradients.of(x).dense().to_vector(), values("gradient/input/" + name), tolerance, prefix_ + "input " + name);
+  }
+
+ private:
+  static const data::Hdf5Reader& file() {
+    static const data::Hdf5Reader reader(CAPSTAN_SOURCE_DIR "/tests/goldens/nn.h5", {.require_seal = false});
+    return reader;
+  }
+  Tensor as_floating(const Tensor& stored) const {
+    Tensor t(stored.shape(), dtype_);
+    set_values(t, stored.to_vector());
+    return t;
+  }
+
+  std::string prefix_;
+  DType dtype_;
+  std::map<std::string, Tensor> inputs_;
+};
+
+/// Runs test(dtype, tolerance) in f64 and f32.
+template <class Test>
+void in_both_precisions(Test&& test) {
+  test(DType::f64, 1e-11);
+  test(DType::f32, 3e-5);
+}
+
+}  // namespace capstan::nn
