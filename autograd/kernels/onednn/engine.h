@@ -1,0 +1,19 @@
+#pragma once
+// The CPU engine of oneDNN, its stream on this thread, and scratch memory for primitives.
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include "autograd/core/dtype.h"
+
+namespace capstan::kernels::onednn {
+
+const dnnl::engine& cpu_engine();
+/// Executes in order and at once; one per thread.
+dnnl::stream& cpu_stream();
+/// At least `bytes` of memory for the primitive that runs next on this thread. It is kept and grows.
+void* scratchpad(std::size_t bytes);
+
+/// f32 or bf16. Throws InternalError for another type.
+dnnl::memory::data_type data_type(DType t);
+
+}  // namespace capstan::kernels::onednn
