@@ -29,7 +29,8 @@ static_assert(std::size(kBlockOf) * kBlockSize == kLimit);
 
 const Record& record(char32_t c) {
   if (c < kLimit) return kRecords[kBlocks[kBlockOf[c / kBlockSize] * kBlockSize + c % kBlockSize]];
-  const auto after = std::upper_bound(std::begin(kHighRanges), std::end(kHighRanges), c, [](char32_t x, const Range& r) { return x < r.first; });
+  const auto after =
+      std::upper_bound(std::begin(kHighRanges), std::end(kHighRanges), c, [](char32_t x, const Range& r) { return x < r.first; });
   return kRecords[std::prev(after)->record];
 }
 
@@ -146,7 +147,8 @@ bool is_valid_utf8(std::string_view text) {
 }
 
 std::size_t count_code_points(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 char32_t lower_simple(char32_t c) { return static_cast<char32_t>(static_cast<std::int32_t>(c) + record(c).lower); }
@@ -158,7 +160,8 @@ std::u32string lower(std::u32string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char32_t c = text[i];
     const Record& r = record(c);
-    out += c == 0x3A3 && is_final_sigma(text, i, cased_before) ? char32_t{0x3C2} : static_cast<char32_t>(static_cast<std::int32_t>(c) + r.lower);
+    out += c == 0x3A3 && is_final_sigma(text, i, cased_before) ? char32_t{0x3C2}
+                                                               : static_cast<char32_t>(static_cast<std::int32_t>(c) + r.lower);
     if (c == 0x130) out += char32_t{0x307};
     if ((r.classes & kCaseIgnorable) == 0) cased_before = (r.classes & kCased) != 0;
   }

@@ -16,14 +16,14 @@ inline constexpr char32_t kReplacement = 0xFFFD;
 
 /// Bits of classes(). "Other" are the categories C* besides Cc and Cf: unassigned, private use, surrogates.
 enum Class : std::uint8_t {
-  kMark = 1,           ///< Mn
-  kSpace = 2,          ///< Zs
-  kLine = 4,           ///< Zl, Zp
-  kControl = 8,        ///< Cc, Cf
-  kOther = 16,         ///< Cn, Co, Cs
-  kPunctuation = 32,   ///< P*
-  kCased = 64,         ///< has case and is not case-ignorable
-  kCaseIgnorable = 128 ///< skipped when the context of a sigma is looked for
+  kMark = 1,            ///< Mn
+  kSpace = 2,           ///< Zs
+  kLine = 4,            ///< Zl, Zp
+  kControl = 8,         ///< Cc, Cf
+  kOther = 16,          ///< Cn, Co, Cs
+  kPunctuation = 32,    ///< P*
+  kCased = 64,          ///< has case and is not case-ignorable
+  kCaseIgnorable = 128  ///< skipped when the context of a sigma is looked for
 };
 std::uint8_t classes(char32_t c);
 /// Canonical combining class.

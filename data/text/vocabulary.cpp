@@ -46,6 +46,12 @@ void Vocabulary::save(const std::string& path) const {
   write_file_durably(path, text);
 }
 
+std::uint32_t Vocabulary::checksum() const {
+  std::uint32_t crc = 0;
+  for (const std::string& token : tokens_) crc = crc32c("\n", crc32c(token, crc));
+  return crc;
+}
+
 std::int32_t Vocabulary::id(std::string_view token) const {
   const std::int32_t found = find(token);
   require<DataError>(found >= 0, name_, ": the vocabulary of ", size(), " tokens has no '", token, "'");

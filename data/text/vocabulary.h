@@ -35,12 +35,16 @@ class Vocabulary {
   const std::string& token(std::int32_t id) const;
   /// Ids of the distinct tokens in order of their first lines: the keys of a Python dict read from the file.
   std::span<const std::int32_t> keys() const { return keys_; }
+  /// Tells vocabularies apart: CRC-32C of the lines.
+  std::uint32_t checksum() const;
   /// Bytes of the longest token.
   std::size_t longest() const { return longest_; }
 
   // Hashes of growing prefixes cost one step a byte, which is what the longest-match search lives on.
   static constexpr std::uint64_t kEmptyHash = 0xcbf29ce484222325u;
-  static constexpr std::uint64_t extend(std::uint64_t hash, char byte) { return (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u; }
+  static constexpr std::uint64_t extend(std::uint64_t hash, char byte) {
+    return (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+  }
   static constexpr std::uint64_t hash(std::string_view text, std::uint64_t from = kEmptyHash) {
     for (const char c : text) from = extend(from, c);
     return from;

@@ -34,8 +34,9 @@ struct Mode {
   bool lower_case;
 };
 const std::vector<Mode> kModes = {
-    {TokenizerVariant::google, "google", true},   {TokenizerVariant::google, "google", false},   {TokenizerVariant::hf_slow, "hf_slow", true},
-    {TokenizerVariant::hf_slow, "hf_slow", false}, {TokenizerVariant::hf_fast, "hf_fast", true}, {TokenizerVariant::hf_fast, "hf_fast", false},
+    {TokenizerVariant::google, "google", true},   {TokenizerVariant::google, "google", false},
+    {TokenizerVariant::hf_slow, "hf_slow", true}, {TokenizerVariant::hf_slow, "hf_slow", false},
+    {TokenizerVariant::hf_fast, "hf_fast", true}, {TokenizerVariant::hf_fast, "hf_fast", false},
 };
 
 /// Tokenizes the lines of a plain file in both ways; counts lines and says the first that differs.
@@ -43,8 +44,8 @@ void compare(const std::string& text, const std::string& vocab, const Mode& mode
   SCOPED_TRACE(text + " " + mode.name + (mode.lower_case ? " uncased" : " cased"));
   const Scratch scratch;
   const std::string result = scratch / "pieces";
-  const std::string command = "python3 " CAPSTAN_SOURCE_DIR "/tests/data/text/reference_tokenizer.py --vocab " + vocab + " --variant " + mode.name +
-                              (mode.lower_case ? "" : " --cased") + " < " + text + " > " + result;
+  const std::string command = "python3 " CAPSTAN_SOURCE_DIR "/tests/data/text/reference_tokenizer.py --vocab " + vocab + " --variant " +
+                              mode.name + (mode.lower_case ? "" : " --cased") + " < " + text + " > " + result;
   ASSERT_EQ(std::system(command.c_str()), 0);
   const auto vocabulary =
       Vocabulary::load(vocab, mode.variant == TokenizerVariant::google ? Vocabulary::Lines::stripped : Vocabulary::Lines::kept_spaces);
@@ -58,7 +59,8 @@ void compare(const std::string& text, const std::string& vocab, const Mode& mode
       got.append(got.empty() ? "" : " ").append(piece);
       ++pieces;
     }
-    if (got != wanted && ++different < 4) ADD_FAILURE() << "line " << count + 1 << ": " << line << "\n  got " << got << "\n  expected " << wanted;
+    if (got != wanted && ++different < 4)
+      ADD_FAILURE() << "line " << count + 1 << ": " << line << "\n  got " << got << "\n  expected " << wanted;
   }
   EXPECT_EQ(different, 0);
   EXPECT_GT(count, 0);
@@ -79,9 +81,10 @@ TEST(TokenizerReference, PublicTextGivesTheSamePieces) {
   if (!have_python()) GTEST_SKIP() << "no python3 with Unicode 14.0";
   if (vocabulary_file().empty()) GTEST_SKIP() << "CAPSTAN_DATA has no bert-vocab";
   const Scratch scratch;
-  for (const std::string name : {"wikitext-2/train.txt.gz", "wikitext-2/valid.txt", "wikitext-2/test.txt", "multi30k-en-de/train.en.gz",
-                                 "multi30k-en-de/train.de.gz", "multi30k-en-de/val.en.gz", "multi30k-en-de/val.de.gz", "multi30k-en-de/test_2016_flickr.de.gz",
-                                 "multi30k-en-de/test_2016_flickr.en.gz", "multi30k-en-de/test_2017_flickr.de.gz", "multi30k-en-de/test_2017_flickr.en.gz"}) {
+  for (const std::string name :
+       {"wikitext-2/train.txt.gz", "wikitext-2/valid.txt", "wikitext-2/test.txt", "multi30k-en-de/train.en.gz",
+        "multi30k-en-de/train.de.gz", "multi30k-en-de/val.en.gz", "multi30k-en-de/val.de.gz", "multi30k-en-de/test_2016_flickr.de.gz",
+        "multi30k-en-de/test_2016_flickr.en.gz", "multi30k-en-de/test_2017_flickr.de.gz", "multi30k-en-de/test_2017_flickr.en.gz"}) {
     const auto path = data_file(name);
     if (path.empty()) continue;
     const auto text = unpacked(path, scratch);
@@ -127,7 +130,8 @@ TEST(TokenizerReference, RandomCharactersGiveTheSamePieces) {
 
 TEST(TokenizerSpeed, AMillionWordsASecond) {
   const auto path = data_file("wikitext-2/train.txt.gz"), german = data_file("multi30k-en-de/train.de.gz");
-  if (path.empty() || german.empty() || vocabulary_file().empty()) GTEST_SKIP() << "CAPSTAN_DATA has no wikitext-2, multi30k-en-de or bert-vocab";
+  if (path.empty() || german.empty() || vocabulary_file().empty())
+    GTEST_SKIP() << "CAPSTAN_DATA has no wikitext-2, multi30k-en-de or bert-vocab";
   const auto vocabulary = Vocabulary::load(vocabulary_file());
   for (const auto& file : {path, german})
     for (const bool lower_case : {true, false}) {

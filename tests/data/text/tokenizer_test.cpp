@@ -29,10 +29,10 @@ std::string joined(const std::vector<std::string>& words) {
 // The vocabulary and the cases were computed with the original program.
 const Vocabulary& v1() {
   static const Vocabulary v(words_of(
-    "[PAD] [UNK] [CLS] [SEP] [MASK] the a un ##aff ##able want ##want ##ed wa runn ##ing run , . ! ? ' \" - ( ) / : ; _ ~ $ # "
-    "@ ##s ##ly hello world bert token ##izer ##ize cafe naive resume istanbul zurich strasse straße ab abc ##c ##d ##bc 2023 "
-    "20 ##23 3 14 ##9 我 爱 北 京 天 安 门 \u8c48 。 ， ！ ？ 「 」 — … o'clock don ##t t i ⌘ 😀 ##😀 \ud55c \uad6d ##\uad6d οδος \ufb01 "
-    "##ne 漢 字 ｆｕｌｌ ° km ½ x ##x xx İ e ##e \u00e9 Caf\u00e9 "));
+      "[PAD] [UNK] [CLS] [SEP] [MASK] the a un ##aff ##able want ##want ##ed wa runn ##ing run , . ! ? ' \" - ( ) / : ; _ ~ $ # "
+      "@ ##s ##ly hello world bert token ##izer ##ize cafe naive resume istanbul zurich strasse straße ab abc ##c ##d ##bc 2023 "
+      "20 ##23 3 14 ##9 我 爱 北 京 天 安 门 \u8c48 。 ， ！ ？ 「 」 — … o'clock don ##t t i ⌘ 😀 ##😀 \ud55c \uad6d ##\uad6d οδος \ufb01 "
+      "##ne 漢 字 ｆｕｌｌ ° km ½ x ##x xx İ e ##e \u00e9 Caf\u00e9 "));
   return v;
 }
 
@@ -48,8 +48,8 @@ const std::vector<Case> kCases = {
     {"unaffableX"sv, "unaffablex", "un ##aff ##able ##x", "[UNK]"},
     {"\u6211\u7231\u5317\u4eac\u5929\u5b89\u95e8"sv, "我 爱 北 京 天 安 门", "我 爱 北 京 天 安 门", "我 爱 北 京 天 安 门"},
     {"I\u7231bert!\u5317\u4eac"sv, "i 爱 bert ! 北 京", "i 爱 bert ! 北 京", "[UNK] 爱 bert ! 北 京"},
-    {"\u5317\u4eac\uff0c\u5929\u5b89\u95e8\u3002\u300c\u6211\u300d\uff01\uff1f"sv,
-     "北 京 ， 天 安 门 。 「 我 」 ！ ？", "北 京 ， 天 安 门 。 「 我 」 ！ ？", "北 京 ， 天 安 门 。 「 我 」 ！ ？"},
+    {"\u5317\u4eac\uff0c\u5929\u5b89\u95e8\u3002\u300c\u6211\u300d\uff01\uff1f"sv, "北 京 ， 天 安 门 。 「 我 」 ！ ？",
+     "北 京 ， 天 安 门 。 「 我 」 ！ ？", "北 京 ， 天 安 门 。 「 我 」 ！ ？"},
     {"caf\u00e9 CAFE\u0301 na\u00efve r\u00e9sum\u00e9"sv, "cafe cafe naive resume", "cafe cafe naive resume", "[UNK] [UNK] [UNK] [UNK]"},
     {"\u0130stanbul Z\u00fcrich"sv, "istanbul zurich", "istanbul zurich", "[UNK] [UNK]"},
     {"Stra\u00dfe STRASSE"sv, "straße strasse", "straße strasse", "[UNK] [UNK]"},
@@ -58,8 +58,8 @@ const std::vector<Case> kCases = {
     {"hello\u00a0world\u3000bert"sv, "hello world bert", "hello world bert", "hello world bert"},
     {"hello\u2028world\u2029bert"sv, "hello world bert", "hello world bert", "hello world bert"},
     {"hello\u0085world"sv, "helloworld", "[UNK]", "[UNK]"},
-    {"$20-2023_~#@/;:(\"x\")"sv,
-     "$ 20 - 2023 _ ~ # @ / ; : ( \" x \" )", "$ 20 - 2023 _ ~ # @ / ; : ( \" x \" )", "$ 20 - 2023 _ ~ # @ / ; : ( \" x \" )"},
+    {"$20-2023_~#@/;:(\"x\")"sv, "$ 20 - 2023 _ ~ # @ / ; : ( \" x \" )", "$ 20 - 2023 _ ~ # @ / ; : ( \" x \" )",
+     "$ 20 - 2023 _ ~ # @ / ; : ( \" x \" )"},
     {"don't o'clock"sv, "don ' t o ' clock", "don ' t [UNK] ' [UNK]", "don ' t [UNK] ' [UNK]"},
     {"don\u2019t\u2014a\u2026"sv, "don ’ t — a …", "don [UNK] t — a …", "don [UNK] t — a …"},
     {"3.14 20239 14%"sv, "3 . 14 20239 14 %", "3 . 14 2023 ##9 14 [UNK]", "3 . 14 2023 ##9 14 [UNK]"},
@@ -206,7 +206,8 @@ TEST(Vocabulary, SaysWhatIsWrong) {
   const Scratch scratch;
   const auto bad = scratch.write("bad.txt", "a\nb\xFF\n"), empty = scratch.write("empty.txt", "");
   EXPECT_EQ(message_of<DataError>([&] { Vocabulary::load(bad); }), bad + ":2: found bytes that are not UTF-8, expected a token");
-  EXPECT_EQ(message_of<DataError>([&] { Vocabulary::load(empty); }), empty + ": found an empty file, expected a vocabulary of one token a line");
+  EXPECT_EQ(message_of<DataError>([&] { Vocabulary::load(empty); }),
+            empty + ": found an empty file, expected a vocabulary of one token a line");
   const Vocabulary v({"a", "b"}, "vocab.txt");
   EXPECT_EQ(message_of<DataError>([&] { v.id("c"); }), "vocab.txt: the vocabulary of 2 tokens has no 'c'");
   EXPECT_EQ(message_of<DataError>([&] { v.token(2); }), "vocab.txt: token id 2 is outside the vocabulary of 2 tokens");

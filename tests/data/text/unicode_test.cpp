@@ -86,10 +86,10 @@ TEST(Unicode, SortsLongRunsOfMarksInReasonableTime) {
 
 TEST(Unicode, InvalidBytesBecomeReplacementCharacters) {
   EXPECT_EQ(to_utf32("a\xFFz"sv), U"a\uFFFDz");
-  EXPECT_EQ(to_utf32("\xC0\xAF"sv), U"\uFFFD\uFFFD");              // overlong
-  EXPECT_EQ(to_utf32("\xED\xA0\x80"sv), U"\uFFFD\uFFFD\uFFFD");    // surrogate
+  EXPECT_EQ(to_utf32("\xC0\xAF"sv), U"\uFFFD\uFFFD");            // overlong
+  EXPECT_EQ(to_utf32("\xED\xA0\x80"sv), U"\uFFFD\uFFFD\uFFFD");  // surrogate
   EXPECT_EQ(to_utf32("\xF4\x90\x80\x80"sv), U"\uFFFD\uFFFD\uFFFD\uFFFD");
-  EXPECT_EQ(to_utf32("\xE4\xB8"sv), U"\uFFFD");                    // cut off
+  EXPECT_EQ(to_utf32("\xE4\xB8"sv), U"\uFFFD");  // cut off
   EXPECT_EQ(to_utf32("\xE4\xB8z"sv), U"\uFFFDz");
   EXPECT_EQ(to_utf32("\x80z"sv), U"\uFFFDz");
   EXPECT_EQ(to_utf32("\xF0\x9F\x98\x80\xE2\x82\xAC\xC3\xA9"sv), U"\U0001F600\u20AC\u00E9");

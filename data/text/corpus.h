@@ -1,0 +1,80 @@
+#pragma once
+// Corpus: documents of sentences of token ids, in one file that is mapped into memory. CorpusWriter makes it in one pass.
+//
+// Neither knows how text becomes ids (data/text/corpus_builder.h does). Memory does not grow with the corpus on either side.
+// Invariants: no sentence and no document is empty; every id is in [0, vocabulary_size). Thread-safe to read.
+//
+// The file, little-endian: a header of 64 bytes; the token ids, i32, padded to 8 bytes; the first token of each sentence and the
+// end, i64; the first sentence of each document and the end, i64. Header: "CAPSCORP", version, numbers of tokens, sentences and
+// documents, size and checksum of the vocabulary, CRC-32C of the content and of the header itself.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "data/text/streamed_file.h"
+#include "data/text/vocabulary.h"
+
+namespace capstan::data {
+
+class CorpusWriter {
+ public:
+  /// Ids are those of `vocabulary`, which the file remembers by checksum.
+  CorpusWriter(std::string path, const Vocabulary& vocabulary);
+  /// An empty sentence is dropped. DataError for an id outside the vocabulary.
+  void add_sentence(std::span<const std::int32_t> ids);
+  /// What follows belongs to another document.
+  void end_document() { at_start_ = true; }
+  std::int64_t tokens() const { return tokens_; }
+  std::int64_t sentences() const { return sentences_; }
+  std::int64_t documents() const { return documents_; }
+  /// Puts the file in place. DataError if there is no sentence.
+  void finish();
+
+ private:
+  std::string path_;
+  StreamedFile main_, sentence_starts_, document_starts_;
+  std::int32_t vocabulary_size_;
+  std::uint32_t vocabulary_checksum_;
+  std::int64_t tokens_ = 0, sentences_ = 0, documents_ = 0;
+  bool at_start_ = true;
+};
+
+class Corpus {
+ public:
+  /// Maps the file after checking all of it. Throws IoError or DataError.
+  explicit Corpus(const std::string& path);
+
+  std::int64_t token_count() const { return static_cast<std::int64_t>(tokens_.size()); }
+  std::int64_t sentences() const { return static_cast<std::int64_t>(sentence_starts_.size()) - 1; }
+  std::int64_t documents() const { return static_cast<std::int64_t>(document_starts_.size()) - 1; }
+  std::int32_t vocabulary_size() const { return vocabulary_size_; }
+
+  std::span<const std::int32_t> tokens() const { return tokens_; }
+  /// First token of each sentence, and the number of tokens.
+  std::span<const std::int64_t> sentence_starts() const { return sentence_starts_; }
+  /// First sentence of each document, and the number of sentences.
+  std::span<const std::int64_t> document_starts() const { return document_starts_; }
+  /// Ids of the sentences [first, last), which lie side by side.
+  std::span<const std::int32_t> text(std::int64_t first, std::int64_t last) const {
+    const auto begin = sentence_starts_[static_cast<std::size_t>(first)], end = sentence_starts_[static_cast<std::size_t>(last)];
+    return tokens_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+  }
+  std::span<const std::int32_t> sentence(std::int64_t s) const { return text(s, s + 1); }
+
+  /// DataError unless the corpus was made with this vocabulary.
+  void require_vocabulary(const Vocabulary& vocabulary) const;
+  /// Gives the pages read so far back to the system.
+  void release() const { file_.release(); }
+  const std::string& path() const { return file_.path(); }
+
+ private:
+  MappedFile file_;
+  std::span<const std::int32_t> tokens_;
+  std::span<const std::int64_t> sentence_starts_, document_starts_;
+  std::int32_t vocabulary_size_ = 0;
+  std::uint32_t vocabulary_checksum_ = 0;
+};
+
+}  // namespace capstan::data

@@ -1,0 +1,62 @@
+#pragma once
+// CorpusBuilder: text files -> a Corpus file, line by line, in bounded memory.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/text/corpus.h"
+#include "data/text/tokenizer.h"
+
+namespace capstan::data {
+
+/// How files show sentences, paragraphs and documents. A blank line holds nothing but white space.
+enum class TextForm {
+  /// The input of create_pretraining_data: a sentence a line; a blank line ends the document, the end of a file does not.
+  sentences,
+  /// The same with a paragraph a line, which split_sentences() cuts.
+  paragraphs,
+  /// Books: a file is a document. Lines up to a blank one are a paragraph, however they are wrapped.
+  prose,
+  /// WikiText: a paragraph a line, "= Title =" begins a document, deeper headings ("= = Title = =") are left out. "<unk>" becomes
+  /// [UNK]; the escapes @-@ @,@ @.@ lose their @.
+  wikitext,
+};
+
+class CorpusBuilder {
+ public:
+  /// Keeps a reference to the tokenizer. Writes `path` when finish() is called.
+  CorpusBuilder(const std::string& path, const Tokenizer& tokenizer, TextForm form);
+
+  /// Adds a plain or gzip file. Throws IoError or DataError.
+  void add_file(const std::string& path);
+  /// Adds a line as if it stood in a file.
+  void add_line(std::string_view line);
+  /// What the end of a file does.
+  void end_file();
+
+  struct Counts {
+    std::int64_t documents = 0, sentences = 0, tokens = 0;
+    std::int64_t unknown = 0;  ///< tokens that are [UNK]
+  };
+  /// Puts the corpus in place. DataError if there was no sentence.
+  Counts finish();
+
+ private:
+  void add_paragraph(std::string_view paragraph);
+  void add_sentence(std::string_view sentence);
+  void flush_prose(bool all);
+
+  const Tokenizer* tokenizer_;
+  TextForm form_;
+  CorpusWriter writer_;
+  std::int32_t unknown_id_;
+  std::int64_t unknown_ = 0;
+  std::string prose_;  // the paragraph so far, or its end, if it is very long
+  std::string unescaped_;
+  std::vector<std::string_view> sentences_;
+  std::vector<std::int32_t> ids_;
+};
+
+}  // namespace capstan::data

@@ -1,0 +1,195 @@
+#include "data/text/corpus.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "data/text/corpus_builder.h"
+#include "data/text/sentences.h"
+#include "tests/data/scratch.h"
+
+namespace capstan::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Texts = std::vector<std::string>;
+
+Texts sentences_of(std::string_view text) {
+  std::vector<std::string_view> found;
+  split_sentences(text, found);
+  return {found.begin(), found.end()};
+}
+
+TEST(Sentences, EndAtPunctuation) {
+  EXPECT_THAT(sentences_of("One two. Three? Four! Five\u2026 Six"), ElementsAre("One two.", "Three?", "Four!", "Five\u2026", "Six"));
+  EXPECT_THAT(sentences_of(" \"Good!\" said Holmes. \"Excellent!\" He rose. "),
+              ElementsAre("\"Good!\" said Holmes.", "\"Excellent!\"", "He rose."));
+  EXPECT_THAT(sentences_of("He came (late.) (Too late.) Then 14.5 went."),
+              ElementsAre("He came (late.)", "(Too late.)", "Then 14.5 went."));
+  EXPECT_THAT(sentences_of("\u201cYes.\u201d \u201cNo.\u201d"), ElementsAre("\u201cYes.\u201d", "\u201cNo.\u201d"));
+  EXPECT_THAT(sentences_of("\u6211\u7231\u3002\u4f60\uff1f\u300d\u597d"),
+              ElementsAre("\u6211\u7231\u3002", "\u4f60\uff1f\u300d", "\u597d"));
+  EXPECT_THAT(sentences_of("Wait ... \u00c9mile. \u00e9t\u00e9. ok, .net"), ElementsAre("Wait ...", "\u00c9mile. \u00e9t\u00e9. ok, .net"));
+}
+
+TEST(Sentences, DoNotEndAtAbbreviations) {
+  EXPECT_THAT(sentences_of("Mr. Sherlock Holmes met Dr. J. Mortimer, M.R.C.S. There."),
+              ElementsAre("Mr. Sherlock Holmes met Dr. J. Mortimer, M.R.C.S. There."));
+  EXPECT_THAT(sentences_of("It was I. He left."), ElementsAre("It was I.", "He left."));
+  EXPECT_THAT(sentences_of("(Mr. X) came."), ElementsAre("(Mr. X) came."));
+  EXPECT_THAT(sentences_of("Is it Mr.? Yes."), ElementsAre("Is it Mr.?", "Yes."));
+}
+
+TEST(Sentences, OfTokenisedText) {
+  EXPECT_THAT(sentences_of("It is H. americanus . It grows . \" Yes . \" He left . \" No \" . End . . . Out ."),
+              ElementsAre("It is H. americanus .", "It grows .", "\" Yes . \"", "He left .", "\" No \" .", "End . . .", "Out ."));
+  EXPECT_THAT(sentences_of("at No . 1 in the list . 5 more"), ElementsAre("at No . 1 in the list . 5 more"));
+}
+
+TEST(Sentences, OfOddText) {
+  EXPECT_THAT(sentences_of(""), ElementsAre());
+  EXPECT_THAT(sentences_of(" \t "), ElementsAre());
+  EXPECT_THAT(sentences_of("..."), ElementsAre("..."));
+  EXPECT_THAT(sentences_of("\xFF. \xFE"), ElementsAre("\xFF.", "\xFE"));
+  EXPECT_EQ(sentences_of(std::string(1 << 20, '.')).size(), 1u);
+  std::string many;
+  for (int i = 0; i < 100000; ++i) many += "\" ' . ";
+  EXPECT_GT(sentences_of(many).size(), 0u);
+}
+
+const Vocabulary& letters() {
+  static const Vocabulary v = [] {
+    Texts tokens = {"[UNK]", ".", "-", "<", ">", "=", "unk"};
+    for (char c = 'a'; c <= 'z'; ++c) tokens.emplace_back(1, c);
+    for (char c = 'a'; c <= 'z'; ++c) tokens.push_back(std::string("##") + c);
+    return Vocabulary(tokens, "letters");
+  }();
+  return v;
+}
+
+/// "a b|c" for the documents: sentences by "|", documents by "/".
+std::string shown(const Corpus& c) {
+  std::string out;
+  for (std::int64_t d = 0; d < c.documents(); ++d) {
+    if (d > 0) out += "/";
+    const auto first = c.document_starts()[static_cast<std::size_t>(d)], last = c.document_starts()[static_cast<std::size_t>(d) + 1];
+    for (auto s = first; s < last; ++s) {
+      if (s > first) out += "|";
+      for (const auto id : c.sentence(s)) out += (out.empty() || out.back() == '|' || out.back() == '/' ? "" : " ") + letters().token(id);
+    }
+  }
+  return out;
+}
+
+std::string built(TextForm form, const Texts& files) {
+  const Scratch scratch;
+  const Tokenizer tokenizer(letters());
+  CorpusBuilder builder(scratch / "corpus", tokenizer, form);
+  for (const auto& content : files) builder.add_file(scratch.write("text", content));
+  builder.finish();
+  return shown(Corpus(scratch / "corpus"));
+}
+
+TEST(CorpusBuilder, SentencesALine) {
+  // A document goes on over the end of a file; lines without tokens are dropped; white space makes a line blank.
+  EXPECT_EQ(built(TextForm::sentences, {"\xEF\xBB\xBF"
+                                        "A b\r\nc. d.\r\n \t\u00a0\r\n\r\n\x01\r\ne",
+                                        "f\n\x02\n\ng\n\n\n"}),
+            "a b|c . d ./e|f/g");
+}
+
+TEST(CorpusBuilder, ParagraphsALine) { EXPECT_EQ(built(TextForm::paragraphs, {"A b. C d.\nE\n\nF"}), "a b .|c d .|e/f"); }
+
+TEST(CorpusBuilder, Prose) {
+  EXPECT_EQ(built(TextForm::prose, {"A b\nc. D\n e.\n\nF\n", "G.\n\n\n\nH"}), "a b c .|d e .|f/g .|h");
+  // A paragraph of a megabyte is cut where sentences end, nothing is lost.
+  std::string text, expected;
+  for (int i = 0; i < 200000; ++i) {
+    text += "A b.\n";
+    expected += i == 0 ? "a b ." : "|a b .";
+  }
+  EXPECT_EQ(built(TextForm::prose, {text}), expected);
+}
+
+TEST(CorpusBuilder, WikiText) {
+  EXPECT_EQ(built(TextForm::wikitext, {" \n = T = \n \n A <unk> b @-@ c . D . \n = = S = = \n E \n = U V = \n F = g \n"}),
+            "a [UNK] b - c .|d .|e/f = g");
+}
+
+TEST(CorpusBuilder, CountsAndRefusesEmptyText) {
+  const Scratch scratch;
+  const Tokenizer tokenizer(letters());
+  CorpusBuilder builder(scratch / "corpus", tokenizer, TextForm::sentences);
+  builder.add_line("a b \u00df");
+  builder.add_line("");
+  builder.add_line("c");
+  const auto counts = builder.finish();
+  EXPECT_EQ(counts.documents, 2);
+  EXPECT_EQ(counts.sentences, 2);
+  EXPECT_EQ(counts.tokens, 4);
+  EXPECT_EQ(counts.unknown, 1);
+
+  CorpusBuilder empty(scratch / "empty", tokenizer, TextForm::sentences);
+  empty.add_file(scratch.write("text", " \n\n"));
+  EXPECT_THROW(empty.finish(), DataError);
+  EXPECT_FALSE(std::filesystem::exists(scratch / "empty"));
+}
+
+template <class F>
+std::string data_error(F&& f) {
+  try {
+    f();
+  } catch (const DataError& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+TEST(Corpus, LeavesOneFileAndRemembersItsVocabulary) {
+  const Scratch scratch;
+  {
+    CorpusWriter writer(scratch / "corpus", letters());
+    writer.add_sentence(std::vector<std::int32_t>{1, 2, 3});
+    EXPECT_EQ(data_error([&] { writer.add_sentence(std::vector<std::int32_t>{59}); }),
+              scratch / "corpus" + ": token id 59 is outside the vocabulary of 59 tokens");
+    writer.finish();
+  }
+  { CorpusWriter abandoned(scratch / "other", letters()); }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 1);
+  const Corpus corpus(scratch / "corpus");
+  EXPECT_NO_THROW(corpus.require_vocabulary(letters()));
+  EXPECT_THAT(data_error([&] { corpus.require_vocabulary(Vocabulary({"[UNK]"})); }), HasSubstr("another vocabulary: 59 tokens"));
+  corpus.release();
+  EXPECT_THAT(corpus.sentence(0), ElementsAre(1, 2, 3));
+}
+
+TEST(Corpus, RefusesDamage) {
+  const Scratch scratch;
+  CorpusWriter writer(scratch / "corpus", letters());
+  for (std::int32_t i = 0; i < 7; ++i) {
+    writer.add_sentence(std::vector<std::int32_t>{i, i + 1, i + 2});
+    if (i == 3) writer.end_document();
+  }
+  writer.finish();
+  const auto good = read_file(scratch / "corpus");
+  ASSERT_EQ(Corpus(scratch / "corpus").documents(), 2);
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    auto bad = good;
+    bad[i] ^= std::byte{4};
+    write_file_durably(scratch / "bad", bad);
+    EXPECT_THROW(Corpus(scratch / "bad"), DataError) << "byte " << i;
+  }
+  for (const std::size_t size : {std::size_t{0}, std::size_t{10}, std::size_t{64}, good.size() - 1}) {
+    write_file_durably(scratch / "bad", std::span(good).first(size));
+    EXPECT_THROW(Corpus(scratch / "bad"), DataError) << size;
+  }
+  EXPECT_THROW(Corpus(scratch / "none"), IoError);
+  EXPECT_THROW(Corpus(scratch.path()), IoError);
+}
+
+}  // namespace
+}  // namespace capstan::data
