@@ -66,22 +66,18 @@ void run_reference(const MatmulProblem& p, const void* a, const void* b, void* c
 
 }  // namespace
 
-// Measured on two cores with AVX-512 (microseconds; M rows, N columns, K depth; A^T: the rows of A have unit stride, as in the gradient of
-// a weight):
-//     M      N      K           library  tiles  split  library transposed and copied
-//     32     100    100             64      6     12          the library's threads cost 50 whatever the size
-//     32     300    100             52     21     39
-//     32     2080   100            115    236    256          tiles pack all of B for few rows
-//     25600  50     50             650    650      -          bound by memory
-//     50     50     25600  A^T     866   2800    855
-//     64     64     8192   A^T     434   1030    364          and split sums alike for every number of threads
-//     3416   50     512    A^T    1018   1005      -    950   bf16 1190 and 380
-//     30522  128    1024   A^T   83900  95900      -  44000   bf16 19300 and 13000
+// Measured on two cores with AVX-512 while other programs ran (microseconds; M rows, N columns, K depth; A^T: the rows of A have unit
+// stride, as in the gradient of a weight):
+//     M      N      K           library  split  library transposed and copied
+//     25600  50     50             650      -      -   bound by memory
+//     50     50     25600  A^T     866    855      -   and split sums alike for every number of threads
+//     64     64     8192   A^T     434    364      -
+//     3416   50     512    A^T    1018      -    950   bf16 1190 and 380
+//     30522  128    1024   A^T   83900      -  44000   bf16 19300 and 13000
+// Transposing or packing operands of other products gains nothing. Small products run on one thread (onednn/matmul.cpp).
 MatmulKernel choose_matmul_kernel(const MatmulProblem& p) {
-  constexpr std::int64_t kTiny = std::int64_t{1} << 21;  // multiplications
   const std::int64_t batches = p.batch.numel(), output = p.rows * p.columns;
   const bool f32 = p.in == DType::f32 && p.out == DType::f32;
-  if (f32 && batches * output * p.depth <= kTiny) return MatmulKernel::tiles;
   if (f32 && batches == 1 && p.depth >= 2048 && output <= 128 * 128) return MatmulKernel::split;
   const bool weight_gradient = batches == 1 && p.a.row == 1 && p.a.column != 1 && p.beta == 0.0 && !p.relu;
   if (weight_gradient && p.rows >= 1024 && p.rows >= (f32 ? 64 : 4) * p.columns) return MatmulKernel::library_transposed;
@@ -104,8 +100,6 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
     transpose(p, a, b);
   }
   switch (choose_matmul_kernel(p)) {
-    case MatmulKernel::tiles:
-      return openmp::matmul_tiles(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c), static_cast<const float*>(bias));
     case MatmulKernel::split:
       return openmp::matmul_split(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c), static_cast<const float*>(bias));
     case MatmulKernel::library_transposed:

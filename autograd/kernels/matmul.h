@@ -33,7 +33,6 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
 
 /// The ways to compute a product of f32. bf16 has only the last two.
 enum class MatmulKernel {
-  tiles,    ///< openmp/matmul.h: register tiles, rows divided among threads
   split,    ///< openmp/matmul.h: the depth divided into fixed parts, partial sums added in order
   library,  ///< onednn/matmul.h
   library_transposed,  ///< the same for the transposed product, copied to C

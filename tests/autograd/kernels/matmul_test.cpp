@@ -119,7 +119,7 @@ TEST(Matmul, ChoosesAsMeasured) {
     p.c = p.b;
     return choose_matmul_kernel(p);
   };
-  EXPECT_EQ(chosen(32, 100, 100, false), MatmulKernel::tiles);
+  EXPECT_EQ(chosen(32, 100, 100, false), MatmulKernel::library);
   EXPECT_EQ(chosen(50, 50, 25600, true), MatmulKernel::split);
   EXPECT_EQ(chosen(25600, 50, 50, false), MatmulKernel::library);
   EXPECT_EQ(chosen(30522, 128, 1024, true), MatmulKernel::library_transposed);
