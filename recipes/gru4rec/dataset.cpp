@@ -1,0 +1,196 @@
+#include "recipes/gru4rec/dataset.h"
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+#include <utility>
+
+#include "data/file.h"
+#include "data/prepared.h"
+
+namespace capstan::gru4rec {
+namespace {
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+data::Interactions read(const DataOptions& o, const std::string& path) {
+  if (o.form == FileForm::lines) return data::read_session_lines(path);
+  data::Interactions x = data::read_interactions(path, {.user_column = o.session_column, .item_column = o.item_column, .time_column = o.time_column});
+  return x.has_times() ? data::order_by_start(x) : x;
+}
+
+// Reading and filtering of a whole log, kept in a file if the options say so.
+data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, std::string* why) {
+  require<ConfigError>(!o.log.empty(), "gru4rec: data.log must name the file of events for data.source = log");
+  const std::string path = setup.data_path(o.log);
+  const auto make = [&] {
+    data::Interactions x = read(o, path);
+    if (o.session_gap > 0) x = data::order_by_start(data::cut_at_gaps(x, o.session_gap));
+    if (o.drop_repeats) x = data::drop_repeats(x);
+    return data::compact(data::filter(x, o.min_length, o.min_support, o.filter));
+  };
+  if (o.prepared.empty()) {
+    if (why != nullptr) *why = "data.prepared is empty";
+    return make();
+  }
+  const std::string shaping = join_text("gru4rec 1 session ", o.session_column, " item ", o.item_column, " time ", o.time_column, " form ",
+                                        static_cast<int>(o.form), " gap ", o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length,
+                                        " support ", o.min_support, " filter ", static_cast<int>(o.filter));
+  return data::prepared_interactions(setup.data_path(o.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why);
+}
+
+// The first `count` sessions, and the rest.
+std::pair<data::Interactions, data::Interactions> split_after(const data::Interactions& x, std::int64_t count) {
+  data::Interactions head = x, tail = x;
+  const std::int64_t events = x.offsets[at(count)];
+  head.offsets.resize(at(count + 1));
+  head.items.resize(at(events));
+  head.users.resize(at(count));
+  if (!head.times.empty()) head.times.resize(at(events));
+  tail.offsets.erase(tail.offsets.begin(), tail.offsets.begin() + count);
+  for (auto& offset : tail.offsets) offset -= events;
+  tail.items.erase(tail.items.begin(), tail.items.begin() + events);
+  tail.users.erase(tail.users.begin(), tail.users.begin() + count);
+  if (!tail.times.empty()) tail.times.erase(tail.times.begin(), tail.times.begin() + events);
+  return {std::move(head), std::move(tail)};
+}
+
+// What was read, before items have their final numbers.
+struct Parts {
+  data::Interactions train;
+  std::optional<data::Interactions> validation, test;
+};
+
+Parts read_parts(const DataOptions& o, const engine::Setup& setup, std::string* why) {
+  Parts parts;
+  if (o.source == Source::log) {
+    const data::Interactions all = read_log(o, setup, why);
+    require<DataError>(all.events() > 0, "gru4rec: ", o.log, ": no event is left by the filters");
+    const double cut = o.split_time > 0 ? o.split_time : data::last_days(all, o.test_days);
+    data::TimeSplit s = data::split_at(all, cut, o.split_by);
+    parts.train = std::move(s.train);
+    parts.test = std::move(s.test);
+  } else {
+    require<ConfigError>(!o.train.empty(), "gru4rec: data.train must name the file of training sessions (or set data.source)");
+    parts.train = data::compact(data::drop_short(read(o, setup.data_path(o.train)), 2));
+    if (!o.test.empty()) parts.test = read(o, setup.data_path(o.test));
+  }
+  if (!o.validation.empty()) {
+    parts.validation = read(o, setup.data_path(o.validation));
+  } else if (o.validation_days > 0) {
+    data::TimeSplit s = data::split_at(parts.train, data::last_days(parts.train, o.validation_days), o.split_by);
+    parts.train = std::move(s.train);
+    parts.validation = std::move(s.test);
+  }
+  return parts;
+}
+
+Sessions in_items_of(const data::Interactions& x, const std::shared_ptr<const data::IdMap>& items) {
+  Sessions out;
+  out.events = data::drop_short(data::translate(x, items, &out.unknown_events), 2);
+  return out;
+}
+
+template <class T>
+std::span<const std::byte> bytes_of(const std::vector<T>& v) { return std::as_bytes(std::span(v)); }
+
+}  // namespace
+
+std::int64_t Sessions::cases() const { return events.events() - events.sequences(); }
+
+Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, const engine::Setup& setup,
+                 const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why) {
+  Parts parts;
+  if (data.source == Source::synthetic) {
+    require<ConfigError>(synthetic.min_length <= synthetic.max_length, "gru4rec: synthetic.min_length must be at most synthetic.max_length, got ",
+                         synthetic.min_length, " and ", synthetic.max_length);
+    const auto seed = static_cast<std::uint64_t>(synthetic.seed);
+    chain_.emplace(data::MarkovOptions{.items = synthetic.items, .branches = static_cast<int>(synthetic.branches), .noise = synthetic.noise,
+                                       .decay = synthetic.decay, .seed = seed});
+    const std::int64_t extra = synthetic.sessions / 10;
+    const data::Interactions all = chain_->sequences(synthetic.sessions + 2 * extra, static_cast<int>(synthetic.min_length),
+                                                     static_cast<int>(synthetic.max_length), seed);
+    auto [train, rest] = split_after(all, synthetic.sessions);
+    auto [validation, test] = split_after(rest, extra);
+    parts = {data::compact(train), std::move(validation), std::move(test)};
+  } else {
+    parts = read_parts(data, setup, why);
+  }
+
+  items_ = parts.train.item_ids;
+  if (known != nullptr && !(*known == *items_)) {
+    items_ = known;
+    if (extend) {
+      auto extended = std::make_shared<data::IdMap>(*known);
+      for (std::int64_t i = 0; i < parts.train.item_count(); ++i) {
+        const std::string name((*parts.train.item_ids)[i]);
+        if (extended->find(name) < 0) extended->add(name);
+      }
+      items_ = std::move(extended);
+    }
+    train_ = in_items_of(parts.train, items_);
+  } else {
+    train_.events = std::move(parts.train);
+  }
+  require<DataError>(train_.events.sequences() > 0, "gru4rec: no training session has two events of known items");
+  if (parts.validation) validation_ = in_items_of(*parts.validation, items_);
+  if (parts.test) test_ = in_items_of(*parts.test, items_);
+  support_.assign(at(item_count()), 0);
+  for (const auto item : train_.events.items) ++support_[at(item)];
+}
+
+const Sessions* Dataset::split(engine::Split split) const {
+  const auto& s = split == engine::Split::validation ? validation_ : test_;
+  return s ? &*s : nullptr;
+}
+
+std::string Dataset::digest() const {
+  std::vector<std::byte> content;
+  const auto append = [&](std::span<const std::byte> part) { content.insert(content.end(), part.begin(), part.end()); };
+  append(bytes_of(train_.events.items));
+  append(bytes_of(train_.events.offsets));
+  append(std::as_bytes(std::span(items_->names())));
+  append(bytes_of(items_->ends()));
+  return to_text(data::digest_of(content));
+}
+
+std::string Dataset::summary() const {
+  std::string out = join_text(item_count(), " items; training: ", train_.events.sequences(), " sessions, ", train_.events.events(), " events");
+  const auto add = [&](const char* name, const std::optional<Sessions>& s) {
+    if (s) out += join_text("; ", name, ": ", s->events.sequences(), " sessions, ", s->cases(), " cases, ", s->unknown_events, " events of unknown items left out");
+  };
+  add("validation", validation_);
+  add("test", test_);
+  return out;
+}
+
+engine::NamedTensors item_artifacts(const data::IdMap& names, const std::vector<std::int64_t>& support) {
+  return {{"item_names", engine::text_tensor(names.names())},
+          {"item_name_ends", Tensor::from(names.ends(), Shape{names.size()})},
+          {"item_support", Tensor::from(support, Shape{names.size()})}};
+}
+
+std::shared_ptr<const data::IdMap> item_names_of(const engine::NamedTensors& artifacts) {
+  const auto names = artifacts.find("item_names"), ends = artifacts.find("item_name_ends");
+  if (names == artifacts.end() || ends == artifacts.end()) return nullptr;
+  const std::string text = engine::tensor_text(names->second);
+  auto out = std::make_shared<data::IdMap>();
+  std::int64_t begin = 0;
+  for (const std::int64_t end : ends->second.span<const std::int64_t>()) {
+    require<CheckpointError>(begin <= end && end <= static_cast<std::int64_t>(text.size()),
+                             "gru4rec: artifact item_name_ends: ends must grow up to ", text.size(), ", got ", end, " after ", begin);
+    out->add(std::string_view(text).substr(at(begin), at(end - begin)));
+    begin = end;
+  }
+  require<CheckpointError>(out->size() == ends->second.numel(), "gru4rec: artifact item_names: a name occurs twice");
+  return out;
+}
+
+std::vector<std::int64_t> support_of(const engine::NamedTensors& artifacts) {
+  const auto found = artifacts.find("item_support");
+  if (found == artifacts.end()) return {};
+  const auto values = found->second.span<const std::int64_t>();
+  return {values.begin(), values.end()};
+}
+
+}  // namespace capstan::gru4rec

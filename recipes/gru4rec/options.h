@@ -1,0 +1,221 @@
+#pragma once
+// The configuration of GRU4Rec: sections data, synthetic, model, loss, negatives, optimizer, evaluate, predict, update and bench, beside the
+// engine's own. Every field, its range and its help stand here once; README.md explains the choices that matter.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "autograd/ops/recurrent.h"
+#include "autograd/ops/session_loss.h"
+#include "data/splits.h"
+#include "recipes/engine/metrics.h"
+
+namespace capstan::gru4rec {
+
+enum class Source {
+  split,      ///< files of training and test sessions
+  log,        ///< one file of all events, filtered and split here
+  synthetic,  ///< the generator of data/synthetic/markov.h
+};
+enum class FileForm { table, lines };
+
+struct DataOptions {
+  Source source = Source::split;
+  std::string train, validation, test, log;
+  FileForm form = FileForm::table;
+  std::string session_column, item_column, time_column;
+  double session_gap = 0;
+  bool drop_repeats = false;
+  std::int64_t min_length = 2, min_support = 5;
+  data::FilterMode filter = data::FilterMode::until_stable;
+  data::SplitBy split_by = data::SplitBy::session_start;
+  double test_days = 1, split_time = 0, validation_days = 0;
+  std::string prepared;
+
+  template <class V>
+  void visit(V& v) {
+    v("source", source, "split: files of training and test sessions; log: one file of all events, filtered and split here; synthetic: generated",
+      {{"split", Source::split}, {"log", Source::log}, {"synthetic", Source::synthetic}});
+    v("train", train, "training sessions, for source = split; relative to run.data");
+    v("validation", validation, "validation sessions; empty: see validation_days");
+    v("test", test, "test sessions; may be empty for training alone");
+    v("log", log, "all events, for source = log");
+    v("form", form, "table: a line 'session item time' an event, TSV or CSV, plain or gzip; lines: a line of item ids a session, in file order",
+      {{"table", FileForm::table}, {"lines", FileForm::lines}});
+    v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names");
+    v("item_column", item_column, "the same for the item column");
+    v("time_column", time_column, "the same for the time column");
+    v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file", V::non_negative());
+    v("drop_repeats", drop_repeats, "log: leave out events that repeat the item just before them");
+    v("min_length", min_length, "log: sessions with fewer events are left out", V::between(2, 1e6));
+    v("min_support", min_support, "log: items with fewer events are left out", V::between(1, 1e6));
+    v("filter", filter, "log: how the two minima are applied: short sessions, rare items, short sessions (RSC15), or repeated until both hold",
+      {{"in_turn", data::FilterMode::in_turn}, {"until_stable", data::FilterMode::until_stable}});
+    v("split_by", split_by, "which time puts a session into the test part: of its last event (RSC15), or of its first, cutting sessions at the split",
+      {{"session_end", data::SplitBy::session_end}, {"session_start", data::SplitBy::session_start}});
+    v("test_days", test_days, "log: days at the end that are for test", V::positive());
+    v("split_time", split_time, "log: where the test part begins, in seconds, instead of test_days; 0: not given", V::non_negative());
+    v("validation_days", validation_days, "days at the end of the training part that are for validation, split in the same way; 0: no validation",
+      V::non_negative());
+    v("prepared", prepared, "log: HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none");
+  }
+};
+
+struct SyntheticOptions {
+  std::int64_t sessions = 20000, items = 500, min_length = 2, max_length = 12, branches = 4, seed = 1;
+  double noise = 0.1, decay = 0.6;
+
+  template <class V>
+  void visit(V& v) {
+    v("sessions", sessions, "training sessions to generate; a tenth of that on top for validation and for test", V::between(10, 1e8));
+    v("items", items, "states of the Markov chain", V::between(2, 1e7));
+    v("min_length", min_length, "shortest session", V::between(2, 1e6));
+    v("max_length", max_length, "longest session", V::between(2, 1e6));
+    v("branches", branches, "probable successors of an item", V::between(1, 1e6));
+    v("noise", noise, "probability of any item instead of a successor", V::fraction());
+    v("decay", decay, "weight of each successor relative to the one before", V::between(1e-6, 1));
+    v("seed", seed, "seed of the generator", V::non_negative());
+  }
+};
+
+enum class Input {
+  shared,    ///< the row of the output table (constrained embedding)
+  separate,  ///< a row of an input table of its own
+  one_hot,   ///< the first layer's input weights are looked up: a row of all gates an item
+};
+
+struct ModelOptions {
+  Input input = Input::shared;
+  std::vector<std::int64_t> layers{100};
+  std::int64_t embedding = 0;
+  GruVariant gru = GruVariant::reset_after;
+  double dropout_embed = 0, dropout_hidden = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("input", input, "what the first layer sees of an item: its row in the output table, in a table of its own, or a one-hot vector",
+      {{"shared", Input::shared}, {"separate", Input::separate}, {"one_hot", Input::one_hot}});
+    v("layers", layers, "widths of the GRU layers", V::between(1, 65536));
+    v("embedding", embedding, "width of the input table, for input = separate; 0: that of the first layer", V::between(0, 65536));
+    v("gru", gru, "where the reset gate acts: before the recurrent product (Theano code), or after it (PyTorch code)",
+      {{"reset_before", GruVariant::reset_before}, {"reset_after", GruVariant::reset_after}});
+    v("dropout_embed", dropout_embed, "share of the looked-up input row set to zero in training; not for one_hot", V::fraction());
+    v("dropout_hidden", dropout_hidden, "share of each layer's output set to zero in training; what is left is also the state carried on", V::fraction());
+  }
+};
+
+struct LossOptions {
+  SessionLossKind kind = SessionLossKind::cross_entropy;
+  double elu = 0, bpreg = 1, logq = 0;
+  bool mask_collisions = false;
+
+  template <class V>
+  void visit(V& v) {
+    v("kind", kind, "cross_entropy and bpr_max are advised; the others lose gradient with many negatives",
+      {{"cross_entropy", SessionLossKind::cross_entropy}, {"bpr_max", SessionLossKind::bpr_max}, {"top1_max", SessionLossKind::top1_max},
+       {"bpr", SessionLossKind::bpr}, {"top1", SessionLossKind::top1}});
+    v("elu", elu, "a of the ELU that scores pass in ranking losses; 0: none", V::non_negative());
+    v("bpreg", bpreg, "weight of the score regulariser of bpr_max", V::non_negative());
+    v("logq", logq, "strength of the logQ correction of cross_entropy; 0: none", V::non_negative());
+    v("mask_collisions", mask_collisions, "do not count negatives that are the target item (the originals count them)");
+  }
+};
+
+struct NegativeOptions {
+  std::int64_t count = 2048;
+  double alpha = 0.5;
+
+  template <class V>
+  void visit(V& v) {
+    v("count", count, "items drawn for each step, beside the targets of the batch, which are negatives of each other", V::between(0, 1e6));
+    v("alpha", alpha, "they are drawn with probability proportional to support ^ alpha: 0 uniform, 1 popularity", V::between(0, 10));
+  }
+};
+
+struct OptimizerOptions {
+  double learning_rate = 0.05, momentum = 0, epsilon = 1e-6;
+
+  template <class V>
+  void visit(V& v) {
+    v("learning_rate", learning_rate, "of Adagrad; constant", V::positive());
+    v("momentum", momentum, "classical momentum on top of Adagrad", V::fraction());
+    v("epsilon", epsilon, "added to the accumulator inside the root", V::positive());
+  }
+};
+
+struct EvaluateOptions {
+  std::vector<std::int64_t> k{1, 5, 10, 20};
+  engine::Ties ties = engine::Ties::median;
+  bool baselines = true;
+  std::int64_t batch_size = 256;
+
+  template <class V>
+  void visit(V& v) {
+    v("k", k, "cut-offs of recall and MRR", V::between(1, 1e6));
+    v("ties", ties, "rank of a target whose score others share: best, worst or middle place (the originals: standard)",
+      {{"standard", engine::Ties::standard}, {"conservative", engine::Ties::conservative}, {"median", engine::Ties::median}});
+    v("baselines", baselines, "report popularity, a first-order Markov chain and item-kNN beside the model");
+    v("batch_size", batch_size, "sessions scored side by side", V::between(1, 65536));
+  }
+};
+
+struct PredictOptions {
+  std::int64_t top = 20, sessions = 1000000;
+  bool filter_seen = false;
+
+  template <class V>
+  void visit(V& v) {
+    v("top", top, "items recommended after each event", V::between(1, 1e6));
+    v("sessions", sessions, "sessions whose state is kept; beyond that the one idle for longest is forgotten", V::between(1, 1e9));
+    v("filter_seen", filter_seen, "do not recommend the item just seen");
+  }
+};
+
+struct UpdateOptions {
+  std::string from;
+
+  template <class V>
+  void visit(V& v) {
+    v("from", from, "checkpoint to go on from with the training sessions given here: its items keep their rows and their optimiser state, items it "
+                    "does not know are appended; relative to the working directory; empty: a new model");
+  }
+};
+
+struct BenchOptions {
+  std::int64_t items = 37483;
+
+  template <class V>
+  void visit(V& v) {
+    v("items", items, "catalogue of `capstan bench`", V::between(1, 1e9));
+  }
+};
+
+struct Config {
+  DataOptions data;
+  SyntheticOptions synthetic;
+  ModelOptions model;
+  LossOptions loss;
+  NegativeOptions negatives;
+  OptimizerOptions optimizer;
+  EvaluateOptions evaluate;
+  PredictOptions predict;
+  UpdateOptions update;
+  BenchOptions bench;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("data", data);
+    v.section("synthetic", synthetic);
+    v.section("model", model);
+    v.section("loss", loss);
+    v.section("negatives", negatives);
+    v.section("optimizer", optimizer);
+    v.section("evaluate", evaluate);
+    v.section("predict", predict);
+    v.section("update", update);
+    v.section("bench", bench);
+  }
+};
+
+}  // namespace capstan::gru4rec
