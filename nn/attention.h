@@ -48,6 +48,9 @@ class MultiHeadAttention {
                            bool average = true) const;
 
  private:
+  /// The context, heads side by side [B, T, width], and the probabilities [B, H, T, S].
+  WithWeights attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
+  Tensor split_heads(const Tensor& x) const;  // [B, T, C] -> [B, H, T, D], a view
   Linear query_, key_, value_, output_;
   std::int64_t heads_, head_width_;
   Dropout dropout_;
