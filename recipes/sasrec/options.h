@@ -175,6 +175,13 @@ struct PredictOptions {
   }
 };
 
+struct BenchOptions {
+  std::int64_t items = 10000;
+
+  template <class V>
+  void visit(V& v) { v("items", items, "catalogue size of capstan bench, which reads no data", V::between(2, 1e8)); }
+};
+
 struct Config {
   DataOptions data;
   SyntheticOptions synthetic;
@@ -183,6 +190,7 @@ struct Config {
   OptimizerOptions optimizer;
   EvaluateOptions evaluate;
   PredictOptions predict;
+  BenchOptions bench;
 
   template <class V>
   void visit(V& v) {
@@ -193,6 +201,7 @@ struct Config {
     v.section("optimizer", optimizer);
     v.section("evaluate", evaluate);
     v.section("predict", predict);
+    v.section("bench", bench);
   }
 };
 

@@ -1,0 +1,80 @@
+#include "recipes/sasrec/model.h"
+
+#include <cmath>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/activation.h"
+#include "autograd/ops/attention.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
+#include "autograd/ops/shape_ops.h"
+#include "nn/init.h"
+
+namespace capstan::sasrec {
+namespace {
+
+nn::LayerNormOptions norm(const ModelOptions& o) { return {.width = o.hidden_size, .epsilon = 1e-8}; }
+nn::LinearOptions square(const ModelOptions& o) { return {.in = o.hidden_size, .out = o.hidden_size}; }
+
+}  // namespace
+
+Model::Block::Block(const nn::Scope& scope, const ModelOptions& o)
+    : attention_norm(scope / "attention_norm", norm(o)),
+      query(scope / "query", square(o)),
+      key(scope / "key", square(o)),
+      value(scope / "value", square(o)),
+      attention_dropout(scope / "attention_dropout", o.dropout),
+      forward_norm(scope / "forward_norm", norm(o)),
+      inner(scope / "inner", square(o)),
+      inner_dropout(scope / "inner_dropout", o.dropout),
+      outer(scope / "outer", square(o)),
+      outer_dropout(scope / "outer_dropout", o.dropout) {}
+
+Model::Model(const nn::Scope& scope, std::int64_t item_count, const ModelOptions& options)
+    : options_(options),
+      items_((scope / "item_embedding").parameter("weight", {item_count + 1, options.hidden_size}, nn::with_zero_row(nn::glorot_uniform()))),
+      positions_((scope / "position_embedding").parameter("weight", {options.max_length, options.hidden_size}, nn::glorot_uniform())),
+      embedding_dropout_(scope / "embedding_dropout", options.dropout),
+      blocks_(make_blocks(scope / "blocks", options)),
+      last_norm_(scope / "last_norm", norm(options)) {}
+
+std::vector<Model::Block> Model::make_blocks(const nn::Scope& scope, const ModelOptions& options) {
+  require<ConfigError>(options.hidden_size % options.heads == 0, "sasrec: model.hidden_size must be a multiple of model.heads, got ", options.hidden_size,
+                       " and ", options.heads);
+  std::vector<Block> blocks;
+  for (std::int64_t i = 0; i < options.blocks; ++i) blocks.emplace_back(scope / i, options);
+  return blocks;
+}
+
+Tensor Model::hidden(const Batch& batch, const nn::Run& run) const {
+  const Tensor items = embedding(items_, batch.items, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
+  Tensor x = embedding_dropout_(add(items, embedding(positions_, batch.positions)), run);  // [tokens, d]
+  if (blocks_.empty()) return last_norm_(x);
+  Tensor q = blocks_.front().attention_norm(x);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& b = blocks_[i];
+    const Tensor a = attend(b, q, x, batch, run);                                               // [tokens, d]
+    const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, nn::Run{});  // LN2(a + q), nothing dropped here
+    const Tensor f = b.inner_dropout(bias_activation(b.inner.without_bias(y), b.inner.bias(), Activation::relu), run);
+    // The next normalisation is taken in the same pass as the residual sum that feeds it.
+    const nn::LayerNorm& next = i + 1 < blocks_.size() ? blocks_[i + 1].attention_norm : last_norm_;
+    const auto sum = next.after_residual_with_sum(b.outer.without_bias(f), b.outer.bias(), y, b.outer_dropout, run);
+    x = sum.sum;
+    q = sum.normalized;
+  }
+  return q;
+}
+
+Tensor Model::real_hidden(const Batch& batch, const nn::Run& run) const {
+  const Tensor h = hidden(batch, run);
+  return batch.packed ? h : index_select(h, 0, batch.real);
+}
+
+Tensor Model::last_hidden(const Batch& batch, const nn::Run& run) const { return index_select(hidden(batch, run), 0, batch.last); }
+
+double forward_multiply_adds(const ModelOptions& o, std::int64_t sequences) {
+  const double n = static_cast<double>(sequences), length = static_cast<double>(o.max_length), d = static_cast<double>(o.hidden_size);
+  return n * static_cast<double>(o.blocks) * (length * 5 * d * d + length * (length + 1) * d);
+}
+
+}  // namespace capstan::sasrec
