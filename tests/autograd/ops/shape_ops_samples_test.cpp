@@ -1,0 +1,166 @@
+// Samples of the shape ops; see op_table.h.
+
+#include "autograd/ops/shape_ops.h"
+
+#include "tests/autograd/ops/op_table.h"
+
+namespace capstan::testing {
+namespace {
+
+Tensor numbers(std::initializer_list<std::int64_t> values, const Shape& shape) { return Tensor::from<std::int64_t>(values, shape); }
+
+// x turned round: strides that are not row-major, so that a reshape must copy.
+Tensor turned(const Tensor& x) { return x.view(x.layout().transpose(0, x.rank() - 1)); }
+
+}  // namespace
+
+template <>
+struct Samples<Reshape> {
+  static std::vector<Sample<Reshape>> good() {
+    return {{.name = "merge", .args = {.shape = {6, 5}}, .inputs = {uniform({2, 3, 5})}},
+            {.name = "part", .args = {.shape = {2, 3, 1, 5}}, .inputs = {uniform({6, 5})}},
+            {.name = "copy", .args = {.shape = {12}}, .inputs = {turned(uniform({4, 3}))}},
+            {.name = "to scalar", .args = {.shape = {}}, .inputs = {uniform({1, 1})}},
+            {.name = "from scalar", .args = {.shape = {1}}, .inputs = {uniform({})}},
+            {.name = "empty", .args = {.shape = {5, 0}}, .inputs = {uniform({0, 2})}}};
+  }
+  static std::vector<BadSample<Reshape>> bad() {
+    return {{.name = "count", .args = {.shape = {4}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 6, [4] has 4"}};
+  }
+};
+
+template <>
+struct Samples<Permute> {
+  static std::vector<Sample<Permute>> good() {
+    return {{.name = "turn", .args = {.order = {1, 0}}, .inputs = {uniform({3, 5})}},
+            {.name = "heads", .args = {.order = {0, 2, 1, 3}}, .inputs = {uniform({2, 3, 4, 5})}},
+            {.name = "cycle", .args = {.order = {2, 0, 1}}, .inputs = {uniform({2, 3, 4})}},
+            {.name = "negative", .args = {.order = {-1, 0, 1}}, .inputs = {uniform({2, 3, 4})}},
+            {.name = "scalar", .args = {.order = {}}, .inputs = {uniform({})}},
+            {.name = "empty", .args = {.order = {1, 0}}, .inputs = {uniform({0, 5})}}};
+  }
+  static std::vector<BadSample<Permute>> bad() {
+    return {{.name = "twice", .args = {.order = {0, 0}}, .inputs = {uniform({2, 3})}, .message = "axis 0 named twice"},
+            {.name = "too few", .args = {.order = {0}}, .inputs = {uniform({2, 3})}, .message = "1 axes given"},
+            {.name = "no such axis", .args = {.order = {0, 2}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 2 axes, axis 2"}};
+  }
+};
+
+template <>
+struct Samples<Slice> {
+  static std::vector<Sample<Slice>> good() {
+    return {{.name = "rows", .args = {.axis = 0, .start = 1, .length = 2}, .inputs = {uniform({4, 3})}},
+            {.name = "columns", .args = {.axis = -1, .start = 2, .length = 5}, .inputs = {uniform({2, 3, 9})}},
+            {.name = "every second", .args = {.axis = 1, .start = 1, .length = 3, .step = 2}, .inputs = {uniform({2, 6, 2})}},
+            {.name = "nothing", .args = {.axis = 0, .start = 4, .length = 0}, .inputs = {uniform({4, 3})}},
+            {.name = "all", .args = {.axis = 0, .start = 0, .length = 4}, .inputs = {uniform({4})}}};
+  }
+  static std::vector<BadSample<Slice>> bad() {
+    return {{.name = "beyond", .args = {.axis = 1, .start = 2, .length = 2}, .inputs = {uniform({2, 3})}, .message = "axis 1 has 3, start 2, length 2"},
+            {.name = "axis", .args = {.axis = 2, .start = 0, .length = 1}, .inputs = {uniform({2, 3})}, .message = "axis 2"},
+            {.name = "backwards", .args = {.axis = 0, .start = 1, .length = 1, .step = -1}, .inputs = {uniform({2})}, .message = "step -1"}};
+  }
+};
+
+template <std::size_t K>
+struct Samples<Split<K>> {
+  static std::vector<Sample<Split<K>>> good() {
+    std::array<std::int64_t, K> sizes{}, uneven{};
+    for (std::size_t k = 0; k < K; ++k) sizes[k] = 3, uneven[k] = k == 0 ? 0 : static_cast<std::int64_t>(k);
+    const auto three = static_cast<std::int64_t>(3 * K), total = static_cast<std::int64_t>(K * (K - 1) / 2);
+    return {{.name = "columns", .args = {.axis = -1, .sizes = sizes}, .inputs = {uniform({4, three})}},
+            {.name = "rows", .args = {.axis = 0, .sizes = sizes}, .inputs = {uniform({three, 2, 2})}},
+            {.name = "uneven", .args = {.axis = 1, .sizes = uneven}, .inputs = {uniform({2, total, 3})}}};
+  }
+  static std::vector<BadSample<Split<K>>> bad() {
+    return {{.name = "sum", .args = {.axis = 0, .sizes = {2, 3}}, .inputs = {uniform({4})}, .message = "axis 0 has 4, the pieces 5"},
+            {.name = "axis", .args = {.axis = 1, .sizes = {2, 2}}, .inputs = {uniform({4})}, .message = "axis 1"}};
+  }
+};
+
+template <>
+struct Samples<Expand> {
+  static std::vector<Sample<Expand>> good() {
+    return {{.name = "rows", .args = {.shape = {4, 3}}, .inputs = {uniform({3})}},
+            {.name = "columns", .args = {.shape = {2, 4, 3}}, .inputs = {uniform({4, 1})}},
+            {.name = "scalar", .args = {.shape = {2, 3}}, .inputs = {uniform({})}},
+            {.name = "same", .args = {.shape = {2, 3}}, .inputs = {uniform({2, 3})}},
+            {.name = "to nothing", .args = {.shape = {0, 3}}, .inputs = {uniform({1, 3})}}};
+  }
+  static std::vector<BadSample<Expand>> bad() {
+    return {{.name = "shape", .args = {.shape = {2, 4}}, .inputs = {uniform({3})}, .message = "x [3], to [2, 4]"}};
+  }
+};
+
+template <>
+struct Samples<Concat> {
+  static std::vector<Sample<Concat>> good() {
+    return {{.name = "rows", .args = {.axis = 0}, .inputs = {uniform({2, 3}), uniform({1, 3}, -1, 1, 2), uniform({4, 3}, -1, 1, 3)}},
+            {.name = "columns", .args = {.axis = -1}, .inputs = {uniform({2, 3, 1}), uniform({2, 3, 5}, -1, 1, 2)}},
+            {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 1, 3}), uniform({2, 4, 3}, -1, 1, 2)}},
+            {.name = "one part", .args = {.axis = 0}, .inputs = {uniform({3})}},
+            {.name = "an empty part", .args = {.axis = 0}, .inputs = {uniform({0, 2}), uniform({3, 2})}}};
+  }
+  static std::vector<BadSample<Concat>> bad() {
+    return {{.name = "shape", .args = {.axis = 0}, .inputs = {uniform({2, 3}), uniform({2, 4})}, .message = "part 0 f64[2, 3], part 1 f64[2, 4]"},
+            {.name = "type", .args = {.axis = 0}, .inputs = {uniform({2}), Tensor::zeros({2})}, .message = "part 1 f32[2]"},
+            {.name = "axis", .args = {.axis = 1}, .inputs = {uniform({2})}, .message = "x f64[2] has 1 axes, axis 1"},
+            {.name = "nothing", .args = {.axis = 0}, .inputs = {}, .message = "at least one part"}};
+  }
+};
+
+template <>
+struct Samples<IndexSelect> {
+  static std::vector<Sample<IndexSelect>> good() {
+    return {{.name = "rows, one twice", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({2, 0, 2}, {3})}},
+            {.name = "columns", .args = {.axis = -1}, .inputs = {uniform({3, 5}), numbers({4, 1, 1, 1}, {4})}},
+            {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4}), numbers({1, 2}, {2})}},
+            {.name = "none", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({}, {0})}}};
+  }
+  static std::vector<BadSample<IndexSelect>> bad() {
+    return {{.name = "outside", .args = {.axis = 1}, .inputs = {uniform({4, 3}), numbers({0, 3}, {2})}, .message = "axis 1 has 3, index 1 is 3"},
+            {.name = "negative", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({-1}, {1})}, .message = "index 0 is -1"},
+            {.name = "rank", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({1, 1}, {1, 2})}, .message = "indices i64[1, 2]"}};
+  }
+};
+
+template <>
+struct Samples<Gather> {
+  static std::vector<Sample<Gather>> good() {
+    return {{.name = "columns", .args = {.axis = 1}, .inputs = {uniform({3, 4}), numbers({0, 3, 1, 1, 2, 2}, {3, 2})}},
+            {.name = "rows", .args = {.axis = 0}, .inputs = {uniform({3, 4}), numbers({0, 2, 1, 1}, {1, 4})}},
+            {.name = "middle", .args = {.axis = -2}, .inputs = {uniform({2, 3, 2}), numbers({0, 2, 1, 1, 2, 2, 0, 0}, {2, 2, 2})}},
+            {.name = "none", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({}, {0})}}};
+  }
+  static std::vector<BadSample<Gather>> bad() {
+    return {{.name = "outside", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({0, 5}, {2})}, .message = "axis 0 has 3, index 1 is 5"},
+            {.name = "shape", .args = {.axis = 0}, .inputs = {uniform({3, 2}), numbers({0}, {1})}, .message = "x f64[3, 2], indices i64[1]"}};
+  }
+};
+
+template <>
+struct Samples<Flip> {
+  static std::vector<Sample<Flip>> good() {
+    return {{.name = "row", .args = {.axis = 0}, .inputs = {uniform({5})}},
+            {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4})}},
+            {.name = "empty", .args = {.axis = 0}, .inputs = {uniform({0, 2})}}};
+  }
+  static std::vector<BadSample<Flip>> bad() { return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({5})}, .message = "axis 1"}}; }
+};
+
+template <>
+struct Samples<Roll> {
+  static std::vector<Sample<Roll>> good() {
+    return {{.name = "up", .args = {.axis = 0, .shift = 2}, .inputs = {uniform({5})}},
+            {.name = "down", .args = {.axis = 1, .shift = -1}, .inputs = {uniform({2, 3, 4})}},
+            {.name = "round and round", .args = {.axis = -1, .shift = 11}, .inputs = {uniform({2, 4})}},
+            {.name = "empty", .args = {.axis = 0, .shift = 1}, .inputs = {uniform({0, 2})}}};
+  }
+  static std::vector<BadSample<Roll>> bad() { return {{.name = "axis", .args = {.axis = -2}, .inputs = {uniform({5})}, .message = "axis -2"}}; }
+};
+
+namespace {
+const bool registered = register_family<ShapeOps>();
+}
+
+}  // namespace capstan::testing
