@@ -79,14 +79,15 @@ TEST(EncoderLayer, ComputesInTheTypeOfItsInput) {
   for (const bool pre_norm : {false, true}) {
     ParameterStore store(1);
     const EncoderLayer layer(store.root(), {.width = 32, .heads = 4, .inner = 64, .pre_norm = pre_norm, .dropout = .1});
-    Tensor x({2, 9, 32});
+    const Tensor x({2, 9, 32}), direction({2, 9, 32});
     normal(1)(x, 1);
+    normal(1)(direction, 2);
     const nn::Run run{.training = true, .seed = 1};
     const auto gradients_for = [&](const Tensor& input) {
       Tape tape;
       const Tensor y = layer(input, {}, run);
       EXPECT_EQ(y.dtype(), input.dtype());
-      const Tensor cotangent = y.detach();
+      const Tensor cotangent = cast(direction, y.dtype());
       return std::pair(y.to_vector(), store.gradients(tape.backward(std::span(&y, 1), std::span(&cotangent, 1))));
     };
     const auto [y, gradients] = gradients_for(x);
