@@ -65,6 +65,22 @@ Tensor Model::hidden(const Batch& batch, const nn::Run& run) const {
   return q;
 }
 
+Tensor Model::attend(const Block& block, const Tensor& q, const Tensor& x, const Batch& batch, const nn::Run& run) const {
+  const std::int64_t heads = options_.heads, width = options_.hidden_size / heads, tokens = batch.items.numel();
+  const Shape shape = batch.packed ? Shape{tokens, heads, width} : Shape{batch.sequences, batch.max_length, heads, width};
+  AttentionInputs inputs;
+  if (batch.packed) {
+    inputs.cu_seqlens = batch.offsets;
+  } else {
+    inputs.key_padding = batch.padding;
+  }
+  if (run.token_ids.defined()) inputs.token_ids = run.token_ids.view(Layout(batch.packed ? Shape{tokens} : Shape{batch.sequences, batch.max_length}));
+  const Tensor a = scaled_dot_product_attention(
+      reshape(block.query(q), shape), reshape(block.key(x), shape), reshape(block.value(x), shape),
+      {.causal = true, .dropout = block.attention_dropout.rate_in(run), .key = block.attention_dropout.key_in(run)}, inputs);
+  return reshape(a, Shape{tokens, options_.hidden_size});
+}
+
 Tensor Model::real_hidden(const Batch& batch, const nn::Run& run) const {
   const Tensor h = hidden(batch, run);
   return batch.packed ? h : index_select(h, 0, batch.real);

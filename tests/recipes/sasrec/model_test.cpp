@@ -31,7 +31,8 @@ void set(const nn::ParameterStore& store, std::string_view name, const Tensor& v
   const std::vector<double> v = value.to_vector();
   dispatch_floating("set", p.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    std::ranges::transform(v, p.span<T>().begin(), [](double x) { return static_cast<T>(x); });
+    using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    std::ranges::transform(v, p.span<T>().begin(), [](double x) { return static_cast<T>(static_cast<Compute>(x)); });
   });
 }
 
@@ -162,7 +163,7 @@ TEST_P(SasrecExample, ThreeAdamSteps) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SasrecExample, ::testing::Combine(::testing::Values(DType::f64, DType::f32), ::testing::Bool()),
-                         [](const auto& info) { return to_text(std::get<0>(info.param)) + (std::get<1>(info.param) ? "Packed" : "Padded"); });
+                         [](const auto& tested) { return to_text(std::get<0>(tested.param)) + (std::get<1>(tested.param) ? "Packed" : "Padded"); });
 
 TEST(SasrecModel, PackedEqualsPaddedWithDropout) {
   for (const DType dtype : {DType::f64, DType::f32}) {
