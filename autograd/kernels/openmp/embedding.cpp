@@ -10,7 +10,7 @@ template <class T>
 void gather_rows(const T* table, const RowSelection& selection, std::int64_t width, double scale, T* out) {
   const auto n = static_cast<std::int64_t>(selection.indices.size());
   const auto factor = static_cast<float>(scale);
-  parallel_rows(n, width, [=](std::int64_t i) {
+  parallel_rows(n, width, 1, [=](std::int64_t i) {
     const std::int64_t row = selection.indices[static_cast<std::size_t>(i)];
     const T* const from = table + row * width;
     T* const to = out + i * width;
@@ -20,7 +20,7 @@ void gather_rows(const T* table, const RowSelection& selection, std::int64_t wid
       std::copy_n(from, width, to);
     } else {
 #pragma omp simd
-      for (std::int64_t j = 0; j < width; ++j) to[j] = static_cast<T>(static_cast<float>(from[j]) * factor);
+      for (std::int64_t j = 0; j < width; ++j) store(to, j, static_cast<float>(from[j]) * factor);
     }
   });
 }
@@ -47,7 +47,7 @@ void sum_groups(const RowGroups& groups, const GroupTerms<T>& terms, std::int64_
       T* const to = out + (target == GroupTarget::table_row ? groups.row[u] : u) * width;
       const auto factor = static_cast<float>(terms.scale);
 #pragma omp simd
-      for (std::int64_t j = 0; j < width; ++j) to[j] = static_cast<T>(sum[j] * factor);
+      for (std::int64_t j = 0; j < width; ++j) store(to, j, sum[j] * factor);
     }
   });
 }

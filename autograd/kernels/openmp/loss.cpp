@@ -53,7 +53,7 @@ float sum_of_weights(const ClassTargets& t, std::int64_t classes) {
 template <class T>
 void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, float* losses, float* log_sums) {
   const float all_weights = sum_of_weights(targets, classes);
-  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+  parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     losses[r] = log_sums[r] = 0;
     if (targets.target[r] == targets.ignore_index) return;
     const T* const x = logits + r * classes;
@@ -80,7 +80,7 @@ void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::i
                             double scale, T* dlogits) {
   const float all_weights = sum_of_weights(targets, classes);
   const auto factor = static_cast<float>(scale);
-  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+  parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     T* const dx = dlogits + r * classes;
     if (targets.target[r] == targets.ignore_index) {
       std::fill_n(dx, classes, T(0.0f));
@@ -94,19 +94,19 @@ void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::i
     const float* const w = targets.class_weights;
     if (w != nullptr) {
 #pragma omp simd
-      for (std::int64_t c = 0; c < classes; ++c) dx[c] = static_cast<T>(total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background * w[c]);
+      for (std::int64_t c = 0; c < classes; ++c) store(dx, c, total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background * w[c]);
     } else {
 #pragma omp simd
-      for (std::int64_t c = 0; c < classes; ++c) dx[c] = static_cast<T>(total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
+      for (std::int64_t c = 0; c < classes; ++c) store(dx, c, total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
     }
     const float share = background * (w != nullptr ? w[target] : 1.0f);
-    dx[target] = static_cast<T>(total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
+    store(dx, target, total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
   });
 }
 
 template <class T>
 void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, float* losses, float* log_sums) {
-  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+  parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     const T* const x = logits + r * classes;
     const T* const t = targets + r * classes;
     const float log_sum = log_sum_exp(x, classes);
@@ -122,7 +122,7 @@ template <class T>
 void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, const float* log_sums,
                                  double scale, T* dlogits, T* dtargets) {
   const auto factor = static_cast<float>(scale);
-  parallel_rows(rows, 4 * classes, [=](std::int64_t r) {
+  parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     const T* const x = logits + r * classes;
     const T* const t = targets + r * classes;
     const float log_sum = log_sums[r];
@@ -132,13 +132,13 @@ void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t
     if (dtargets != nullptr) {
       T* const dt = dtargets + r * classes;
 #pragma omp simd
-      for (std::int64_t c = 0; c < classes; ++c) dt[c] = static_cast<T>((log_sum - static_cast<float>(x[c])) * factor);
+      for (std::int64_t c = 0; c < classes; ++c) store(dt, c, (log_sum - static_cast<float>(x[c])) * factor);
     }
     if (dlogits != nullptr) {
       T* const dx = dlogits + r * classes;
 #pragma omp simd
       for (std::int64_t c = 0; c < classes; ++c)
-        dx[c] = static_cast<T>((mass * exp_or_zero(static_cast<float>(x[c]) - log_sum) - static_cast<float>(t[c])) * factor);
+        store(dx, c, (mass * exp_or_zero(static_cast<float>(x[c]) - log_sum) - static_cast<float>(t[c])) * factor);
     }
   });
 }
@@ -171,13 +171,13 @@ void binary_cross_entropy_backward(const T* logits, const T* targets, const floa
     if (dtargets != nullptr) {
 #pragma omp simd
       for (std::int64_t i = first; i < end; ++i)
-        dtargets[i] = static_cast<T>(-static_cast<float>(logits[i]) * common * (weights != nullptr ? weights[i] : 1.0f));
+        store(dtargets, i, -static_cast<float>(logits[i]) * common * (weights != nullptr ? weights[i] : 1.0f));
     }
     if (dlogits != nullptr) {
 #pragma omp simd
       for (std::int64_t i = first; i < end; ++i) {
         const float p = 1.0f / (1.0f + std::exp(-static_cast<float>(logits[i])));
-        dlogits[i] = static_cast<T>((p - static_cast<float>(targets[i])) * common * (weights != nullptr ? weights[i] : 1.0f));
+        store(dlogits, i, (p - static_cast<float>(targets[i])) * common * (weights != nullptr ? weights[i] : 1.0f));
       }
     }
   });

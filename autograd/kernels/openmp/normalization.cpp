@@ -17,16 +17,15 @@ void add_residual(const NormalizationInput<T>& in, const std::uint8_t* keep, std
   const T* const bias = in.bias;
   const float scale = static_cast<float>(in.dropout.rate.scale);
   const auto put = [=](std::int64_t j, float branch) {
-    const T v = static_cast<T>(static_cast<float>(residual[j]) + branch);
-    sum[j] = v;
-    z[j] = static_cast<float>(v);
+    store(sum, j, static_cast<float>(residual[j]) + branch);
+    z[j] = static_cast<float>(sum[j]);
   };
   if (keep != nullptr && bias != nullptr) {
 #pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) put(j, keep[j] != 0 ? (static_cast<float>(x[j]) + static_cast<float>(bias[j])) * scale : 0.0f);
+    for (std::int64_t j = 0; j < n; ++j) put(j, keep_or_zero((static_cast<float>(x[j]) + static_cast<float>(bias[j])) * scale, keep[j]));
   } else if (keep != nullptr) {
 #pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) put(j, keep[j] != 0 ? static_cast<float>(x[j]) * scale : 0.0f);
+    for (std::int64_t j = 0; j < n; ++j) put(j, keep_or_zero(static_cast<float>(x[j]) * scale, keep[j]));
   } else if (bias != nullptr) {
 #pragma omp simd
     for (std::int64_t j = 0; j < n; ++j) put(j, static_cast<float>(x[j]) + static_cast<float>(bias[j]));
@@ -72,7 +71,7 @@ template <class T>
 void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s, std::int64_t rows,
                 std::int64_t n) {
   const bool drops = in.residual != nullptr && in.dropout.drops();
-  parallel_row_blocks(rows, 4 * n, [&](std::int64_t begin, std::int64_t end) {
+  parallel_row_blocks(rows, n, 4, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> z(n);
     const Scratch<std::uint8_t> keep(drops ? (end - begin) * n : 0);
     if (drops) in.dropout.decide(begin * n, (end - begin) * n, keep.data());
@@ -96,10 +95,10 @@ void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& 
       if (beta != nullptr) {
 #pragma omp simd
         for (std::int64_t j = 0; j < n; ++j)
-          out[j] = static_cast<T>((row[j] - mean) * inverse * static_cast<float>(gamma[j]) + static_cast<float>(beta[j]));
+          store(out, j, (row[j] - mean) * inverse * static_cast<float>(gamma[j]) + static_cast<float>(beta[j]));
       } else {
 #pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>((row[j] - mean) * inverse * static_cast<float>(gamma[j]));
+        for (std::int64_t j = 0; j < n; ++j) store(out, j, (row[j] - mean) * inverse * static_cast<float>(gamma[j]));
       }
     }
   });
@@ -121,9 +120,9 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
     std::fill_n(dgamma, 3 * width, 0.0f);
     const Scratch<float> ds_row(n);
     float* const ds = ds_row.data();
-    const Scratch<std::uint8_t> keep(drops ? n : 0);
-    const std::uint8_t* const kept = keep.data();
-    for (std::int64_t r = blocks.begin(block); r < blocks.begin(block + 1); ++r) {
+    const std::int64_t begin = blocks.begin(block), end = blocks.begin(block + 1), decided = 4096 / std::clamp<std::int64_t>(n, 1, 4096);
+    const Scratch<std::uint8_t> keep(drops ? decided * n : 0);  // decisions of several rows are drawn together
+    for (std::int64_t r = begin; r < end; ++r) {
       const T* const x = sum + r * n;
       const T* const g = dy + r * n;
       const float mean = s.mean[r], inverse = s.inverse_deviation[r];
@@ -151,17 +150,19 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
       if (d.dresidual != nullptr) {
         T* const out = d.dresidual + r * n;
 #pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(ds[j]);
+        for (std::int64_t j = 0; j < n; ++j) store(out, j, ds[j]);
       }
       if (drops) {
-        dropout.decide(r * n, n, keep.data());
+        const std::int64_t row = (r - begin) % decided;
+        if (row == 0) dropout.decide(r * n, std::min(decided, end - r) * n, keep.data());
+        const std::uint8_t* const kept = keep.data() + row * n;
 #pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) ds[j] = kept[j] != 0 ? ds[j] * scale : 0.0f;
+        for (std::int64_t j = 0; j < n; ++j) ds[j] = keep_or_zero(ds[j] * scale, kept[j]);
       }
       if (d.dx != nullptr) {
         T* const out = d.dx + r * n;
 #pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(ds[j]);
+        for (std::int64_t j = 0; j < n; ++j) store(out, j, ds[j]);
       }
       if (d.dbias != nullptr) {
 #pragma omp simd
@@ -179,7 +180,7 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
 #pragma omp simd
       for (std::int64_t j = 0; j < n; ++j) total[j] += part[j];
     }
-    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(total[j]);
+    for (std::int64_t j = 0; j < n; ++j) store(out, j, total[j]);
   };
   add_up(0, d.dgamma);
   add_up(1, d.dbeta);

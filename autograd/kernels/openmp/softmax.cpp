@@ -38,7 +38,7 @@ float load_scores(const T* x, const RowMask<T>& mask, std::int64_t row, std::int
 // Calls row(r, z) for every row with n floats of scratch.
 template <class F>
 void for_rows_with_scratch(std::int64_t rows, std::int64_t n, const F& row) {
-  parallel_row_blocks(rows, n, [&](std::int64_t first, std::int64_t last) {
+  parallel_row_blocks(rows, n, 4, [&](std::int64_t first, std::int64_t last) {
     const Scratch<float> z(n);
     for (std::int64_t r = first; r < last; ++r) row(r, z.data());
   });
@@ -54,13 +54,13 @@ void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::i
     const bool empty = max == kMinusInfinity;
     const float sum = empty ? 1.0f : exp_in_place(z, n, max), inverse = 1.0f / sum;
 #pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(empty ? 0.0f : z[j] * inverse);
+    for (std::int64_t j = 0; j < n; ++j) store(out, j, empty ? 0.0f : z[j] * inverse);
   });
 }
 
 template <class T>
 void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
-  parallel_rows(rows, n, [=](std::int64_t r) {
+  parallel_rows(rows, n, 2, [=](std::int64_t r) {
     const T* const p = y + r * n;
     const T* const g = dy + r * n;
     T* const out = dx + r * n;
@@ -68,7 +68,7 @@ void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::in
 #pragma omp simd reduction(+ : dot)
     for (std::int64_t j = 0; j < n; ++j) dot += static_cast<float>(g[j]) * static_cast<float>(p[j]);
 #pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(static_cast<float>(p[j]) * (static_cast<float>(g[j]) - dot));
+    for (std::int64_t j = 0; j < n; ++j) store(out, j, static_cast<float>(p[j]) * (static_cast<float>(g[j]) - dot));
   });
 }
 
@@ -80,13 +80,13 @@ void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, st
     const bool empty = max == kMinusInfinity;
     const float shift = empty ? 0.0f : max + std::log(sum_of_exp(z, n, max));
 #pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) out[j] = static_cast<T>(z[j] - shift);
+    for (std::int64_t j = 0; j < n; ++j) store(out, j, z[j] - shift);
   });
 }
 
 template <class T>
 void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
-  parallel_rows(rows, n, [=](std::int64_t r) {
+  parallel_rows(rows, n, 2, [=](std::int64_t r) {
     const T* const log_p = y + r * n;
     const T* const g = dy + r * n;
     T* const out = dx + r * n;
@@ -96,7 +96,7 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std
 #pragma omp simd
     for (std::int64_t j = 0; j < n; ++j) {
       const float v = static_cast<float>(log_p[j]);
-      out[j] = static_cast<T>(v == kMinusInfinity ? 0.0f : static_cast<float>(g[j]) - exp_or_zero(v) * sum);
+      store(out, j, v == kMinusInfinity ? 0.0f : static_cast<float>(g[j]) - exp_or_zero(v) * sum);
     }
   });
 }
