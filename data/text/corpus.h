@@ -8,6 +8,7 @@
 // end, i64; the first sentence of each document and the end, i64. Header: "CAPSCORP", version, numbers of tokens, sentences and
 // documents, size and checksum of the vocabulary, CRC-32C of the content and of the header itself.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -65,12 +66,20 @@ class Corpus {
 
   /// DataError unless the corpus was made with this vocabulary.
   void require_vocabulary(const Vocabulary& vocabulary) const;
-  /// Gives the pages read so far back to the system.
-  void release() const { file_.release(); }
+  /// To be called once for each few sentences read at a random place of the corpus. Every such visit maps some 64 KiB, and a large
+  /// corpus would end up resident as a whole; so now and then this gives its pages back to the system. Thread-safe.
+  void note_visit() const {
+    if (file_.bytes().size() <= kResidentBytes) return;
+    if (visits_->fetch_add(1, std::memory_order_relaxed) % kVisitsKept == kVisitsKept - 1) file_.release();
+  }
   const std::string& path() const { return file_.path(); }
 
  private:
+  static constexpr std::size_t kResidentBytes = std::size_t{1} << 27;  // up to here a corpus may stay resident
+  static constexpr std::uint32_t kVisitsKept = 256;
+
   MappedFile file_;
+  std::unique_ptr<std::atomic<std::uint32_t>> visits_ = std::make_unique<std::atomic<std::uint32_t>>(0);
   std::span<const std::int32_t> tokens_;
   std::span<const std::int64_t> sentence_starts_, document_starts_;
   std::int32_t vocabulary_size_ = 0;

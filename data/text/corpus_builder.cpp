@@ -38,6 +38,7 @@ void CorpusBuilder::end_file() {
     flush_prose(true);
     writer_.end_document();
   } else if (form_ == TextForm::wikitext) {
+    add_wikitext({});
     writer_.end_document();
   }
 }
@@ -60,20 +61,38 @@ void CorpusBuilder::add_line(std::string_view line) {
         if (prose_.size() > kLongParagraph) flush_prose(false);
       }
       break;
-    case TextForm::wikitext: {
-      const int depth = heading_depth(text);
-      if (depth == 1) writer_.end_document();
-      if (depth > 0) break;
-      unescaped_ = text;
-      for (const std::string_view escape : {"@-@", "@,@", "@.@"})
-        for (auto at = unescaped_.find(escape); at != std::string::npos; at = unescaped_.find(escape, at)) {
-          unescaped_.erase(at + 2, 1);
-          unescaped_.erase(at, 1);
-        }
-      add_paragraph(unescaped_);
+    case TextForm::wikitext:
+      add_wikitext(text);
       break;
-    }
   }
+}
+
+void CorpusBuilder::add_wikitext(std::string_view line) {
+  const bool blank = line.empty();
+  if (!heading_.empty()) {
+    if (!blank) {
+      add_wikitext_paragraph(heading_);
+    } else if (heading_depth(heading_) == 1) {
+      writer_.end_document();
+    }
+    heading_.clear();
+  }
+  if (after_blank_ && heading_depth(line) > 0) {
+    heading_ = line;
+  } else if (!blank) {
+    add_wikitext_paragraph(line);
+  }
+  after_blank_ = blank;
+}
+
+void CorpusBuilder::add_wikitext_paragraph(std::string_view line) {
+  unescaped_ = line;
+  for (const std::string_view escape : {"@-@", "@,@", "@.@"})
+    for (auto at = unescaped_.find(escape); at != std::string::npos; at = unescaped_.find(escape, at)) {
+      unescaped_.erase(at + 2, 1);
+      unescaped_.erase(at, 1);
+    }
+  add_paragraph(unescaped_);
 }
 
 /// Adds the sentences of the paragraph so far; all of them, or all but the last, which may go on.

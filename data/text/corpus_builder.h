@@ -19,8 +19,8 @@ enum class TextForm {
   paragraphs,
   /// Books: a file is a document. Lines up to a blank one are a paragraph, however they are wrapped.
   prose,
-  /// WikiText: a paragraph a line, "= Title =" begins a document, deeper headings ("= = Title = =") are left out. "<unk>" becomes
-  /// [UNK]; the escapes @-@ @,@ @.@ lose their @.
+  /// WikiText: a paragraph a line. "= Title =" between blank lines begins a document, it and deeper headings ("= = Title = =") are left
+  /// out. "<unk>" becomes [UNK]; the escapes @-@ @,@ @.@ lose their @.
   wikitext,
 };
 
@@ -47,13 +47,17 @@ class CorpusBuilder {
   void add_paragraph(std::string_view paragraph);
   void add_sentence(std::string_view sentence);
   void flush_prose(bool all);
+  void add_wikitext(std::string_view line);
+  void add_wikitext_paragraph(std::string_view line);
 
   const Tokenizer* tokenizer_;
   TextForm form_;
   CorpusWriter writer_;
   std::int32_t unknown_id_;
   std::int64_t unknown_ = 0;
-  std::string prose_;  // the paragraph so far, or its end, if it is very long
+  std::string prose_;    // the paragraph so far, or its end, if it is very long
+  std::string heading_;  // WikiText: a line that is a heading if a blank one follows
+  bool after_blank_ = true;
   std::string unescaped_;
   std::vector<std::string_view> sentences_;
   std::vector<std::int32_t> ids_;

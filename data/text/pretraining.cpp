@@ -13,8 +13,7 @@
 namespace capstan::data {
 namespace {
 
-constexpr std::int64_t kSpecials = 3;                          // [CLS] and two [SEP]
-constexpr std::int64_t kReleaseAfter = std::int64_t{1} << 25;  // tokens read before pages are given back
+constexpr std::int64_t kSpecials = 3;  // [CLS] and two [SEP]
 using Text = std::span<const std::int32_t>;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -136,16 +135,9 @@ class OriginalMaker {
   }
 
   std::vector<std::uint32_t> run(const std::function<void(Instance&&)>& sink) {
-    std::int64_t read = 0;
     for (int pass = 0; pass < options_.dupe_factor; ++pass) {
       for (std::size_t place = 0; place < documents_.size(); ++place) {
-        const auto [first, last] = sentences_of(place);
-        read += length(corpus_.text(first, last));
         add_document(place, sink);
-        if (read > kReleaseAfter) {
-          corpus_.release();
-          read = 0;
-        }
       }
     }
     std::vector<std::uint32_t> order(made_);
@@ -173,6 +165,7 @@ class OriginalMaker {
       const bool random_next = count == 1 || random_.uniform() < 0.5;
       const Text b = random_next ? random_text(place, target - length(a)) : corpus_.text(a_end, end);
       sink(maker_.make(a, b, random_next));
+      corpus_.note_visit();
       require<DataError>(++made_ <= std::numeric_limits<std::uint32_t>::max(), corpus_.path(),
                          ": makes more instances than can be numbered");
       begin = random_next ? a_end : end;  // sentences that a random text has replaced are put back
@@ -240,6 +233,7 @@ DynamicPretraining::DynamicPretraining(const Corpus& corpus, const Vocabulary& v
 
 Instance DynamicPretraining::get(std::int64_t epoch, std::int64_t i) const {
   require<InternalError>(i >= 0 && i < size(), "pretraining: instance ", i, " of ", size());
+  corpus_->note_visit();
   Rng random(random_key(options_.seed, "pretraining instance", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(i)}));
   const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n))); };
   std::int64_t begin = runs_[index(i)], end = runs_[index(i) + 1];

@@ -116,7 +116,9 @@ TEST(CorpusBuilder, Prose) {
 }
 
 TEST(CorpusBuilder, WikiText) {
-  EXPECT_EQ(built(TextForm::wikitext, {" \n = T = \n \n A <unk> b @-@ c . D . \n = = S = = \n E \n = U V = \n F = g \n"}),
+  // Headings stand between blank lines: other lines of their form are text.
+  EXPECT_EQ(built(TextForm::wikitext, {" \n = A = \n \n B\n = c = \n D \n \n = e = \n F\n \n = G = \n"}), "b|= c =|d|= e =|f");
+  EXPECT_EQ(built(TextForm::wikitext, {" \n = T = \n \n A <unk> b @-@ c . D . \n \n = = S = = \n \n E \n \n = U V = \n \n F = g \n"}),
             "a [UNK] b - c .|d .|e/f = g");
 }
 
@@ -163,7 +165,7 @@ TEST(Corpus, LeavesOneFileAndRemembersItsVocabulary) {
   const Corpus corpus(scratch / "corpus");
   EXPECT_NO_THROW(corpus.require_vocabulary(letters()));
   EXPECT_THAT(data_error([&] { corpus.require_vocabulary(Vocabulary({"[UNK]"})); }), HasSubstr("another vocabulary: 59 tokens"));
-  corpus.release();
+  corpus.note_visit();
   EXPECT_THAT(corpus.sentence(0), ElementsAre(1, 2, 3));
 }
 
