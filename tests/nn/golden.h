@@ -1,5 +1,5 @@
 #pragma once
-// One case of tests/goldens/nn.h5: a layer of PyTorch with weights, inputs, output and all gradients (see make_nn.py).
+// One case of a file in tests/goldens: a layer of PyTorch with weights, inputs, output and all gradients (see make_nn.py).
 
 #include <gtest/gtest.h>
 
@@ -48,7 +48,8 @@ inline Tensor dense(const Gradient& g, DType dtype) {
 
 class Golden {
  public:
-  Golden(const std::string& name, DType dtype) : prefix_("/" + name + "/"), dtype_(dtype) {
+  /// `set` names the file tests/goldens/<set>.h5.
+  Golden(const std::string& name, DType dtype, const std::string& set = "nn") : set_(set), prefix_("/" + name + "/"), dtype_(dtype) {
     for (const data::Hdf5Entry& e : file().entries())
       if (e.name.starts_with(prefix_ + "input/")) {
         const Tensor stored = file().read(e.name);
@@ -89,9 +90,11 @@ class Golden {
   }
 
  private:
-  static const data::Hdf5Reader& file() {
-    static const data::Hdf5Reader reader(CAPSTAN_SOURCE_DIR "/tests/goldens/nn.h5", {.require_seal = false});
-    return reader;
+  const data::Hdf5Reader& file() const {
+    static std::map<std::string, data::Hdf5Reader> readers;
+    const auto known = readers.find(set_);
+    if (known != readers.end()) return known->second;
+    return readers.emplace(set_, data::Hdf5Reader(CAPSTAN_SOURCE_DIR "/tests/goldens/" + set_ + ".h5", {.require_seal = false})).first->second;
   }
   Tensor as_floating(const Tensor& stored) const {
     Tensor t(stored.shape(), dtype_);
@@ -99,7 +102,7 @@ class Golden {
     return t;
   }
 
-  std::string prefix_;
+  std::string set_, prefix_;
   DType dtype_;
   std::map<std::string, Tensor> inputs_;
 };
