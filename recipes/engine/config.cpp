@@ -26,8 +26,6 @@ std::string_view trimmed(std::string_view s) {
 
 bool quoted(std::string_view s) { return s.size() >= 2 && s.front() == s.back() && (s.front() == '"' || s.front() == '\''); }
 
-std::string_view unquoted(std::string_view s) { return quoted(s) ? s.substr(1, s.size() - 2) : s; }
-
 std::vector<std::string_view> split_list(std::string_view text) {
   std::vector<std::string_view> parts;
   if (trimmed(text).empty()) return parts;
@@ -195,6 +193,8 @@ bool parse_boolean(std::string_view text) {
   throw ConfigError(join_text("must be true or false, got '", text, "'"));
 }
 
+std::string_view unquoted(std::string_view text) { return quoted(text) ? text.substr(1, text.size() - 2) : text; }
+
 }  // namespace detail
 
 std::string to_text(const Range& r) {
@@ -361,7 +361,7 @@ void assign(OptionTable& table, std::span<const Assignment> assignments) {
       continue;
     }
     try {
-      it->set(unquoted(a.value));
+      it->set(detail::unquoted(a.value));
       it->origin = a.origin;
     } catch (const ConfigError& e) {
       faults.push_back(join_text(a.origin, ": ", a.key, " ", e.what()));
@@ -487,7 +487,7 @@ Arguments parse_arguments(std::span<const std::string> arguments, std::span<cons
       require<ConfigError>(!swallowed, "--", option.string_key, " needs a value, found '", value, "'");
       if (is_flag) {
         require<ConfigError>(!result.has(option.string_key), "--", option.string_key, " is given twice");
-        result.flags.emplace_back(option.string_key, unquoted(value));
+        result.flags.emplace_back(option.string_key, detail::unquoted(value));
       } else {
         const auto same = [&](const Assignment& a) { return a.key == option.string_key; };
         require<ConfigError>(std::none_of(result.assignments.begin(), result.assignments.end(), same), "command line: ", option.string_key,

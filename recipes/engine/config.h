@@ -158,6 +158,7 @@ namespace detail {
 std::int64_t parse_integer(std::string_view text);
 double parse_number(std::string_view text);
 bool parse_boolean(std::string_view text);
+std::string_view unquoted(std::string_view text);  ///< without one pair of quotes around it
 }
 
 }  // namespace capstan::engine

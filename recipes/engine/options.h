@@ -77,4 +77,21 @@ struct CheckpointOptions {
   }
 };
 
+struct EngineOptions {
+  std::string recipe;  ///< names the recipe that the rest is for
+  RunOptions run;
+  TrainOptions train;
+  LoaderOptions loader;
+  CheckpointOptions checkpoint;
+
+  template <class V>
+  void visit(V& v) {
+    v("recipe", recipe, "the recipe that this configuration is for");
+    v.section("run", run);
+    v.section("train", train);
+    v.section("loader", loader);
+    v.section("checkpoint", checkpoint);
+  }
+};
+
 }  // namespace capstan::engine

@@ -61,8 +61,8 @@ struct Setup {
   std::int64_t batches_per_step = 1;  ///< batches accumulated into one optimiser step
   std::int64_t max_steps = 0;       ///< train.max_steps, 0 = no limit; schedules that end need it
   std::int64_t epochs = 0;          ///< train.epochs
-  std::string data_dir;             ///< run.data: relative data paths start here; see data_path
-  NamedTensors artifacts;           ///< of the checkpoint, for evaluate and predict; otherwise empty
+  std::string data_dir = {};        ///< run.data: relative data paths start here; see data_path
+  NamedTensors artifacts = {};      ///< of the checkpoint, for evaluate and predict; otherwise empty
 
   /// `path` if it is absolute, otherwise below data_dir.
   std::string data_path(std::string_view path) const;
@@ -152,11 +152,13 @@ concept HasState = requires(R r, const R c, const NamedTensors& state) {
   r.set_state(state);
 };
 
-/// Batches that follow from each other. Called on the training thread alone. Resume calls begin_epoch(epoch), then set_state.
+/// Batches that follow from each other. Called on the training thread alone. An epoch starts with begin_epoch; a resume inside one calls
+/// begin_epoch(epoch), then set_state; a resume between two epochs the other way round, as the uninterrupted run would. Calling
+/// begin_epoch twice is the same as once.
 template <class R>
 concept SequentialBatches = HasState<R> && requires(R r, std::int64_t n) {
   r.begin_epoch(n);
-  { r.next_batch() } -> std::same_as<std::optional<typename R::Batch>>;  ///< nothing at the end of the epoch
+  { r.next_batch() } -> std::same_as<std::optional<typename R::Batch>>;  ///< nothing at the end of the epoch, however often asked
 };
 
 template <class R>

@@ -1,0 +1,98 @@
+#include "recipes/engine/bench.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include "autograd/core/rng.h"
+#include "autograd/core/tensor.h"
+#include "autograd/kernels/matmul.h"
+#include "recipes/engine/run_log.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::engine {
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
+
+std::vector<double> seconds_of(const std::function<void()>& call, std::int64_t warmup, std::int64_t count) {
+  for (std::int64_t i = 0; i < warmup; ++i) call();
+  std::vector<double> seconds;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double start = wall_seconds();
+    call();
+    seconds.push_back(wall_seconds() - start);
+  }
+  return seconds;
+}
+
+}  // namespace
+
+double matmul_rate(DType precision) {
+  constexpr std::int64_t kSize = 1536;  // three f32 matrices of 9 MB: far beyond the second-level cache, 7 GFLOP
+  const auto random = [&](std::string_view name) {
+    const Tensor t(Shape{kSize, kSize}, precision);
+    Rng rng(random_key(1, name));
+    dispatch_floating("bench", precision, [&](auto zero) {
+      using T = decltype(zero);
+      for (T& v : t.span<T>()) v = static_cast<T>(static_cast<float>(rng.uniform(-1, 1)));
+    });
+    return t;
+  };
+  const Tensor a = random("a"), b = random("b"), c(Shape{kSize, kSize}, precision);
+  const kernels::MatrixLayout rows{.row = kSize, .column = 1, .batch = {}};
+  const kernels::MatmulProblem problem{.in = precision, .out = precision, .rows = kSize, .columns = kSize, .depth = kSize, .a = rows, .b = rows, .c = rows};
+  const auto product = [&] { kernels::matmul(problem, a.storage().data(), b.storage().data(), c.storage().data()); };
+  const double seconds = median(seconds_of(product, 2, 7));
+  return 2e-9 * static_cast<double>(kSize) * static_cast<double>(kSize) * static_cast<double>(kSize) / seconds;
+}
+
+BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision) {
+  BenchResult r;
+  for (std::int64_t i = 0; i < warmup; ++i) r.loss = step();
+  const ProcessTimes before = process_times();
+  const std::vector<double> seconds = seconds_of([&] { r.loss = step(); }, 0, steps);
+  const ProcessTimes after = process_times();
+  const double system = after.system - before.system, all = system + after.user - before.user;
+  r.steps = steps;
+  r.precision = precision;
+  r.step_seconds = median(seconds);
+  r.step_seconds_fastest = *std::min_element(seconds.begin(), seconds.end());
+  r.system_share = all > 0 ? system / all : 0;
+  r.matmul_gflops = matmul_rate(precision);
+  return r;
+}
+
+void print_bench(const BenchResult& r, bool json, std::ostream& out) {
+  if (json) {
+    out << to_json({{"config", r.name},
+                    {"items_per_s", r.items_per_second()},
+                    {"step_ms", 1e3 * r.step_seconds},
+                    {"step_ms_fastest", 1e3 * r.step_seconds_fastest},
+                    {"steps", r.steps},
+                    {"items_per_step", r.items_per_step},
+                    {"flops_per_step", r.flops_per_step},
+                    {"matmul_gflops", r.matmul_gflops},
+                    {"mfu", r.mfu()},
+                    {"peak_rss_bytes", peak_rss_bytes()},
+                    {"system_share", r.system_share},
+                    {"threads", std::int64_t{r.threads}},
+                    {"precision", to_text(r.precision)},
+                    {"loss", r.loss}})
+        << "\n";
+    return;
+  }
+  const auto rounded = [](double v) { return join_text(static_cast<double>(static_cast<std::int64_t>(v * 100 + 0.5)) / 100); };
+  out << r.name << "  " << to_text(r.precision) << ", " << r.threads << " threads, median of " << r.steps << " steps\n"
+      << "  " << rounded(r.items_per_second()) << " items/s, " << rounded(1e3 * r.step_seconds) << " ms a step (fastest " << rounded(1e3 * r.step_seconds_fastest)
+      << ")\n"
+      << "  " << rounded(r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops) << " GFLOP/s of a large matrix product: "
+      << rounded(100 * r.mfu()) << " % MFU\n"
+      << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory " << bytes_text(static_cast<double>(peak_rss_bytes()))
+      << "\n";
+}
+
+}  // namespace capstan::engine

@@ -1,0 +1,256 @@
+#include "recipes/engine/checkpoint.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+
+#include "data/file.h"
+#include "data/hdf5_format.h"
+
+namespace capstan::engine {
+namespace {
+
+constexpr std::string_view kModel = "/model/", kOptimizer = "/optimizer/", kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
+constexpr std::size_t kOverhead = 64 << 10;  // of an image, besides its tensors
+
+std::string joined(std::string_view group, std::string_view name) { return std::string(group).append(name); }
+
+// Runs f on bytes that libhdf5 may not survive, in a process of its own, and returns the text it wrote.
+template <class F>
+std::string in_child_process(const F& f) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return "";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[0]);
+    ::alarm(20);
+    std::string text;
+    try {
+      text = f();
+    } catch (...) {  // what cannot be located is not reported
+    }
+    text.resize(std::min<std::size_t>(text.size(), 4096));
+    const auto written = ::write(ends[1], text.data(), text.size());
+    ::_exit(written < 0 ? 1 : 0);
+  }
+  ::close(ends[1]);
+  std::string text;
+  std::array<char, 4096> part{};
+  for (ssize_t n; child > 0 && (n = ::read(ends[0], part.data(), part.size())) > 0;) text.append(part.data(), static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  if (child > 0) ::waitpid(child, nullptr, 0);
+  return text;
+}
+
+// Which datasets of a file with a broken seal fail their own checksums.
+std::string damaged_tensors(const std::string& path) {
+  return in_child_process([&] {
+    std::vector<std::byte> image = data::read_file(path);
+    if (image.size() <= data::kSealBytes) return std::string();
+    image.resize(image.size() - data::kSealBytes);
+    const data::Hdf5Reader reader(std::move(image), path, {.require_seal = false});
+    std::string damaged;
+    for (const auto& entry : reader.entries()) {
+      try {
+        entry.is_text ? (void)reader.read_text(entry.name) : (void)reader.read(entry.name);
+      } catch (const DataError&) {
+        damaged += (damaged.empty() ? "" : ", ") + entry.name;
+      }
+    }
+    return damaged;
+  });
+}
+
+data::Hdf5Reader open_reader(const std::string& path) {
+  try {
+    return data::Hdf5Reader(path);
+  } catch (const DataError& e) {
+    const std::string damaged = damaged_tensors(path);
+    throw CheckpointError(join_text("checkpoint: ", e.what(), damaged.empty() ? "" : "; damaged: ", damaged));
+  }
+}
+
+// Reads with errors as the user should see them: a checkpoint at fault, not a data file.
+template <class F>
+decltype(auto) as_checkpoint_error(const F& f) {
+  try {
+    return f();
+  } catch (const DataError& e) {
+    throw CheckpointError(join_text("checkpoint: ", e.what()));
+  }
+}
+
+std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.numel()) * size_of(t.dtype()); }
+
+struct Expected {
+  std::string name;  // of the dataset
+  Tensor target;
+};
+
+std::vector<Expected> expected_tensors(const nn::ParameterStore& parameters, optim::Optimizer* optimizer) {
+  std::vector<Expected> all;
+  for (const Parameter& p : parameters.parameters()) all.push_back({joined(kModel, p.name), p.value});
+  if (optimizer != nullptr)
+    for (const auto& s : optimizer->state()) all.push_back({joined(kOptimizer, s.slot + "/" + s.parameter), s.value});
+  return all;
+}
+
+void copy_bytes(const Tensor& from, const Tensor& to) {
+  require<InternalError>(to.is_contiguous(), "checkpoint: a parameter must be contiguous, got a view of shape ", to.shape());
+  dispatch(to.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    std::ranges::copy(from.span<const T>(), to.span<T>().begin());
+  });
+}
+
+}  // namespace
+
+std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
+                                        const TrainState& train, const NamedTensors& artifacts) {
+  const std::vector<Expected> tensors = expected_tensors(parameters, optimizer);
+  std::size_t bytes = kOverhead + meta.config.size();
+  for (const Expected& e : tensors) bytes += bytes_of(e.target) + 1024;
+  for (const auto* group : {&train.recipe, &artifacts})
+    for (const auto& [name, t] : *group) bytes += bytes_of(t) + 1024;
+
+  data::Hdf5Writer out(bytes);
+  out.group("/meta");
+  out.set("/meta", "format", kCheckpointFormat);
+  out.set("/meta", "program", "capstan");
+  out.set("/meta", "recipe", data::Hdf5Attribute(meta.recipe));
+  out.set("/meta", "data_digest", data::Hdf5Attribute(meta.data_digest));
+  out.set("/meta", "threads", meta.threads);
+  out.set("/meta", "precision", data::Hdf5Attribute(meta.precision));
+  out.write_text("/meta/config", meta.config);
+
+  out.group("/model");
+  if (optimizer != nullptr) {
+    out.group("/optimizer");
+    out.set("/optimizer", "name", data::Hdf5Attribute(std::string(optimizer->name())));
+    out.set("/optimizer", "step_count", optimizer->step_count());
+  }
+  for (const Expected& e : tensors) out.write(e.name, e.target);
+
+  out.group("/train");
+  out.set("/train", "step", train.step);
+  out.set("/train", "epoch", train.epoch);
+  out.set("/train", "position", train.position);
+  out.set("/train", "bad_validations", train.bad_validations);
+  out.set("/train", "best_step", train.best_step);
+  out.set("/train", "best_metric", data::Hdf5Attribute(train.best_metric));
+  out.set("/train", "items", data::Hdf5Attribute(train.items));
+  std::vector<std::int64_t> steps;
+  std::vector<double> metrics;
+  for (const KeptCheckpoint& k : train.kept) {
+    steps.push_back(k.step);
+    metrics.push_back(k.metric);
+  }
+  const Shape count{static_cast<std::int64_t>(steps.size())};
+  out.write("/train/kept_steps", Tensor::from(steps, count));
+  out.write("/train/kept_metrics", Tensor::from(metrics, count));
+  out.write("/train/window", Tensor::from(train.window, Shape{static_cast<std::int64_t>(train.window.size())}));
+  for (const auto& [name, t] : train.recipe) out.write(joined(kRecipeState, name), t);
+  for (const auto& [name, t] : artifacts) out.write(joined(kArtifacts, name), t);
+  return out.finish();
+}
+
+Checkpoint::Checkpoint(const std::string& path) : reader_(open_reader(path)) {
+  as_checkpoint_error([&] {
+    const auto& groups = reader_.groups();
+    const auto has = [&](const char* name) { return std::find(groups.begin(), groups.end(), name) != groups.end(); };
+    require<CheckpointError>(has("/meta") && has("/model") && has("/train"), "checkpoint: ", path, ": is no checkpoint: a group of /meta, /model, /train is missing");
+    const std::int64_t format = reader_.integer("/meta", "format");
+    require<CheckpointError>(format >= 1 && format <= kCheckpointFormat, "checkpoint: ", path, ": has format ", format, ", this program reads up to ",
+                             kCheckpointFormat);
+    meta_.recipe = reader_.text("/meta", "recipe");
+    meta_.data_digest = reader_.text("/meta", "data_digest");
+    meta_.threads = reader_.integer("/meta", "threads");
+    meta_.precision = reader_.text("/meta", "precision");
+    meta_.config = reader_.read_text("/meta/config");
+    step_ = reader_.integer("/train", "step");
+  });
+}
+
+void Checkpoint::require_recipe(std::string_view recipe) const {
+  require<CheckpointError>(meta_.recipe == recipe, "checkpoint: ", path(), ": belongs to the recipe ", meta_.recipe, ", not to ", recipe);
+}
+
+void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer) const {
+  const std::vector<Expected> expected = expected_tensors(parameters, optimizer);
+  std::map<std::string_view, const data::Hdf5Entry*> stored;
+  for (const auto& e : reader_.entries())
+    if (e.name.starts_with(kModel) || (optimizer != nullptr && e.name.starts_with(kOptimizer))) stored.emplace(e.name, &e);
+
+  std::string problems;
+  for (const Expected& e : expected) {
+    const auto it = stored.find(e.name);
+    if (it == stored.end()) {
+      problems += join_text("\n  missing: ", e.name, " ", e.target);
+      continue;
+    }
+    if (it->second->is_text || it->second->spec != e.target.spec())
+      problems += join_text("\n  of another shape or type: ", e.name, ": the model has ", e.target, ", the file ", it->second->spec);
+    stored.erase(it);
+  }
+  for (const auto& [name, entry] : stored) problems += join_text("\n  unexpected: ", name, " ", entry->spec);
+  require<CheckpointError>(problems.empty(), "checkpoint: ", path(), ": does not fit the model:", problems);
+
+  as_checkpoint_error([&] {
+    std::vector<Tensor> values;
+    for (const Expected& e : expected) values.push_back(reader_.read(e.name, e.target.spec()));
+    if (optimizer != nullptr) {
+      require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(), ": has the state of the optimiser ",
+                               reader_.text("/optimizer", "name"), ", the model is trained with ", optimizer->name());
+      std::vector<optim::OptimizerState> state = optimizer->state();
+      const std::size_t first = parameters.parameters().size();
+      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first + i];
+      optimizer->load_state(state, reader_.integer("/optimizer", "step_count"));
+    }
+    for (std::size_t i = 0; i < parameters.parameters().size(); ++i) copy_bytes(values[i], expected[i].target);
+  });
+}
+
+TrainState Checkpoint::train_state() const {
+  return as_checkpoint_error([&] {
+    const auto integer = [&](std::string_view name) { return reader_.integer("/train", name); };
+    const auto& groups = reader_.groups();
+    require<CheckpointError>(std::find(groups.begin(), groups.end(), "/optimizer") != groups.end(), "checkpoint: ", path(),
+                             ": holds weights only, training cannot go on from it");
+    TrainState s;
+    s.step = integer("step");
+    s.epoch = integer("epoch");
+    s.position = integer("position");
+    s.bad_validations = integer("bad_validations");
+    s.best_step = integer("best_step");
+    s.best_metric = reader_.number("/train", "best_metric");
+    s.items = reader_.number("/train", "items");
+    require<CheckpointError>(s.step >= 0 && s.epoch >= 0 && s.position >= 0, "checkpoint: ", path(), ": a counter of /train is negative");
+    const auto steps = reader_.read("/train/kept_steps").to_vector(), metrics = reader_.read("/train/kept_metrics").to_vector();
+    require<CheckpointError>(steps.size() == metrics.size(), "checkpoint: ", path(), ": /train/kept_steps and kept_metrics differ in length");
+    for (std::size_t i = 0; i < steps.size(); ++i) s.kept.push_back({static_cast<std::int64_t>(steps[i]), metrics[i]});
+    s.window = reader_.read("/train/window").to_vector();
+    s.recipe = tensors_below(kRecipeState);
+    return s;
+  });
+}
+
+NamedTensors Checkpoint::tensors_below(std::string_view group) const {
+  return as_checkpoint_error([&] {
+    NamedTensors found;
+    for (const auto& e : reader_.entries())
+      if (e.name.starts_with(group) && !e.is_text) found.emplace(e.name.substr(group.size()), reader_.read(e.name));
+    return found;
+  });
+}
+
+void Checkpoint::verify() const {
+  as_checkpoint_error([&] {
+    for (const auto& e : reader_.entries()) e.is_text ? (void)reader_.read_text(e.name) : (void)reader_.read(e.name);
+  });
+}
+
+}  // namespace capstan::engine

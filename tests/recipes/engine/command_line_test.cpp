@@ -1,0 +1,159 @@
+// The command line contract: commands, exit codes, where output goes.
+#include "recipes/engine/command_line.h"
+
+#include <sys/stat.h>
+
+#include <new>
+
+#include "tests/recipes/engine/program.h"
+
+namespace capstan::engine::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct CommandLineTest : ProgramTest {};
+
+TEST_F(CommandLineTest, ExitCodesFollowTheKindOfError) {
+  EXPECT_EQ(exit_code_of(ConfigError("")), 2);
+  EXPECT_EQ(exit_code_of(DataError("")), 3);
+  EXPECT_EQ(exit_code_of(IoError("")), 4);
+  EXPECT_EQ(exit_code_of(NumericalError("")), 5);
+  EXPECT_EQ(exit_code_of(CheckpointError("")), 6);
+  EXPECT_EQ(exit_code_of(InternalError("")), 70);
+  EXPECT_EQ(exit_code_of(ShapeError("")), 70);
+  EXPECT_EQ(exit_code_of(std::bad_alloc()), 70);
+}
+
+TEST_F(CommandLineTest, HelpIsEverywhere) {
+  EXPECT_EQ(capstan({"--help"}), kOk);
+  for (const char* command : {"train", "evaluate", "predict", "prepare", "bench", "inspect", "list"}) EXPECT_THAT(out.str(), HasSubstr(command));
+  for (const char* command : {"train", "evaluate", "predict", "prepare", "bench", "inspect", "list"}) {
+    EXPECT_EQ(capstan({command, "--help"}), kOk) << command;
+    EXPECT_THAT(out.str(), HasSubstr("capstan")) << command;
+  }
+  EXPECT_EQ(capstan({"train", config("linear"), "--help"}), kOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("--resume auto|FILE"), HasSubstr("model.width = 4"), HasSubstr("train.batch_size = 32")));
+  EXPECT_EQ(capstan({"--version"}), kOk);
+  EXPECT_THAT(out.str(), StartsWith("capstan 0."));
+}
+
+TEST_F(CommandLineTest, MistakesOfUseEndWithTwoAndSayWhat) {
+  EXPECT_EQ(capstan({}), kUsage);
+  EXPECT_EQ(capstan({"trian", config("linear")}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("unknown command 'trian'; did you mean 'train'?"));
+  EXPECT_EQ(capstan({"train"}), kUsage);
+  EXPECT_EQ(capstan({"train", "--resume", "auto"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("the first argument must be CONFIG"));
+  EXPECT_EQ(capstan({"train", "linear/nothing"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("neither a file nor one of the known configurations"));
+  EXPECT_EQ(capstan({"train", scratch.write("x.cfg", "recipe = linaer\n")}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("x.cfg:1: unknown recipe 'linaer'; did you mean 'linear'?"));
+  EXPECT_EQ(capstan({"train", scratch.write("y.cfg", "[train]\nepochs = 1\n")}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("must name its recipe"));
+  EXPECT_EQ(train("linear", {"train.epohcs=1"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("did you mean 'train.epochs'?"));
+  EXPECT_EQ(train("linear", {"train.epochs=0"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("command line: train.epochs must be > 0, got 0"));
+  EXPECT_EQ(train("linear", {"recipe=drifting"}), kUsage);
+  EXPECT_EQ(capstan({"evaluate", config("linear")}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("needs --checkpoint FILE"));
+  EXPECT_EQ(capstan({"inspect"}), kUsage);
+  EXPECT_FALSE(std::filesystem::exists(run)) << "nothing is made before the arguments are right";
+}
+
+TEST_F(CommandLineTest, PrintConfigShowsOriginsAndReadsBack) {
+  ASSERT_EQ(train("linear", {"model.width=6", "--print-config"}), kOk);
+  const std::string printed = out.str();
+  EXPECT_THAT(printed, AllOf(HasSubstr("width = 6"), HasSubstr("# command line"), HasSubstr("# default"), HasSubstr("linear.cfg:3")));
+  EXPECT_FALSE(std::filesystem::exists(run));
+  ASSERT_EQ(capstan({"train", scratch.write("again.cfg", printed), "--print-config"}), kOk) << err.str();
+  const auto values = [](const std::string& text) {
+    std::string all;
+    for (const Assignment& a : parse_config(text, "p")) all += a.key + "=" + a.value + "\n";
+    return all;
+  };
+  EXPECT_EQ(values(out.str()), values(printed));
+}
+
+TEST_F(CommandLineTest, CheckTrainsNothing) {
+  for (const char* recipe : {"linear", "drifting"}) {
+    ASSERT_EQ(train(recipe, {"--check"}), kOk) << err.str();
+    EXPECT_THAT(out.str(), AllOf(HasSubstr("layer/weight  f32[4]"), HasSubstr("4 parameters"), HasSubstr("loss of the first batch")));
+    EXPECT_FALSE(std::filesystem::exists(run));
+  }
+}
+
+TEST_F(CommandLineTest, EvaluateAndPredictUseACheckpoint) {
+  ASSERT_EQ(train("linear"), kOk);
+  const std::string best = run + "/checkpoints/best.h5";
+  ASSERT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", best, "--json"}), kOk) << err.str();
+  const std::string test = out.str();
+  EXPECT_THAT(test, AllOf(StartsWith("{\"step\":15,\"split\":\"test\""), HasSubstr("\"mse\":")));
+  ASSERT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", best, "--json", "--split", "validation"}), kOk);
+  EXPECT_NE(out.str().substr(out.str().find("mse")), test.substr(test.find("mse")));
+  EXPECT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", best, "--split", "train"}), kUsage);
+
+  ASSERT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", "-"}, "0\n"), kOk) << err.str();
+  EXPECT_EQ(out.str(), "0\n");
+  const std::string answers = scratch / "answers.txt";
+  ASSERT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", scratch.write("in.txt", "0\n0\n"), "--output", answers}), kOk);
+  EXPECT_EQ(content(answers), "0\n0\n");
+  EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", scratch / "missing", "--output", "-"}), kIo);
+  EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", scratch / "no/such/place"}), kIo);
+  EXPECT_EQ(capstan({"predict", config("drifting"), "--checkpoint", best, "--input", "-", "--output", "-"}), kBadCheckpoint);
+  EXPECT_EQ(capstan({"prepare", config("linear")}), kOk);
+}
+
+TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
+  for (const char* micro : {"train.micro_batch_size=0", "train.micro_batch_size=4"}) {
+    ASSERT_EQ(capstan({"bench", config("linear"), micro, "--steps", "5", "--json"}), kOk) << err.str();
+    const std::string line = out.str();
+    EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
+    for (const char* key : {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision", "system_share"})
+      EXPECT_THAT(line, HasSubstr("\"" + std::string(key) + "\":"));
+    EXPECT_THAT(line, AllOf(HasSubstr("\"flops_per_step\":192"), HasSubstr("\"precision\":\"f32\""), HasSubstr("\"threads\":1")));
+    const auto number = [&](const std::string& key) { return std::stod(line.substr(line.find("\"" + key + "\":") + key.size() + 3)); };
+    EXPECT_NEAR(number("items_per_s") * number("step_ms"), 8000, 1);
+    EXPECT_GT(number("matmul_gflops"), 0.1);
+  }
+  ASSERT_EQ(capstan({"bench", config("linear"), "--steps", "2"}), kOk);
+  EXPECT_THAT(out.str(), HasSubstr("items/s"));
+  EXPECT_EQ(capstan({"bench", config("linear"), "--steps", "0"}), kUsage);
+  EXPECT_FALSE(std::filesystem::exists(run));
+}
+
+TEST_F(CommandLineTest, InspectShowsNamesTypesShapesAndConfiguration) {
+  ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk);
+  ASSERT_EQ(capstan({"inspect", checkpoint(1)}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("/model/layer/weight"), HasSubstr("f32[4]"), HasSubstr("recipe = linear"), HasSubstr("step = 1"),
+                               HasSubstr("4 parameters"), HasSubstr("batch_size = 8")));
+  EXPECT_EQ(capstan({"inspect", scratch.write("text.h5", "no hdf5")}), kData);
+  EXPECT_EQ(capstan({"inspect", scratch / "missing.h5"}), kIo);
+}
+
+TEST_F(CommandLineTest, ListNamesRecipesAndTheirOptions) {
+  ASSERT_EQ(capstan({"list"}), kOk);
+  EXPECT_EQ(out.str(), "linear\ndrifting\n");
+  ASSERT_EQ(capstan({"list", "--options", "linear"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(StartsWith("| key |"), HasSubstr("| `model.width` | `4` | integer, >= 1 and <= 1000 | inputs |")));
+  EXPECT_EQ(capstan({"list", "--options", "lineer"}), kUsage);
+}
+
+TEST_F(CommandLineTest, OutputThatCannotBeWrittenIsAnError) {
+  std::ostringstream broken;
+  broken.setstate(std::ios::badbit);
+  std::istringstream in;
+  const std::vector<std::string> arguments{"--help"};
+  EXPECT_EQ(run_program({}, arguments, {.in = in, .out = broken, .err = err}), kIo);
+}
+
+TEST_F(CommandLineTest, ARunDirectoryThatCannotBeMadeIsAnIoError) {
+  scratch.write("file", "");
+  EXPECT_EQ(train("linear", {"run.dir=" + (scratch / "file/run")}), kIo);
+}
+
+}  // namespace
+}  // namespace capstan::engine::test

@@ -1,0 +1,191 @@
+#pragma once
+// The smallest recipes: linear regression on data made from the seed, with noise on the inputs that stands for dropout.
+// Linear has batches by index; Drifting adds a state that every step changes and reads, and batches that follow from each other.
+
+#include <array>
+#include <cmath>
+#include <istream>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "autograd/core/rng.h"
+#include "autograd/tape/op.h"
+#include "nn/parameter_store.h"
+#include "optim/adam.h"
+#include "recipes/engine/recipe.h"
+
+namespace capstan::engine::test {
+
+/// Two terms: sum over the rows of (x w - y)^2, and |w|^2.
+struct SquaredError {
+  static constexpr std::string_view name = "squared_error";
+  struct Args {
+    Tensor x, y;  // f32 [N, D], [N]
+  };
+  struct Saved {
+    std::vector<float> residual;
+    Tensor w;
+  };
+  static std::array<Spec, 2> spec(const Args&, const Spec&) { return {Spec{}, Spec{}}; }
+  static std::array<Tensor, 2> forward(const Args& args, const Tensor& w, Saved& saved) {
+    const auto x = args.x.span<float>(), y = args.y.span<float>(), v = w.span<float>();
+    double sum = 0, norm = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      float r = -y[i];
+      for (std::size_t j = 0; j < v.size(); ++j) r += x[i * v.size() + j] * v[j];
+      saved.residual.push_back(r);
+      sum += static_cast<double>(r) * static_cast<double>(r);
+    }
+    for (const float c : v) norm += static_cast<double>(c) * static_cast<double>(c);
+    saved.w = w;
+    return {Tensor::scalar(sum), Tensor::scalar(norm)};
+  }
+  static Grads<1> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<1>) {
+    Tensor dw = Tensor::zeros(saved.w.shape());
+    const auto x = args.x.span<float>(), g = dw.span<float>(), v = saved.w.span<float>();
+    const auto a = static_cast<float>(2 * dy[0].item()), b = static_cast<float>(2 * dy[1].item());
+    for (std::size_t i = 0; i < saved.residual.size(); ++i)
+      for (std::size_t j = 0; j < g.size(); ++j) g[j] += a * saved.residual[i] * x[i * g.size() + j];
+    for (std::size_t j = 0; j < g.size(); ++j) g[j] += b * v[j];
+    return {Gradient(dw)};
+  }
+};
+
+struct LinearConfig {
+  std::int64_t width = 4, rows = 40;
+  double lr = 0.05, noise = 0.01, poison = -1;
+
+  struct Model {
+    LinearConfig& c;
+    template <class V>
+    void visit(V& v) {
+      v("width", c.width, "inputs", V::between(1, 1000));
+    }
+  };
+  template <class V>
+  void visit(V& v) {
+    Model model{*this};
+    v.section("model", model);
+    v("data.rows", rows, "examples", V::positive());
+    v("optimizer.lr", lr, "learning rate", V::positive());
+    v("data.noise", noise, "noise on the inputs", V::non_negative());
+    v("data.poison", poison, "step whose loss is made NaN; -1: none", V::at_least(-1));
+  }
+};
+
+class LinearBase {
+ public:
+  static constexpr std::array<std::string_view, 2> loss_terms{"error", "norm"};
+  using Config = LinearConfig;
+  struct Batch {
+    Tensor x, y;
+  };
+
+  LinearBase(const Config& config, const Setup& setup) : config_(config), setup_(setup), store_(setup.seed) {
+    w_ = store_.root().parameter("layer/weight", {config.width}, [](const Tensor& t, std::uint64_t key) {
+      Rng rng(key);
+      for (float& v : t.span<float>()) v = static_cast<float>(rng.uniform(-1, 1));
+    });
+    adam_ = std::make_unique<optim::Adam>(store_.parameters());
+  }
+
+  nn::ParameterStore& parameters() { return store_; }
+  optim::Adam& optimizer() { return *adam_; }
+  double learning_rate(std::int64_t step) const { return config_.lr / (1 + 0.01 * static_cast<double>(step)); }
+  std::int64_t batches_per_epoch() const { return (config_.rows + setup_.batch_size - 1) / setup_.batch_size; }
+  std::array<double, 2> loss_counts(const Batch& b) const { return {static_cast<double>(b.y.numel()), 1000.0}; }
+  std::int64_t items(const Batch& b) const { return b.y.numel(); }
+  std::array<Tensor, 2> loss(const Batch& batch, const StepContext& context) {
+    Tensor x = batch.x.clone();
+    Rng rng(context.key());
+    for (float& v : x.span<float>()) v += static_cast<float>(config_.noise * rng.normal() + drift_);
+    if (static_cast<double>(context.step) == config_.poison) x.span<float>()[0] = std::nanf("");
+    return apply<SquaredError>({x, batch.y}, w_);
+  }
+  Metrics evaluate(Split split) {
+    double sum = 0;
+    const Batch b = rows_of(split == Split::test ? 7 : 3, 0, 64);
+    SquaredError::Saved saved;
+    sum = SquaredError::forward({b.x, b.y}, w_, saved)[0].item();
+    return {{"mse", sum / 64}};
+  }
+  void predict(std::istream& in, std::ostream& out) {
+    for (double v; in >> v;) out << v * static_cast<double>(w_.span<float>()[0]) << "\n";
+  }
+  std::string data_digest() const { return "rows-" + std::to_string(config_.rows); }
+  Batch bench_batch(std::int64_t index) { return rows_of(99, index * setup_.batch_size, setup_.batch_size); }
+  double flops_per_step() const { return items_per_step() * 6.0 * static_cast<double>(config_.width); }
+  double items_per_step() const { return static_cast<double>(setup_.batch_size * setup_.batches_per_step); }
+
+ protected:
+  /// Row i of a kind is a function of (kind, i): y = 1 + sum of x.
+  Batch rows_of(std::uint64_t kind, std::int64_t first, std::int64_t count) const {
+    Batch b{Tensor(Shape{count, config_.width}), Tensor(Shape{count})};
+    for (std::int64_t i = 0; i < count; ++i) {
+      Rng rng(random_key(setup_.seed, "row", {kind, static_cast<std::uint64_t>(first + i)}));
+      float sum = 1;
+      for (std::int64_t j = 0; j < config_.width; ++j) {
+        const auto v = static_cast<float>(rng.normal());
+        b.x.span<float>()[static_cast<std::size_t>(i * config_.width + j)] = v;
+        sum += v;
+      }
+      b.y.span<float>()[static_cast<std::size_t>(i)] = sum;
+    }
+    return b;
+  }
+  Batch batch_at(std::int64_t epoch, std::int64_t index) const {
+    const std::int64_t first = index * setup_.batch_size;
+    return rows_of(100 + static_cast<std::uint64_t>(epoch), first, std::min(setup_.batch_size, config_.rows - first));
+  }
+
+  Config config_;
+  Setup setup_;
+  nn::ParameterStore store_;
+  Tensor w_;
+  std::unique_ptr<optim::Adam> adam_;
+  double drift_ = 0;
+};
+
+struct Linear : LinearBase {
+  static constexpr std::string_view name = "linear";
+  static constexpr Selection selection{"mse", Goal::minimize};
+  using LinearBase::LinearBase;
+  Batch make_batch(std::int64_t epoch, std::int64_t index) const { return batch_at(epoch, index); }
+  NamedTensors artifacts() const { return {{"vocabulary", text_tensor("one two")}}; }
+};
+
+struct Drifting : LinearBase {
+  static constexpr std::string_view name = "drifting";
+  static constexpr Selection selection{"mse", Goal::minimize};
+  using LinearBase::LinearBase;
+  std::array<Tensor, 2> loss(const Batch& batch, const StepContext& context) {
+    const std::array<Tensor, 2> sums = LinearBase::loss(batch, context);
+    drift_ = 0.9 * drift_ + 1e-4 * sums[0].item();
+    return sums;
+  }
+  void begin_epoch(std::int64_t epoch) {
+    epoch_ = epoch;
+    next_ = 0;
+    drift_ = 0;
+  }
+  std::optional<Batch> next_batch() {
+    if (next_ == batches_per_epoch()) return std::nullopt;
+    return batch_at(epoch_, next_++);
+  }
+  NamedTensors state() const { return {{"cursor", Tensor::from({next_}, {1})}, {"drift", Tensor::scalar(drift_, DType::f64)}}; }
+  void set_state(const NamedTensors& s) {
+    next_ = s.at("cursor").span<std::int64_t>()[0];
+    drift_ = s.at("drift").item();
+  }
+
+ private:
+  std::int64_t epoch_ = 0, next_ = 0;
+};
+
+static_assert(Recipe<Linear> && IndexedBatches<Linear> && HasArtifacts<Linear> && CountsItems<Linear>);
+static_assert(Recipe<Drifting> && SequentialBatches<Drifting>);
+
+}  // namespace capstan::engine::test

@@ -1,0 +1,309 @@
+// The train loop through the command line: records, selection, resume to the bit, signals, guards, disk faults.
+#include "recipes/engine/train.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "optim/sgd.h"
+#include "recipes/engine/checkpoint_directory.h"
+#include "tests/recipes/engine/program.h"
+
+namespace capstan::engine::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+struct TrainTest : ProgramTest {
+  // Trains to `until` steps, in one go or by resuming after each of `stops`; returns the final tensors and the rows.
+  auto train_through(const std::string& recipe, const std::vector<int>& stops, const std::vector<std::string>& extra = {}) {
+    std::filesystem::remove_all(run);
+    bool first = true;
+    for (const int stop : stops) {
+      std::vector<std::string> arguments{"train.max_steps=" + std::to_string(stop), "train.evaluate_every=4", "checkpoint.every=1000"};
+      arguments.insert(arguments.end(), extra.begin(), extra.end());
+      if (!first) arguments.insert(arguments.end(), {"--resume", "auto"});
+      EXPECT_EQ(train(recipe, arguments), kOk) << err.str();
+      first = false;
+    }
+    return std::pair(tensors(checkpoint(stops.back())), rows());
+  }
+};
+
+TEST_F(TrainTest, ARunLearnsAndLeavesItsRecords) {
+  ASSERT_EQ(train("linear", {"train.epochs=20"}), kOk) << err.str();
+  const std::string all = content(run + "/metrics.jsonl");
+  EXPECT_THAT(all, HasSubstr("{\"step\":1,\"epoch\":0,\"split\":\"train\",\"loss\":"));
+  EXPECT_THAT(all, AllOf(HasSubstr("\"error\":"), HasSubstr("\"norm\":"), HasSubstr("\"lr\":0.05"), HasSubstr("\"gradient_norm\":"),
+                         HasSubstr("\"items_per_s\":"), HasSubstr("\"split\":\"validation\",\"mse\":")));
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 100 + 20);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("step 100  all epochs done"), HasSubstr("best mse ")));
+  EXPECT_THAT(content(run + "/log.txt"), AllOf(HasSubstr("new run"), HasSubstr("(best)"), HasSubstr("saved ")));
+  EXPECT_EQ(capstan({"train", run + "/config.cfg", "--print-config"}), kOk) << "the resolved configuration is valid input";
+  EXPECT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", run + "/checkpoints/best.h5", "--json"}), kOk) << err.str();
+  const auto mse = std::stod(out.str().substr(out.str().find("\"mse\":") + 6));
+  EXPECT_LT(mse, 1.6);
+  EXPECT_GT(mse, 0.9) << "the constant cannot be learnt";
+}
+
+TEST_F(TrainTest, ResumingContinuesToTheBit) {
+  // 5 batches an epoch: 4 is an epoch's middle and a validation, 5 its end, 7 in the middle, 10 the end of the second.
+  for (const std::string recipe : {"linear", "drifting"}) {
+    const auto whole = train_through(recipe, {12});
+    for (const std::vector<int>& stops : {std::vector<int>{4, 12}, {5, 12}, {1, 7, 10, 12}})
+      EXPECT_EQ(train_through(recipe, stops).first, whole.first) << recipe << " stopped at " << stops[0];
+    const std::string micro = "train.micro_batch_size=4";
+    EXPECT_EQ(train_through(recipe, {3, 9}, {micro}).first, train_through(recipe, {9}, {micro}).first) << recipe;
+  }
+}
+
+TEST_F(TrainTest, RowsOfAResumedRunAreThoseOfAnUninterruptedOne) {
+  const auto whole = train_through("linear", {12}, {"train.log_every=3"});
+  const auto parts = train_through("linear", {4, 8, 12}, {"train.log_every=3"});  // 4 and 8 validate anyway
+  EXPECT_EQ(parts.second, whole.second);
+}
+
+TEST_F(TrainTest, RowsPastTheRestoredStepAreRemoved) {
+  ASSERT_EQ(train("linear", {"train.max_steps=8", "checkpoint.every=2", "checkpoint.keep_last=10", "train.evaluate_every=100"}), kOk);
+  const std::string whole = rows();
+  for (const int step : {6, 8}) std::filesystem::remove(checkpoint(step));
+  ASSERT_EQ(train("linear", {"train.max_steps=8", "--resume", "auto", "train.evaluate_every=100"}), kOk) << err.str();
+  EXPECT_EQ(rows(), whole);
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("resumed from " + checkpoint(4) + " at step 4"));
+}
+
+TEST_F(TrainTest, MicroBatchesEqualOneLargeBatch) {
+  const auto whole = train_through("linear", {6}, {"data.noise=0", "data.rows=44"});  // the last batch of an epoch is smaller
+  for (const char* micro : {"train.micro_batch_size=4", "train.micro_batch_size=2"}) {
+    const auto parts = train_through("linear", {6}, {"data.noise=0", "data.rows=44", micro});
+    const auto &a = whole.first.at("/model/layer/weight"), &b = parts.first.at("/model/layer/weight");
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-6) << micro;
+  }
+  EXPECT_EQ(train("linear", {"train.micro_batch_size=3"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("train.micro_batch_size must divide train.batch_size, got 3 and 8"));
+}
+
+TEST_F(TrainTest, WorkersDoNotChangeNumbers) {
+  const auto none = train_through("linear", {9}, {"loader.workers=0"});
+  const auto three = train_through("linear", {9}, {"loader.workers=3", "loader.depth=2"});
+  EXPECT_EQ(none.first, three.first);
+}
+
+TEST_F(TrainTest, StopsEarlyAndKeepsTheBest) {
+  // A rate so large that the first validation stays the best.
+  ASSERT_EQ(train("linear", {"train.epochs=50", "optimizer.lr=30", "train.patience=3", "checkpoint.keep_last=1"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("no improvement within train.patience"), HasSubstr("at step ")));
+  const auto best = Checkpoint(run + "/checkpoints/best.h5").train_state();
+  EXPECT_EQ(best.step, best.best_step);
+  const auto last = Checkpoint(checkpoint(best.step + 15)).train_state();
+  EXPECT_EQ(last.bad_validations, 3);
+  EXPECT_EQ(last.best_metric, best.best_metric);
+}
+
+TEST_F(TrainTest, AnUnknownMetricIsRefusedWithTheKnownOnes) {
+  EXPECT_EQ(train("linear", {"train.metric=ndcg@10"}), kUsage);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("ndcg@10"), HasSubstr("known are mse")));
+}
+
+TEST_F(TrainTest, NanStopsWithoutTouchingTheBest) {
+  ASSERT_EQ(train("linear", {"train.max_steps=7", "train.evaluate_every=2", "data.poison=7"}), kOk);
+  const std::string best = content(run + "/checkpoints/best.h5");
+  const auto files = checkpoints();
+  EXPECT_EQ(train("linear", {"data.poison=7", "train.evaluate_every=2", "--resume", "auto"}), kNumerical);
+  EXPECT_THAT(err.str(), HasSubstr("the loss is not finite: nan at step 7"));
+  EXPECT_EQ(content(run + "/checkpoints/best.h5"), best);
+  EXPECT_EQ(checkpoints(), files);
+  EXPECT_THAT(content(run + "/metrics.jsonl"), HasSubstr("\"not_finite\":{\"loss\":\"nan\"}"));
+  const Checkpoint dump(run + "/nan_dump.h5");
+  EXPECT_EQ(tensors(run + "/nan_dump.h5").at("/model/layer/weight"), tensors(checkpoint(7)).at("/model/layer/weight"))
+      << "the last finite weights";
+}
+
+TEST_F(TrainTest, ResumeRefusesWhatDoesNotBelong) {
+  ASSERT_EQ(train("linear", {"train.max_steps=3"}), kOk);
+  EXPECT_EQ(train("linear"), kUsage) << "a fresh run must not overwrite an old one";
+  EXPECT_THAT(err.str(), HasSubstr("--resume auto"));
+  EXPECT_EQ(train("linear", {"--resume", "auto", "data.rows=41"}), kBadCheckpoint);
+  EXPECT_THAT(err.str(), HasSubstr("was trained on other data: digest rows-40, the data here has rows-41"));
+  EXPECT_EQ(train("linear", {"--resume", "auto", "train.batch_size=4", "run.seed=9"}), kBadCheckpoint);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("train.batch_size was 8, is 4"), HasSubstr("run.seed was 1, is 9")));
+  EXPECT_EQ(train("linear", {"--resume", "auto", "model.width=5"}), kBadCheckpoint);
+  EXPECT_THAT(err.str(), HasSubstr("/model/layer/weight: the model has f32[5], the file f32[4]"));
+  EXPECT_EQ(train("drifting", {"--resume", "auto"}), kBadCheckpoint);
+  EXPECT_THAT(err.str(), HasSubstr("belongs to the recipe linear, not to drifting"));
+  EXPECT_EQ(train("linear", {"--resume", "auto", "optimizer.lr=0.01", "train.max_steps=4"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("changed since the checkpoint: optimizer.lr was 0.05, is 0.01"));
+}
+
+TEST_F(TrainTest, AutoPassesOverADamagedFileAndSaysSo) {
+  ASSERT_EQ(train("linear", {"train.max_steps=6", "checkpoint.every=2"}), kOk);
+  std::string bytes = content(checkpoint(6));
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  data::write_file_durably(checkpoint(6), std::string_view(bytes));
+  EXPECT_EQ(train("linear", {"train.max_steps=7", "--resume", checkpoint(6)}), kBadCheckpoint) << "named explicitly";
+  ASSERT_EQ(train("linear", {"train.max_steps=7", "--resume", "auto"}), kOk) << err.str();
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("passed over " + checkpoint(6)), HasSubstr("damaged")));
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("resumed from " + checkpoint(5))) << "saved for its validation";
+}
+
+TEST_F(TrainTest, AutoWithoutAnyCheckpointStartsFresh) {
+  EXPECT_EQ(train("linear", {"train.max_steps=2", "--resume", "auto"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("new run"));
+}
+
+// Runs `body` in a process of its own and returns its wait status.
+template <class F>
+int in_process(const F& body, const std::function<void(pid_t)>& meanwhile) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  meanwhile(child);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return status;
+}
+
+struct SignalTest : TrainTest {
+  // Waits until the run has saved something.
+  void wait_for_checkpoint() const {
+    for (int i = 0; i < 2000 && !std::filesystem::exists(run + "/checkpoints/LATEST.json"); ++i) ::usleep(2000);
+  }
+};
+
+TEST_F(SignalTest, SigtermAndSigintSaveAndSaySo) {
+  for (const int number : {SIGTERM, SIGINT}) {
+    std::filesystem::remove_all(run);
+    const int status = in_process(
+        [&] {
+          handle_signals();
+          return train("linear", {"train.epochs=100000000", "checkpoint.every=3", "train.evaluate_every=1000000", "train.log_every=1000"});
+        },
+        [&](pid_t child) {
+          wait_for_checkpoint();
+          ::kill(child, number);
+        });
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 128 + number);
+    EXPECT_THAT(content(run + "/log.txt"), HasSubstr("stopped by a signal"));
+    std::vector<CheckpointDirectory::Rejected> rejected;
+    const auto newest = CheckpointDirectory(run + "/checkpoints", {}, Goal::minimize).find_newest([](const Checkpoint&) {}, rejected);
+    ASSERT_TRUE(newest);
+    const std::string said = "stopped at step " + std::to_string(newest->step()) + ": ";
+    EXPECT_THAT(content(run + "/log.txt"), HasSubstr(said)) << "the last step is the saved one";
+  }
+}
+
+TEST_F(SignalTest, KillingARunCostsNothingThatWasSaved) {
+  const int status = in_process(
+      [&] { return train("linear", {"train.epochs=100000000", "checkpoint.every=1", "train.evaluate_every=1000000"}); },
+      [&](pid_t child) {
+        wait_for_checkpoint();
+        ::usleep(30000);
+        ::kill(child, SIGKILL);
+      });
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const CheckpointDirectory directory(run + "/checkpoints", {}, Goal::minimize);
+  ASSERT_FALSE(directory.steps().empty());
+  const std::int64_t saved = directory.steps()[0];
+  const std::string until = "train.max_steps=" + std::to_string(saved + 5);
+  ASSERT_EQ(train("linear", {"train.epochs=100000000", until, "train.evaluate_every=1000000", "--resume", "auto"}), kOk) << err.str();
+  const auto resumed = tensors(checkpoint(saved + 5));
+  std::filesystem::remove_all(run);
+  ASSERT_EQ(train("linear", {"train.epochs=100000000", until, "train.evaluate_every=1000000"}), kOk);
+  EXPECT_EQ(resumed, tensors(checkpoint(saved + 5)));
+}
+
+TEST_F(SignalTest, AFullDiskDoesNotStopTrainingUntilTheThirdFailure) {
+  const auto limited = [&](const std::vector<std::string>& arguments) {
+    return in_process(
+        [&] {
+          handle_signals();
+          const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};  // records fit, checkpoints do not
+          ::setrlimit(RLIMIT_FSIZE, &small);
+          const int code = train("linear", arguments);
+          return code;
+        },
+        [](pid_t) {});
+  };
+  const std::vector<std::string> quiet{"train.evaluate_every=1000", "train.log_every=1000", "loader.workers=0"};
+  std::vector<std::string> often = quiet, twice = quiet;
+  often.insert(often.end(), {"train.max_steps=15", "checkpoint.every=2"});
+  const int third = limited(often);
+  ASSERT_TRUE(WIFEXITED(third));
+  EXPECT_EQ(WEXITSTATUS(third), kIo);
+  const std::string log = content(run + "/log.txt");
+  EXPECT_THAT(log, HasSubstr("the checkpoint of step 2 could not be saved, training goes on"));
+  EXPECT_THAT(log, HasSubstr("the checkpoint of step 4 could not be saved, training goes on"));
+
+  std::filesystem::remove_all(run);
+  twice.insert(twice.end(), {"train.max_steps=15", "checkpoint.every=10"});
+  const int last = limited(twice);
+  ASSERT_TRUE(WIFEXITED(last));
+  EXPECT_EQ(WEXITSTATUS(last), kIo) << "a run whose last state is not saved has failed";
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("stopped at step 15"));
+}
+
+TEST_F(TrainTest, ASecondRunInTheDirectoryIsRefused) {
+  std::filesystem::create_directories(run);
+  const RunLock lock(run);
+  EXPECT_EQ(train("linear"), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("in use by process"));
+}
+
+TEST(TrainStep, GradientsOfAllFormsAdd) {
+  const auto rows = [](std::vector<std::int64_t> indices, float value) {
+    const auto n = static_cast<std::int64_t>(indices.size());
+    return Gradient::rows(Tensor::from(indices, {n}), Tensor::full({n, 2}, static_cast<double>(value)), {4, 2});
+  };
+  Gradient held;
+  add_gradient(held, Gradient());
+  EXPECT_FALSE(held.defined());
+  add_gradient(held, rows({1, 3}, 1));
+  add_gradient(held, rows({3}, 2));
+  ASSERT_TRUE(held.is_sparse());
+  EXPECT_EQ(held.indices().to_vector(), (std::vector<double>{1, 3, 3}));
+  EXPECT_EQ(held.row_values().to_vector(), (std::vector<double>{1, 1, 1, 1, 2, 2}));
+  const Tensor dense = Tensor::full({4, 2}, 10);
+  add_gradient(held, Gradient(dense));
+  EXPECT_EQ(held.dense().to_vector(), (std::vector<double>{10, 10, 11, 11, 10, 10, 13, 13}));
+  EXPECT_EQ(dense.to_vector(), std::vector<double>(8, 10)) << "memory that others see is not written";
+  add_gradient(held, Gradient(dense));
+  EXPECT_EQ(held.dense().to_vector(), (std::vector<double>{20, 20, 21, 21, 20, 20, 23, 23}));
+}
+
+TEST(TrainStep, AnEmptyBatchIsRefused) {
+  struct Empty : Linear {
+    using Linear::Linear;
+    std::array<double, 2> loss_counts(const Batch&) const { return {0, 1}; }
+  };
+  Empty recipe({}, {.batch_size = 4});
+  const std::vector<Linear::Batch> batches{recipe.make_batch(0, 0)};
+  EXPECT_THROW(train_step(recipe, std::span(batches), {}, 0.1, 0), DataError);
+}
+
+TEST(TrainStep, ClippingLimitsTheStep) {
+  const auto moved = [](double clip) {
+    struct WithSgd : Linear {
+      optim::Sgd* sgd_ = nullptr;
+      using Linear::Linear;
+      optim::Sgd& optimizer() { return *sgd_; }
+    };
+    WithSgd w({.noise = 0}, {.seed = 1, .batch_size = 8});
+    optim::Sgd own(w.parameters().parameters());
+    w.sgd_ = &own;
+    const auto before = w.parameters().parameters()[0].value.to_vector();
+    const std::vector<Linear::Batch> batches{w.make_batch(0, 0)};
+    train_step(w, std::span(batches), {.seed = 1}, 1.0, clip);
+    double sum = 0;
+    const auto after = w.parameters().parameters()[0].value.to_vector();
+    for (std::size_t i = 0; i < after.size(); ++i) sum += (after[i] - before[i]) * (after[i] - before[i]);
+    return std::sqrt(sum);
+  };
+  EXPECT_NEAR(moved(0.125), 0.125, 1e-6);
+  EXPECT_GT(moved(0), 1);
+}
+
+}  // namespace
+}  // namespace capstan::engine::test
