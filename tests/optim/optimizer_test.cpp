@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -198,6 +199,31 @@ TEST(SparsePolicy, SynchronisingOrRestartingDoesNotChangeABit) {
   a.synchronize();
   b->synchronize();
   EXPECT_EQ(plain.p.value.to_vector(), disturbed.p.value.to_vector());
+}
+
+TEST(SparsePolicy, ForgetsItsHistoryWhenStateIsLoaded) {
+  Table t;
+  const AdamOptions options{.beta2 = .98, .sparse = SparsePolicy::catch_up};
+  const auto run = [&](Adam& optimizer, std::int64_t first, std::int64_t last, double learning_rate) {
+    for (std::int64_t step = first; step < last; ++step) {
+      const Gradient g = gradient_at(step);
+      optimizer.step({&g, 1}, learning_rate);
+    }
+    optimizer.synchronize();
+    return t.p.value.to_vector();
+  };
+  Adam used({&t.p, 1}, options), fresh({&t.p, 1}, options);
+  run(used, 0, 50, .01);
+  const Tensor value = t.p.value.clone();
+  std::vector<OptimizerState> saved = used.state();
+  for (OptimizerState& s : saved) s.value = s.value.clone();
+  run(used, 50, 90, .01);  // what it remembers of these steps must not count after going back
+  const auto from_saved = [&](Adam& optimizer) {
+    std::ranges::copy(value.span<double>(), t.p.value.span<double>().begin());
+    optimizer.load_state(saved, 50);
+    return run(optimizer, 50, 90, .02);
+  };
+  EXPECT_EQ(from_saved(used), from_saved(fresh));
 }
 
 TEST(SparsePolicy, CatchUpRefusesWhatItCannotKeep) {
