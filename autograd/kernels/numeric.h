@@ -26,4 +26,18 @@ To convert(From v) {
   }
 }
 
+/// Elements a vectorised loop over T takes at a time: 512 bits of storage where the machine has them. GCC would stay at 256.
+template <class T>
+inline constexpr int kSimdLength = sizeof(T) == 2 ? 32 : 16;
+
+/// to = v, rounded. In loops over bfloat16 this vectorises where an assignment of the struct does not.
+template <class To, class From>
+void store(To& to, From v) {
+  if constexpr (std::is_same_v<To, bfloat16>) {
+    to.bits = convert<bfloat16>(v).bits;
+  } else {
+    to = convert<To>(v);
+  }
+}
+
 }  // namespace capstan::kernels

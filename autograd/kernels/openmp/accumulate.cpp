@@ -80,9 +80,9 @@ void add_into(const Strided<const T>& from, const Strided<T>& to) {
       T* const y = to.data + at[1];
       if (s == 1) {
 #pragma omp simd
-        for (std::int64_t i = 0; i < n; ++i) y[i] = T(float{y[i]} + float{x[i]});
+        for (std::int64_t i = 0; i < n; ++i) store(y[i], float{y[i]} + float{x[i]});
       } else {
-        for (std::int64_t i = 0; i < n; ++i) y[i] = T(float{y[i]} + float{x[i * s]});
+        for (std::int64_t i = 0; i < n; ++i) store(y[i], float{y[i]} + float{x[i * s]});
       }
     });
   });
@@ -261,7 +261,7 @@ void scatter_add_rows(std::int64_t count, std::int64_t width, const std::int64_t
 #pragma omp simd
         for (std::int64_t j = 0; j < width; ++j) sum[j] += float{row[j]};
       }
-      for (std::int64_t j = 0; j < width; ++j) target[j] = bfloat16(sum[j]);
+      for (std::int64_t j = 0; j < width; ++j) store(target[j], sum[j]);
     }
   };
   constexpr std::int64_t shares = 16;

@@ -28,11 +28,11 @@ void gradient_tile(const F& f, std::int64_t rows, std::int64_t columns, std::int
     for (std::int64_t r = r0; r < std::min(rows, r0 + kGroup); ++r) {
       const T *const dy_row = dy + r * columns, *const kept_row = kept + r * columns;
       T* const dx_row = dx + r * columns;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength<T>)
       for (std::int64_t j = 0; j < width; ++j) {
         const float seen = F::keeps == Keeps::input ? float{kept_row[j]} + shift[j] : float{kept_row[j]};
         const float d = float{dy_row[j]} * f.slope(seen);
-        dx_row[j] = T(d);
+        store(dx_row[j], d);
         group[j] += d;
       }
     }

@@ -21,8 +21,8 @@ Compute<T> load(const T* x, std::int64_t i) {
 
 template <bool... Dense, class F, class Out, class... In>
 void map_run(const F& f, std::int64_t n, Out* y, const In*... x) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) y[i] = convert<Out>(f(load<Dense>(x, i)...));
+#pragma omp simd simdlen(kSimdLength<Out>)
+  for (std::int64_t i = 0; i < n; ++i) store(y[i], f(load<Dense>(x, i)...));
 }
 
 // Calls g<Dense...>() for strides that are all 1 or 0, one flag a stride.
@@ -65,7 +65,7 @@ void map(const F& f, std::int64_t grain, Out* y, const Strided<const In>&... x) 
     } else {
       in_ranges([&](std::int64_t n, const auto& at) {
         Out* const to = y + at[0];
-        for (std::int64_t i = 0; i < n; ++i) to[i] = convert<Out>(f(Compute<In>{x.data[at[K + 1] + i * strides[K]]}...));
+        for (std::int64_t i = 0; i < n; ++i) store(to[i], f(Compute<In>{x.data[at[K + 1] + i * strides[K]]}...));
       });
     }
   }(std::index_sequence_for<In...>{});
