@@ -113,9 +113,12 @@ TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
     const std::string line = out.str();
     EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
     for (const char* key : {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision", "system_share"})
-      EXPECT_THAT(line, HasSubstr("\"" + std::string(key) + "\":"));
+      EXPECT_THAT(line, HasSubstr(join_text('"', key, "\":")));
     EXPECT_THAT(line, AllOf(HasSubstr("\"flops_per_step\":192"), HasSubstr("\"precision\":\"f32\""), HasSubstr("\"threads\":1")));
-    const auto number = [&](const std::string& key) { return std::stod(line.substr(line.find("\"" + key + "\":") + key.size() + 3)); };
+    const auto number = [&](std::string_view key) {
+      const std::string name = join_text('"', key, "\":");
+      return std::stod(line.substr(line.find(name) + name.size()));
+    };
     EXPECT_NEAR(number("items_per_s") * number("step_ms"), 8000, 1);
     EXPECT_GT(number("matmul_gflops"), 0.1);
   }
