@@ -21,11 +21,14 @@ struct AttentionOptions {
   Initializer init = glorot_uniform();
 };
 
-/// B batch, H heads, T queries, S keys.
+/// B batch, H heads, T queries, S keys; N tokens of all sequences in a packed batch.
 struct AttentionMask {
   Tensor mask = {};     ///< u8 (1: may be attended to) or of the inputs' element type (added to the scores), broadcasting to [B, H, T, S]
   Tensor keys = {};     ///< u8 [B, S], 1 for a real key, 0 for padding
   bool causal = false;  ///< query t may attend to keys 0 ... t
+  /// i64 [sequences + 1], rising from 0 to N: the batch is packed, sequence s is the tokens [cu_seqlens[s], cu_seqlens[s + 1]) and attends to
+  /// itself only. Neither mask nor keys then.
+  Tensor cu_seqlens = {};
 };
 
 class MultiHeadAttention {
@@ -33,7 +36,8 @@ class MultiHeadAttention {
   /// Throws ConfigError if the heads do not divide the width.
   MultiHeadAttention(const Scope& scope, const AttentionOptions& options);
 
-  /// query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width]. Self-attention passes the same tensor thrice.
+  /// query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width], or packed [N, ...] -> [N, width].
+  /// Self-attention passes the same tensor thrice.
   Tensor operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   /// Without the output bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
@@ -43,16 +47,21 @@ class MultiHeadAttention {
     Tensor output;   // [B, T, width]
     Tensor weights;  // [B, T, S], the mean over heads, or [B, H, T, S]: the probabilities before dropout
   };
-  /// Also the probabilities; slower, since they are stored.
+  /// Also the probabilities, constants to look at. Padded batches only.
   WithWeights with_weights(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run,
                            bool average = true) const;
 
  private:
-  /// The context, heads side by side [B, T, width], and the probabilities [B, H, T, S].
-  WithWeights attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
-  Tensor split_heads(const Tensor& x) const;  // [B, T, C] -> [B, H, T, D], a view
-  Linear query_, key_, value_, output_;
+  struct Heads {
+    Tensor query, key, value;  // [B, T or S, H, D] or [N, H, D]
+  };
+  Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
+  Tensor split_heads(const Tensor& x) const;
+  /// The context, heads side by side: [B, T, width] or [N, width].
+  Tensor attend(const Heads& heads, const AttentionMask& mask, const Tensor& token_ids, const Run& run) const;
+
   std::int64_t heads_, head_width_;
+  Linear query_, key_, value_, output_;
   Dropout dropout_;
 };
 

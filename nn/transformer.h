@@ -27,7 +27,7 @@ class EncoderLayer {
  public:
   EncoderLayer(const Scope& scope, const EncoderLayerOptions& options);
 
-  /// x [B, T, width] -> the same shape.
+  /// x [B, T, width], or packed [N, width] with mask.cu_seqlens -> the same shape.
   Tensor operator()(const Tensor& x, const AttentionMask& mask, const Run& run) const;
 
  private:

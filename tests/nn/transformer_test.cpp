@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "autograd/ops/elementwise.h"
 #include "tests/nn/formulas.h"
 #include "tests/nn/golden.h"
@@ -116,6 +118,30 @@ TEST(EncoderLayer, DropsTheSameElementsOfASampleInAnyBatch) {
   const std::vector<double> together = layer(both, {}, {.training = true, .token_ids = ids(30, 6)}).to_vector();
   const std::vector<double> alone = layer(second, {}, {.training = true, .token_ids = ids(33, 3)}).to_vector();
   expect_close({together.begin() + 12, together.end()}, alone, 1e-12, "second sample");
+}
+
+// Two sequences of 3 and 5 tokens, padded to 5 and packed to 8, with dropout everywhere: real tokens come out the same.
+TEST(EncoderLayer, GivesTheSameForPaddedAndPackedBatches) {
+  for (const bool pre_norm : {false, true}) {
+    ParameterStore store(1, DType::f64);
+    const EncoderLayer layer(store.root(), {.width = 8, .heads = 2, .inner = 16, .pre_norm = pre_norm, .dropout = .2, .attention_dropout = .2,
+                                            .activation_dropout = .2});
+    const Tensor padded = cosine({2, 5, 8}, 0);
+    const Tensor packed({8, 8}, DType::f64);
+    std::ranges::copy(padded.span<double>().subspan(0, 24), packed.span<double>().begin());
+    std::ranges::copy(padded.span<double>().subspan(40, 40), packed.span<double>().begin() + 24);
+    const auto i64 = [](std::vector<std::int64_t> v) { return Tensor::from(v, {static_cast<std::int64_t>(v.size())}); };
+    const Tensor real = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 0, 0, 1, 1, 1, 1, 1}, {2, 5});
+    for (const bool causal : {false, true}) {
+      const std::vector<double> a =
+          layer(padded, {.keys = real, .causal = causal}, {.training = true, .token_ids = i64({10, 11, 12, 13, 14, 20, 21, 22, 23, 24})}).to_vector();
+      const std::vector<double> b =
+          layer(packed, {.causal = causal, .cu_seqlens = i64({0, 3, 8})}, {.training = true, .token_ids = i64({10, 11, 12, 20, 21, 22, 23, 24})})
+              .to_vector();
+      expect_close({b.begin(), b.begin() + 24}, {a.begin(), a.begin() + 24}, 1e-12, "first sequence");
+      expect_close({b.begin() + 24, b.end()}, {a.begin() + 40, a.end()}, 1e-12, "second sequence");
+    }
+  }
 }
 
 }  // namespace
