@@ -8,16 +8,29 @@
 #include <vector>
 
 #include "recipes/engine/command_line.h"
+#include "recipes/engine/run_recipe.h"
 #include "recipes/engine/system.h"
+#include "recipes/gru4rec/recipe.h"
+#include "recipes/sasrec/recipe.h"
+
+namespace capstan {
+namespace {
+
+constexpr std::array kRecipes{
+    engine::RecipeEntry{sasrec::Sasrec::name, engine::run_recipe<sasrec::Sasrec>},
+    engine::RecipeEntry{gru4rec::Gru4Rec::name, engine::run_recipe<gru4rec::Gru4Rec>},
+};
+
+}  // namespace
+}  // namespace capstan
 
 int main(int argc, char** argv) {
-  using namespace capstan::engine;
-  wait_passively(argv);
-  handle_signals();
-  flush_denormals();
+  namespace engine = capstan::engine;
+  engine::wait_passively(argv);
+  engine::handle_signals();
+  engine::flush_denormals();
   std::ios::sync_with_stdio(false);
 
-  static constexpr std::array<RecipeEntry, 0> kRecipes{};
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return run_program(kRecipes, arguments, {.in = std::cin, .out = std::cout, .err = std::cerr, .progress_fd = STDERR_FILENO});
+  return engine::run_program(capstan::kRecipes, arguments, {.in = std::cin, .out = std::cout, .err = std::cerr, .progress_fd = STDERR_FILENO});
 }
