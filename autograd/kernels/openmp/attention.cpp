@@ -174,14 +174,14 @@ void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, con
   }
 }
 
-// The inverse: [rows, width] = weights [rows, limit] * packed [keys, width], strip by strip.
+// The inverse: [rows, width] = alpha * weights [rows, limit] * packed [keys, width], strip by strip.
 template <class T>
 void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row, const tile::Packed& packed,
-                  float* out, std::int64_t out_row) {
+                  float* out, std::int64_t out_row, float alpha = 1.0f) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
     const tile::Part part{.first_row = 0, .depth = head.limit(first + i, count), .columns = packed.columns};
-    tile::multiply(count, weights + i * row, row, 1, packed, part, out + i * out_row, out_row);
+    tile::multiply(count, weights + i * row, row, 1, packed, part, out + i * out_row, out_row, {.alpha = alpha});
   }
 }
 
@@ -199,23 +199,27 @@ void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, c
   }
 }
 
-// Turns a row of masked scores into probabilities; returns the logarithm of the sum.
-float softmax_row(float* row, std::int64_t n) {
+void drop(float* row, const std::uint8_t* keep, std::int64_t n, float scale) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] * scale : 0.0f;
+}
+
+// Turns a row of masked scores into probabilities, with dropout if `keep` is not null; returns the logarithm of the sum.
+float softmax_row(float* row, std::int64_t n, const std::uint8_t* keep = nullptr, float scale = 1.0f) {
   const float max = max_of(row, n, kRemoved);
   // Only if every key is removed: the maximum passes over NaN, which must stay visible.
   if (max <= kLowest && std::all_of(row, row + n, [](float x) { return x <= kLowest; })) {
     std::fill_n(row, n, 0.0f);
     return std::numeric_limits<float>::infinity();
   }
-  const float sum = exp_in_place(row, n, max), inverse = 1.0f / sum;
+  const float sum = exp_in_place(row, n, max), factor = scale / sum;
+  if (keep != nullptr) {
+    drop(row, keep, n, factor);
+  } else {
 #pragma omp simd
-  for (std::int64_t j = 0; j < n; ++j) row[j] *= inverse;
+    for (std::int64_t j = 0; j < n; ++j) row[j] *= factor;
+  }
   return max + std::log(sum);
-}
-
-void drop(float* row, const std::uint8_t* keep, std::int64_t n, float scale) {
-#pragma omp simd
-  for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] * scale : 0.0f;
 }
 
 template <class T>
@@ -247,11 +251,9 @@ void forward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, cons
         const std::int64_t strip = i / kStrip * kStrip, n = head.limit(first + strip, std::min(kStrip, rows - strip));
         const std::int64_t token = (span.first_query + first + i) * p.heads + h, seen = head.limit(first + i, 1);
         head.mask(first + i, row, n);
-        lse[token] = softmax_row(row, seen);
+        if (p.drops()) head.decide(first + i, seen, w.keep);
+        lse[token] = p.drops() ? softmax_row(row, seen, w.keep, static_cast<float>(p.dropout.scale)) : softmax_row(row, seen);
         std::fill(row + seen, row + n, 0.0f);
-        if (!p.drops()) continue;
-        head.decide(first + i, seen, w.keep);
-        drop(row, w.keep, seen, static_cast<float>(p.dropout.scale));
       }
       T* const to = out + ((span.first_query + first) * p.heads + h) * p.width;
       if constexpr (std::is_same_v<T, float>) {
@@ -329,9 +331,12 @@ void backward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, con
       tile::pack(packed_q, q_rows, p.q.token, p.q.width);
       scatter_block(head, first, rows, w.scores, w.row, packed_dy, w.dv);
       scatter_block(head, first, rows, w.gradients, w.row, packed_q, w.dk);
-      gather_block(head, first, rows, w.gradients, w.row, key_rows, w.rows, p.width);  // q's rows are packed: their buffer is free
-      for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t d = 0; d < p.width; ++d) dq[at + i * token_width + d] = static_cast<T>(scale * w.rows[i * p.width + d]);
+      if constexpr (std::is_same_v<T, float>) {
+        gather_block(head, first, rows, w.gradients, w.row, key_rows, dq + at, token_width, scale);
+      } else {
+        gather_block(head, first, rows, w.gradients, w.row, key_rows, w.rows, p.width, scale);  // q's rows are packed: their buffer is free
+        store_rows(w.rows, rows, p.width, dq + at, token_width);
+      }
     }
   }
   for (std::int64_t i = 0; i < span.keys * p.width; ++i) w.dk[i] *= scale;

@@ -40,10 +40,67 @@ struct Packed {
   float* panel(std::int64_t p) const { return data + start(p) * kVector * rows; }
 };
 
-/// Fills panels [first, last) from B; element (k, j) is b[k * row_stride + j * column_stride].
+namespace detail {
+
+/// The first `count` of 16 values, then zeros.
 template <class T>
-void pack(const Packed& packed, const T* b, std::int64_t row_stride, std::int64_t column_stride, std::int64_t first, std::int64_t last) {
-  for (std::int64_t p = first; p < last; ++p) {
+Vector load_some(const T* from, std::int64_t count) {
+  alignas(64) float values[kVector] = {};
+  const std::int64_t n = std::min(count, kVector);
+  for (std::int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(from[i]);
+  return load(values);
+}
+inline Vector load_some(const float* from, std::int64_t count) {
+  if (count >= kVector) return load(from);
+  Vector v{};
+  std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(float));
+  return v;
+}
+
+/// One of four steps: exchanges the off-diagonal blocks of size kSize in every block of size 2 kSize.
+template <int kSize>
+void exchange_blocks(Vector (&rows)[kVector]) {
+  using Lanes [[gnu::vector_size(64)]] = std::int32_t;
+  Lanes upper{}, lower{};
+  for (int lane = 0; lane < kVector; ++lane) {
+    const bool own = (lane & kSize) == 0;
+    upper[lane] = own ? lane : lane - kSize + 16;
+    lower[lane] = own ? lane + kSize : lane + 16;
+  }
+  for (int i = 0; i < kVector; ++i) {
+    if ((i & kSize) != 0) continue;
+    const Vector a = rows[i], b = rows[i + kSize];
+    rows[i] = __builtin_shuffle(a, b, upper);
+    rows[i + kSize] = __builtin_shuffle(a, b, lower);
+  }
+}
+inline void transpose(Vector (&rows)[kVector]) {
+  exchange_blocks<8>(rows);
+  exchange_blocks<4>(rows);
+  exchange_blocks<2>(rows);
+  exchange_blocks<1>(rows);
+}
+
+/// Fills a panel of B's transpose: column j of the panel is `from + j * stride`, contiguous.
+template <class T>
+void pack_transposed(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, std::int64_t width, float* panel) {
+  for (std::int64_t j = 0; j < width; j += kVector) {
+    for (std::int64_t k = 0; k < rows; k += kVector) {
+      Vector block[kVector] = {};
+      const std::int64_t count = std::min(kVector, rows - k);
+      for (std::int64_t i = 0; i < std::min(kVector, columns - j); ++i) block[i] = load_some(from + (j + i) * stride + k, count);
+      transpose(block);
+      for (std::int64_t i = 0; i < count; ++i) std::memcpy(panel + (k + i) * width + j, &block[i], sizeof(Vector));
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Packs B; element (k, j) is b[k * row_stride + j * column_stride].
+template <class T>
+void pack(const Packed& packed, const T* b, std::int64_t row_stride, std::int64_t column_stride) {
+  for (std::int64_t p = 0; p < packed.panels(); ++p) {
     const std::int64_t begin = packed.start(p) * kVector, width = packed.start(p + 1) * kVector - begin;
     const std::int64_t count = std::min(width, packed.columns - begin);
     float* const panel = packed.panel(p);
@@ -57,18 +114,15 @@ void pack(const Packed& packed, const T* b, std::int64_t row_stride, std::int64_
         for (std::int64_t j = count; j < width; ++j) to[j] = 0.0f;
       }
     };
-    if (column_stride == 1) {
+    if (row_stride == 1 && column_stride != 1) {
+      detail::pack_transposed(from, column_stride, packed.rows, count, width, panel);
+    } else if (column_stride == 1) {
       fill(std::integral_constant<std::int64_t, 1>{});
     } else {
       fill(column_stride);
     }
   }
 }
-template <class T>
-void pack(const Packed& packed, const T* b, std::int64_t row_stride, std::int64_t column_stride) {
-  pack(packed, b, row_stride, column_stride, 0, packed.panels());
-}
-
 /// What happens to a finished tile of C: C = alpha * sum + beta * C + bias, then maybe max(0, C).
 struct Finish {
   float alpha = 1.0f;

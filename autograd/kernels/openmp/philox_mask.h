@@ -35,31 +35,49 @@ inline bool keep_mask_at(std::uint64_t key, std::uint64_t row, std::int64_t colu
   return (field % 2 == 0 ? word & 0xffffu : word >> 16) >= rate.threshold;
 }
 
-/// The random 16-bit numbers of columns [64 * block, 64 * block + 64) of a row.
-inline void mask_bits_block(std::uint64_t key, std::uint64_t row, std::uint64_t block, std::uint16_t* bits) {
+namespace detail {
+
+/// keep[j] = 1 where the column is kept, for the columns of kBlocks blocks from `block` on. threshold < 65536.
+template <int kBlocks>
+inline void decide_blocks(std::uint64_t key, std::uint64_t row, std::uint64_t block, std::uint16_t threshold, std::uint8_t* keep) {
   // Eight lanes of 64 bits hold 32-bit words, which is how a widening multiply wants them. GCC's vector type instead of a loop:
-  // it keeps the state of all ten rounds in registers, which doubles the speed.
+  // it keeps the state of all ten rounds in registers, which doubles the speed; two blocks at once hide the latency of the multiply.
   using Lanes [[gnu::vector_size(64)]] = std::uint64_t;
   using Halves [[gnu::vector_size(16)]] = std::uint16_t;
   const Lanes low = Lanes{} + 0xffffffffu;
-  const Lanes counter = Lanes{0, 1, 2, 3, 4, 5, 6, 7} + 8 * block;
-  Lanes c0 = counter & low, c1 = counter >> 32, c2 = Lanes{} + (row & 0xffffffffu), c3 = Lanes{} + (row >> 32);
+  Lanes c0[kBlocks], c1[kBlocks], c2[kBlocks], c3[kBlocks];
+  for (int b = 0; b < kBlocks; ++b) {
+    const Lanes counter = Lanes{0, 1, 2, 3, 4, 5, 6, 7} + 8 * (block + static_cast<std::uint64_t>(b));
+    c0[b] = counter & low;
+    c1[b] = counter >> 32;
+    c2[b] = Lanes{} + (row & 0xffffffffu);
+    c3[b] = Lanes{} + (row >> 32);
+  }
   auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {  // the upper halves of c1 and c3 hold rubbish; `& low` keeps it out of the products
-    const Lanes p0 = (c0 & low) * (Lanes{} + 0xD2511F53u), p1 = (c2 & low) * (Lanes{} + 0xCD9E8D57u);
-    c0 = (p1 >> 32) ^ c1 ^ (Lanes{} + std::uint64_t{k0});
-    c2 = (p0 >> 32) ^ c3 ^ (Lanes{} + std::uint64_t{k1});
-    c1 = p1;
-    c3 = p0;
+    for (int b = 0; b < kBlocks; ++b) {
+      const Lanes p0 = (c0[b] & low) * (Lanes{} + 0xD2511F53u), p1 = (c2[b] & low) * (Lanes{} + 0xCD9E8D57u);
+      c0[b] = (p1 >> 32) ^ c1[b] ^ (Lanes{} + std::uint64_t{k0});
+      c2[b] = (p0 >> 32) ^ c3[b] ^ (Lanes{} + std::uint64_t{k1});
+      c1[b] = p1;
+      c3[b] = p0;
+    }
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  const Lanes words[4] = {c0, c1, c2, c3};
-  for (int w = 0; w < 4; ++w) {
-    const Halves fields[2] = {__builtin_convertvector(words[w], Halves), __builtin_convertvector(words[w] >> 16, Halves)};
-    std::memcpy(bits + 16 * w, fields, sizeof fields);
+  for (int b = 0; b < kBlocks; ++b) {
+    alignas(64) std::uint16_t bits[kMaskBlock];
+    const Lanes words[4] = {c0[b], c1[b], c2[b], c3[b]};
+    for (int w = 0; w < 4; ++w) {
+      const Halves fields[2] = {__builtin_convertvector(words[w], Halves), __builtin_convertvector(words[w] >> 16, Halves)};
+      std::memcpy(bits + 16 * w, fields, sizeof fields);
+    }
+#pragma omp simd
+    for (int i = 0; i < kMaskBlock; ++i) keep[kMaskBlock * b + i] = bits[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
   }
 }
+
+}  // namespace detail
 
 /// keep[j] = 1 if column first_column + j of `row` is kept, else 0, for j in [0, n). Fastest when first_column is a multiple of 64.
 inline void keep_mask_row(std::uint64_t key, std::uint64_t row, std::int64_t first_column, std::int64_t n, DropoutRate rate,
@@ -69,21 +87,22 @@ inline void keep_mask_row(std::uint64_t key, std::uint64_t row, std::int64_t fir
     return;
   }
   const auto threshold = static_cast<std::uint16_t>(rate.threshold);
-  alignas(64) std::uint16_t bits[kMaskBlock];
-  const auto decide = [&](std::uint8_t* to) {  // always a whole block: a constant count is unrolled
-#pragma omp simd
-    for (std::int64_t i = 0; i < kMaskBlock; ++i) to[i] = bits[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
-  };
   for (std::int64_t j = 0; j < n;) {
-    const std::int64_t column = first_column + j, inside = column % kMaskBlock, count = std::min(n - j, kMaskBlock - inside);
-    mask_bits_block(key, row, static_cast<std::uint64_t>(column / kMaskBlock), bits);
-    if (count == kMaskBlock) {
-      decide(keep + j);
-    } else {
-      alignas(64) std::uint8_t all[kMaskBlock];
-      decide(all);
-      std::memcpy(keep + j, all + inside, static_cast<std::size_t>(count));
+    const std::int64_t column = first_column + j, inside = column % kMaskBlock;
+    const auto block = static_cast<std::uint64_t>(column / kMaskBlock);
+    if (inside == 0 && n - j >= 2 * kMaskBlock) {
+      detail::decide_blocks<2>(key, row, block, threshold, keep + j);
+      j += 2 * kMaskBlock;
+      continue;
     }
+    alignas(64) std::uint8_t decided[2 * kMaskBlock];
+    if (inside + n - j > kMaskBlock) {
+      detail::decide_blocks<2>(key, row, block, threshold, decided);
+    } else {
+      detail::decide_blocks<1>(key, row, block, threshold, decided);
+    }
+    const std::int64_t count = std::min(n - j, 2 * kMaskBlock - inside);
+    std::memcpy(keep + j, decided + inside, static_cast<std::size_t>(count));
     j += count;
   }
 }
