@@ -66,7 +66,7 @@ class Corpus {
 
   /// DataError unless the corpus was made with this vocabulary.
   void require_vocabulary(const Vocabulary& vocabulary) const;
-  /// To be called once for each few sentences read at a random place of the corpus. Every such visit maps some 64 KiB, and a large
+  /// To be called once for each few sentences read at a random place of the corpus. Every such visit maps up to a megabyte, and a large
   /// corpus would end up resident as a whole; so now and then this gives its pages back to the system. Thread-safe.
   void note_visit() const {
     if (file_.bytes().size() <= kResidentBytes) return;
@@ -76,7 +76,7 @@ class Corpus {
 
  private:
   static constexpr std::size_t kResidentBytes = std::size_t{1} << 27;  // up to here a corpus may stay resident
-  static constexpr std::uint32_t kVisitsKept = 256;
+  static constexpr std::uint32_t kVisitsKept = 64;
 
   MappedFile file_;
   std::unique_ptr<std::atomic<std::uint32_t>> visits_ = std::make_unique<std::atomic<std::uint32_t>>(0);

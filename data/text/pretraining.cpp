@@ -19,20 +19,6 @@ using Text = std::span<const std::int32_t>;
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 std::int64_t length(Text text) { return static_cast<std::int64_t>(text.size()); }
 
-void check(const PretrainingOptions& o) {
-  const auto probability = [](std::string_view name, double p) {
-    require<ConfigError>(p >= 0 && p <= 1, "pretraining: ", name, " must be in [0, 1], got ", p);
-  };
-  const auto at_least = [](std::string_view name, std::int64_t value, std::int64_t least) {
-    require<ConfigError>(value >= least, "pretraining: ", name, " must be at least ", least, ", got ", value);
-  };
-  at_least("max_seq_length", o.max_seq_length, kSpecials + 2);
-  at_least("max_predictions_per_seq", o.max_predictions_per_seq, 1);
-  at_least("dupe_factor", o.dupe_factor, 1);
-  probability("masked_lm_prob", o.masked_lm_prob);
-  probability("short_seq_prob", o.short_seq_prob);
-}
-
 /// From pairs of texts to instances. Random is PythonRandom or Rng; the draws are those of the original, in its order.
 template <class Random>
 class InstanceMaker {
@@ -192,6 +178,20 @@ class OriginalMaker {
 
 }  // namespace
 
+void require_valid(const PretrainingOptions& o) {
+  const auto probability = [](std::string_view name, double p) {
+    require<ConfigError>(p >= 0 && p <= 1, "pretraining: ", name, " must be in [0, 1], got ", p);
+  };
+  const auto at_least = [](std::string_view name, std::int64_t value, std::int64_t least) {
+    require<ConfigError>(value >= least, "pretraining: ", name, " must be at least ", least, ", got ", value);
+  };
+  at_least("max_seq_length", o.max_seq_length, kSpecials + 2);
+  at_least("max_predictions_per_seq", o.max_predictions_per_seq, 1);
+  at_least("dupe_factor", o.dupe_factor, 1);
+  probability("masked_lm_prob", o.masked_lm_prob);
+  probability("short_seq_prob", o.short_seq_prob);
+}
+
 PretrainingTokens::PretrainingTokens(const Vocabulary& vocabulary)
     : pad(vocabulary.id("[PAD]")),
       cls(vocabulary.id("[CLS]")),
@@ -204,7 +204,7 @@ PretrainingTokens::PretrainingTokens(const Vocabulary& vocabulary)
 
 std::vector<std::uint32_t> make_pretraining_instances(const Corpus& corpus, const Vocabulary& vocabulary, const PretrainingOptions& options,
                                                       const std::function<void(Instance&&)>& sink) {
-  check(options);
+  require_valid(options);
   corpus.require_vocabulary(vocabulary);
   const PretrainingTokens tokens(vocabulary);
   return OriginalMaker(corpus, tokens, options).run(sink);
@@ -220,7 +220,7 @@ std::vector<Instance> pretraining_instances(const Corpus& corpus, const Vocabula
 
 DynamicPretraining::DynamicPretraining(const Corpus& corpus, const Vocabulary& vocabulary, const PretrainingOptions& options)
     : corpus_(&corpus), options_(options), tokens_(vocabulary) {
-  check(options);
+  require_valid(options);
   corpus.require_vocabulary(vocabulary);
   const auto documents = corpus.document_starts();
   for (std::size_t d = 0; d + 1 < documents.size(); ++d)

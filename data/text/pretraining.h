@@ -28,12 +28,16 @@ struct PretrainingOptions {
   std::uint64_t seed = 12345;
 };
 
+/// Throws ConfigError for options outside their ranges.
+void require_valid(const PretrainingOptions& options);
+
 struct Instance {
   std::vector<std::int32_t> ids;        ///< [CLS] A [SEP] B [SEP], masked
   std::int32_t first_segment = 0;       ///< tokens of segment 0: [CLS] A [SEP]
   bool random_next = false;             ///< B does not follow A
   std::vector<std::int32_t> positions;  ///< of the masked tokens, ascending
   std::vector<std::int32_t> labels;     ///< the original ids at the positions
+  bool operator==(const Instance&) const = default;
 };
 
 /// What masking needs of a vocabulary. DataError if it lacks [PAD], [CLS], [SEP] or [MASK].

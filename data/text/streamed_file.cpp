@@ -59,13 +59,24 @@ void StreamedFile::append(std::span<const std::byte> bytes) {
 
 void StreamedFile::append(StreamedFile& other) {
   other.flush();
-  std::vector<std::byte> part(kBuffer);
+  std::vector<std::byte> buffer(kBuffer);
   for (std::uint64_t at = 0; at < other.flushed_;) {
-    const auto n = ::pread(other.fd_, part.data(), part.size(), static_cast<off_t>(at));
+    const auto part = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(kBuffer, other.flushed_ - at)));
+    other.read(at, part);
+    append(part);
+    at += part.size();
+  }
+}
+
+void StreamedFile::read(std::uint64_t offset, std::span<std::byte> bytes) {
+  if (offset + bytes.size() > flushed_) flush();
+  require<InternalError>(offset + bytes.size() <= flushed_, "read: reaches byte ", offset + bytes.size(), " of ", flushed_, " in ", path_);
+  while (!bytes.empty()) {
+    const auto n = ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail(other.temporary_, "read", n < 0 ? errno : EIO);
-    append(std::span(part).first(static_cast<std::size_t>(n)));
-    at += static_cast<std::uint64_t>(n);
+    if (n <= 0) fail(temporary_, "read", n < 0 ? errno : EIO);
+    offset += static_cast<std::uint64_t>(n);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
 }
 

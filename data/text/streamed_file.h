@@ -25,6 +25,8 @@ class StreamedFile {
   void append(StreamedFile& other);
   /// Replaces bytes appended before.
   void overwrite(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// Reads bytes appended before.
+  void read(std::uint64_t offset, std::span<std::byte> bytes);
   /// Bytes appended so far.
   std::uint64_t size() const { return flushed_ + buffer_.size(); }
   /// CRC-32C of everything appended (overwriting leaves it alone).
