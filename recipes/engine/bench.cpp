@@ -32,7 +32,7 @@ std::vector<double> seconds_of(const std::function<void()>& call, std::int64_t w
 }  // namespace
 
 double matmul_rate(DType precision) {
-  constexpr std::int64_t kSize = 1536;  // three f32 matrices of 9 MB: far beyond the second-level cache, 7 GFLOP
+  constexpr std::int64_t kSize = 1024;  // three f32 matrices of 4 MB, 2 GFLOP: large enough to reach the rate of still larger ones
   const auto random = [&](std::string_view name) {
     const Tensor t(Shape{kSize, kSize}, precision);
     Rng rng(random_key(1, name));
@@ -46,7 +46,7 @@ double matmul_rate(DType precision) {
   const kernels::MatrixLayout rows{.row = kSize, .column = 1, .batch = {}};
   const kernels::MatmulProblem problem{.in = precision, .out = precision, .rows = kSize, .columns = kSize, .depth = kSize, .a = rows, .b = rows, .c = rows};
   const auto product = [&] { kernels::matmul(problem, a.storage().data(), b.storage().data(), c.storage().data()); };
-  const double seconds = median(seconds_of(product, 2, 7));
+  const double seconds = median(seconds_of(product, 2, 9));
   return 2e-9 * static_cast<double>(kSize) * static_cast<double>(kSize) * static_cast<double>(kSize) / seconds;
 }
 

@@ -71,7 +71,7 @@ const CommandText& command_text(std::string_view name) {
   std::vector<std::string> known{"inspect", "list"};
   for (const CommandText& c : commands()) known.emplace_back(c.name);
   const std::string near = nearest_name(name, known);
-  throw ConfigError(join_text("capstan: unknown command '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "\n", kUsageText));
+  throw ConfigError(join_text("unknown command '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "\n", kUsageText));
 }
 
 std::vector<std::string> configs_of(std::string_view recipe) {
@@ -94,7 +94,7 @@ std::string find_config(std::span<const RecipeEntry> recipes, const std::string&
   const std::string near = nearest_name(name, known);
   std::string all;
   for (const std::string& k : known) all += " " + k;
-  throw ConfigError(join_text("capstan: '", name, "' is neither a file nor one of the known configurations", near.empty() ? "" : "; did you mean '" + near + "'?",
+  throw ConfigError(join_text("'", name, "' is neither a file nor one of the known configurations", near.empty() ? "" : "; did you mean '" + near + "'?",
                               "\nknown are:", all));
 }
 

@@ -5,11 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <thread>
 
@@ -157,6 +158,30 @@ TEST(System, DenormalsAreFlushedInNewThreadsToo) {
   EXPECT_GT(elsewhere, 0) << "the test must see denormals where nothing is flushed";
   EXPECT_EQ(here, 0);
   EXPECT_EQ(there, 0);
+}
+
+// Runs only in the process that the next test starts.
+TEST(System, DISABLED_WaitsPassively) {
+  const char* policy = std::getenv("OMP_WAIT_POLICY");
+  ASSERT_NE(policy, nullptr);
+  EXPECT_STREQ(policy, "passive");
+  wait_passively(nullptr);  // must return: a third start would be one too many
+}
+
+TEST(System, TheProgramStartsAgainWithPassiveWaiting) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::unsetenv("OMP_WAIT_POLICY");
+    ::unsetenv("GOMP_SPINCOUNT");
+    std::string name = "test", filter = "--gtest_filter=System.DISABLED_WaitsPassively", also = "--gtest_also_run_disabled_tests", quiet = "--gtest_brief=1";
+    std::array<char*, 5> arguments{name.data(), filter.data(), also.data(), quiet.data(), nullptr};
+    wait_passively(arguments.data());
+    ::_exit(9);  // it returned instead
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(System, TextOfSizesAndTimes) {
