@@ -74,7 +74,8 @@ void copy(const Tensor& from, const Tensor& to) {
 }
 
 void add_into(const Tensor& from, const Tensor& to) {
-  require<InternalError>(from.spec() == to.spec() && to.is_contiguous(), "add_into: to must be contiguous and like from: from ", from, ", to ", to);
+  require<InternalError>(from.spec() == to.spec() && to.is_contiguous(), "add_into: to must be contiguous and like from: from ", from,
+                         ", to ", to);
   if (to.numel() == 0) return;
   dispatch_floating("add_into", to.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -123,8 +124,8 @@ void scatter_add_rows(const Tensor& indices, const Tensor& rows, const Tensor& t
   const std::int64_t count = index.numel(), width = table.shape().without(0).numel();
   const std::int64_t* const i = index.data<const std::int64_t>();
   for (std::int64_t k = 0; k < count; ++k)
-    require(i[k] >= 0 && i[k] < table.size(0), "scatter_add_rows: every index must name a row of the table: table ", table, ", index ", k, " is ",
-            i[k]);
+    require(i[k] >= 0 && i[k] < table.size(0), "scatter_add_rows: every index must name a row of the table: table ", table, ", index ", k,
+            " is ", i[k]);
   dispatch_floating("scatter_add_rows", table.dtype(), [&](auto zero) {
     using T = decltype(zero);
     if constexpr (!std::is_same_v<T, double>) {

@@ -46,8 +46,11 @@ void Elementwise<T>::binary_gradient(const BinaryFunction& f, Operand of, const 
     if (backend() == Backend::fast) return openmp::Binary<T>::gradient(f, of, dy, a, b, d);
   }
   const bool of_a = of == Operand::a;
-  std::visit([&](const auto& g) { reference::map([&](auto e, auto u, auto v) { return e * (of_a ? g.slope_a(u, v) : g.slope_b(u, v)); }, d, dy, a, b); },
-             f);
+  std::visit(
+      [&](const auto& g) {
+        reference::map([&](auto e, auto u, auto v) { return e * (of_a ? g.slope_a(u, v) : g.slope_b(u, v)); }, d, dy, a, b);
+      },
+      f);
 }
 
 template <class T>
@@ -69,8 +72,8 @@ void Elementwise<T>::bias_activation(const BiasFunction& f, std::int64_t rows, s
 }
 
 template <class T>
-void Elementwise<T>::bias_activation_gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx,
-                              T* dbias) {
+void Elementwise<T>::bias_activation_gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept,
+                                              const T* bias, T* dx, T* dbias) {
   if constexpr (has_fast<T>) {
     if (backend() == Backend::fast) return openmp::BiasActivation<T>::gradient(f, rows, columns, dy, kept, bias, dx, dbias);
   }

@@ -33,8 +33,8 @@ struct Elementwise {
   static void bias_activation(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* x, const T* bias, T* y);
   /// dx[r, c] = dy[r, c] * f'(x[r, c] + bias[c]) and dbias[c] = sum over r of dx[r, c], in one pass. `kept` is x for a function that keeps
   /// its input, y for one that keeps its output (then bias is not read). The order of summation depends on the sizes alone.
-  static void bias_activation_gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias,
-                                       T* dx, T* dbias);
+  static void bias_activation_gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept,
+                                       const T* bias, T* dx, T* dbias);
 };
 
 /// y = x in another type, any two types. Into integers as static_cast does (toward zero); what does not fit there is undefined.

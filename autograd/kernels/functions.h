@@ -214,10 +214,9 @@ struct Minimum {
 
 }  // namespace functions
 
-using UnaryFunction =
-    std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Pow, functions::Exp,
-                 functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu, functions::Gelu, functions::GeluTanh, functions::Tanh,
-                 functions::Sigmoid, functions::Softplus, functions::Silu>;
+using UnaryFunction = std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Pow,
+                                   functions::Exp, functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu, functions::Gelu,
+                                   functions::GeluTanh, functions::Tanh, functions::Sigmoid, functions::Softplus, functions::Silu>;
 using BinaryFunction =
     std::variant<functions::Add, functions::Sub, functions::Mul, functions::Div, functions::Maximum, functions::Minimum>;
 /// Those that are fused with the addition of a bias.

@@ -26,7 +26,8 @@ void take(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_
 }
 
 template <class Word>
-void gather(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_t inner, const std::int64_t* indices, const Word* x, Word* y) {
+void gather(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_t inner, const std::int64_t* indices, const Word* x,
+            Word* y) {
   openmp::parallel_ranges(
       outer * count, std::max<std::int64_t>(1, openmp::kGrain / 4 / std::max<std::int64_t>(inner, 1)),
       [&](std::int64_t first, std::int64_t last) {
@@ -37,7 +38,8 @@ void gather(std::int64_t outer, std::int64_t size, std::int64_t count, std::int6
 }
 
 template <class T>
-void gather_gradient(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_t inner, const std::int64_t* indices, const T* dy, T* dx) {
+void gather_gradient(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_t inner, const std::int64_t* indices,
+                     const T* dy, T* dx) {
   openmp::parallel_ranges(
       outer, std::max<std::int64_t>(1, openmp::kGrain / 4 / std::max<std::int64_t>((size + count) * inner, 1)),
       [&](std::int64_t first, std::int64_t last) {
@@ -45,7 +47,8 @@ void gather_gradient(std::int64_t outer, std::int64_t size, std::int64_t count, 
         for (std::int64_t a = first; a < last; ++a) {
           std::ranges::fill(sums, Compute<T>{});
           for (std::int64_t i = a * count; i < (a + 1) * count; ++i)
-            for (std::int64_t b = 0; b < inner; ++b) sums[static_cast<std::size_t>(indices[i * inner + b] * inner + b)] += Compute<T>{dy[i * inner + b]};
+            for (std::int64_t b = 0; b < inner; ++b)
+              sums[static_cast<std::size_t>(indices[i * inner + b] * inner + b)] += Compute<T>{dy[i * inner + b]};
           std::ranges::transform(sums, dx + a * size * inner, [](Compute<T> v) { return convert<T>(v); });
         }
       },
@@ -129,7 +132,8 @@ template <class T>
 void arg_extreme(Extreme which, std::int64_t outer, std::int64_t count, std::int64_t inner, const T* x, std::int64_t* index) {
   if constexpr (!std::is_same_v<T, double>) {
     if (backend() == Backend::fast && count < std::int64_t{1} << 31)
-      return which == Extreme::largest ? fast_arg_extreme<true>(outer, count, inner, x, index) : fast_arg_extreme<false>(outer, count, inner, x, index);
+      return which == Extreme::largest ? fast_arg_extreme<true>(outer, count, inner, x, index)
+                                       : fast_arg_extreme<false>(outer, count, inner, x, index);
   }
   reference::arg_extreme(which, outer, count, inner, x, index);
 }

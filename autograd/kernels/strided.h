@@ -46,7 +46,10 @@ class StridedLoop {
   std::int64_t inner_stride(std::size_t operand) const { return axes_[rank_ - 1].strides[operand]; }
 
   /// Moves an axis to the innermost place but one.
-  void move_beside_inner(std::size_t axis) { std::rotate(axes_.begin() + static_cast<std::ptrdiff_t>(axis), axes_.begin() + static_cast<std::ptrdiff_t>(axis) + 1, axes_.begin() + static_cast<std::ptrdiff_t>(rank_) - 1); }
+  void move_beside_inner(std::size_t axis) {
+    std::rotate(axes_.begin() + static_cast<std::ptrdiff_t>(axis), axes_.begin() + static_cast<std::ptrdiff_t>(axis) + 1,
+                axes_.begin() + static_cast<std::ptrdiff_t>(rank_) - 1);
+  }
 
   /// Calls f(count, offsets) for the runs along the inner axis that make up elements [first, last) in row-major order.
   template <class F>

@@ -47,8 +47,9 @@ Grads<2> BiasActivation::backward(const Args& args, const Saved& saved, const Te
   const std::int64_t columns = dbias.numel(), rows = columns == 0 ? 0 : dy.numel() / columns;
   dispatch_floating(name, dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::Elementwise<T>::bias_activation_gradient(function_of(args.activation), rows, columns, dense.data<const T>(), saved.kept.data<const T>(),
-                                                      saved.bias.data<const T>(), dx.data<T>(), dbias.data<T>());
+    kernels::Elementwise<T>::bias_activation_gradient(function_of(args.activation), rows, columns, dense.data<const T>(),
+                                                      saved.kept.data<const T>(), saved.bias.data<const T>(), dx.data<T>(),
+                                                      dbias.data<T>());
   });
   return {dx, dbias};
 }

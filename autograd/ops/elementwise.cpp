@@ -65,7 +65,8 @@ Grads<2> MaskedFill::backward(const Args&, const Saved& saved, const Tensor& dy,
 }
 
 Spec Cast::spec(const Args& args, const Spec& x) {
-  require<DTypeError>(is_floating(x.dtype) && is_floating(args.dtype), name, ": only floating types have a derivative: x ", x, ", to ", args.dtype);
+  require<DTypeError>(is_floating(x.dtype) && is_floating(args.dtype), name, ": only floating types have a derivative: x ", x, ", to ",
+                      args.dtype);
   return {x.shape, args.dtype};
 }
 
@@ -78,7 +79,8 @@ Tensor Cast::forward(const Args& args, const Tensor& x, Saved& saved) {
 Grads<1> Cast::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<1>) { return {convert_type(dy, saved.dtype)}; }
 
 Spec Convert::spec(const Args& args, const Spec& x) {
-  require<DTypeError>(!is_floating(x.dtype) || !is_floating(args.dtype), name, ": between floating types it is cast: x ", x, ", to ", args.dtype);
+  require<DTypeError>(!is_floating(x.dtype) || !is_floating(args.dtype), name, ": between floating types it is cast: x ", x, ", to ",
+                      args.dtype);
   return {x.shape, args.dtype};
 }
 

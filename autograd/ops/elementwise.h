@@ -84,6 +84,7 @@ inline Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) { r
 /// x in another element type; x itself if it has it. Differentiable between floating types. Into integers: toward zero; values must fit.
 Tensor cast(const Tensor& x, DType dtype);
 
-using ElementwiseOps = TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Affine, Neg, Abs, Square, Sqrt, Pow, Where, MaskedFill, Cast, Convert>;
+using ElementwiseOps =
+    TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Affine, Neg, Abs, Square, Sqrt, Pow, Where, MaskedFill, Cast, Convert>;
 
 }  // namespace capstan

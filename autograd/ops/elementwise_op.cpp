@@ -21,7 +21,8 @@ void check_floating(std::string_view op, const Spec& x) {
 }
 
 Spec broadcast_spec(std::string_view op, const Spec& a, const Spec& b) {
-  require<DTypeError>(is_floating(a.dtype) && a.dtype == b.dtype, op, ": a and b must have the same floating element type: a ", a, ", b ", b);
+  require<DTypeError>(is_floating(a.dtype) && a.dtype == b.dtype, op, ": a and b must have the same floating element type: a ", a, ", b ",
+                      b);
   return {broadcast(op, a.shape, b.shape), a.dtype};
 }
 
@@ -58,7 +59,8 @@ Tensor map_binary_gradient(const kernels::BinaryFunction& f, kernels::Operand of
   Tensor d(dy.spec());
   dispatch_floating(name_of_function(f), dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::Elementwise<T>::binary_gradient(f, of, operand<T>(dy, dy.shape()), operand<T>(a, dy.shape()), operand<T>(b, dy.shape()), d.data<T>());
+    kernels::Elementwise<T>::binary_gradient(f, of, operand<T>(dy, dy.shape()), operand<T>(a, dy.shape()), operand<T>(b, dy.shape()),
+                                             d.data<T>());
   });
   return d;
 }

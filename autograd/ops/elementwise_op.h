@@ -39,7 +39,9 @@ struct UnaryOp {
     if constexpr (F::keeps == kernels::Keeps::output) saved.kept = y;
     return y;
   }
-  static Grads<1> backward(const Args& f, const Saved& saved, const Tensor& dy, Needs<1>) { return {detail::map_unary_gradient(f, dy, saved.kept)}; }
+  static Grads<1> backward(const Args& f, const Saved& saved, const Tensor& dy, Needs<1>) {
+    return {detail::map_unary_gradient(f, dy, saved.kept)};
+  }
 };
 
 /// y = f(a, b) on broadcast operands; da = dy df/da, db = dy df/db, summed over the broadcast axes by the tape.

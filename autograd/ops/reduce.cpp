@@ -109,8 +109,8 @@ Grads<1> Mean::backward(const Args& args, const Saved& saved, const Tensor& dy, 
 Spec Variance::spec(const Args& args, const Spec& x) {
   const Axes axes(name, x, args.axes);
   require(args.correction >= 0, name, ": the correction must not be negative: ", args.correction);
-  require(axes.count > args.correction, name, ": there must be more elements than the correction: x ", x, ", elements ", axes.count, ", correction ",
-          args.correction);
+  require(axes.count > args.correction, name, ": there must be more elements than the correction: x ", x, ", elements ", axes.count,
+          ", correction ", args.correction);
   return {axes.result(args.keepdim), x.dtype};
 }
 
@@ -199,7 +199,8 @@ Tensor extreme_backward(const Axes& axes, const Max::Saved& saved, const Tensor&
   const Tensor from = dy.contiguous();
   dispatch_floating("max", dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::gather_gradient(group.outer, axes.count, 1, group.inner, saved.places.data<const std::int64_t>(), from.data<const T>(), shaped.data<T>());
+    kernels::gather_gradient(group.outer, axes.count, 1, group.inner, saved.places.data<const std::int64_t>(), from.data<const T>(),
+                             shaped.data<T>());
   });
   if (!group.order.empty()) kernels::copy(shaped, group.view_of(dx));
   return dx;

@@ -18,8 +18,8 @@ int check_axis(std::string_view op, const Spec& x, int axis) {
 void check_indices(std::string_view op, const Tensor& x, int axis, std::span<const std::int64_t> indices) {
   const std::int64_t size = x.size(axis);
   for (std::size_t i = 0; i < indices.size(); ++i)
-    require(indices[i] >= 0 && indices[i] < size, op, ": every index must name an element of the axis: x ", x, ", axis ", axis, " has ", size,
-            ", index ", i, " is ", indices[i]);
+    require(indices[i] >= 0 && indices[i] < size, op, ": every index must name an element of the axis: x ", x, ", axis ", axis, " has ",
+            size, ", index ", i, " is ", indices[i]);
 }
 
 Tensor dense(const Tensor& x) {
@@ -44,7 +44,9 @@ Tensor slice_view(const Tensor& x, int axis, std::int64_t start, std::int64_t le
 struct AxisView {
   std::int64_t outer, size, inner;
   AxisView(const Shape& shape, int axis)
-      : outer(shape.sub(0, shape.normalize(axis)).numel()), size(shape[axis]), inner(shape.sub(shape.normalize(axis) + 1, shape.rank()).numel()) {}
+      : outer(shape.sub(0, shape.normalize(axis)).numel()),
+        size(shape[axis]),
+        inner(shape.sub(shape.normalize(axis) + 1, shape.rank()).numel()) {}
 };
 
 // y[a, n, b] = x[a, indices[n], b]
@@ -69,8 +71,8 @@ void gather_words(const AxisView& v, const Tensor& indices, std::int64_t count, 
 // ---- views ----
 
 Spec Reshape::spec(const Args& args, const Spec& x) {
-  require(args.shape.numel() == x.shape.numel(), name, ": the number of elements must not change: x ", x, " has ", x.shape.numel(), ", ", args.shape,
-          " has ", args.shape.numel());
+  require(args.shape.numel() == x.shape.numel(), name, ": the number of elements must not change: x ", x, " has ", x.shape.numel(), ", ",
+          args.shape, " has ", args.shape.numel());
   return {args.shape, x.dtype};
 }
 
@@ -167,7 +169,8 @@ Spec Concat::spec(const Args& args, std::span<const Spec> parts) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const bool fits = parts[i].dtype == parts[0].dtype && parts[i].shape.rank() == parts[0].shape.rank() &&
                       parts[i].shape.without(axis) == parts[0].shape.without(axis);
-    require(fits, name, ": the parts must agree in type and in all axes but axis ", axis, ": part 0 ", parts[0], ", part ", i, " ", parts[i]);
+    require(fits, name, ": the parts must agree in type and in all axes but axis ", axis, ": part 0 ", parts[0], ", part ", i, " ",
+            parts[i]);
     size += parts[i].shape[axis];
   }
   return {parts[0].shape.with(axis, size), parts[0].dtype};
@@ -227,7 +230,8 @@ Grads<2> IndexSelect::backward(const Args& args, const Saved& saved, const Tenso
 
 Spec Gather::spec(const Args& args, const Spec& x, const Spec& indices) {
   const int axis = check_axis(name, x, args.axis);
-  const bool fits = indices.dtype == DType::i64 && indices.shape.rank() == x.shape.rank() && indices.shape.without(axis) == x.shape.without(axis);
+  const bool fits =
+      indices.dtype == DType::i64 && indices.shape.rank() == x.shape.rank() && indices.shape.without(axis) == x.shape.without(axis);
   require(fits, name, ": the indices must be i64 and have x's shape but for axis ", axis, ": x ", x, ", indices ", indices);
   return {indices.shape, x.dtype};
 }
@@ -303,8 +307,8 @@ Tensor reshape(const Tensor& x, std::span<const std::int64_t> sizes) {
   if (open != all.end()) {
     *open = 1;
     const std::int64_t rest = Shape(std::span<const std::int64_t>(all)).numel();
-    require(rest != 0 && x.numel() % rest == 0, "reshape: the size given as -1 must follow from the others: x ", x, ", which has ", x.numel(),
-            " elements, the other sizes make ", rest);
+    require(rest != 0 && x.numel() % rest == 0, "reshape: the size given as -1 must follow from the others: x ", x, ", which has ",
+            x.numel(), " elements, the other sizes make ", rest);
     *open = x.numel() / rest;
   }
   return reshape(x, Shape(std::span<const std::int64_t>(all)));
@@ -313,7 +317,8 @@ Tensor reshape(const Tensor& x, std::span<const std::int64_t> sizes) {
 Tensor transpose(const Tensor& x, int a, int b) {
   std::vector<int> order(static_cast<std::size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
-  std::swap(order[static_cast<std::size_t>(check_axis("transpose", x.spec(), a))], order[static_cast<std::size_t>(check_axis("transpose", x.spec(), b))]);
+  std::swap(order[static_cast<std::size_t>(check_axis("transpose", x.spec(), a))],
+            order[static_cast<std::size_t>(check_axis("transpose", x.spec(), b))]);
   return permute(x, std::move(order));
 }
 
@@ -344,7 +349,8 @@ Tensor stack(std::span<const Tensor> parts, int axis) {
   const int at = axis < 0 ? axis + parts[0].rank() + 1 : axis;
   std::vector<Tensor> thick;
   for (const Tensor& part : parts) {
-    require(part.spec() == parts[0].spec(), "stack: the parts must have one shape and type: part 0 ", parts[0], ", part ", thick.size(), " ", part);
+    require(part.spec() == parts[0].spec(), "stack: the parts must have one shape and type: part 0 ", parts[0], ", part ", thick.size(),
+            " ", part);
     thick.push_back(unsqueeze(part, at));
   }
   return concat(thick, at);
@@ -370,7 +376,8 @@ std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> sizes, 
     out.push_back(slice(x, axis, start, size));
     start += size;
   }
-  require(start == x.size(axis), "split: the pieces must make up the axis: x ", x, ", axis ", axis, " has ", x.size(axis), ", the pieces ", start);
+  require(start == x.size(axis), "split: the pieces must make up the axis: x ", x, ", axis ", axis, " has ", x.size(axis), ", the pieces ",
+          start);
   return out;
 }
 

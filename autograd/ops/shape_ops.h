@@ -112,7 +112,9 @@ struct Roll {
 /// The same elements in row-major order under another shape; one size may be -1 and follows from the others.
 Tensor reshape(const Tensor& x, std::span<const std::int64_t> sizes);
 inline Tensor reshape(const Tensor& x, const Shape& shape) { return apply<Reshape>({.shape = shape}, x); }
-inline Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) { return reshape(x, std::span(sizes.begin(), sizes.size())); }
+inline Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
+  return reshape(x, std::span(sizes.begin(), sizes.size()));
+}
 /// Axis i of the result is axis order[i] of x.
 inline Tensor permute(const Tensor& x, std::vector<int> order) { return apply<Permute>({.order = std::move(order)}, x); }
 /// x with two axes exchanged.

@@ -114,9 +114,12 @@ void sum_rows(std::int64_t outer, std::int64_t count, const In* x, Out* y) {
   constexpr std::int64_t piece = 16 * kRun;
   const std::int64_t pieces = outer >= 16 ? 1 : std::max<std::int64_t>(1, (count + piece - 1) / piece);
   if (pieces == 1) {
-    parallel_ranges(outer, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(count, 1)), [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t a = first; a < last; ++a) y[a] = convert<Out>(sum_run(count, x + a * count));
-    }, 1);
+    parallel_ranges(
+        outer, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(count, 1)),
+        [&](std::int64_t first, std::int64_t last) {
+          for (std::int64_t a = first; a < last; ++a) y[a] = convert<Out>(sum_run(count, x + a * count));
+        },
+        1);
     return;
   }
   std::vector<double> partial(static_cast<std::size_t>(outer * pieces));
@@ -204,7 +207,8 @@ void sum_columns(std::int64_t outer, std::int64_t count, std::int64_t inner, con
   const Storage scratch(static_cast<std::size_t>(tasks * kTile) * sizeof(float));
   float* const partial = reinterpret_cast<float*>(scratch.data());
   parallel_tasks(tasks, work, [&](std::int64_t task) { sum_block(task, partial + task * kTile); });
-  for (std::int64_t column_tile = 0; column_tile < outer * tiles; ++column_tile) finish(column_tile, partial + column_tile * blocks * kTile);
+  for (std::int64_t column_tile = 0; column_tile < outer * tiles; ++column_tile)
+    finish(column_tile, partial + column_tile * blocks * kTile);
 }
 
 }  // namespace
@@ -227,9 +231,11 @@ void scatter_add_rows(std::int64_t count, std::int64_t width, const std::int64_t
     for (std::int64_t j = 0; j < n; ++j) to[j] += from[j];
   };
   if (width >= 512) {
-    parallel_ranges(width, std::max<std::int64_t>(128, kGrain / std::max<std::int64_t>(count, 1)), [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = 0; i < count; ++i) add(last - first, rows + i * width + first, table + indices[i] * width + first);
-    });
+    parallel_ranges(width, std::max<std::int64_t>(128, kGrain / std::max<std::int64_t>(count, 1)),
+                    [&](std::int64_t first, std::int64_t last) {
+                      for (std::int64_t i = 0; i < count; ++i)
+                        add(last - first, rows + i * width + first, table + indices[i] * width + first);
+                    });
     return;
   }
   const std::int64_t owners = count * width < 2 * kGrain ? 1 : omp_get_max_threads();

@@ -18,8 +18,8 @@ constexpr std::int64_t kMaxBlocks = 16;  // partial sums of a column
 
 // One block of rows and one tile of columns: writes dx and the sums of its columns.
 template <class F, class T>
-void gradient_tile(const F& f, std::int64_t rows, std::int64_t columns, std::int64_t width, const T* dy, const T* kept, const T* bias, T* dx,
-                   float* __restrict sums) {
+void gradient_tile(const F& f, std::int64_t rows, std::int64_t columns, std::int64_t width, const T* dy, const T* kept, const T* bias,
+                   T* dx, float* __restrict sums) {
   alignas(64) float group[kTile], shift[kTile];
   std::fill_n(sums, width, 0.0f);
   for (std::int64_t j = 0; j < width; ++j) shift[j] = F::keeps == Keeps::input ? float{bias[j]} : 0.0f;
@@ -51,8 +51,8 @@ void BiasActivation<T>::value(const BiasFunction& f, std::int64_t rows, std::int
 }
 
 template <class T>
-void BiasActivation<T>::gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx,
-                              T* dbias) {
+void BiasActivation<T>::gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias,
+                                 T* dx, T* dbias) {
   const std::int64_t tiles = (columns + kTile - 1) / kTile, least = std::max(kGroup, kGrain / 2 / std::max<std::int64_t>(columns, 1));
   const std::int64_t blocks = std::clamp<std::int64_t>(rows / least, 1, kMaxBlocks);
   const Storage scratch(static_cast<std::size_t>(blocks * tiles * kTile) * sizeof(float));
@@ -69,7 +69,8 @@ void BiasActivation<T>::gradient(const BiasFunction& f, std::int64_t rows, std::
       f);
   for (std::int64_t c = 0; c < columns; ++c) {
     double total = 0;
-    for (std::int64_t block = 0; block < blocks; ++block) total += static_cast<double>(sums[(block * tiles + c / kTile) * kTile + c % kTile]);
+    for (std::int64_t block = 0; block < blocks; ++block)
+      total += static_cast<double>(sums[(block * tiles + c / kTile) * kTile + c % kTile]);
     dbias[c] = convert<T>(total);
   }
 }

@@ -25,7 +25,8 @@ struct Binary {
 template <class T>
 struct BiasActivation {
   static void value(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* x, const T* bias, T* y);
-  static void gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx, T* dbias);
+  static void gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx,
+                       T* dbias);
 };
 
 /// Between float and bfloat16.

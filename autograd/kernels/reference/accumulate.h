@@ -22,7 +22,8 @@ void add_into(const Strided<const T>& from, const Strided<T>& to) {
   const StridedLoop<2> loop({&from.layout, &to.layout});
   const std::int64_t s = loop.inner_stride(0), d = loop.inner_stride(1);
   loop.run(0, loop.numel(), [&](std::int64_t n, const auto& at) {
-    for (std::int64_t i = 0; i < n; ++i) to.data[at[1] + i * d] = convert<T>(Compute<T>{to.data[at[1] + i * d]} + Compute<T>{from.data[at[0] + i * s]});
+    for (std::int64_t i = 0; i < n; ++i)
+      to.data[at[1] + i * d] = convert<T>(Compute<T>{to.data[at[1] + i * d]} + Compute<T>{from.data[at[0] + i * s]});
   });
 }
 

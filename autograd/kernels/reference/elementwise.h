@@ -24,7 +24,8 @@ void map(const F& f, Out* y, const Strided<const In>&... x) {
 }
 
 template <class F, class T>
-void bias_activation_gradient(const F& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx, T* dbias) {
+void bias_activation_gradient(const F& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx,
+                              T* dbias) {
   using C = Compute<T>;
   for (std::int64_t c = 0; c < columns; ++c) {
     double total = 0;

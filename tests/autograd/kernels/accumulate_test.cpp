@@ -64,7 +64,8 @@ TEST(SumToShape, MatchesSumsInDoubleOnEveryPath) {
 }
 
 TEST(SumToShape, DoesNotDependOnTheThreadCount) {
-  for (const auto& [from, to] : std::vector<std::pair<Shape, Shape>>{{{25600, 50}, {50}}, {{3000, 768}, {768}}, {{300000}, {}}, {{40, 9000}, {40, 1}}}) {
+  for (const auto& [from, to] :
+       std::vector<std::pair<Shape, Shape>>{{{25600, 50}, {50}}, {{3000, 768}, {768}}, {{300000}, {}}, {{40, 9000}, {40, 1}}}) {
     const Tensor x = random(from, DType::f32), one(to), many(to);
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
@@ -118,7 +119,8 @@ TEST(AddInto, AddsStridedTensors) {
     const std::vector<double> x = a.to_vector(), y = turned.to_vector();
     kernels::add_into(turned, a);
     const std::vector<double> actual = a.to_vector();
-    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(actual[i], x[i] + y[i], dtype == DType::f32 ? 2e-7 : dtype == DType::f64 ? 0.0 : 0.01);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(actual[i], x[i] + y[i], dtype == DType::f32 ? 2e-7 : dtype == DType::f64 ? 0.0 : 0.01);
   }
 }
 
@@ -135,11 +137,15 @@ TEST(ScatterAddRows, AddsInOrderOnEveryPath) {
       const std::vector<double> values = rows.to_vector();
       for (std::int64_t i = 0; i < count; ++i)
         for (std::int64_t j = 0; j < width; ++j)
-          expected[static_cast<std::size_t>(indices.data<std::int64_t>()[i] * width + j)] += values[static_cast<std::size_t>(i * width + j)];
+          expected[static_cast<std::size_t>(indices.data<std::int64_t>()[i] * width + j)] +=
+              values[static_cast<std::size_t>(i * width + j)];
       kernels::scatter_add_rows(indices, rows, table);
       const std::vector<double> actual = table.to_vector();
       for (std::size_t i = 0; i < expected.size(); ++i)
-        ASSERT_NEAR(actual[i], expected[i], dtype == DType::f64 ? 1e-11 : dtype == DType::f32 ? 2e-4 : 0.005 * std::abs(expected[i]) + 1e-4);
+        ASSERT_NEAR(actual[i], expected[i],
+                    dtype == DType::f64   ? 1e-11
+                    : dtype == DType::f32 ? 2e-4
+                                          : 0.005 * std::abs(expected[i]) + 1e-4);
     }
 }
 

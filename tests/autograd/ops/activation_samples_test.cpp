@@ -37,7 +37,10 @@ struct Samples<UnaryOp<F>> {
             {.name = "rank 4", .args = f, .inputs = {x({2, 3, 1, 7})}, .bf16_tolerance = bf16}};
   }
   static std::vector<BadSample<UnaryOp<F>>> bad() {
-    return {{.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "x must have a floating element type: x i64[2]"}};
+    return {{.name = "integers",
+             .args = {},
+             .inputs = {Tensor::zeros({2}, DType::i64)},
+             .message = "x must have a floating element type: x i64[2]"}};
   }
 };
 
@@ -66,7 +69,10 @@ struct Samples<BiasActivation> {
     return {{.name = "width", .args = {}, .inputs = {uniform({4, 3}), uniform({4})}, .message = "x f64[4, 3], bias f64[4]"},
             {.name = "rank", .args = {}, .inputs = {uniform({4, 3}), uniform({1, 3})}, .message = "bias f64[1, 3]"},
             {.name = "type", .args = {}, .inputs = {uniform({4, 3}), Tensor::zeros({3})}, .message = "bias f32[3]"},
-            {.name = "integers", .args = {}, .inputs = {Tensor::zeros({4, 3}, DType::i32), Tensor::zeros({3}, DType::i32)}, .message = "floating"}};
+            {.name = "integers",
+             .args = {},
+             .inputs = {Tensor::zeros({4, 3}, DType::i32), Tensor::zeros({3}, DType::i32)},
+             .message = "floating"}};
   }
 };
 

@@ -109,7 +109,8 @@ TEST(BiasActivation, EqualsItsParts) {
 }
 
 TEST(BiasActivation, DoesNotDependOnTheThreadCount) {
-  const Tensor x = make_leaf(random({3001, 77}, DType::f32)), bias = make_leaf(random({77}, DType::f32, 2)), dy = random({3001, 77}, DType::f32, 3);
+  const Tensor x = make_leaf(random({3001, 77}, DType::f32)), bias = make_leaf(random({77}, DType::f32, 2)),
+               dy = random({3001, 77}, DType::f32, 3);
   const auto run = [&](int threads) {
     const int before = omp_get_max_threads();
     omp_set_num_threads(threads);

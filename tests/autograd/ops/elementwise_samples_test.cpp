@@ -33,15 +33,18 @@ std::vector<Sample<O>> unary(const typename O::Args& args, bool positive = false
 
 template <class O>
 std::vector<BadSample<O>> unary_bad() {
-  return {{.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "x must have a floating element type: x i64[2]"}};
+  return {{.name = "integers",
+           .args = {},
+           .inputs = {Tensor::zeros({2}, DType::i64)},
+           .message = "x must have a floating element type: x i64[2]"}};
 }
 
 // The operands are at least 0.01 apart, so that maximum and minimum stay on one side.
 template <class O>
 std::vector<Sample<O>> binary() {
-  const std::pair<Shape, Shape> shapes[] = {{{}, {}},       {{5, 7}, {5, 7}}, {{4, 19}, {19}},      {{19}, {4, 19}}, {{3, 5}, {}},
-                                            {{1}, {2, 3}},  {{3, 5}, {3, 1}}, {{4, 1}, {1, 6}},     {{0, 3}, {3}},   {{2, 3, 4, 5}, {3, 1, 5}},
-                                            {{3, 4}, {2, 1, 4}}};
+  const std::pair<Shape, Shape> shapes[] = {
+      {{}, {}},         {{5, 7}, {5, 7}}, {{4, 19}, {19}}, {{19}, {4, 19}},           {{3, 5}, {}},       {{1}, {2, 3}},
+      {{3, 5}, {3, 1}}, {{4, 1}, {1, 6}}, {{0, 3}, {3}},   {{2, 3, 4, 5}, {3, 1, 5}}, {{3, 4}, {2, 1, 4}}};
   std::vector<Sample<O>> samples;
   for (const auto& [a, b] : shapes) {
     const Tensor first = away_from_zero(a, 1);
@@ -61,8 +64,14 @@ std::vector<Sample<O>> binary() {
 template <class O>
 std::vector<BadSample<O>> binary_bad() {
   return {{.name = "shapes", .args = {}, .inputs = {uniform({2, 3}), uniform({2})}, .message = "a [2, 3], b [2]: axis -1 has 3 and 2"},
-          {.name = "types", .args = {}, .inputs = {uniform({2}), Tensor::zeros({2})}, .message = "the same floating element type: a f64[2], b f32[2]"},
-          {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i32), Tensor::zeros({2}, DType::i32)}, .message = "floating element type"}};
+          {.name = "types",
+           .args = {},
+           .inputs = {uniform({2}), Tensor::zeros({2})},
+           .message = "the same floating element type: a f64[2], b f32[2]"},
+          {.name = "integers",
+           .args = {},
+           .inputs = {Tensor::zeros({2}, DType::i32), Tensor::zeros({2}, DType::i32)},
+           .message = "floating element type"}};
 }
 
 }  // namespace
@@ -120,7 +129,10 @@ struct Samples<Where> {
             {.name = "empty", .args = {}, .inputs = {mask({0, 3}), uniform({0, 3}), uniform({3})}}};
   }
   static std::vector<BadSample<Where>> bad() {
-    return {{.name = "mask type", .args = {}, .inputs = {uniform({2}), uniform({2}), uniform({2})}, .message = "the mask must be u8: mask f64[2]"},
+    return {{.name = "mask type",
+             .args = {},
+             .inputs = {uniform({2}), uniform({2}), uniform({2})},
+             .message = "the mask must be u8: mask f64[2]"},
             {.name = "types", .args = {}, .inputs = {mask({2}), uniform({2}), Tensor::zeros({2})}, .message = "a f64[2], b f32[2]"},
             {.name = "shapes", .args = {}, .inputs = {mask({3}), uniform({2}), uniform({2})}, .message = "axis -1 has 3 and 2"}};
   }
@@ -143,7 +155,8 @@ struct Samples<MaskedFill> {
 
 template <>
 struct Samples<Cast> {
-  static std::vector<Sample<Cast>> good() {  // to f64: other targets round, which central differences would see; they are in elementwise_test.cpp
+  static std::vector<Sample<Cast>>
+  good() {  // to f64: other targets round, which central differences would see; they are in elementwise_test.cpp
     return {{.name = "matrix", .args = {.dtype = DType::f64}, .inputs = {uniform({5, 7})}},
             {.name = "scalar", .args = {.dtype = DType::f64}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.dtype = DType::f64}, .inputs = {uniform({0})}}};

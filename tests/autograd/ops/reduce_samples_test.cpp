@@ -63,8 +63,10 @@ struct Samples<Variance> {
   }
   static auto bad() {
     auto samples = reductions_bad<Variance>();
-    samples.push_back({.name = "too few", .args = {.axes = {0}, .correction = 1}, .inputs = {uniform({1, 3})}, .message = "elements 1, correction 1"});
-    samples.push_back({.name = "correction", .args = {.axes = {0}, .correction = -1}, .inputs = {uniform({3})}, .message = "must not be negative: -1"});
+    samples.push_back(
+        {.name = "too few", .args = {.axes = {0}, .correction = 1}, .inputs = {uniform({1, 3})}, .message = "elements 1, correction 1"});
+    samples.push_back(
+        {.name = "correction", .args = {.axes = {0}, .correction = -1}, .inputs = {uniform({3})}, .message = "must not be negative: -1"});
     return samples;
   }
 };

@@ -56,9 +56,13 @@ struct Samples<Slice> {
             {.name = "all", .args = {.axis = 0, .start = 0, .length = 4}, .inputs = {uniform({4})}}};
   }
   static std::vector<BadSample<Slice>> bad() {
-    return {{.name = "beyond", .args = {.axis = 1, .start = 2, .length = 2}, .inputs = {uniform({2, 3})}, .message = "axis 1 has 3, start 2, length 2"},
-            {.name = "axis", .args = {.axis = 2, .start = 0, .length = 1}, .inputs = {uniform({2, 3})}, .message = "axis 2"},
-            {.name = "backwards", .args = {.axis = 0, .start = 1, .length = 1, .step = -1}, .inputs = {uniform({2})}, .message = "step -1"}};
+    return {
+        {.name = "beyond",
+         .args = {.axis = 1, .start = 2, .length = 2},
+         .inputs = {uniform({2, 3})},
+         .message = "axis 1 has 3, start 2, length 2"},
+        {.name = "axis", .args = {.axis = 2, .start = 0, .length = 1}, .inputs = {uniform({2, 3})}, .message = "axis 2"},
+        {.name = "backwards", .args = {.axis = 0, .start = 1, .length = 1, .step = -1}, .inputs = {uniform({2})}, .message = "step -1"}};
   }
 };
 
@@ -102,7 +106,10 @@ struct Samples<Concat> {
             {.name = "an empty part", .args = {.axis = 0}, .inputs = {uniform({0, 2}), uniform({3, 2})}}};
   }
   static std::vector<BadSample<Concat>> bad() {
-    return {{.name = "shape", .args = {.axis = 0}, .inputs = {uniform({2, 3}), uniform({2, 4})}, .message = "part 0 f64[2, 3], part 1 f64[2, 4]"},
+    return {{.name = "shape",
+             .args = {.axis = 0},
+             .inputs = {uniform({2, 3}), uniform({2, 4})},
+             .message = "part 0 f64[2, 3], part 1 f64[2, 4]"},
             {.name = "type", .args = {.axis = 0}, .inputs = {uniform({2}), Tensor::zeros({2})}, .message = "part 1 f32[2]"},
             {.name = "axis", .args = {.axis = 1}, .inputs = {uniform({2})}, .message = "x f64[2] has 1 axes, axis 1"},
             {.name = "nothing", .args = {.axis = 0}, .inputs = {}, .message = "at least one part"}};
@@ -118,7 +125,10 @@ struct Samples<IndexSelect> {
             {.name = "none", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({}, {0})}}};
   }
   static std::vector<BadSample<IndexSelect>> bad() {
-    return {{.name = "outside", .args = {.axis = 1}, .inputs = {uniform({4, 3}), numbers({0, 3}, {2})}, .message = "axis 1 has 3, index 1 is 3"},
+    return {{.name = "outside",
+             .args = {.axis = 1},
+             .inputs = {uniform({4, 3}), numbers({0, 3}, {2})},
+             .message = "axis 1 has 3, index 1 is 3"},
             {.name = "negative", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({-1}, {1})}, .message = "index 0 is -1"},
             {.name = "rank", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({1, 1}, {1, 2})}, .message = "indices i64[1, 2]"}};
   }
@@ -133,8 +143,9 @@ struct Samples<Gather> {
             {.name = "none", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({}, {0})}}};
   }
   static std::vector<BadSample<Gather>> bad() {
-    return {{.name = "outside", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({0, 5}, {2})}, .message = "axis 0 has 3, index 1 is 5"},
-            {.name = "shape", .args = {.axis = 0}, .inputs = {uniform({3, 2}), numbers({0}, {1})}, .message = "x f64[3, 2], indices i64[1]"}};
+    return {
+        {.name = "outside", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({0, 5}, {2})}, .message = "axis 0 has 3, index 1 is 5"},
+        {.name = "shape", .args = {.axis = 0}, .inputs = {uniform({3, 2}), numbers({0}, {1})}, .message = "x f64[3, 2], indices i64[1]"}};
   }
 };
 
@@ -145,7 +156,9 @@ struct Samples<Flip> {
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4})}},
             {.name = "empty", .args = {.axis = 0}, .inputs = {uniform({0, 2})}}};
   }
-  static std::vector<BadSample<Flip>> bad() { return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({5})}, .message = "axis 1"}}; }
+  static std::vector<BadSample<Flip>> bad() {
+    return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({5})}, .message = "axis 1"}};
+  }
 };
 
 template <>
@@ -156,7 +169,9 @@ struct Samples<Roll> {
             {.name = "round and round", .args = {.axis = -1, .shift = 11}, .inputs = {uniform({2, 4})}},
             {.name = "empty", .args = {.axis = 0, .shift = 1}, .inputs = {uniform({0, 2})}}};
   }
-  static std::vector<BadSample<Roll>> bad() { return {{.name = "axis", .args = {.axis = -2}, .inputs = {uniform({5})}, .message = "axis -2"}}; }
+  static std::vector<BadSample<Roll>> bad() {
+    return {{.name = "axis", .args = {.axis = -2}, .inputs = {uniform({5})}, .message = "axis -2"}};
+  }
 };
 
 namespace {

@@ -24,8 +24,8 @@ using Values = std::vector<double>;
 
 TEST(ShapeOps, ViewsShareMemoryAndCopiesDoNot) {
   const Tensor x = counting({2, 3, 4});
-  for (const Tensor& view : {reshape(x, {6, 4}), permute(x, {2, 0, 1}), transpose(x, 0, 2), slice(x, 1, 1, 2), expand(x, {5, 2, 3, 4}), unsqueeze(x, 1),
-                             select(x, 2, 3), flatten(x), split(x, {1, 2}, 1)[1], split(x, 1, 2)[3]})
+  for (const Tensor& view : {reshape(x, {6, 4}), permute(x, {2, 0, 1}), transpose(x, 0, 2), slice(x, 1, 1, 2), expand(x, {5, 2, 3, 4}),
+                             unsqueeze(x, 1), select(x, 2, 3), flatten(x), split(x, {1, 2}, 1)[1], split(x, 1, 2)[3]})
     EXPECT_TRUE(view.storage().same_as(x.storage())) << to_text(view);
   const std::int64_t two[] = {0, 1};
   for (const Tensor& copy : {reshape(transpose(x, 0, 2), {24}), concat({x}, 0), stack({x, x}, 0), flip(x, 0), roll(x, 0, 1),
@@ -81,7 +81,8 @@ TEST(ShapeOps, TheGradientOfASplitInPiecesIsWhole) {
   const std::vector<Tensor> pieces = split(x, 2, 1);  // five: more than Split takes
   const Tensor dy = Tensor::full({2, 2}, 1.0);
   const Tensor outputs[] = {pieces[0], pieces[4], pieces[4]}, cotangents[] = {dy, dy, dy};
-  EXPECT_EQ(tape.backward(outputs, cotangents).of(x).dense().to_vector(), (Values{1, 1, 0, 0, 0, 0, 0, 0, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 2, 2}));
+  EXPECT_EQ(tape.backward(outputs, cotangents).of(x).dense().to_vector(),
+            (Values{1, 1, 0, 0, 0, 0, 0, 0, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 2, 2}));
 }
 
 TEST(ShapeOps, GatherAddsUpElementsTakenOftenInFloat) {
@@ -101,11 +102,20 @@ TEST(ShapeOps, CompositionsNameTheMistake) {
     }
     return std::string("no error");
   };
-  EXPECT_EQ(message([&] { reshape(x, {4, -1}); }), "reshape: the size given as -1 must follow from the others: x f32[2, 3], which has 6 elements, the other sizes make 4");
+  EXPECT_EQ(message([&] {
+              reshape(x, {4, -1});
+            }),
+            "reshape: the size given as -1 must follow from the others: x f32[2, 3], which has 6 elements, the other sizes make 4");
   EXPECT_EQ(message([&] { squeeze(x, 1); }), "squeeze: the axis must have size 1: x f32[2, 3], axis 1 has 3");
   EXPECT_EQ(message([&] { transpose(x, 0, 2); }), "transpose: there must be such an axis: x f32[2, 3] has 2 axes, axis 2");
-  EXPECT_EQ(message([&] { split(x, {1, 1, 1, 1, 1}, 1); }), "slice: the range must lie inside the axis: x [2, 3], axis 1 has 3, start 3, length 1, step 1");
-  EXPECT_EQ(message([&] { stack({x, slice(x, 0, 0, 1)}, 0); }), "stack: the parts must have one shape and type: part 0 f32[2, 3], part 1 f32[1, 3]");
+  EXPECT_EQ(message([&] {
+              split(x, {1, 1, 1, 1, 1}, 1);
+            }),
+            "slice: the range must lie inside the axis: x [2, 3], axis 1 has 3, start 3, length 1, step 1");
+  EXPECT_EQ(message([&] {
+              stack({x, slice(x, 0, 0, 1)}, 0);
+            }),
+            "stack: the parts must have one shape and type: part 0 f32[2, 3], part 1 f32[1, 3]");
 }
 
 }  // namespace
