@@ -72,7 +72,6 @@ inline void decide_blocks(std::uint64_t key, std::uint64_t row, std::uint64_t bl
       const Halves fields[2] = {__builtin_convertvector(words[w], Halves), __builtin_convertvector(words[w] >> 16, Halves)};
       std::memcpy(bits + 16 * w, fields, sizeof fields);
     }
-#pragma omp simd
     for (int i = 0; i < kMaskBlock; ++i) keep[kMaskBlock * b + i] = bits[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
   }
 }
