@@ -10,10 +10,7 @@ namespace {
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-/// Negatives belong to a position (bce) or are shared by a sequence (the losses with many).
-std::int64_t negative_rows(LossKind kind, std::int64_t tokens, std::int64_t sequences) {
-  return kind == LossKind::bce ? tokens : kind == LossKind::ce ? 0 : sequences;
-}
+bool shares_negatives(LossKind kind) { return kind != LossKind::bce; }
 
 }  // namespace
 
@@ -75,20 +72,28 @@ Batch training_batch(const Dataset& data, const ModelOptions& model, const LossO
     sequences.push_back({items.first(items.size() - 1), items.subspan(1)});
   }
   Batch out = make_batch(sequences, model);
-  const std::int64_t rows = negative_rows(loss.kind, out.real_tokens(), out.sequences);
-  if (rows == 0) return out;
-  out.negatives = Tensor(Shape{rows, loss.negatives}, DType::i64);
-  const auto negatives = out.negatives.span<std::int64_t>();
+  if (loss.kind == LossKind::ce) return out;
+  const bool shared = shares_negatives(loss.kind);
   const auto offsets = out.offsets.span<const std::int64_t>();
-  std::vector<std::int32_t> drawn;
+  std::vector<std::int32_t> negatives(at((shared ? out.sequences : out.real_tokens()) * loss.negatives));
   for (std::int64_t b = 0; b < out.sequences; ++b) {
-    const std::int64_t from = loss.kind == LossKind::bce ? offsets[at(b)] : b;
-    const std::int64_t to = loss.kind == LossKind::bce ? offsets[at(b + 1)] : b + 1;
-    drawn.resize(at((to - from) * loss.negatives));
-    data.draw_negatives(users[at(b)], epoch, first + b, drawn);
-    std::ranges::copy(drawn, negatives.begin() + from * loss.negatives);
+    const std::int64_t from = shared ? b : offsets[at(b)], to = shared ? b + 1 : offsets[at(b + 1)];
+    data.draw_negatives(users[at(b)], epoch, first + b, std::span(negatives).subspan(at(from * loss.negatives), at((to - from) * loss.negatives)));
   }
+  set_candidates(out, negatives, loss.negatives, shared);
   return out;
+}
+
+void set_candidates(Batch& batch, std::span<const std::int32_t> negatives, std::int64_t k, bool shared) {
+  batch.candidates = Tensor(Shape{batch.real_tokens(), 1 + k}, DType::i64);
+  std::int64_t* to = batch.candidates.data<std::int64_t>();
+  const auto targets = batch.targets.span<const std::int64_t>(), offsets = batch.offsets.span<const std::int64_t>();
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    for (std::int64_t t = offsets[at(b)]; t < offsets[at(b + 1)]; ++t) {
+      *to++ = targets[at(t)];
+      to = std::ranges::copy(negatives.subspan(at((shared ? b : t) * k), at(k)), to).out;
+    }
+  }
 }
 
 Batch random_batch(std::int64_t sequences, std::int64_t items, const ModelOptions& model, const LossOptions& loss, std::uint64_t seed) {
@@ -102,9 +107,10 @@ Batch random_batch(std::int64_t sequences, std::int64_t items, const ModelOption
     parts.push_back({all.first(at(model.max_length)), all.subspan(1)});
   }
   Batch out = make_batch(parts, model);
-  if (const std::int64_t rows = negative_rows(loss.kind, out.real_tokens(), sequences); rows > 0) {
-    out.negatives = Tensor(Shape{rows, loss.negatives}, DType::i64);
-    std::ranges::generate(out.negatives.span<std::int64_t>(), any_item);
+  if (loss.kind != LossKind::ce) {
+    std::vector<std::int32_t> negatives(at((shares_negatives(loss.kind) ? sequences : out.real_tokens()) * loss.negatives));
+    std::ranges::generate(negatives, any_item);
+    set_candidates(out, negatives, loss.negatives, shares_negatives(loss.kind));
   }
   return out;
 }

@@ -4,7 +4,7 @@
 // Both forms are a list of tokens, sequence after sequence. Packed: only real items, those of sequence b are tokens
 // offsets[b] .. offsets[b + 1]. Padded: max_length tokens a sequence, right-aligned, 0 in front. A sequence of n items takes the
 // positions max_length - n .. max_length - 1 in both forms, and the key of a token for dropout is b * max_length + position, so
-// the two forms give the same numbers wherever an item is. Targets and negatives are always packed.
+// the two forms give the same numbers wherever an item is. Targets and candidates are always packed.
 
 #include <cstdint>
 #include <span>
@@ -26,8 +26,8 @@ struct Batch {
   Tensor real;       ///< padded: i64 [real tokens], where they are in the list of all tokens
   Tensor padding;    ///< padded: u8 [sequences, max_length], 1 = real
   Tensor last;       ///< i64 [sequences], the token of the newest item
-  Tensor targets;    ///< i64 [real tokens]; undefined: only hidden states are wanted
-  Tensor negatives;  ///< i64 [real tokens, k] (bce) or [sequences, k] (shared by the positions of a sequence); undefined: none
+  Tensor targets;    ///< i64 [real tokens]: the next items; undefined: only hidden states are wanted
+  Tensor candidates;  ///< i64 [real tokens, 1 + k]: the next item and k drawn ones, for losses with negatives
   std::int64_t real_tokens() const { return offsets.span<const std::int64_t>().back(); }
 };
 
@@ -38,9 +38,13 @@ struct Sequence {
 /// Items are cut to the newest max_length. Throws DataError for an empty sequence.
 Batch make_batch(std::span<const Sequence> sequences, const ModelOptions& model);
 
-/// The training batch of places first .. first + count - 1 of an epoch.
+/// The training batch of places first .. first + count - 1 of an epoch. Negatives are drawn for each position (bce) or once for a
+/// sequence, whose positions share them (gbce, sampled_softmax).
 Batch training_batch(const Dataset& data, const ModelOptions& model, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
                      std::int64_t count);
+
+/// Puts the targets and `negatives` into batch.candidates: [real tokens, k], or [sequences, k] to be shared.
+void set_candidates(Batch& batch, std::span<const std::int32_t> negatives, std::int64_t k, bool shared);
 
 /// Random sequences of full length over `items` items, for measuring.
 Batch random_batch(std::int64_t sequences, std::int64_t items, const ModelOptions& model, const LossOptions& loss, std::uint64_t seed);

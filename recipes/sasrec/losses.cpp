@@ -1,13 +1,25 @@
 #include "recipes/sasrec/losses.h"
 
-#include "autograd/ops/activation.h"
+#include "autograd/core/error.h"
+#include "autograd/ops/candidate_loss.h"
 #include "autograd/ops/elementwise.h"
-#include "autograd/ops/embedding.h"
 #include "autograd/ops/linear_cross_entropy.h"
 #include "autograd/ops/reduce.h"
-#include "autograd/ops/shape_ops.h"
 
 namespace capstan::sasrec {
+namespace {
+
+RankingLossKind form_of(LossKind kind) {
+  switch (kind) {
+    case LossKind::bce: return RankingLossKind::bce_sum;
+    case LossKind::gbce: return RankingLossKind::gbce;
+    case LossKind::sampled_softmax: return RankingLossKind::sampled_softmax;
+    case LossKind::ce: break;  // not over candidates
+  }
+  throw InternalError("sasrec: this loss takes no candidates");
+}
+
+}  // namespace
 
 Tensor loss_sum(const Model& model, const Batch& batch, const LossOptions& options, const nn::Run& run) {
   const Tensor h = model.real_hidden(batch, run);
@@ -15,9 +27,11 @@ Tensor loss_sum(const Model& model, const Batch& batch, const LossOptions& optio
   if (options.kind == LossKind::ce) {
     total = linear_cross_entropy(h, model.item_table(), {}, batch.targets, {.first_class = 1, .reduction = Reduction::sum()}).value;
   } else {
-    const Tensor p = sum(mul(h, embedding(model.item_table(), batch.targets)), {-1});
-    const Tensor n = sum(mul(unsqueeze(h, 1), embedding(model.item_table(), batch.negatives)), {-1});
-    total = add(sum(softplus(neg(p))), sum(softplus(n)));
+    const CandidateLossOptions form{.kind = form_of(options.kind),
+                                    .calibration = options.calibration,
+                                    .items = model.item_count(),
+                                    .reduction = Reduction::sum()};
+    total = candidate_loss(h, model.item_table(), batch.candidates, {}, form).value;
   }
   if (options.l2_embedding > 0) {
     const Tensor squares = add(sum(square(model.item_table())), sum(square(model.position_table())));

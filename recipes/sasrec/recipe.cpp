@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "autograd/ops/matmul.h"
+#include "autograd/ops/shape_ops.h"
 #include "recipes/sasrec/losses.h"
 #include "recipes/sasrec/recommend.h"
 

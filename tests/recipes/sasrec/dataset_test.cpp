@@ -113,8 +113,13 @@ TEST(SasrecDataset, PacksTheSameTokens) {
     EXPECT_EQ(values(packed.keys)[i], values(padded.keys)[r]);
   }
   EXPECT_EQ(values(packed.targets), values(padded.targets));
-  EXPECT_EQ(values(packed.negatives), values(padded.negatives));
-  EXPECT_EQ(packed.negatives.shape(), (Shape{packed.real_tokens(), 2}));
+  EXPECT_EQ(values(packed.candidates), values(padded.candidates));
+  EXPECT_EQ(packed.candidates.shape(), (Shape{packed.real_tokens(), 3}));
+  for (std::size_t i = 0; i < real.size(); ++i) EXPECT_EQ(values(packed.candidates)[3 * i], values(packed.targets)[i]);
+  const Batch shared = training_batch(d, model, {.kind = LossKind::gbce, .negatives = 4}, 0, 0, 3);
+  const auto first = values(shared.candidates);
+  EXPECT_EQ((std::vector<std::int64_t>(first.begin() + 1, first.begin() + 5)), (std::vector<std::int64_t>(first.begin() + 6, first.begin() + 10)))
+      << "positions of a sequence share the negatives of gbce";
   EXPECT_THAT(values(packed.positions), ::testing::Contains(2)) << "the newest item is at the last position";
 }
 

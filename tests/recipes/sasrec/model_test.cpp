@@ -70,7 +70,7 @@ Batch example_batch(bool packed) {
   const std::vector<std::int32_t> in0{3, 1, 5}, pos0{1, 5, 2}, in1{2, 4, 6, 1}, pos1{4, 6, 1, 3};
   const std::vector<Sequence> sequences{{in0, pos0}, {in1, pos1}};
   Batch b = make_batch(sequences, options(packed));
-  b.negatives = Tensor::from<std::int64_t>({4, 6, 4, 5, 3, 5, 5}, {7, 1});
+  set_candidates(b, std::vector<std::int32_t>{4, 6, 4, 5, 3, 5, 5}, 1, /*shared=*/false);
   return b;
 }
 
@@ -193,7 +193,7 @@ TEST(SasrecModel, EveryGradientIsTheSlope) {
     Example e(DType::f64, true, 0.3);
     Batch batch = example_batch(true);
     const LossOptions loss{.kind = kind, .negatives = kind == LossKind::bce ? 1 : 3, .l2_embedding = 0.01};
-    if (kind != LossKind::bce) batch.negatives = Tensor::from<std::int64_t>({2, 4, 6, 3, 5, 3}, {2, 3});
+    if (kind != LossKind::bce) set_candidates(batch, std::vector<std::int32_t>{2, 4, 6, 3, 5, 3}, 3, /*shared=*/true);
     const nn::Run run{.training = true, .seed = 9, .token_ids = batch.keys};
     const Step s = run_step(e, batch, run, loss);
     const auto parameters = e.store.parameters();
