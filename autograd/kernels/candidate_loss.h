@@ -24,8 +24,8 @@ void candidate_scores(const Candidates& c, const T* h, const T* table, Compute<T
 template <class T>
 void candidate_scores_backward(const Candidates& c, const T* table, const Compute<T>* dscores, T* dh);
 
-/// A pairwise loss, positive * softplus(-s_0) + negative * sum_j softplus(s_j), or the softmax loss log sum exp(s_j - log_q_j) - s_0 (log_q_0
-/// taken as 0; null: all 0).
+/// A pairwise loss, positive * softplus(-s_0) + negative * sum_j softplus(s_j), or the softmax loss log sum exp(s_j - log_q_j) - s_0
+/// (log_q_0 taken as 0; null: all 0).
 struct RankingTerms {
   bool softmax = false;
   double positive = 1, negative = 1;

@@ -12,10 +12,14 @@ namespace capstan::kernels {
 namespace {
 
 // Rows of a block: its logits should stay in the outer caches, its products be large enough to run at full speed.
-std::int64_t block_rows(std::int64_t classes) { return std::clamp<std::int64_t>((1 << 20) / std::max<std::int64_t>(classes, 1), 256, 1024); }
+std::int64_t block_rows(std::int64_t classes) {
+  return std::clamp<std::int64_t>((1 << 20) / std::max<std::int64_t>(classes, 1), 256, 1024);
+}
 
 template <class T, class C>
-void convert_block(const T* from, std::int64_t n, C* to) { convert_type(dtype_of<T>, from, Layout(Shape{n}), dtype_of<C>, to); }
+void convert_block(const T* from, std::int64_t n, C* to) {
+  convert_type(dtype_of<T>, from, Layout(Shape{n}), dtype_of<C>, to);
+}
 
 }  // namespace
 

@@ -19,18 +19,20 @@ struct ClassTargets {
   const float* class_weights = nullptr;
 };
 
-/// losses[r] = -sum_c q_c w_c log softmax(logits)_c, 0 for an ignored row; log_sums[r] = log sum exp(logits). Log-probabilities are never stored.
+/// losses[r] = -sum_c q_c w_c log softmax(logits)_c, 0 for an ignored row; log_sums[r] = log sum exp(logits). Log-probabilities are never
+/// stored.
 template <class T>
 void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
                    Compute<T>* log_sums);
 /// dlogits = scale * dloss/dlogits; dlogits may be logits.
 template <class T>
-void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, const Compute<T>* log_sums,
-                            double scale, T* dlogits);
+void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes,
+                            const Compute<T>* log_sums, double scale, T* dlogits);
 
 /// losses[r] = -sum_c targets_c log softmax(logits)_c.
 template <class T>
-void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses, Compute<T>* log_sums);
+void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
+                        Compute<T>* log_sums);
 /// Gradients times scale; a null one is not wanted, dlogits may be logits.
 template <class T>
 void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, const Compute<T>* log_sums,
@@ -41,6 +43,7 @@ template <class T>
 double binary_cross_entropy(const T* logits, const T* targets, const float* weights, std::int64_t n);
 /// Gradients times scale; a null one is not wanted, dlogits may be logits.
 template <class T>
-void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits, T* dtargets);
+void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
+                                   T* dtargets);
 
 }  // namespace capstan::kernels

@@ -1,6 +1,7 @@
 #pragma once
 // Layer normalisation over the rows of a contiguous [rows, n], alone and fused with what a transformer has before it:
-// sum = residual + dropout(x + bias), y = (sum - mean) / sqrt(variance + eps) * gamma + beta. T: float, bfloat16 (statistics in float), double.
+// sum = residual + dropout(x + bias), y = (sum - mean) / sqrt(variance + eps) * gamma + beta. T: float, bfloat16 (statistics in float),
+// double.
 //
 // The variance is the biased one, from deviations from the mean (never E[x^2] - mean^2). Sums over rows (dgamma, dbeta, dbias) are
 // taken in blocks that depend on the sizes alone, so they do not depend on the number of threads.
@@ -48,8 +49,8 @@ struct NormalizationGradients {
 
 /// y, and the statistics; `sum` (the normalised operand) is written if there is a residual.
 template <class T>
-void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s, std::int64_t rows,
-                std::int64_t n);
+void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
+                std::int64_t rows, std::int64_t n);
 
 /// From dy, and dsum (may be null) that reached the sum itself; `sum` is what forward normalised. dx, dy and dsum must not overlap.
 template <class T>

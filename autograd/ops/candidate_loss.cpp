@@ -40,13 +40,18 @@ kernels::RankingTerms ranking_terms(const RankingLoss::Args& args, const Tensor&
   const auto all = static_cast<double>(columns), negatives = all - 1;
   kernels::RankingTerms terms{.log_q = args.log_q.defined() ? args.log_q.data<const float>() : nullptr, .valid = flags(valid)};
   switch (args.kind) {
-    case RankingLossKind::bce_sum: break;
-    case RankingLossKind::bce: terms.positive = terms.negative = 1 / all; break;
+    case RankingLossKind::bce_sum:
+      break;
+    case RankingLossKind::bce:
+      terms.positive = terms.negative = 1 / all;
+      break;
     case RankingLossKind::gbce:
       terms.positive = (1 - args.calibration * (1 - negatives / static_cast<double>(args.items - 1))) / all;
       terms.negative = 1 / all;
       break;
-    case RankingLossKind::sampled_softmax: terms.softmax = true; break;
+    case RankingLossKind::sampled_softmax:
+      terms.softmax = true;
+      break;
   }
   return terms;
 }
@@ -60,9 +65,10 @@ void with_score_type(DType dtype, const F& f) {
 }  // namespace
 
 Spec CandidateScores::spec(const Args&, const Spec& h, const Spec& table, const Spec& candidates, const Spec& valid) {
-  require<DTypeError>(is_floating(h.dtype) && table.dtype == h.dtype, name, ": h and table must be of one floating type: h ", h, ", table ", table);
-  require(h.shape.rank() == 2 && table.shape.rank() == 2 && h.shape[1] == table.shape[1], name, ": h must be [N, D] and table [V, D]: h ", h,
-          ", table ", table);
+  require<DTypeError>(is_floating(h.dtype) && table.dtype == h.dtype, name, ": h and table must be of one floating type: h ", h, ", table ",
+                      table);
+  require(h.shape.rank() == 2 && table.shape.rank() == 2 && h.shape[1] == table.shape[1], name, ": h must be [N, D] and table [V, D]: h ",
+          h, ", table ", table);
   require<DTypeError>(candidates.dtype == DType::i64, name, ": candidates must be i64: candidates ", candidates);
   require(candidates.shape.rank() == 2 && candidates.shape[0] == h.shape[0], name, ": candidates must be [N, C]: h ", h, ", candidates ",
           candidates);
@@ -70,7 +76,8 @@ Spec CandidateScores::spec(const Args&, const Spec& h, const Spec& table, const 
   return {candidates.shape, kernels::compute_dtype(h.dtype)};
 }
 
-Tensor CandidateScores::forward(const Args&, const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid, Saved& saved) {
+Tensor CandidateScores::forward(const Args&, const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
+                                Saved& saved) {
   saved = {h.contiguous(), table.contiguous(), candidates.contiguous(), contiguous_or_absent(valid)};
   const kernels::Candidates c = as_candidates(saved.candidates, saved.valid, h.size(1));
   for (std::int64_t n = 0; n < c.rows; ++n) {
@@ -105,7 +112,8 @@ Grads<4> CandidateScores::backward(const Args& args, const Saved& saved, const T
     const kernels::RowGroups groups(named_rows(c), saved.table.size(0));
     const kernels::GroupTerms<T> terms{.rows = saved.h.data<const T>(), .weight = weights, .positions_per_row = c.columns};
     if (args.sparse) {
-      const Tensor indices = Tensor::from(std::span<const std::int64_t>(groups.row.data(), static_cast<std::size_t>(groups.count)), {groups.count});
+      const Tensor indices =
+          Tensor::from(std::span<const std::int64_t>(groups.row.data(), static_cast<std::size_t>(groups.count)), {groups.count});
       const Tensor rows({groups.count, width}, saved.h.dtype());
       kernels::sum_groups(groups, terms, width, kernels::GroupTarget::group_number, rows.data<T>());
       grads[1] = Gradient::rows(indices, rows, saved.table.shape());
@@ -123,12 +131,14 @@ std::array<Spec, 2> RankingLoss::spec(const Args& args, const Spec& scores, cons
   require(scores.shape.rank() == 2 && scores.shape[1] >= 2, name, ": scores must be [N, 1 + k] with k >= 1 negatives: scores ", scores);
   check_valid(name, "scores", scores, valid);
   const bool gbce = args.kind == RankingLossKind::gbce;
-  require(!gbce || (args.calibration >= 0 && args.calibration <= 1), name, ": the calibration of gbce must lie in [0, 1]: ", args.calibration);
-  require(!gbce || args.items >= scores.shape[1], name, ": gbce needs more items in the catalogue than negatives: items ", args.items, ", negatives ",
-          scores.shape[1] - 1);
+  require(!gbce || (args.calibration >= 0 && args.calibration <= 1), name,
+          ": the calibration of gbce must lie in [0, 1]: ", args.calibration);
+  require(!gbce || args.items >= scores.shape[1], name, ": gbce needs more items in the catalogue than negatives: items ", args.items,
+          ", negatives ", scores.shape[1] - 1);
   const Tensor& log_q = args.log_q;
-  require(!log_q.defined() || (args.kind == RankingLossKind::sampled_softmax && log_q.spec() == Spec{scores.shape, DType::f32} && log_q.is_contiguous()),
-          name, ": log_q belongs to sampled_softmax and must be contiguous f32 of the shape of scores: scores ", scores, ", log_q ", log_q);
+  const bool softmax = args.kind == RankingLossKind::sampled_softmax;
+  require(!log_q.defined() || (softmax && log_q.spec() == Spec{scores.shape, DType::f32} && log_q.is_contiguous()), name,
+          ": log_q belongs to sampled_softmax and must be contiguous f32 of the shape of scores: scores ", scores, ", log_q ", log_q);
   return detail::loss_specs(scores.dtype);
 }
 
@@ -147,8 +157,8 @@ std::array<Tensor, 2> RankingLoss::forward(const Args& args, const Tensor& score
   return detail::loss_outputs(scores.dtype(), detail::sum_in_order(losses) * saved.scale, count);
 }
 
-// Pairwise: d/ds softplus(-s) = -sigmoid(-s), d/ds_j softplus(s_j) = sigmoid(s_j), each times its weight. Softmax: probability of the column
-// among the corrected scores, less 1 for the positive.
+// Pairwise: d/ds softplus(-s) = -sigmoid(-s), d/ds_j softplus(s_j) = sigmoid(s_j), each times its weight. Softmax: probability of the
+// column among the corrected scores, less 1 for the positive.
 Grads<2> RankingLoss::backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<2> needs) {
   if (!needs[0]) return {};
   const Tensor ds = detail::reuse_or_new(saved.scores);
@@ -170,13 +180,14 @@ Loss ranking_loss(const Tensor& scores, const Tensor& valid, const RankingLoss::
   return {value, count.item()};
 }
 
-Loss candidate_loss(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid, const CandidateLossOptions& options) {
+Loss candidate_loss(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
+                    const CandidateLossOptions& options) {
   RankingLoss::Args args{
       .kind = options.kind, .calibration = options.calibration, .items = options.items, .log_q = {}, .reduction = options.reduction};
   const Tensor scores = candidate_scores(h, table, candidates, valid, options.sparse);
   if (options.log_q.defined()) {
-    require(options.log_q.spec() == Spec{Shape{table.size(0)}, DType::f32}, "candidate_loss: log_q must be f32 [V]: table ", table, ", log_q ",
-            options.log_q);
+    require(options.log_q.spec() == Spec{Shape{table.size(0)}, DType::f32}, "candidate_loss: log_q must be f32 [V]: table ", table,
+            ", log_q ", options.log_q);
     // A padding row's candidates may be anything: they read as row 0, and what is read there is not used.
     const Tensor items = candidates.contiguous(), flagged = contiguous_or_absent(valid), log_q = options.log_q.contiguous();
     std::vector<std::int64_t> rows = named_rows(as_candidates(items, flagged, 1));

@@ -2,8 +2,8 @@
 // Losses over a few candidate items a row: the positive in column 0, sampled negatives beside it. Used by sequential recommenders.
 //
 // `candidate_scores` takes the dot products of a row's hidden state with the table rows of its candidates, without building a
-// [tokens, items] matrix; `ranking_loss` turns scores into a loss; `candidate_loss` is the one after the other. A row with valid = 0 (padding)
-// takes no part: its candidates are not looked at, its score, loss and gradient are 0, and it is not counted.
+// [tokens, items] matrix; `ranking_loss` turns scores into a loss; `candidate_loss` is the one after the other. A row with valid = 0
+// (padding) takes no part: its candidates are not looked at, its score, loss and gradient are 0, and it is not counted.
 //
 // With s the score of the positive, s_j those of the k negatives:
 //   bce_sum          -log sigmoid(s) - sum_j log(1 - sigmoid(s_j)): SASRec as published, for k = 1 not halved
@@ -24,10 +24,15 @@ namespace capstan {
 
 struct CandidateScores {
   static constexpr std::string_view name = "candidate_scores";
-  struct Args { bool sparse = false; };  ///< the gradient of the table is row-sparse, every row named once
-  struct Saved { Tensor h, table, candidates, valid; };
+  struct Args {
+    bool sparse = false;
+  };  ///< the gradient of the table is row-sparse, every row named once
+  struct Saved {
+    Tensor h, table, candidates, valid;
+  };
   static Spec spec(const Args& args, const Spec& h, const Spec& table, const Spec& candidates, const Spec& valid);
-  static Tensor forward(const Args& args, const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
+                        Saved& saved);
   static Grads<4> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<4> needs);
 };
 
@@ -42,14 +47,17 @@ struct RankingLoss {
     Tensor log_q = {};          ///< of sampled_softmax: f32 of the scores' shape (column 0 is not read), or absent
     Reduction reduction = {};
   };
-  struct Saved { Tensor scores, valid; double scale = 0; };
+  struct Saved {
+    Tensor scores, valid;
+    double scale = 0;
+  };
   static std::array<Spec, 2> spec(const Args& args, const Spec& scores, const Spec& valid);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& scores, const Tensor& valid, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<2> needs);
 };
 
-/// scores[n, c] = h_n . table[candidates[n, c]]: h [N, D], table [V, D] of one floating type, candidates i64 [N, C], valid u8 [N] or absent.
-/// The scores are f32 for f32 and bf16, f64 for f64.
+/// scores[n, c] = h_n . table[candidates[n, c]]: h [N, D], table [V, D] of one floating type, candidates i64 [N, C], valid u8 [N] or
+/// absent. The scores are f32 for f32 and bf16, f64 for f64.
 Tensor candidate_scores(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid = {}, bool sparse = false);
 
 /// The loss of scores [N, 1 + k] (f32 or f64), column 0 the positive; the count is that of the valid rows.
@@ -65,7 +73,8 @@ struct CandidateLossOptions {
 };
 
 /// ranking_loss(candidate_scores(h, table, candidates, valid), valid).
-Loss candidate_loss(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid, const CandidateLossOptions& options = {});
+Loss candidate_loss(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
+                    const CandidateLossOptions& options = {});
 
 using CandidateLossOps = TypeList<CandidateScores, RankingLoss>;
 

@@ -9,7 +9,8 @@ namespace capstan {
 void detail::check_indices(std::string_view op, std::string_view what, std::span<const std::int64_t> indices, std::int64_t rows,
                            std::span<const std::uint8_t> valid) {
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    if (indices[i] >= 0 && indices[i] < rows) [[likely]] continue;
+    if (indices[i] >= 0 && indices[i] < rows) [[likely]]
+      continue;
     require(!valid.empty() && valid[i] == 0, op, ": ", what, " must lie in [0, V): position ", i, " holds ", indices[i], ", V is ", rows);
   }
 }
@@ -18,8 +19,8 @@ Spec Embedding::spec(const Args& args, const Spec& weight, const Spec& indices) 
   require<DTypeError>(is_floating(weight.dtype), name, ": the table must be of a floating type: weight ", weight);
   require(weight.shape.rank() == 2, name, ": the table must be [V, D]: weight ", weight);
   require<DTypeError>(indices.dtype == DType::i64, name, ": indices must be i64: indices ", indices);
-  require(args.padding_index >= -1 && args.padding_index < weight.shape[0], name, ": the padding index must be a row of the table or -1: weight ",
-          weight, ", padding_index ", args.padding_index);
+  require(args.padding_index >= -1 && args.padding_index < weight.shape[0], name,
+          ": the padding index must be a row of the table or -1: weight ", weight, ", padding_index ", args.padding_index);
   return {indices.shape.inserted(indices.shape.rank(), weight.shape[1]), weight.dtype};
 }
 
@@ -63,7 +64,8 @@ Grads<2> Embedding::backward(const Args& args, const Saved& saved, const Tensor&
     } else {
       const Tensor dense = Tensor::zeros(saved.weight.shape, dy.dtype());
       const kernels::RowGroups groups(counts, saved.weight.shape[0]);
-      kernels::sum_groups<T>(groups, {.rows = rows.data<const T>(), .scale = args.scale}, width, kernels::GroupTarget::table_row, dense.data<T>());
+      kernels::sum_groups<T>(groups, {.rows = rows.data<const T>(), .scale = args.scale}, width, kernels::GroupTarget::table_row,
+                             dense.data<T>());
       result = dense;
     }
   });

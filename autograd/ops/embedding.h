@@ -18,7 +18,10 @@ struct Embedding {
     double scale = 1.0;               ///< what every row is multiplied by
     bool sparse = false;              ///< the gradient of the table is row-sparse
   };
-  struct Saved { Tensor indices; Spec weight; };
+  struct Saved {
+    Tensor indices;
+    Spec weight;
+  };
   static Spec spec(const Args& args, const Spec& weight, const Spec& indices);
   static Tensor forward(const Args& args, const Tensor& weight, const Tensor& indices, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -31,8 +34,8 @@ using EmbeddingOps = TypeList<Embedding>;
 
 namespace detail {
 
-/// Throws ShapeError naming the first index outside [0, rows), its position and `rows`. Skips positions where `valid` (as long as indices, or
-/// empty) is 0.
+/// Throws ShapeError naming the first index outside [0, rows), its position and `rows`. Skips positions where `valid` (as long as indices,
+/// or empty) is 0.
 void check_indices(std::string_view op, std::string_view what, std::span<const std::int64_t> indices, std::int64_t rows,
                    std::span<const std::uint8_t> valid = {});
 

@@ -31,12 +31,13 @@ Gradient scaled(const Tensor& t, double factor) {
 }  // namespace
 
 std::array<Spec, 2> LinearCrossEntropy::spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias, const Spec& targets) {
-  require<DTypeError>(is_floating(x.dtype) && weight.dtype == x.dtype, name, ": x and weight must be of one floating type: x ", x, ", weight ",
-                      weight);
+  require<DTypeError>(is_floating(x.dtype) && weight.dtype == x.dtype, name, ": x and weight must be of one floating type: x ", x,
+                      ", weight ", weight);
   require(x.shape.rank() == 2 && weight.shape.rank() == 2 && x.shape[1] == weight.shape[1], name,
           ": x must be [N, D] and weight [V, D]: x ", x, ", weight ", weight);
   const std::int64_t classes = weight.shape[0];
-  require(bias.shape.rank() == 0 || bias == Spec{Shape{classes}, x.dtype}, name, ": bias must be [V] of x's type: weight ", weight, ", bias ", bias);
+  require(bias.shape.rank() == 0 || bias == Spec{Shape{classes}, x.dtype}, name, ": bias must be [V] of x's type: weight ", weight,
+          ", bias ", bias);
   require<DTypeError>(targets.dtype == DType::i64, name, ": targets must be i64: targets ", targets);
   require(targets.shape == Shape{x.shape[0]}, name, ": there must be one target a row: x ", x, ", targets ", targets);
   require(args.first_class >= 0 && args.first_class < classes, name, ": the first class must be a row of weight: weight ", weight,

@@ -1,9 +1,9 @@
 #pragma once
 // Cross-entropy over a large output layer, logits = x W^T + bias, without ever storing the logits [N, V] whole.
 //
-// Rows are taken in blocks: logits of a block, online log-sum-exp, and, while a tape records, the block's gradient and its two products, all
-// while the block is in cache; backward only multiplies by the gradient that arrives. Memory is O(N D + V D). Give it only the rows that
-// count (gather them first): an ignored row costs as much as another.
+// Rows are taken in blocks: logits of a block, online log-sum-exp, and, while a tape records, the block's gradient and its two products,
+// all while the block is in cache; backward only multiplies by the gradient that arrives. Memory is O(N D + V D). Give it only the rows
+// that count (gather them first): an ignored row costs as much as another.
 
 #include <array>
 #include <cstdint>
@@ -21,7 +21,9 @@ struct LinearCrossEntropy {
     std::int64_t first_class = 0;      ///< classes below are no candidates: 1 leaves out a padding row
     Reduction reduction = {};
   };
-  struct Saved { Tensor dx, dweight, dbias; };
+  struct Saved {
+    Tensor dx, dweight, dbias;
+  };
   static std::array<Spec, 2> spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias, const Spec& targets);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& targets,
                                        Saved& saved);

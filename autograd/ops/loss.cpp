@@ -33,7 +33,9 @@ std::int64_t rows_of(const Tensor& t) { return t.numel() == 0 ? 0 : t.numel() / 
 Tensor row_values(const Tensor& t) { return Tensor(Shape{rows_of(t)}, kernels::compute_dtype(t.dtype())); }
 
 template <class T>
-T* writable(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
+T* writable(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
 
 void check_logits(std::string_view op, const Spec& logits) {
   require<DTypeError>(is_floating(logits.dtype), op, ": needs a floating type: logits ", logits);
@@ -74,8 +76,8 @@ std::array<Tensor, 2> CrossEntropy::forward(const Args& args, const Tensor& logi
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t target = by_class.target[r];
     if (target == args.ignore_index) continue;
-    require(target >= 0 && target < classes, name, ": targets must lie in [0, V) or be the ignore index ", args.ignore_index, ": position ", r,
-            " holds ", target, ", V is ", classes);
+    require(target >= 0 && target < classes, name, ": targets must lie in [0, V) or be the ignore index ", args.ignore_index, ": position ",
+            r, " holds ", target, ", V is ", classes);
     count += by_class.class_weights != nullptr ? static_cast<double>(by_class.class_weights[target]) : 1.0;
   }
   const Tensor losses = row_values(logits);
@@ -113,8 +115,8 @@ std::array<Tensor, 2> SoftCrossEntropy::forward(const Args& args, const Tensor& 
   dispatch_floating(name, logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     using C = kernels::Compute<T>;
-    kernels::soft_cross_entropy(saved.logits.data<const T>(), saved.targets.data<const T>(), rows_of(logits), logits.size(-1), losses.data<C>(),
-                                saved.log_sums.data<C>());
+    kernels::soft_cross_entropy(saved.logits.data<const T>(), saved.targets.data<const T>(), rows_of(logits), logits.size(-1),
+                                losses.data<C>(), saved.log_sums.data<C>());
   });
   const auto count = static_cast<double>(rows_of(logits));
   saved.scale = args.reduction.scale(count);
@@ -137,8 +139,8 @@ std::array<Spec, 2> BceWithLogits::spec(const Args& args, const Spec& logits, co
   require<DTypeError>(is_floating(logits.dtype), name, ": needs a floating type: logits ", logits);
   check_same(name, logits, targets);
   const Tensor& weights = args.weights;
-  require(!weights.defined() || weights.spec() == Spec{logits.shape, DType::f32}, name, ": weights must be f32 of the shape of logits: logits ",
-          logits, ", weights ", weights);
+  require(!weights.defined() || weights.spec() == Spec{logits.shape, DType::f32}, name,
+          ": weights must be f32 of the shape of logits: logits ", logits, ", weights ", weights);
   return detail::loss_specs(logits.dtype);
 }
 

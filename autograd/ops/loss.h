@@ -2,8 +2,8 @@
 // Losses over classes and binary cross-entropy. Larger relatives: linear_cross_entropy.h (logits never stored whole), candidate_loss.h
 // (scores of a few sampled items).
 //
-// A loss is a sum over examples and the count of those examples, so that micro batches and processes can be combined: with the total count of
-// a global batch known beforehand, Reduction::over(total) makes the losses and gradients of its parts add up to those of the whole.
+// A loss is a sum over examples and the count of those examples, so that micro batches and processes can be combined: with the total count
+// of a global batch known beforehand, Reduction::over(total) makes the losses and gradients of its parts add up to those of the whole.
 // Values are f32 for f32 and bf16 operands, f64 for f64. An empty sum is 0, also as a mean.
 
 #include <array>
@@ -38,7 +38,10 @@ struct CrossEntropy {
     Tensor class_weights = {};         ///< f32 [V] or absent: multiplies the term of each class; the count is that of the targets' weights
     Reduction reduction = {};
   };
-  struct Saved { Tensor logits, targets, log_sums; double scale = 0; };
+  struct Saved {
+    Tensor logits, targets, log_sums;
+    double scale = 0;
+  };
   static std::array<Spec, 2> spec(const Args& args, const Spec& logits, const Spec& targets);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& logits, const Tensor& targets, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<2> needs);
@@ -46,8 +49,13 @@ struct CrossEntropy {
 
 struct SoftCrossEntropy {
   static constexpr std::string_view name = "soft_cross_entropy";
-  struct Args { Reduction reduction = {}; };
-  struct Saved { Tensor logits, targets, log_sums; double scale = 0; };
+  struct Args {
+    Reduction reduction = {};
+  };
+  struct Saved {
+    Tensor logits, targets, log_sums;
+    double scale = 0;
+  };
   static std::array<Spec, 2> spec(const Args& args, const Spec& logits, const Spec& targets);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& logits, const Tensor& targets, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<2> needs);
@@ -59,7 +67,10 @@ struct BceWithLogits {
     Tensor weights = {};  ///< f32 of the logits' shape or absent: multiplies the terms; the count is the sum of weights
     Reduction reduction = {};
   };
-  struct Saved { Tensor logits, targets, weights; double scale = 0; };
+  struct Saved {
+    Tensor logits, targets, weights;
+    double scale = 0;
+  };
   static std::array<Spec, 2> spec(const Args& args, const Spec& logits, const Spec& targets);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& logits, const Tensor& targets, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<2> needs);

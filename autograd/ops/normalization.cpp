@@ -21,8 +21,8 @@ Spec check_norm(std::string_view op, double eps, const Spec& x, const Spec& gamm
   return x;
 }
 
-Spec check_fused(std::string_view op, const DropoutNormOptions& args, const Spec& x, const Spec& bias, const Spec& residual, const Spec& gamma,
-                 const Spec& beta, const Spec& row_ids) {
+Spec check_fused(std::string_view op, const DropoutNormOptions& args, const Spec& x, const Spec& bias, const Spec& residual,
+                 const Spec& gamma, const Spec& beta, const Spec& row_ids) {
   check_norm(op, args.eps, x, gamma, beta);
   detail::check_dropout(op, args.p, x, row_ids);
   require(residual == x, op, ": x and residual must have one shape and type: x ", x, ", residual ", residual);
@@ -35,9 +35,13 @@ std::int64_t rows_of(const Tensor& t) { return t.numel() == 0 ? 0 : t.numel() / 
 Tensor contiguous_or_absent(const Tensor& t) { return t.defined() ? t.contiguous() : Tensor{}; }
 
 template <class T>
-const T* pointer(const Tensor& t) { return t.defined() ? t.data<const T>() : nullptr; }
+const T* pointer(const Tensor& t) {
+  return t.defined() ? t.data<const T>() : nullptr;
+}
 template <class T>
-T* writable(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
+T* writable(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
 
 // Statistics of every row of x, not yet written.
 Tensor statistics_like(const Tensor& x) { return Tensor(Shape{rows_of(x)}, kernels::compute_dtype(x.dtype())); }
@@ -51,7 +55,8 @@ kernels::RowStatistics<T> statistics(const Tensor& mean, const Tensor& inverse_d
 // Fills everything that `saved` holds and returns y.
 Tensor forward_fused(const DropoutNormOptions& args, const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
                      const Tensor& beta, const Tensor& row_ids, DropoutResidualLayerNorm::Saved& saved) {
-  const Tensor from = x.contiguous(), b = contiguous_or_absent(bias), r = residual.contiguous(), shift = contiguous_or_absent(beta), y(x.spec());
+  const Tensor from = x.contiguous(), b = contiguous_or_absent(bias), r = residual.contiguous(), shift = contiguous_or_absent(beta),
+               y(x.spec());
   saved = {.sum = Tensor(x.spec()),
            .gamma = gamma.contiguous(),
            .mean = statistics_like(x),
@@ -91,21 +96,27 @@ Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLay
                                     rows_of(g), g.size(-1));
   });
   const auto give = [](bool wanted, const Tensor& t) { return wanted ? Gradient(t) : Gradient{}; };
-  return {give(needs[0], drops ? dx : dresidual), give(needs[1], dbias), give(needs[2], dresidual),
-          give(needs[3], dgamma),                 give(needs[4], dbeta), {}};
+  return {give(needs[0], drops ? dx : dresidual),
+          give(needs[1], dbias),
+          give(needs[2], dresidual),
+          give(needs[3], dgamma),
+          give(needs[4], dbeta),
+          {}};
 }
 
 }  // namespace
 
-Spec LayerNorm::spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta) { return check_norm(name, args.eps, x, gamma, beta); }
+Spec LayerNorm::spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta) {
+  return check_norm(name, args.eps, x, gamma, beta);
+}
 
 Tensor LayerNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, Saved& saved) {
   saved = {.x = x.contiguous(), .gamma = gamma.contiguous(), .mean = statistics_like(x), .inverse_deviation = statistics_like(x)};
   const Tensor shift = contiguous_or_absent(beta), y(x.spec());
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::layer_norm<T>({.x = pointer<T>(saved.x)}, {.gamma = pointer<T>(saved.gamma), .beta = pointer<T>(shift), .eps = args.eps}, nullptr,
-                           y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
+    kernels::layer_norm<T>({.x = pointer<T>(saved.x)}, {.gamma = pointer<T>(saved.gamma), .beta = pointer<T>(shift), .eps = args.eps},
+                           nullptr, y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });
   return y;
 }
@@ -137,8 +148,9 @@ std::array<Spec, 2> DropoutResidualLayerNormWithSum::spec(const Args& args, cons
   return {out, out};
 }
 
-std::array<Tensor, 2> DropoutResidualLayerNormWithSum::forward(const Args& args, const Tensor& x, const Tensor& bias, const Tensor& residual,
-                                                               const Tensor& gamma, const Tensor& beta, const Tensor& row_ids, Saved& saved) {
+std::array<Tensor, 2> DropoutResidualLayerNormWithSum::forward(const Args& args, const Tensor& x, const Tensor& bias,
+                                                               const Tensor& residual, const Tensor& gamma, const Tensor& beta,
+                                                               const Tensor& row_ids, Saved& saved) {
   const Tensor y = forward_fused(args, x, bias, residual, gamma, beta, row_ids, saved);
   return {y, saved.sum};
 }
@@ -147,7 +159,9 @@ Grads<6> DropoutResidualLayerNormWithSum::backward(const Args& args, const Saved
   return backward_fused(args, saved, dy[0], dy[1], needs);
 }
 
-Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) { return apply<LayerNorm>({.eps = eps}, x, gamma, beta); }
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  return apply<LayerNorm>({.eps = eps}, x, gamma, beta);
+}
 
 Tensor dropout_residual_layer_norm(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma, const Tensor& beta,
                                    const DropoutNormOptions& options, const Tensor& row_ids) {

@@ -14,8 +14,12 @@ namespace capstan {
 
 struct LayerNorm {
   static constexpr std::string_view name = "layer_norm";
-  struct Args { double eps = 1e-5; };
-  struct Saved { Tensor x, gamma, mean, inverse_deviation; };
+  struct Args {
+    double eps = 1e-5;
+  };
+  struct Saved {
+    Tensor x, gamma, mean, inverse_deviation;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
@@ -35,7 +39,9 @@ struct DropoutNormOptions {
 struct DropoutResidualLayerNorm {
   static constexpr std::string_view name = "dropout_residual_layer_norm";
   using Args = DropoutNormOptions;
-  struct Saved { Tensor sum, gamma, mean, inverse_deviation, row_ids; };
+  struct Saved {
+    Tensor sum, gamma, mean, inverse_deviation, row_ids;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& bias, const Spec& residual, const Spec& gamma, const Spec& beta,
                    const Spec& row_ids);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,

@@ -14,8 +14,12 @@ namespace capstan {
 
 struct Softmax {
   static constexpr std::string_view name = "softmax";
-  struct Args { int axis = -1; };
-  struct Saved { Tensor y; };  // the axis moved last
+  struct Args {
+    int axis = -1;
+  };
+  struct Saved {
+    Tensor y;
+  };  // the axis moved last
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -23,8 +27,12 @@ struct Softmax {
 
 struct LogSoftmax {
   static constexpr std::string_view name = "log_softmax";
-  struct Args { int axis = -1; };
-  struct Saved { Tensor y; };  // the axis moved last
+  struct Args {
+    int axis = -1;
+  };
+  struct Saved {
+    Tensor y;
+  };  // the axis moved last
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);

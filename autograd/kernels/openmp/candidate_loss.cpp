@@ -13,7 +13,7 @@ float corrected_log_sum(const RankingTerms& terms, const float* scores, std::int
   const float* const s = scores + row * columns;
   if (terms.log_q != nullptr) {
     const float* const q = terms.log_q + row * columns;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t k = 0; k < columns; ++k) z[k] = s[k] - q[k];
     z[0] = s[0];
   } else {
@@ -37,7 +37,7 @@ void candidate_scores(const Candidates& c, const T* h, const T* table, float* sc
     for (std::int64_t k = 0; k < c.columns; ++k) {
       const T* const item = table + c.item[n * c.columns + k] * c.width;
       float dot = 0;
-#pragma omp simd reduction(+ : dot)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : dot)
       for (std::int64_t j = 0; j < c.width; ++j) dot += static_cast<float>(query[j]) * static_cast<float>(item[j]);
       out[k] = dot;
     }
@@ -55,13 +55,13 @@ void candidate_scores_backward(const Candidates& c, const T* table, const float*
         for (std::int64_t i = n * c.columns; i < (n + 1) * c.columns; ++i) {
           const T* const item = table + c.item[i] * c.width;
           const float weight = dscores[i];
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
           for (std::int64_t j = 0; j < c.width; ++j) sum[j] += weight * static_cast<float>(item[j]);
         }
       }
       T* const out = dh + n * c.width;
-#pragma omp simd
-      for (std::int64_t j = 0; j < c.width; ++j) store(out, j, sum[j]);
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t j = 0; j < c.width; ++j) store(out[j], sum[j]);
     }
   });
 }
@@ -76,7 +76,7 @@ void ranking_loss(const RankingTerms& terms, const float* scores, std::int64_t r
     if (!terms.softmax) {
       std::copy_n(scores + first * columns, count, z);
       for (std::int64_t i = 0; i < count; i += columns) z[i] = -z[i];
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t i = 0; i < count; ++i) z[i] = std::max(z[i], 0.0f) + std::log1p(exp_or_zero(-std::abs(z[i])));
     }
     for (std::int64_t n = first; n < last; ++n) {
@@ -94,7 +94,8 @@ void ranking_loss(const RankingTerms& terms, const float* scores, std::int64_t r
   });
 }
 
-void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, double scale, float* dscores) {
+void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, double scale,
+                           float* dscores) {
   const auto positive = static_cast<float>(terms.positive * scale), negative = static_cast<float>(terms.negative * scale);
   const auto factor = static_cast<float>(scale);
   parallel_row_blocks(rows, columns, 16, [&](std::int64_t first, std::int64_t last) {
@@ -104,7 +105,7 @@ void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::
         if (!terms.takes_part(n)) continue;
         const float log_z = corrected_log_sum(terms, scores, n, columns, z.data());
         float* const d = dscores + n * columns;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t k = 0; k < columns; ++k) d[k] = factor * exp_or_zero(z[k] - log_z);
         d[0] -= factor;
       }
@@ -112,7 +113,7 @@ void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::
       const std::int64_t begin = first * columns, end = last * columns;
       const Scratch<float> score_of_positive(last - first);  // dscores may be scores
       for (std::int64_t n = first; n < last; ++n) score_of_positive[n - first] = scores[n * columns];
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t i = begin; i < end; ++i) {
         const float s = scores[i], e = exp_or_zero(-std::abs(s));
         dscores[i] = negative * (s < 0 ? e : 1.0f) / (1.0f + e);

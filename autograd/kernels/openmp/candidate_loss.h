@@ -10,6 +10,7 @@ void candidate_scores(const Candidates& c, const T* h, const T* table, float* sc
 template <class T>
 void candidate_scores_backward(const Candidates& c, const T* table, const float* dscores, T* dh);
 void ranking_loss(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, float* losses);
-void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, double scale, float* dscores);
+void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, double scale,
+                           float* dscores);
 
 }  // namespace capstan::kernels::openmp

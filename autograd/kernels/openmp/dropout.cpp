@@ -15,7 +15,7 @@ void dropout(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
     const T* const in = x + first;
     T* const out = y + first;
 #pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) store(out, i, keep_or_zero(static_cast<float>(in[i]) * scale, keep[i]));
+    for (std::int64_t i = 0; i < count; ++i) store(out[i], keep_or_zero(static_cast<float>(in[i]) * scale, keep[i]));
   });
 }
 

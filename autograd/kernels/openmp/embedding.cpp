@@ -19,8 +19,8 @@ void gather_rows(const T* table, const RowSelection& selection, std::int64_t wid
     } else if (factor == 1.0f) {
       std::copy_n(from, width, to);
     } else {
-#pragma omp simd
-      for (std::int64_t j = 0; j < width; ++j) store(to, j, static_cast<float>(from[j]) * factor);
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t j = 0; j < width; ++j) store(to[j], static_cast<float>(from[j]) * factor);
     }
   });
 }
@@ -30,7 +30,9 @@ void sum_groups(const RowGroups& groups, const GroupTerms<T>& terms, std::int64_
   // Blocks of groups with about as many positions each: a popular row may have most of them.
   const std::int64_t positions = groups.start[groups.count], blocks = std::clamp<std::int64_t>(positions * width / 16384, 1, 64);
   const std::int64_t* const start = groups.start.data();
-  const auto first_group = [=, &groups](std::int64_t block) { return std::lower_bound(start, start + groups.count, positions * block / blocks) - start; };
+  const auto first_group = [=, &groups](std::int64_t block) {
+    return std::lower_bound(start, start + groups.count, positions * block / blocks) - start;
+  };
   parallel_tasks(blocks, positions * width, [&](std::int64_t block) {
     const Scratch<float> sums(width);
     float* const sum = sums.data();
@@ -41,13 +43,13 @@ void sum_groups(const RowGroups& groups, const GroupTerms<T>& terms, std::int64_
         const std::int64_t p = groups.order[i];
         const T* const row = terms.rows + (terms.positions_per_row == 1 ? p : p / terms.positions_per_row) * width;
         const float weight = terms.weight != nullptr ? terms.weight[p] : 1.0f;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < width; ++j) sum[j] += weight * static_cast<float>(row[j]);
       }
       T* const to = out + (target == GroupTarget::table_row ? groups.row[u] : u) * width;
       const auto factor = static_cast<float>(terms.scale);
-#pragma omp simd
-      for (std::int64_t j = 0; j < width; ++j) store(to, j, sum[j] * factor);
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t j = 0; j < width; ++j) store(to[j], sum[j] * factor);
     }
   });
 }

@@ -20,7 +20,7 @@ float log_sum_exp(const T* x, std::int64_t n) {
     if constexpr (std::is_same_v<T, float>) {
       chunk = x + first;
     } else {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t j = 0; j < count; ++j) buffer[j] = static_cast<float>(x[first + j]);
     }
     const float larger = max_of(chunk, count, max);
@@ -63,10 +63,10 @@ void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t ro
     if (targets.smoothing != 0) {
       const float* const w = targets.class_weights;
       if (w != nullptr) {
-#pragma omp simd reduction(+ : expected)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : expected)
         for (std::int64_t c = 0; c < classes; ++c) expected += w[c] * static_cast<float>(x[c]);
       } else {
-#pragma omp simd reduction(+ : expected)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : expected)
         for (std::int64_t c = 0; c < classes; ++c) expected += static_cast<float>(x[c]);
       }
     }
@@ -93,14 +93,14 @@ void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::i
     const float at_target = static_cast<float>(x[target]);  // before it may be overwritten
     const float* const w = targets.class_weights;
     if (w != nullptr) {
-#pragma omp simd
-      for (std::int64_t c = 0; c < classes; ++c) store(dx, c, total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background * w[c]);
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t c = 0; c < classes; ++c) store(dx[c], total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background * w[c]);
     } else {
-#pragma omp simd
-      for (std::int64_t c = 0; c < classes; ++c) store(dx, c, total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t c = 0; c < classes; ++c) store(dx[c], total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
     }
     const float share = background * (w != nullptr ? w[target] : 1.0f);
-    store(dx, target, total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
+    store(dx[target], total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
   });
 }
 
@@ -111,7 +111,7 @@ void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, st
     const T* const t = targets + r * classes;
     const float log_sum = log_sum_exp(x, classes);
     float loss = 0;
-#pragma omp simd reduction(+ : loss)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : loss)
     for (std::int64_t c = 0; c < classes; ++c) loss += static_cast<float>(t[c]) * (log_sum - static_cast<float>(x[c]));
     log_sums[r] = log_sum;
     losses[r] = loss;
@@ -127,18 +127,18 @@ void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t
     const T* const t = targets + r * classes;
     const float log_sum = log_sums[r];
     float mass = 0;
-#pragma omp simd reduction(+ : mass)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : mass)
     for (std::int64_t c = 0; c < classes; ++c) mass += static_cast<float>(t[c]);
     if (dtargets != nullptr) {
       T* const dt = dtargets + r * classes;
-#pragma omp simd
-      for (std::int64_t c = 0; c < classes; ++c) store(dt, c, (log_sum - static_cast<float>(x[c])) * factor);
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t c = 0; c < classes; ++c) store(dt[c], (log_sum - static_cast<float>(x[c])) * factor);
     }
     if (dlogits != nullptr) {
       T* const dx = dlogits + r * classes;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t c = 0; c < classes; ++c)
-        store(dx, c, (mass * exp_or_zero(static_cast<float>(x[c]) - log_sum) - static_cast<float>(t[c])) * factor);
+        store(dx[c], (mass * exp_or_zero(static_cast<float>(x[c]) - log_sum) - static_cast<float>(t[c])) * factor);
     }
   });
 }
@@ -151,7 +151,7 @@ double binary_cross_entropy(const T* logits, const T* targets, const float* weig
   parallel_tasks(blocks, 4 * n, [=, &partial](std::int64_t block) {
     float sum = 0;
     const std::int64_t first = block * kBlock, end = std::min(n, first + kBlock);
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
     for (std::int64_t i = first; i < end; ++i) {
       const float x = static_cast<float>(logits[i]);
       const float loss = std::max(x, 0.0f) + std::log1p(std::exp(-std::abs(x))) - x * static_cast<float>(targets[i]);
@@ -165,19 +165,20 @@ double binary_cross_entropy(const T* logits, const T* targets, const float* weig
 }
 
 template <class T>
-void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits, T* dtargets) {
+void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
+                                   T* dtargets) {
   const auto common = static_cast<float>(scale);
   parallel_ranges(n, kGrain / 4, [=](std::int64_t first, std::int64_t end) {
     if (dtargets != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t i = first; i < end; ++i)
-        store(dtargets, i, -static_cast<float>(logits[i]) * common * (weights != nullptr ? weights[i] : 1.0f));
+        store(dtargets[i], -static_cast<float>(logits[i]) * common * (weights != nullptr ? weights[i] : 1.0f));
     }
     if (dlogits != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t i = first; i < end; ++i) {
         const float p = 1.0f / (1.0f + std::exp(-static_cast<float>(logits[i])));
-        store(dlogits, i, (p - static_cast<float>(targets[i])) * common * (weights != nullptr ? weights[i] : 1.0f));
+        store(dlogits[i], (p - static_cast<float>(targets[i])) * common * (weights != nullptr ? weights[i] : 1.0f));
       }
     }
   });
@@ -190,7 +191,8 @@ template void cross_entropy_backward(const bfloat16*, const ClassTargets&, std::
 template void soft_cross_entropy(const float*, const float*, std::int64_t, std::int64_t, float*, float*);
 template void soft_cross_entropy(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, float*, float*);
 template void soft_cross_entropy_backward(const float*, const float*, std::int64_t, std::int64_t, const float*, double, float*, float*);
-template void soft_cross_entropy_backward(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, const float*, double, bfloat16*, bfloat16*);
+template void soft_cross_entropy_backward(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, const float*, double, bfloat16*,
+                                          bfloat16*);
 template double binary_cross_entropy(const float*, const float*, const float*, std::int64_t);
 template double binary_cross_entropy(const bfloat16*, const bfloat16*, const float*, std::int64_t);
 template void binary_cross_entropy_backward(const float*, const float*, const float*, std::int64_t, double, float*, float*);

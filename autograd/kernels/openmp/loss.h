@@ -18,6 +18,7 @@ void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t
 template <class T>
 double binary_cross_entropy(const T* logits, const T* targets, const float* weights, std::int64_t n);
 template <class T>
-void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits, T* dtargets);
+void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
+                                   T* dtargets);
 
 }  // namespace capstan::kernels::openmp

@@ -17,20 +17,20 @@ void add_residual(const NormalizationInput<T>& in, const std::uint8_t* keep, std
   const T* const bias = in.bias;
   const float scale = static_cast<float>(in.dropout.rate.scale);
   const auto put = [=](std::int64_t j, float branch) {
-    store(sum, j, static_cast<float>(residual[j]) + branch);
+    store(sum[j], static_cast<float>(residual[j]) + branch);
     z[j] = static_cast<float>(sum[j]);
   };
   if (keep != nullptr && bias != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) put(j, keep_or_zero((static_cast<float>(x[j]) + static_cast<float>(bias[j])) * scale, keep[j]));
   } else if (keep != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) put(j, keep_or_zero(static_cast<float>(x[j]) * scale, keep[j]));
   } else if (bias != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) put(j, static_cast<float>(x[j]) + static_cast<float>(bias[j]));
   } else {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) put(j, static_cast<float>(x[j]));
   }
 }
@@ -42,11 +42,11 @@ struct Statistics {
   Statistics(const float* z, std::int64_t n) {
     const float inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
     float sum = 0;
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
     for (std::int64_t j = 0; j < n; ++j) sum += z[j];
     mean = sum * inverse_n;
     float first = 0, second = 0;
-#pragma omp simd reduction(+ : first, second)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : first, second)
     for (std::int64_t j = 0; j < n; ++j) {
       const float d = z[j] - mean;
       first += d;
@@ -68,8 +68,8 @@ struct RowBlocks {
 }  // namespace
 
 template <class T>
-void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s, std::int64_t rows,
-                std::int64_t n) {
+void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
+                std::int64_t rows, std::int64_t n) {
   const bool drops = in.residual != nullptr && in.dropout.drops();
   parallel_row_blocks(rows, n, 4, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> z(n);
@@ -82,7 +82,7 @@ void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& 
       } else if constexpr (std::is_same_v<T, float>) {
         row = in.x + r * n;
       } else {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(in.x[r * n + j]);
       }
       const Statistics stats(row, n);
@@ -93,12 +93,12 @@ void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& 
       const T* const gamma = w.gamma;
       const T* const beta = w.beta;
       if (beta != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < n; ++j)
-          store(out, j, (row[j] - mean) * inverse * static_cast<float>(gamma[j]) + static_cast<float>(beta[j]));
+          store(out[j], (row[j] - mean) * inverse * static_cast<float>(gamma[j]) + static_cast<float>(beta[j]));
       } else {
-#pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) store(out, j, (row[j] - mean) * inverse * static_cast<float>(gamma[j]));
+#pragma omp simd simdlen(kSimdLength <float>)
+        for (std::int64_t j = 0; j < n; ++j) store(out[j], (row[j] - mean) * inverse * static_cast<float>(gamma[j]));
       }
     }
   });
@@ -127,9 +127,10 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
       const T* const g = dy + r * n;
       const float mean = s.mean[r], inverse = s.inverse_deviation[r];
       float sum_g = 0, sum_gx = 0;
-#pragma omp simd reduction(+ : sum_g, sum_gx)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum_g, sum_gx)
       for (std::int64_t j = 0; j < n; ++j) {
-        const float gj = static_cast<float>(g[j]), normal = (static_cast<float>(x[j]) - mean) * inverse, weighted = gj * static_cast<float>(gamma[j]);
+        const float gj = static_cast<float>(g[j]), normal = (static_cast<float>(x[j]) - mean) * inverse,
+                    weighted = gj * static_cast<float>(gamma[j]);
         sum_g += weighted;
         sum_gx += weighted * normal;
         dgamma[j] += gj * normal;
@@ -137,35 +138,35 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
       }
       sum_g *= inverse_n;
       sum_gx *= inverse_n;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t j = 0; j < n; ++j) {
         const float normal = (static_cast<float>(x[j]) - mean) * inverse;
         ds[j] = (static_cast<float>(g[j]) * static_cast<float>(gamma[j]) - sum_g - normal * sum_gx) * inverse;
       }
       if (dsum != nullptr) {
         const T* const more = dsum + r * n;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < n; ++j) ds[j] += static_cast<float>(more[j]);
       }
       if (d.dresidual != nullptr) {
         T* const out = d.dresidual + r * n;
-#pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) store(out, j, ds[j]);
+#pragma omp simd simdlen(kSimdLength <float>)
+        for (std::int64_t j = 0; j < n; ++j) store(out[j], ds[j]);
       }
       if (drops) {
         const std::int64_t row = (r - begin) % decided;
         if (row == 0) dropout.decide(r * n, std::min(decided, end - r) * n, keep.data());
         const std::uint8_t* const kept = keep.data() + row * n;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < n; ++j) ds[j] = keep_or_zero(ds[j] * scale, kept[j]);
       }
       if (d.dx != nullptr) {
         T* const out = d.dx + r * n;
-#pragma omp simd
-        for (std::int64_t j = 0; j < n; ++j) store(out, j, ds[j]);
+#pragma omp simd simdlen(kSimdLength <float>)
+        for (std::int64_t j = 0; j < n; ++j) store(out[j], ds[j]);
       }
       if (d.dbias != nullptr) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < n; ++j) dbias[j] += ds[j];
       }
     }
@@ -177,10 +178,10 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
     std::fill_n(total.data(), n, 0.0f);
     for (std::int64_t block = 0; block < blocks.count; ++block) {
       const float* const part = partial.data() + (block * 3 + which) * width;
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t j = 0; j < n; ++j) total[j] += part[j];
     }
-    for (std::int64_t j = 0; j < n; ++j) store(out, j, total[j]);
+    for (std::int64_t j = 0; j < n; ++j) store(out[j], total[j]);
   };
   add_up(0, d.dgamma);
   add_up(1, d.dbeta);

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "autograd/core/dtype.h"
+#include "autograd/kernels/numeric.h"
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/openmp/vector_math.h"
 
@@ -29,12 +29,10 @@ void parallel_rows(std::int64_t rows, std::int64_t n, std::int64_t cost, const F
   });
 }
 
-/// p[j] = v, rounded to the element type. A bfloat16 assigned whole would keep the compiler from vectorising the loop.
-inline void store(float* p, std::int64_t j, float v) { p[j] = v; }
-inline void store(bfloat16* p, std::int64_t j, float v) { p[j].bits = bfloat16(v).bits; }
-
 /// v if keep is 1, 0 if it is 0, whatever v is. By bits, which vectorises where a condition on a byte does not.
-inline float keep_or_zero(float v, std::uint8_t keep) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & (0u - std::uint32_t{keep})); }
+inline float keep_or_zero(float v, std::uint8_t keep) {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & (0u - std::uint32_t{keep}));
+}
 
 /// exp(v) for v <= 0, exactly 0 below -80. Written out because it is then twice as fast as a call of the vectorised library function, which
 /// moreover leaves its fast path for numbers that underflow, as masked scores do. 2^t = 2^n * 2^f with |f| <= 1/2 and the power series of
@@ -71,7 +69,7 @@ inline float max_of(const float* z, std::int64_t n, float start) {
 /// z = exp(z - shift); returns the sum.
 inline float exp_in_place(float* z, std::int64_t n, float shift) {
   float sum = 0;
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
   for (std::int64_t j = 0; j < n; ++j) {
     z[j] = exp_or_zero(z[j] - shift);
     sum += z[j];
@@ -82,7 +80,7 @@ inline float exp_in_place(float* z, std::int64_t n, float shift) {
 /// The sum of exp(z - shift).
 inline float sum_of_exp(const float* z, std::int64_t n, float shift) {
   float sum = 0;
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
   for (std::int64_t j = 0; j < n; ++j) sum += exp_or_zero(z[j] - shift);
   return sum;
 }

@@ -15,7 +15,7 @@ float load_scores(const T* x, const RowMask<T>& mask, std::int64_t row, std::int
   if (mask.keep != nullptr) {
     const std::uint8_t* const keep = mask.keep + at;
     if (stride == 1) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t j = 0; j < n; ++j) z[j] = keep[j] != 0 ? static_cast<float>(x[j]) : kMinusInfinity;
     } else {
       for (std::int64_t j = 0; j < n; ++j) z[j] = keep[j * stride] != 0 ? static_cast<float>(x[j]) : kMinusInfinity;
@@ -23,13 +23,13 @@ float load_scores(const T* x, const RowMask<T>& mask, std::int64_t row, std::int
   } else if (mask.add != nullptr) {
     const T* const add = mask.add + at;
     if (stride == 1) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]) + static_cast<float>(add[j]);
     } else {
       for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]) + static_cast<float>(add[j * stride]);
     }
   } else {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]);
   }
   return max_of(z, n, kMinusInfinity);
@@ -53,8 +53,8 @@ void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::i
     T* const out = y + r * n;
     const bool empty = max == kMinusInfinity;
     const float sum = empty ? 1.0f : exp_in_place(z, n, max), inverse = 1.0f / sum;
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) store(out, j, empty ? 0.0f : z[j] * inverse);
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) store(out[j], empty ? 0.0f : z[j] * inverse);
   });
 }
 
@@ -65,10 +65,10 @@ void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::in
     const T* const g = dy + r * n;
     T* const out = dx + r * n;
     float dot = 0;
-#pragma omp simd reduction(+ : dot)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : dot)
     for (std::int64_t j = 0; j < n; ++j) dot += static_cast<float>(g[j]) * static_cast<float>(p[j]);
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) store(out, j, static_cast<float>(p[j]) * (static_cast<float>(g[j]) - dot));
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) store(out[j], static_cast<float>(p[j]) * (static_cast<float>(g[j]) - dot));
   });
 }
 
@@ -79,8 +79,8 @@ void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, st
     T* const out = y + r * n;
     const bool empty = max == kMinusInfinity;
     const float shift = empty ? 0.0f : max + std::log(sum_of_exp(z, n, max));
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) store(out, j, z[j] - shift);
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) store(out[j], z[j] - shift);
   });
 }
 
@@ -91,12 +91,12 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std
     const T* const g = dy + r * n;
     T* const out = dx + r * n;
     float sum = 0;
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
     for (std::int64_t j = 0; j < n; ++j) sum += static_cast<float>(log_p[j]) == kMinusInfinity ? 0.0f : static_cast<float>(g[j]);
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) {
       const float v = static_cast<float>(log_p[j]);
-      store(out, j, v == kMinusInfinity ? 0.0f : static_cast<float>(g[j]) - exp_or_zero(v) * sum);
+      store(out[j], v == kMinusInfinity ? 0.0f : static_cast<float>(g[j]) - exp_or_zero(v) * sum);
     }
   });
 }

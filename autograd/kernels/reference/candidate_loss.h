@@ -29,14 +29,17 @@ void candidate_scores_backward(const Candidates& c, const T* table, const Comput
     for (std::int64_t j = 0; j < c.width; ++j) {
       C sum = 0;
       if (c.takes_part(n))
-        for (std::int64_t i = n * c.columns; i < (n + 1) * c.columns; ++i) sum += dscores[i] * static_cast<C>(table[c.item[i] * c.width + j]);
+        for (std::int64_t i = n * c.columns; i < (n + 1) * c.columns; ++i)
+          sum += dscores[i] * static_cast<C>(table[c.item[i] * c.width + j]);
       dh[n * c.width + j] = static_cast<T>(sum);
     }
   }
 }
 
 template <class T>
-T softplus(T x) { return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))); }
+T softplus(T x) {
+  return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
+}
 
 /// The score of column k as the softmax loss sees it.
 template <class T>

@@ -42,8 +42,8 @@ void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t ro
 }
 
 template <class T>
-void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, const Compute<T>* log_sums,
-                            double scale, T* dlogits) {
+void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes,
+                            const Compute<T>* log_sums, double scale, T* dlogits) {
   using C = Compute<T>;
   for (std::int64_t r = 0; r < rows; ++r, logits += classes, dlogits += classes) {
     const bool ignored = targets.target[r] == targets.ignore_index;
@@ -57,7 +57,8 @@ void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::i
 }
 
 template <class T>
-void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses, Compute<T>* log_sums) {
+void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
+                        Compute<T>* log_sums) {
   using C = Compute<T>;
   for (std::int64_t r = 0; r < rows; ++r, logits += classes, targets += classes) {
     log_sums[r] = log_sum_exp(logits, classes);
@@ -94,7 +95,8 @@ double binary_cross_entropy(const T* logits, const T* targets, const float* weig
 }
 
 template <class T>
-void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits, T* dtargets) {
+void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
+                                   T* dtargets) {
   using C = Compute<T>;
   for (std::int64_t i = 0; i < n; ++i) {
     const C x = static_cast<C>(logits[i]), factor = static_cast<C>(scale) * (weights != nullptr ? static_cast<C>(weights[i]) : C(1));

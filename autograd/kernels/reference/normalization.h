@@ -9,8 +9,8 @@
 namespace capstan::kernels::reference {
 
 template <class T>
-void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s, std::int64_t rows,
-                std::int64_t n) {
+void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
+                std::int64_t rows, std::int64_t n) {
   using C = Compute<T>;
   const C scale = static_cast<C>(in.dropout.rate.scale);
   for (std::int64_t r = 0; r < rows; ++r) {

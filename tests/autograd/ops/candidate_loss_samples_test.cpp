@@ -15,9 +15,16 @@ struct Samples<CandidateScores> {
     const Tensor few = items({1, 4, 0, 1, 3, 1}, {3, 2}), pads = items({1, 4, -7, 99, 3, 1}, {3, 2});
     std::vector<Sample<CandidateScores>> list;
     for (const bool sparse : {false, true}) {
-      list.push_back({.name = "repeated items", .args = {.sparse = sparse}, .inputs = {uniform({3, 5}), uniform({6, 5}, -1, 1, 2), few, {}}, .bf16_tolerance = 6e-2});
-      list.push_back({.name = "padding", .args = {.sparse = sparse}, .inputs = {uniform({3, 19}), uniform({6, 19}, -1, 1, 2), pads, valid({1, 0, 1})}, .bf16_tolerance = 6e-2});
-      list.push_back({.name = "only padding", .args = {.sparse = sparse}, .inputs = {uniform({3, 4}), uniform({6, 4}), pads, valid({0, 0, 0})}});
+      list.push_back({.name = "repeated items",
+                      .args = {.sparse = sparse},
+                      .inputs = {uniform({3, 5}), uniform({6, 5}, -1, 1, 2), few, {}},
+                      .bf16_tolerance = 6e-2});
+      list.push_back({.name = "padding",
+                      .args = {.sparse = sparse},
+                      .inputs = {uniform({3, 19}), uniform({6, 19}, -1, 1, 2), pads, valid({1, 0, 1})},
+                      .bf16_tolerance = 6e-2});
+      list.push_back(
+          {.name = "only padding", .args = {.sparse = sparse}, .inputs = {uniform({3, 4}), uniform({6, 4}), pads, valid({0, 0, 0})}});
       list.push_back({.name = "no rows", .args = {.sparse = sparse}, .inputs = {uniform({0, 4}), uniform({6, 4}), items({}, {0, 3}), {}}});
     }
     return list;
@@ -28,7 +35,10 @@ struct Samples<CandidateScores> {
             {.name = "type", .args = {}, .inputs = {h, Tensor::zeros({5, 3}), one, {}}, .message = "table f32[5, 3]"},
             {.name = "candidates", .args = {}, .inputs = {h, table, items({0}, {1, 1}), {}}, .message = "candidates i64[1, 1]"},
             {.name = "valid", .args = {}, .inputs = {h, table, one, valid({1})}, .message = "h f64[2, 3], valid u8[1]"},
-            {.name = "beyond", .args = {}, .inputs = {h, table, items({0, 1, 2, 5}, {2, 2}), {}}, .message = "row 1, column 1 holds 5, V is 5"}};
+            {.name = "beyond",
+             .args = {},
+             .inputs = {h, table, items({0, 1, 2, 5}, {2, 2}), {}},
+             .message = "row 1, column 1 holds 5, V is 5"}};
   }
 };
 
@@ -36,22 +46,38 @@ template <>
 struct Samples<RankingLoss> {
   static std::vector<Sample<RankingLoss>> good() {
     std::vector<Sample<RankingLoss>> list;
-    for (const RankingLossKind kind : {RankingLossKind::bce_sum, RankingLossKind::bce, RankingLossKind::gbce, RankingLossKind::sampled_softmax}) {
+    for (const RankingLossKind kind :
+         {RankingLossKind::bce_sum, RankingLossKind::bce, RankingLossKind::gbce, RankingLossKind::sampled_softmax}) {
       const std::string name = "kind " + std::to_string(static_cast<int>(kind));
       list.push_back({.name = name, .args = {.kind = kind, .items = 40}, .inputs = {uniform({3, 2}), {}}, .bf16 = false});
-      list.push_back({.name = name + ", many, padding", .args = {.kind = kind, .items = 40, .reduction = Reduction::sum()}, .inputs = {uniform({3, 37}, -3, 3), valid({1, 0, 1})}, .bf16 = false});
+      list.push_back({.name = name + ", many, padding",
+                      .args = {.kind = kind, .items = 40, .reduction = Reduction::sum()},
+                      .inputs = {uniform({3, 37}, -3, 3), valid({1, 0, 1})},
+                      .bf16 = false});
       list.push_back({.name = name + ", no rows", .args = {.kind = kind, .items = 40}, .inputs = {uniform({0, 2}), {}}, .bf16 = false});
     }
     const Tensor log_q = Tensor::from<float>({99, -1, -2, 99, -3, -.5}, {2, 3});
-    list.push_back({.name = "log q", .args = {.kind = RankingLossKind::sampled_softmax, .log_q = log_q}, .inputs = {uniform({2, 3}), {}}, .bf16 = false});
+    list.push_back({.name = "log q",
+                    .args = {.kind = RankingLossKind::sampled_softmax, .log_q = log_q},
+                    .inputs = {uniform({2, 3}), {}},
+                    .bf16 = false});
     return list;
   }
   static std::vector<BadSample<RankingLoss>> bad() {
     return {{.name = "no negatives", .args = {}, .inputs = {uniform({2, 1}), {}}, .message = "with k >= 1 negatives: scores f64[2, 1]"},
             {.name = "type", .args = {}, .inputs = {Tensor::zeros({2, 2}, DType::bf16), {}}, .message = "scores bf16[2, 2]"},
-            {.name = "items", .args = {.kind = RankingLossKind::gbce, .items = 2}, .inputs = {uniform({2, 3}), {}}, .message = "items 2, negatives 2"},
-            {.name = "calibration", .args = {.kind = RankingLossKind::gbce, .calibration = 2, .items = 9}, .inputs = {uniform({2, 3}), {}}, .message = "[0, 1]: 2"},
-            {.name = "log q", .args = {.log_q = Tensor::zeros({2, 3})}, .inputs = {uniform({2, 3}), {}}, .message = "log_q belongs to sampled_softmax"}};
+            {.name = "items",
+             .args = {.kind = RankingLossKind::gbce, .items = 2},
+             .inputs = {uniform({2, 3}), {}},
+             .message = "items 2, negatives 2"},
+            {.name = "calibration",
+             .args = {.kind = RankingLossKind::gbce, .calibration = 2, .items = 9},
+             .inputs = {uniform({2, 3}), {}},
+             .message = "[0, 1]: 2"},
+            {.name = "log q",
+             .args = {.log_q = Tensor::zeros({2, 3})},
+             .inputs = {uniform({2, 3}), {}},
+             .message = "log_q belongs to sampled_softmax"}};
   }
 };
 

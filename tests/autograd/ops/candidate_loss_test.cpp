@@ -50,7 +50,8 @@ TEST(RankingLoss, GbceNumbers) {
   const Result r = run(kScores, {}, {.kind = RankingLossKind::gbce, .calibration = .75, .items = 13});
   EXPECT_NEAR(r.value, .780477, 1e-6);
   expect_near(r.gradient, {-.033909, .112542, .155615, .187565}, 1e-6);
-  EXPECT_EQ(run(kScores, {}, {.kind = RankingLossKind::gbce, .calibration = 0, .items = 13}).value, run(kScores, {}, {.kind = RankingLossKind::bce}).value);
+  EXPECT_EQ(run(kScores, {}, {.kind = RankingLossKind::gbce, .calibration = 0, .items = 13}).value,
+            run(kScores, {}, {.kind = RankingLossKind::bce}).value);
 }
 
 TEST(RankingLoss, SampledSoftmaxNumbers) {

@@ -17,7 +17,10 @@ struct Samples<Dropout> {
     return {{.name = "p", .args = {.p = 1.5}, .inputs = {uniform({3}), {}}, .message = "must lie in [0, 1]: p 1.5"},
             {.name = "integers", .args = {.p = .5}, .inputs = {Tensor::zeros({3}, DType::u8), {}}, .message = "x u8[3]"},
             {.name = "id type", .args = {.p = .5}, .inputs = {uniform({3}), Tensor::zeros({3}, DType::i32)}, .message = "row_ids i32[3]"},
-            {.name = "id count", .args = {.p = .5}, .inputs = {uniform({3, 4}), Tensor::zeros({5}, DType::i64)}, .message = "x f64[3, 4] has 12, row_ids i64[5]"}};
+            {.name = "id count",
+             .args = {.p = .5},
+             .inputs = {uniform({3, 4}), Tensor::zeros({5}, DType::i64)},
+             .message = "x f64[3, 4] has 12, row_ids i64[5]"}};
   }
 };
 

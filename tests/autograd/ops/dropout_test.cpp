@@ -34,7 +34,8 @@ TEST(Dropout, KeepsTheAskedShareAndTheMean) {
 
 TEST(Dropout, NeighboursGroupsAndKeysAreIndependent) {
   constexpr std::int64_t n = 200'000;
-  const std::vector<double> a = dropout(ones({2, n}), 0.5, 11, ids({0, 1})).to_vector(), b = dropout(ones({1, n}), 0.5, 12, ids({0})).to_vector();
+  const std::vector<double> a = dropout(ones({2, n}), 0.5, 11, ids({0, 1})).to_vector(),
+                            b = dropout(ones({1, n}), 0.5, 12, ids({0})).to_vector();
   double next = 0, group = 0, key = 0, eighth = 0;  // how often two decisions agree
   for (std::size_t i = 0; i < n - 8; ++i) {
     next += a[i] == a[i + 1];
@@ -56,7 +57,8 @@ TEST(Dropout, DoesNotDependOnHowTheBatchIsSplit) {
 
 TEST(Dropout, EveryTypeAndBackendDrawsTheSameMask) {
   const std::vector<double> expected = dropout(ones({5, 1000}, DType::f64), 0.5, 3, ids({1, 2, 3, 4, 5})).to_vector();
-  for (const DType dtype : {DType::f32, DType::bf16}) EXPECT_EQ(dropout(ones({5, 1000}, dtype), 0.5, 3, ids({1, 2, 3, 4, 5})).to_vector(), expected);
+  for (const DType dtype : {DType::f32, DType::bf16})
+    EXPECT_EQ(dropout(ones({5, 1000}, dtype), 0.5, 3, ids({1, 2, 3, 4, 5})).to_vector(), expected);
   const kernels::ScopedBackend reference(kernels::Backend::reference);
   EXPECT_EQ(dropout(ones({5, 1000}), 0.5, 3, ids({1, 2, 3, 4, 5})).to_vector(), expected);
 }

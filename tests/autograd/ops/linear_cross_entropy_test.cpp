@@ -39,16 +39,31 @@ TEST(LinearCrossEntropy, IsCrossEntropyOfTheProductOverManyBlocks) {
     fused = {loss.value.item(), g.of(x).dense().to_vector(), g.of(w).dense().to_vector()};
   }
   const Tensor logits({n, classes});
-  kernels::matmul({.rows = n, .columns = classes, .depth = width, .a = {.row = width, .column = 1}, .b = {.row = 1, .column = width}, .c = {.row = classes, .column = 1}},
+  kernels::matmul({.rows = n,
+                   .columns = classes,
+                   .depth = width,
+                   .a = {.row = width, .column = 1},
+                   .b = {.row = 1, .column = width},
+                   .c = {.row = classes, .column = 1}},
                   x.data<const float>(), w.data<const float>(), logits.data<float>());
   const Tensor leaf = make_leaf(logits);
   Tape tape;
   const Loss loss = cross_entropy(leaf, targets, {.reduction = Reduction::sum()});
   const Tensor g = tape.backward(loss.value).of(leaf).dense();
   const Tensor dx({n, width}), dw({classes, width});
-  kernels::matmul({.rows = n, .columns = width, .depth = classes, .a = {.row = classes, .column = 1}, .b = {.row = width, .column = 1}, .c = {.row = width, .column = 1}},
+  kernels::matmul({.rows = n,
+                   .columns = width,
+                   .depth = classes,
+                   .a = {.row = classes, .column = 1},
+                   .b = {.row = width, .column = 1},
+                   .c = {.row = width, .column = 1}},
                   g.data<const float>(), w.data<const float>(), dx.data<float>());
-  kernels::matmul({.rows = classes, .columns = width, .depth = n, .a = {.row = 1, .column = classes}, .b = {.row = width, .column = 1}, .c = {.row = width, .column = 1}},
+  kernels::matmul({.rows = classes,
+                   .columns = width,
+                   .depth = n,
+                   .a = {.row = 1, .column = classes},
+                   .b = {.row = width, .column = 1},
+                   .c = {.row = width, .column = 1}},
                   g.data<const float>(), x.data<const float>(), dw.data<float>());
   EXPECT_NEAR(fused.value, loss.value.item(), 1e-6 * fused.value);
   const std::vector<double> expected_dx = dx.to_vector(), expected_dw = dw.to_vector();

@@ -23,7 +23,9 @@ struct Samples<CrossEntropy> {
             {.name = "no examples", .args = {}, .inputs = {uniform({0, 5}), classes({}, {0})}},
             {.name = "smoothing", .args = {.label_smoothing = .1}, .inputs = {uniform({3, 5}), classes({1, -100, 4}, {3})}},
             {.name = "class weights", .args = {.class_weights = weights}, .inputs = {uniform({3, 5}), classes({1, 2, 4}, {3})}},
-            {.name = "smoothed class weights", .args = {.label_smoothing = .2, .class_weights = weights}, .inputs = {uniform({3, 5}), classes({1, 3, 4}, {3})}},
+            {.name = "smoothed class weights",
+             .args = {.label_smoothing = .2, .class_weights = weights},
+             .inputs = {uniform({3, 5}), classes({1, 3, 4}, {3})}},
             {.name = "wide", .args = {}, .inputs = {wide, classes({2052, 0}, {2})}}};
   }
   static std::vector<BadSample<CrossEntropy>> bad() {
@@ -34,7 +36,10 @@ struct Samples<CrossEntropy> {
             {.name = "type", .args = {}, .inputs = {x, Tensor::zeros({2}, DType::i32)}, .message = "targets must be i64: targets i32[2]"},
             {.name = "no classes", .args = {}, .inputs = {uniform({2, 0}), classes({0, 0}, {2})}, .message = "with V > 0"},
             {.name = "smoothing", .args = {.label_smoothing = 2}, .inputs = {x, classes({0, 0}, {2})}, .message = "must lie in [0, 1]: 2"},
-            {.name = "weights", .args = {.class_weights = Tensor::zeros({4})}, .inputs = {x, classes({0, 0}, {2})}, .message = "class_weights f32[4]"}};
+            {.name = "weights",
+             .args = {.class_weights = Tensor::zeros({4})},
+             .inputs = {x, classes({0, 0}, {2})},
+             .message = "class_weights f32[4]"}};
   }
 };
 
@@ -57,12 +62,17 @@ struct Samples<BceWithLogits> {
   static std::vector<Sample<BceWithLogits>> good() {
     return {{.name = "mean", .args = {}, .inputs = {uniform({3, 7}), uniform({3, 7}, 0, 1, 2)}},
             {.name = "scalar", .args = {.reduction = Reduction::sum()}, .inputs = {uniform({}), uniform({}, 0, 1, 2)}},
-            {.name = "weights", .args = {.weights = Tensor::from<float>({1, 0, 2.5, .5}, {2, 2})}, .inputs = {uniform({2, 2}), uniform({2, 2}, 0, 1, 2)}},
+            {.name = "weights",
+             .args = {.weights = Tensor::from<float>({1, 0, 2.5, .5}, {2, 2})},
+             .inputs = {uniform({2, 2}), uniform({2, 2}, 0, 1, 2)}},
             {.name = "nothing", .args = {}, .inputs = {uniform({0}), uniform({0})}}};
   }
   static std::vector<BadSample<BceWithLogits>> bad() {
     return {{.name = "shape", .args = {}, .inputs = {uniform({2, 5}), uniform({5})}, .message = "logits f64[2, 5], targets f64[5]"},
-            {.name = "weights", .args = {.weights = Tensor::zeros({3})}, .inputs = {uniform({2}), uniform({2})}, .message = "logits f64[2], weights f32[3]"}};
+            {.name = "weights",
+             .args = {.weights = Tensor::zeros({3})},
+             .inputs = {uniform({2}), uniform({2})},
+             .message = "logits f64[2], weights f32[3]"}};
   }
 };
 

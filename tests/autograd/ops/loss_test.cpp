@@ -63,7 +63,8 @@ TEST(CrossEntropy, RisingScoresOverManyChunksAreSummedOnline) {  // the running 
 }
 
 TEST(CrossEntropy, NanIsNotHidden) {
-  EXPECT_TRUE(std::isnan(cross_entropy(Tensor::from<float>({1, std::numeric_limits<float>::quiet_NaN(), 0}, {1, 3}), i64({0})).value.item()));
+  EXPECT_TRUE(
+      std::isnan(cross_entropy(Tensor::from<float>({1, std::numeric_limits<float>::quiet_NaN(), 0}, {1, 3}), i64({0})).value.item()));
 }
 
 TEST(CrossEntropy, GradientTakesTheLogitsMemoryOnlyIfNobodyElseHoldsIt) {
@@ -86,7 +87,8 @@ TEST(CrossEntropy, GradientTakesTheLogitsMemoryOnlyIfNobodyElseHoldsIt) {
 }
 
 TEST(BceWithLogits, LargeScoresStayFinite) {
-  const Loss loss = bce_with_logits(Tensor::from<float>({1e4f, -1e4f, 1e4f}, {3}), Tensor::from<float>({1, 0, 0}, {3}), {.reduction = Reduction::sum()});
+  const Loss loss =
+      bce_with_logits(Tensor::from<float>({1e4f, -1e4f, 1e4f}, {3}), Tensor::from<float>({1, 0, 0}, {3}), {.reduction = Reduction::sum()});
   EXPECT_EQ(loss.value.item(), 1e4);
   EXPECT_EQ(loss.count, 3);
   EXPECT_NEAR(bce_with_logits(Tensor::scalar(0), Tensor::scalar(1)).value.item(), std::log(2), 1e-7);

@@ -4,20 +4,23 @@
 namespace capstan::testing {
 namespace {
 
-Tensor ids(std::initializer_list<std::int64_t> values) { return Tensor::from<std::int64_t>(values, {static_cast<std::int64_t>(values.size())}); }
+Tensor ids(std::initializer_list<std::int64_t> values) {
+  return Tensor::from<std::int64_t>(values, {static_cast<std::int64_t>(values.size())});
+}
 
 template <class O>
 std::vector<Sample<O>> fused_samples() {
   const auto inputs = [](const Shape& shape, const Tensor& row_ids) {
     const Shape row{shape[-1]};
-    return std::vector<Tensor>{uniform(shape),          uniform(row, -1, 1, 2), uniform(shape, -1, 1, 3),
+    return std::vector<Tensor>{uniform(shape),           uniform(row, -1, 1, 2), uniform(shape, -1, 1, 3),
                                uniform(row, .5, 1.5, 4), uniform(row, -1, 1, 5), row_ids};
   };
-  std::vector<Sample<O>> list{{.name = "no dropout", .args = {}, .inputs = inputs({3, 5}, {}), .bf16_tolerance = 6e-2},
-                              {.name = "dropout", .args = {.p = .3, .key = 4}, .inputs = inputs({2, 3, 17}, {}), .bf16_tolerance = 6e-2},
-                              {.name = "row ids", .args = {.p = .3, .key = 4}, .inputs = inputs({3, 2, 9}, ids({7, 1, 8})), .bf16_tolerance = 6e-2},
-                              {.name = "drop all", .args = {.p = 1, .key = 4}, .inputs = inputs({2, 6}, {}), .bf16_tolerance = 6e-2},
-                              {.name = "no rows", .args = {.p = .5}, .inputs = inputs({0, 6}, {})}};
+  std::vector<Sample<O>> list{
+      {.name = "no dropout", .args = {}, .inputs = inputs({3, 5}, {}), .bf16_tolerance = 6e-2},
+      {.name = "dropout", .args = {.p = .3, .key = 4}, .inputs = inputs({2, 3, 17}, {}), .bf16_tolerance = 6e-2},
+      {.name = "row ids", .args = {.p = .3, .key = 4}, .inputs = inputs({3, 2, 9}, ids({7, 1, 8})), .bf16_tolerance = 6e-2},
+      {.name = "drop all", .args = {.p = 1, .key = 4}, .inputs = inputs({2, 6}, {}), .bf16_tolerance = 6e-2},
+      {.name = "no rows", .args = {.p = .5}, .inputs = inputs({0, 6}, {})}};
   for (const std::size_t absent : {1u, 4u}) {
     list.push_back(list[1]);
     list.back().name = absent == 1 ? "no bias" : "no beta";
@@ -29,10 +32,11 @@ std::vector<Sample<O>> fused_samples() {
 template <class O>
 std::vector<BadSample<O>> fused_bad_samples() {
   const Tensor x = uniform({3, 4}), row = uniform({4});
-  return {{.name = "residual", .args = {}, .inputs = {x, row, uniform({3, 5}), row, row, {}}, .message = "x f64[3, 4], residual f64[3, 5]"},
-          {.name = "bias", .args = {}, .inputs = {x, uniform({3}), x, row, row, {}}, .message = "bias must be as long as the last axis of x"},
-          {.name = "p", .args = {.p = -1}, .inputs = {x, row, x, row, row, {}}, .message = "p -1"},
-          {.name = "ids", .args = {.p = .1}, .inputs = {x, row, x, row, row, ids({1, 2, 3, 4, 5})}, .message = "row_ids i64[5]"}};
+  return {
+      {.name = "residual", .args = {}, .inputs = {x, row, uniform({3, 5}), row, row, {}}, .message = "x f64[3, 4], residual f64[3, 5]"},
+      {.name = "bias", .args = {}, .inputs = {x, uniform({3}), x, row, row, {}}, .message = "bias must be as long as the last axis of x"},
+      {.name = "p", .args = {.p = -1}, .inputs = {x, row, x, row, row, {}}, .message = "p -1"},
+      {.name = "ids", .args = {.p = .1}, .inputs = {x, row, x, row, row, ids({1, 2, 3, 4, 5})}, .message = "row_ids i64[5]"}};
 }
 
 }  // namespace
@@ -43,22 +47,29 @@ struct Samples<LayerNorm> {
     const auto inputs = [](const Shape& shape) {
       return std::vector<Tensor>{uniform(shape), uniform({shape[-1]}, .5, 1.5, 2), uniform({shape[-1]}, -1, 1, 3)};
     };
-    std::vector<Sample<LayerNorm>> list{{.name = "row", .args = {}, .inputs = inputs({7})},
-                                        {.name = "rows", .args = {.eps = 1e-12}, .inputs = inputs({3, 2, 37}), .bf16_tolerance = 6e-2},
-                                        {.name = "large eps", .args = {.eps = 1}, .inputs = inputs({2, 5})},
-                                        {.name = "several blocks of rows", .args = {}, .inputs = inputs({101, 3}), .f32_tolerance = 2e-4, .bf16 = false},
-                                        {.name = "size 1", .args = {}, .inputs = inputs({4, 1}), .f32 = false, .bf16 = false},
-                                        {.name = "no rows", .args = {}, .inputs = inputs({0, 4})},
-                                        {.name = "empty rows", .args = {}, .inputs = inputs({3, 0})}};
+    std::vector<Sample<LayerNorm>> list{
+        {.name = "row", .args = {}, .inputs = inputs({7})},
+        {.name = "rows", .args = {.eps = 1e-12}, .inputs = inputs({3, 2, 37}), .bf16_tolerance = 6e-2},
+        {.name = "large eps", .args = {.eps = 1}, .inputs = inputs({2, 5})},
+        {.name = "several blocks of rows", .args = {}, .inputs = inputs({101, 3}), .f32_tolerance = 2e-4, .bf16 = false},
+        {.name = "size 1", .args = {}, .inputs = inputs({4, 1}), .f32 = false, .bf16 = false},
+        {.name = "no rows", .args = {}, .inputs = inputs({0, 4})},
+        {.name = "empty rows", .args = {}, .inputs = inputs({3, 0})}};
     list.push_back({.name = "no beta", .args = {}, .inputs = {uniform({3, 5}), uniform({5}, .5, 1.5, 2), {}}});
     return list;
   }
   static std::vector<BadSample<LayerNorm>> bad() {
     const Tensor x = uniform({3, 4}), row = uniform({4});
     return {{.name = "scalar", .args = {}, .inputs = {uniform({}), row, row}, .message = "x must have an axis to normalise over"},
-            {.name = "gamma", .args = {}, .inputs = {x, uniform({3}), row}, .message = "gamma must be as long as the last axis of x: x f64[3, 4], gamma f64[3]"},
+            {.name = "gamma",
+             .args = {},
+             .inputs = {x, uniform({3}), row},
+             .message = "gamma must be as long as the last axis of x: x f64[3, 4], gamma f64[3]"},
             {.name = "beta", .args = {}, .inputs = {x, row, uniform({1, 4})}, .message = "beta f64[1, 4]"},
-            {.name = "type", .args = {}, .inputs = {x, Tensor::zeros({4}), row}, .message = "element types must agree: x f64[3, 4], gamma f32[4]"},
+            {.name = "type",
+             .args = {},
+             .inputs = {x, Tensor::zeros({4}), row},
+             .message = "element types must agree: x f64[3, 4], gamma f32[4]"},
             {.name = "eps", .args = {.eps = -1}, .inputs = {x, row, row}, .message = "eps -1"}};
   }
 };

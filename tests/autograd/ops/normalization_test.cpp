@@ -13,10 +13,13 @@ Tensor ones(std::int64_t n) { return Tensor::full({n}, 1); }
 Tensor zeros(std::int64_t n) { return Tensor::zeros({n}); }
 
 TEST(LayerNorm, HandCheckedNumbers) {
-  struct Case { double eps, outer, inner; };
+  struct Case {
+    double eps, outer, inner;
+  };
   for (const Case& c : {Case{1e-12, 1.341640786, .447213595}, Case{1e-6, 1.34164025, .447213417}, Case{1e-5, 1.34163542, .447211807}}) {
     const std::vector<double> y = layer_norm(Tensor::from<float>({1, 2, 3, 4}, {4}), ones(4), zeros(4), c.eps).to_vector();
-    const std::vector<double> exact = layer_norm(Tensor::from<double>({1, 2, 3, 4}, {4}), Tensor::full({4}, 1, DType::f64), {}, c.eps).to_vector();
+    const std::vector<double> exact =
+        layer_norm(Tensor::from<double>({1, 2, 3, 4}, {4}), Tensor::full({4}, 1, DType::f64), {}, c.eps).to_vector();
     const double expected[] = {-c.outer, -c.inner, c.inner, c.outer};
     for (std::size_t i = 0; i < 4; ++i) {
       EXPECT_NEAR(y[i], expected[i], 2e-7) << c.eps;
@@ -28,7 +31,8 @@ TEST(LayerNorm, HandCheckedNumbers) {
 TEST(LayerNorm, LargeMeanDoesNotDrownTheVariance) {
   constexpr std::int64_t n = 768;
   Tensor x({n});
-  for (std::int64_t i = 0; i < n; ++i) x.data<float>()[i] = 65536.0f + static_cast<float>(i % 2);  // E[x^2] - mean^2 in float gives 0 or rubbish
+  for (std::int64_t i = 0; i < n; ++i)
+    x.data<float>()[i] = 65536.0f + static_cast<float>(i % 2);  // E[x^2] - mean^2 in float gives 0 or rubbish
   const std::vector<double> y = layer_norm(x, ones(n), zeros(n), 0).to_vector();
   for (std::size_t i = 0; i < n; ++i) EXPECT_NEAR(y[i], i % 2 == 0 ? -1 : 1, 1e-5);
 }
@@ -52,7 +56,8 @@ TEST(DropoutResidualLayerNorm, IsTheSeparateOperations) {
   const std::vector<double> expected_sum = sum.to_vector(), actual_sum = fused.sum.to_vector();
   for (std::size_t i = 0; i < 2800; ++i) ASSERT_NEAR(actual_sum[i], expected_sum[i], 1e-6);
   EXPECT_EQ(fused.y.to_vector(), layer_norm(fused.sum, gamma, beta, 1e-6).to_vector());
-  EXPECT_EQ(dropout_residual_layer_norm(x, bias, residual, gamma, beta, {.p = .25, .key = 9, .eps = 1e-6}).to_vector(), fused.y.to_vector());
+  EXPECT_EQ(dropout_residual_layer_norm(x, bias, residual, gamma, beta, {.p = .25, .key = 9, .eps = 1e-6}).to_vector(),
+            fused.y.to_vector());
 }
 
 TEST(DropoutResidualLayerNorm, GradientOfTheSumAloneArrives) {

@@ -17,11 +17,12 @@ Tensor keep(const Shape& shape, std::uint64_t seed = 5) {
 
 template <class O>
 std::vector<BadSample<O>> bad_samples() {
-  return {{.name = "axis beyond", .args = {.axis = 2}, .inputs = {uniform({3, 5}), {}}, .message = "x f64[3, 5], axis 2"},
-          {.name = "scalar", .args = {.axis = -1}, .inputs = {uniform({}), {}}, .message = "the axis must be one of x"},
-          {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3}, DType::i64), {}}, .message = "needs a floating type: x i64[3]"},
-          {.name = "mask shape", .args = {}, .inputs = {uniform({3, 5}), keep({4})}, .message = "must broadcast to x: x f64[3, 5], mask u8[4]"},
-          {.name = "mask type", .args = {}, .inputs = {uniform({3, 5}), Tensor::zeros({3, 5}, DType::f32)}, .message = "mask f32[3, 5]"}};
+  return {
+      {.name = "axis beyond", .args = {.axis = 2}, .inputs = {uniform({3, 5}), {}}, .message = "x f64[3, 5], axis 2"},
+      {.name = "scalar", .args = {.axis = -1}, .inputs = {uniform({}), {}}, .message = "the axis must be one of x"},
+      {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3}, DType::i64), {}}, .message = "needs a floating type: x i64[3]"},
+      {.name = "mask shape", .args = {}, .inputs = {uniform({3, 5}), keep({4})}, .message = "must broadcast to x: x f64[3, 5], mask u8[4]"},
+      {.name = "mask type", .args = {}, .inputs = {uniform({3, 5}), Tensor::zeros({3, 5}, DType::f32)}, .message = "mask f32[3, 5]"}};
 }
 
 template <class O>
