@@ -26,7 +26,7 @@ constexpr std::array kRecipes{
 
 int main(int argc, char** argv) {
   namespace engine = capstan::engine;
-  engine::wait_passively(argv);
+  engine::limit_busy_waiting(argv);
   engine::handle_signals();
   engine::flush_denormals();
   std::ios::sync_with_stdio(false);

@@ -69,9 +69,9 @@ bool flush_denormals() {
 #endif
 }
 
-void wait_passively(char** argv) {
+void limit_busy_waiting(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  if (::setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;  // once set, the new process returns above: no loop
+  if (::setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;  // once set, the new process returns above: no loop
   ::execv("/proc/self/exe", argv);
 }
 

@@ -24,10 +24,12 @@ int set_threads(std::int64_t threads);
 /// cost a hundred times a normal operation and carry no information in training.
 bool flush_denormals();
 
-/// Waiting OpenMP threads sleep instead of spinning. libgomp reads this from the environment before main, so the program starts
-/// itself once more with OMP_WAIT_POLICY=passive, unless the user has set OMP_WAIT_POLICY or GOMP_SPINCOUNT. Call it first in
-/// main. Returns if there is nothing to do (or the system refuses).
-void wait_passively(char** argv);
+/// Waiting OpenMP threads spin for some tens of microseconds and then sleep. libgomp's own default spins for milliseconds, which
+/// makes a step several times slower while another process keeps a core busy; never to spin costs a sleep and a wake-up, about 50
+/// microseconds, in every parallel region (half of a GRU4Rec step). libgomp reads this from the environment before main, so
+/// the program starts itself once more with GOMP_SPINCOUNT, unless the user has set that or OMP_WAIT_POLICY. Call it first in main.
+/// Returns if there is nothing to do (or the system refuses).
+void limit_busy_waiting(char** argv);
 
 /// SIGINT and SIGTERM ask for a stop; the second one ends the process at once. A closed pipe or a file size limit becomes an error of the
 /// write instead of the end of the process.
