@@ -56,7 +56,8 @@ TEST(Progress, OneLinePerIntervalWithoutATerminal) {
   Progress progress(pipe.ends[1], Progress::Mode::lines, 0, 10.0);
   const double start = wall_seconds();
   for (int i = 1; i <= 250; ++i)
-    progress.update({.step = i, .total_steps = 1000, .epoch = 1, .epochs = 2, .loss = 2, .items = 32.0 * i, .loader_wait = .025 * i}, start + .1 * i);
+    progress.update({.step = i, .total_steps = 1000, .epoch = 1, .epochs = 2, .loss = 2, .items = 32.0 * i, .loader_wait = .025 * i},
+                    start + .1 * i);
   const std::string text = pipe.read_all();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
   EXPECT_THAT(text, HasSubstr("epoch 1/2  step 1"));
@@ -161,21 +162,22 @@ TEST(System, DenormalsAreFlushedInNewThreadsToo) {
 }
 
 // Runs only in the process that the next test starts.
-TEST(System, DISABLED_WaitsPassively) {
-  const char* policy = std::getenv("OMP_WAIT_POLICY");
-  ASSERT_NE(policy, nullptr);
-  EXPECT_STREQ(policy, "passive");
-  wait_passively(nullptr);  // must return: a third start would be one too many
+TEST(System, DISABLED_SpinsBriefly) {
+  const char* spins = std::getenv("GOMP_SPINCOUNT");
+  ASSERT_NE(spins, nullptr);
+  EXPECT_STREQ(spins, "10000");
+  limit_busy_waiting(nullptr);  // must return: a third start would be one too many
 }
 
-TEST(System, TheProgramStartsAgainWithPassiveWaiting) {
+TEST(System, TheProgramStartsAgainWithLimitedSpinning) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::unsetenv("OMP_WAIT_POLICY");
     ::unsetenv("GOMP_SPINCOUNT");
-    std::string name = "test", filter = "--gtest_filter=System.DISABLED_WaitsPassively", also = "--gtest_also_run_disabled_tests", quiet = "--gtest_brief=1";
+    std::string name = "test", filter = "--gtest_filter=System.DISABLED_SpinsBriefly", also = "--gtest_also_run_disabled_tests",
+                quiet = "--gtest_brief=1";
     std::array<char*, 5> arguments{name.data(), filter.data(), also.data(), quiet.data(), nullptr};
-    wait_passively(arguments.data());
+    limit_busy_waiting(arguments.data());
     ::_exit(9);  // it returned instead
   }
   int status = 0;
