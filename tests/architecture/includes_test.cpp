@@ -109,7 +109,9 @@ TEST(Architecture, EveryIncludeFollowsTheDiamond) {
     std::ifstream in(fs::path(CAPSTAN_SOURCE_DIR) / file);
     std::smatch match;
     for (std::string line; std::getline(in, line);)
-      if (std::regex_match(line, match, include)) EXPECT_EQ(violation(file, match[2], match[1] == "\""), "");
+      if (std::regex_match(line, match, include)) {
+        EXPECT_EQ(violation(file, match[2], match[1] == "\""), "");
+      }
   }
 }
 
@@ -125,7 +127,9 @@ TEST(Architecture, HeadersGuardThemselvesAndHideNoNamespace) {
   for (const std::string& file : sources()) {
     std::ifstream in(fs::path(CAPSTAN_SOURCE_DIR) / file);
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (file.ends_with(".h")) EXPECT_TRUE(text.starts_with("#pragma once")) << file;
+    if (file.ends_with(".h")) {
+      EXPECT_TRUE(text.starts_with("#pragma once")) << file;
+    }
     EXPECT_EQ(text.find("using namespace"), std::string::npos) << file;
   }
 }
