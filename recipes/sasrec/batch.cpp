@@ -27,8 +27,8 @@ Batch make_batch(std::span<const Sequence> sequences, const ModelOptions& model)
   for (std::int64_t b = 0; b < count; ++b) {
     const Sequence& s = sequences[at(b)];
     require<DataError>(!s.items.empty(), "sasrec: sequence ", b, " of a batch has no items");
-    require<InternalError>(s.targets.empty() || s.targets.size() == s.items.size(), "sasrec: sequence ", b, " has ", s.items.size(), " items and ",
-                           s.targets.size(), " targets");
+    require<InternalError>(s.targets.empty() || s.targets.size() == s.items.size(), "sasrec: sequence ", b, " has ", s.items.size(),
+                           " items and ", s.targets.size(), " targets");
     offsets[at(b + 1)] = offsets[at(b)] + std::min(length, static_cast<std::int64_t>(s.items.size()));
     with_targets = with_targets && !s.targets.empty();
   }
@@ -78,7 +78,8 @@ Batch training_batch(const Dataset& data, const ModelOptions& model, const LossO
   std::vector<std::int32_t> negatives(at((shared ? out.sequences : out.real_tokens()) * loss.negatives));
   for (std::int64_t b = 0; b < out.sequences; ++b) {
     const std::int64_t from = shared ? b : offsets[at(b)], to = shared ? b + 1 : offsets[at(b + 1)];
-    data.draw_negatives(users[at(b)], epoch, first + b, std::span(negatives).subspan(at(from * loss.negatives), at((to - from) * loss.negatives)));
+    data.draw_negatives(users[at(b)], epoch, first + b,
+                        std::span(negatives).subspan(at(from * loss.negatives), at((to - from) * loss.negatives)));
   }
   set_candidates(out, negatives, loss.negatives, shared);
   return out;

@@ -19,14 +19,14 @@ namespace capstan::sasrec {
 struct Batch {
   std::int64_t sequences = 0, max_length = 0;
   bool packed = true;
-  Tensor items;      ///< i64 [tokens]
-  Tensor positions;  ///< i64 [tokens], rows of the position table
-  Tensor keys;       ///< i64 [tokens], of dropout
-  Tensor offsets;    ///< i64 [sequences + 1], of the real tokens
-  Tensor real;       ///< padded: i64 [real tokens], where they are in the list of all tokens
-  Tensor padding;    ///< padded: u8 [sequences, max_length], 1 = real
-  Tensor last;       ///< i64 [sequences], the token of the newest item
-  Tensor targets;    ///< i64 [real tokens]: the next items; undefined: only hidden states are wanted
+  Tensor items;       ///< i64 [tokens]
+  Tensor positions;   ///< i64 [tokens], rows of the position table
+  Tensor keys;        ///< i64 [tokens], of dropout
+  Tensor offsets;     ///< i64 [sequences + 1], of the real tokens
+  Tensor real;        ///< padded: i64 [real tokens], where they are in the list of all tokens
+  Tensor padding;     ///< padded: u8 [sequences, max_length], 1 = real
+  Tensor last;        ///< i64 [sequences], the token of the newest item
+  Tensor targets;     ///< i64 [real tokens]: the next items; undefined: only hidden states are wanted
   Tensor candidates;  ///< i64 [real tokens, 1 + k]: the next item and k drawn ones, for losses with negatives
   std::int64_t real_tokens() const { return offsets.span<const std::int64_t>().back(); }
 };

@@ -33,23 +33,27 @@ data::Interactions read_file(const DataOptions& options, const engine::Setup& se
     if (why != nullptr) *why = "data.prepared is empty";
     return read(options, path);
   }
-  const std::string shaping = join_text("sasrec 1 user ", options.user_column, " item ", options.item_column, " time ", options.time_column, " header ",
-                                        static_cast<int>(options.header), " length ", options.min_length, " support ", options.min_support, " filter ",
-                                        static_cast<int>(options.filter));
+  const std::string shaping = join_text("sasrec 1 user ", options.user_column, " item ", options.item_column, " time ", options.time_column,
+                                        " header ", static_cast<int>(options.header), " length ", options.min_length, " support ",
+                                        options.min_support, " filter ", static_cast<int>(options.filter));
   const std::string key = data::prepared_key(std::span(&path, 1), shaping);
-  return data::prepared_interactions(setup.data_path(options.prepared), key, [&] { return read(options, path); }, why);
+  return data::prepared_interactions(
+      setup.data_path(options.prepared), key, [&] { return read(options, path); }, why);
 }
 
 template <class T>
-std::span<const std::byte> bytes_of(const std::vector<T>& v) { return std::as_bytes(std::span(v)); }
+std::span<const std::byte> bytes_of(const std::vector<T>& v) {
+  return std::as_bytes(std::span(v));
+}
 
 }  // namespace
 
 Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, const engine::Setup& setup, std::string* why)
     : sampling_(data.sampling), seed_(setup.seed) {
   if (data.source == Source::synthetic) {
-    require<ConfigError>(synthetic.min_length <= synthetic.max_length, "sasrec: synthetic.min_length must be at most synthetic.max_length, got ",
-                         synthetic.min_length, " and ", synthetic.max_length);
+    require<ConfigError>(synthetic.min_length <= synthetic.max_length,
+                         "sasrec: synthetic.min_length must be at most synthetic.max_length, got ", synthetic.min_length, " and ",
+                         synthetic.max_length);
     const auto seed = static_cast<std::uint64_t>(synthetic.seed);
     chain_.emplace(data::MarkovOptions{.items = synthetic.items,
                                        .branches = static_cast<int>(synthetic.branches),
@@ -62,7 +66,8 @@ Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, con
   }
   if (const auto names = item_names_of(setup.artifacts); names && !(*names == *all_.item_ids)) {
     all_ = data::translate(all_, names, &unknown_events_);
-    require<DataError>(all_.events() > 0, "sasrec: none of the ", unknown_events_, " interactions is with an item that the checkpoint knows");
+    require<DataError>(all_.events() > 0, "sasrec: none of the ", unknown_events_,
+                       " interactions is with an item that the checkpoint knows");
   }
   split();
 }
@@ -132,7 +137,8 @@ std::shared_ptr<const Dataset::Order> Dataset::order_of(std::int64_t epoch) cons
   if (!order_ || order_->epoch != epoch) {
     auto order = std::make_shared<Order>();
     order->epoch = epoch;
-    for (const auto i : data::shuffled(trainable_users(), seed_, static_cast<std::uint64_t>(epoch))) order->users.push_back(trainable_[at(i)]);
+    for (const auto i : data::shuffled(trainable_users(), seed_, static_cast<std::uint64_t>(epoch)))
+      order->users.push_back(trainable_[at(i)]);
     order_ = order;
   }
   return order_;
@@ -147,7 +153,8 @@ std::vector<std::int64_t> Dataset::training_users(std::int64_t epoch, std::int64
     users.assign(order->users.begin() + first, order->users.begin() + std::max(first, last));
   } else {
     for (std::int64_t place = first; place < first + count; ++place)
-      users.push_back(trainable_[at(data::drawn(trainable_users(), seed_, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(place)))]);
+      users.push_back(
+          trainable_[at(data::drawn(trainable_users(), seed_, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(place)))]);
   }
   return users;
 }
@@ -159,8 +166,8 @@ void Dataset::draw_negatives(std::int64_t user, std::int64_t epoch, std::int64_t
 
 void Dataset::check_negatives() const {
   for (const auto u : trainable_) {
-    require<DataError>(static_cast<std::int64_t>(train_items(u).size()) < item_count(), "sasrec: user '", user_name(u), "' has all ", item_count(),
-                       " items in training, so no negative can be drawn; loss.kind = ce needs none");
+    require<DataError>(static_cast<std::int64_t>(train_items(u).size()) < item_count(), "sasrec: user '", user_name(u), "' has all ",
+                       item_count(), " items in training, so no negative can be drawn; loss.kind = ce needs none");
   }
 }
 
@@ -179,7 +186,8 @@ std::string Dataset::digest() const {
 
 std::string Dataset::summary() const {
   const std::string counts = join_text(user_count(), " users, ", item_count(), " items, ", all_.events(), " interactions");
-  return unknown_events_ == 0 ? counts : join_text(counts, ", ", unknown_events_, " others left out: their items are not in the checkpoint");
+  return unknown_events_ == 0 ? counts
+                              : join_text(counts, ", ", unknown_events_, " others left out: their items are not in the checkpoint");
 }
 
 engine::NamedTensors item_artifacts(const data::IdMap& names) {
@@ -193,8 +201,8 @@ std::shared_ptr<const data::IdMap> item_names_of(const engine::NamedTensors& art
   auto out = std::make_shared<data::IdMap>();
   std::int64_t begin = 0;
   for (const std::int64_t end : ends->second.span<const std::int64_t>()) {
-    require<CheckpointError>(begin <= end && end <= static_cast<std::int64_t>(text.size()), "sasrec: artifact item_name_ends: ends must grow up to ",
-                             text.size(), ", got ", end, " after ", begin);
+    require<CheckpointError>(begin <= end && end <= static_cast<std::int64_t>(text.size()),
+                             "sasrec: artifact item_name_ends: ends must grow up to ", text.size(), ", got ", end, " after ", begin);
     out->add(std::string_view(text).substr(at(begin), at(end - begin)));
     begin = end;
   }

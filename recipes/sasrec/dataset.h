@@ -68,7 +68,7 @@ class Dataset {
  private:
   void split();
 
-  data::Interactions all_;  // its items are model ids here
+  data::Interactions all_;                  // its items are model ids here
   std::vector<std::int64_t> train_length_;  // [users]
   std::vector<std::int64_t> trainable_;
   std::vector<std::int64_t> distinct_offsets_;

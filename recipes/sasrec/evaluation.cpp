@@ -83,7 +83,8 @@ struct Report {
 Evaluator::Evaluator(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed)
     : data_(data), options_(options), seed_(seed), users_(data.evaluated_users(options.users, seed)) {
   for (const std::string& m : options_.metrics)
-    require<ConfigError>(m == "hit" || m == "recall" || m == "ndcg" || m == "mrr", "evaluate.metrics: must be among hit, recall, ndcg, mrr, got '", m, "'");
+    require<ConfigError>(m == "hit" || m == "recall" || m == "ndcg" || m == "mrr",
+                         "evaluate.metrics: must be among hit, recall, ndcg, mrr, got '", m, "'");
   require<ConfigError>(!options_.metrics.empty() && !options_.k.empty(), "evaluate.metrics and evaluate.k must not be empty");
   require<ConfigError>(options_.sampled_negatives > 0 || options_.filtered || options_.unfiltered,
                        "evaluate: all protocols are off: sampled_negatives = 0, filtered = false, unfiltered = false");
@@ -111,7 +112,9 @@ std::vector<std::int32_t> Evaluator::negatives(std::int64_t user) const {
 }
 
 engine::Metrics Evaluator::run(Split split, const Scorer& scorer, std::string_view prefix) const {
-  const auto report = [&](const std::string& protocol) { return Report{std::string(prefix) + protocol + "/", engine::RankMetrics(options_.k)}; };
+  const auto report = [&](const std::string& protocol) {
+    return Report{std::string(prefix) + protocol + "/", engine::RankMetrics(options_.k)};
+  };
   Report sampled = report("sampled" + std::to_string(options_.sampled_negatives)), filtered = report("full_filtered"),
          unfiltered = report("full_unfiltered");
 

@@ -11,10 +11,14 @@ namespace {
 
 RankingLossKind form_of(LossKind kind) {
   switch (kind) {
-    case LossKind::bce: return RankingLossKind::bce_sum;
-    case LossKind::gbce: return RankingLossKind::gbce;
-    case LossKind::sampled_softmax: return RankingLossKind::sampled_softmax;
-    case LossKind::ce: break;  // not over candidates
+    case LossKind::bce:
+      return RankingLossKind::bce_sum;
+    case LossKind::gbce:
+      return RankingLossKind::gbce;
+    case LossKind::sampled_softmax:
+      return RankingLossKind::sampled_softmax;
+    case LossKind::ce:
+      break;  // not over candidates
   }
   throw InternalError("sasrec: this loss takes no candidates");
 }
@@ -27,10 +31,8 @@ Tensor loss_sum(const Model& model, const Batch& batch, const LossOptions& optio
   if (options.kind == LossKind::ce) {
     total = linear_cross_entropy(h, model.item_table(), {}, batch.targets, {.first_class = 1, .reduction = Reduction::sum()}).value;
   } else {
-    const CandidateLossOptions form{.kind = form_of(options.kind),
-                                    .calibration = options.calibration,
-                                    .items = model.item_count(),
-                                    .reduction = Reduction::sum()};
+    const CandidateLossOptions form{
+        .kind = form_of(options.kind), .calibration = options.calibration, .items = model.item_count(), .reduction = Reduction::sum()};
     total = candidate_loss(h, model.item_table(), batch.candidates, {}, form).value;
   }
   if (options.l2_embedding > 0) {

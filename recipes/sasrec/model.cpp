@@ -32,15 +32,16 @@ Model::Block::Block(const nn::Scope& scope, const ModelOptions& o)
 
 Model::Model(const nn::Scope& scope, std::int64_t item_count, const ModelOptions& options)
     : options_(options),
-      items_((scope / "item_embedding").parameter("weight", {item_count + 1, options.hidden_size}, nn::with_zero_row(nn::glorot_uniform()))),
+      items_(
+          (scope / "item_embedding").parameter("weight", {item_count + 1, options.hidden_size}, nn::with_zero_row(nn::glorot_uniform()))),
       positions_((scope / "position_embedding").parameter("weight", {options.max_length, options.hidden_size}, nn::glorot_uniform())),
       embedding_dropout_(scope / "embedding_dropout", options.dropout),
       blocks_(make_blocks(scope / "blocks", options)),
       last_norm_(scope / "last_norm", norm(options)) {}
 
 std::vector<Model::Block> Model::make_blocks(const nn::Scope& scope, const ModelOptions& options) {
-  require<ConfigError>(options.hidden_size % options.heads == 0, "sasrec: model.hidden_size must be a multiple of model.heads, got ", options.hidden_size,
-                       " and ", options.heads);
+  require<ConfigError>(options.hidden_size % options.heads == 0, "sasrec: model.hidden_size must be a multiple of model.heads, got ",
+                       options.hidden_size, " and ", options.heads);
   std::vector<Block> blocks;
   for (std::int64_t i = 0; i < options.blocks; ++i) blocks.emplace_back(scope / i, options);
   return blocks;
@@ -53,7 +54,7 @@ Tensor Model::hidden(const Batch& batch, const nn::Run& run) const {
   Tensor q = blocks_.front().attention_norm(x);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& b = blocks_[i];
-    const Tensor a = attend(b, q, x, batch, run);                                               // [tokens, d]
+    const Tensor a = attend(b, q, x, batch, run);                                              // [tokens, d]
     const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, nn::Run{});  // LN2(a + q), nothing dropped here
     const Tensor f = b.inner_dropout(bias_activation(b.inner.without_bias(y), b.inner.bias(), Activation::relu), run);
     // The next normalisation is taken in the same pass as the residual sum that feeds it.
@@ -74,7 +75,8 @@ Tensor Model::attend(const Block& block, const Tensor& q, const Tensor& x, const
   } else {
     inputs.key_padding = batch.padding;
   }
-  if (run.token_ids.defined()) inputs.token_ids = run.token_ids.view(Layout(batch.packed ? Shape{tokens} : Shape{batch.sequences, batch.max_length}));
+  if (run.token_ids.defined())
+    inputs.token_ids = run.token_ids.view(Layout(batch.packed ? Shape{tokens} : Shape{batch.sequences, batch.max_length}));
   const Tensor a = scaled_dot_product_attention(
       reshape(block.query(q), shape), reshape(block.key(x), shape), reshape(block.value(x), shape),
       {.causal = true, .dropout = block.attention_dropout.rate_in(run), .key = block.attention_dropout.key_in(run)}, inputs);

@@ -97,7 +97,8 @@ struct LossOptions {
   void visit(V& v) {
     v("kind", kind, "bce: original; ce: softmax over all items; sampled_softmax; gbce: gSASRec",
       {{"bce", LossKind::bce}, {"ce", LossKind::ce}, {"sampled_softmax", LossKind::sampled_softmax}, {"gbce", LossKind::gbce}});
-    v("negatives", negatives, "items drawn from outside the user's training items: per position for bce, per sequence for sampled_softmax and gbce",
+    v("negatives", negatives,
+      "items drawn from outside the user's training items: per position for bce, per sequence for sampled_softmax and gbce",
       V::between(1, 1e6));
     v("calibration", calibration, "t of gbce: 0 is bce, 1 makes scores calibrated probabilities", V::between(0, 1));
     v("l2_embedding", l2_embedding, "adds half of this times the sum of squares of both embedding tables", V::non_negative());
@@ -179,7 +180,9 @@ struct BenchOptions {
   std::int64_t items = 10000;
 
   template <class V>
-  void visit(V& v) { v("items", items, "catalogue size of capstan bench, which reads no data", V::between(2, 1e8)); }
+  void visit(V& v) {
+    v("items", items, "catalogue size of capstan bench, which reads no data", V::between(2, 1e8));
+  }
 };
 
 struct Config {

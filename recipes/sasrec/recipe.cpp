@@ -30,7 +30,8 @@ optim::Schedule make_schedule(const OptimizerOptions& o, std::int64_t total) {
 Sasrec::Sasrec(const Config& config, const engine::Setup& setup) : config_(config), setup_(setup), store_(setup.seed) {
   if (needs_data(config_, setup_.purpose)) data_ = std::make_unique<Dataset>(config_.data, config_.synthetic, setup_);
   item_names_ = item_names_of(setup_.artifacts);
-  require<CheckpointError>(setup_.purpose != engine::Purpose::predict || item_names_ != nullptr, "sasrec: the checkpoint does not name its items");
+  require<CheckpointError>(setup_.purpose != engine::Purpose::predict || item_names_ != nullptr,
+                           "sasrec: the checkpoint does not name its items");
   if (setup_.purpose == engine::Purpose::train) {
     require<DataError>(data_->trainable_users() > 0, "sasrec: no user has two training items: ", data_->summary());
     if (config_.loss.kind != LossKind::ce) data_->check_negatives();
@@ -82,7 +83,7 @@ void Sasrec::score(std::span<const std::span<const std::int32_t>> sequences, std
   std::vector<Sequence> inputs;
   for (const auto s : sequences) inputs.push_back({s, {}});
   const Tensor h = model_->last_hidden(sasrec::make_batch(inputs, config_.model), nn::Run{});  // [sequences, d]
-  const Tensor all = matmul(h, transpose(model_->item_table(), 0, 1));                          // [sequences, item_count + 1]
+  const Tensor all = matmul(h, transpose(model_->item_table(), 0, 1));                         // [sequences, item_count + 1]
   std::ranges::copy(all.contiguous().span<const float>(), scores.begin());
 }
 
@@ -102,8 +103,9 @@ engine::Metrics Sasrec::evaluate(engine::Split split) {
 }
 
 void Sasrec::predict(std::istream& in, std::ostream& out) {
-  recommend(config_.predict, *item_names_, data_.get(), config_.evaluate.batch_size,
-            [&](std::span<const std::span<const std::int32_t>> sequences, std::span<float> scores) { score(sequences, scores); }, in, out);
+  recommend(
+      config_.predict, *item_names_, data_.get(), config_.evaluate.batch_size,
+      [&](std::span<const std::span<const std::int32_t>> sequences, std::span<float> scores) { score(sequences, scores); }, in, out);
 }
 
 void Sasrec::prepare(const Config& config, const engine::Setup& setup, std::ostream& report) {
@@ -119,13 +121,15 @@ engine::NamedTensors Sasrec::artifacts() const { return item_artifacts(item_name
 std::string Sasrec::data_digest() const { return data_ ? data_->digest() : ""; }
 
 Batch Sasrec::bench_batch(std::int64_t index) {
-  return random_batch(setup_.batch_size, item_count(), config_.model, config_.loss, random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
+  return random_batch(setup_.batch_size, item_count(), config_.model, config_.loss,
+                      random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
 }
 
 double Sasrec::flops_per_step() const {
   const std::int64_t sequences = setup_.batch_size * setup_.batches_per_step;
   // Backward takes two products for each of forward.
-  return 3 * 2 * (forward_multiply_adds(config_.model, sequences) + loss_multiply_adds(config_.loss, config_.model, sequences, item_count()));
+  return 3 * 2 *
+         (forward_multiply_adds(config_.model, sequences) + loss_multiply_adds(config_.loss, config_.model, sequences, item_count()));
 }
 
 }  // namespace capstan::sasrec

@@ -47,11 +47,13 @@ std::vector<std::string_view> fields_of(std::string_view line) {
 }
 
 /// One answer, without the end of the line.
-std::string answer(const Query& q, std::span<const std::int64_t> best, std::span<const float> scores, const data::IdMap& names, PredictFormat format) {
+std::string answer(const Query& q, std::span<const std::int64_t> best, std::span<const float> scores, const data::IdMap& names,
+                   PredictFormat format) {
   const bool tsv = format == PredictFormat::tsv;
   std::string unknown;
   for (const auto& u : q.unknown) unknown += (unknown.empty() ? "" : ",") + (tsv ? u : quoted(u));
-  std::string out = tsv ? q.key + "\t" + (unknown.empty() ? "-" : unknown) : R"({"input":)" + quoted(q.key) + R"(,"unknown":[)" + unknown + R"(],"items":[)";
+  std::string out = tsv ? q.key + "\t" + (unknown.empty() ? "-" : unknown)
+                        : R"({"input":)" + quoted(q.key) + R"(,"unknown":[)" + unknown + R"(],"items":[)";
   bool first = true;
   for (const auto item : best) {
     const std::string_view name = names[item - 1];

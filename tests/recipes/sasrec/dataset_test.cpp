@@ -118,7 +118,8 @@ TEST(SasrecDataset, PacksTheSameTokens) {
   for (std::size_t i = 0; i < real.size(); ++i) EXPECT_EQ(values(packed.candidates)[3 * i], values(packed.targets)[i]);
   const Batch shared = training_batch(d, model, {.kind = LossKind::gbce, .negatives = 4}, 0, 0, 3);
   const auto first = values(shared.candidates);
-  EXPECT_EQ((std::vector<std::int64_t>(first.begin() + 1, first.begin() + 5)), (std::vector<std::int64_t>(first.begin() + 6, first.begin() + 10)))
+  EXPECT_EQ((std::vector<std::int64_t>(first.begin() + 1, first.begin() + 5)),
+            (std::vector<std::int64_t>(first.begin() + 6, first.begin() + 10)))
       << "positions of a sequence share the negatives of gbce";
   EXPECT_THAT(values(packed.positions), ::testing::Contains(2)) << "the newest item is at the last position";
 }
@@ -177,7 +178,10 @@ TEST(SasrecDataset, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(message_of([&] { Dataset(options, {}, setup); }), HasSubstr("missing.txt"));
   options.path = "";
   EXPECT_THAT(message_of([&] { Dataset(options, {}, setup); }), HasSubstr("data.path"));
-  EXPECT_THAT(message_of([] { Dataset(interactions({{1}, {2}}, 2)).training_users(0, 0, 1); }), HasSubstr("no user has two training items"));
+  EXPECT_THAT(message_of([] {
+                Dataset(interactions({{1}, {2}}, 2)).training_users(0, 0, 1);
+              }),
+              HasSubstr("no user has two training items"));
 }
 
 }  // namespace

@@ -125,7 +125,8 @@ TEST(SasrecEvaluation, ReportsTheOptimumOfSyntheticData) {
   o.negatives = NegativeRule::original;
   o.sampled_negatives = 0;
   const auto m = Evaluator(d, o, 1).baselines(Split::test);
-  const double optimum = engine::value_of(m, "optimum/full_unfiltered/recall@10"), markov = engine::value_of(m, "markov/full_unfiltered/recall@10");
+  const double optimum = engine::value_of(m, "optimum/full_unfiltered/recall@10"),
+               markov = engine::value_of(m, "markov/full_unfiltered/recall@10");
   EXPECT_GT(optimum, 0.9);
   EXPECT_NEAR(markov, optimum, 0.02) << "plenty of data: counting transitions is nearly optimal";
   EXPECT_LT(engine::value_of(m, "popularity/full_unfiltered/recall@10"), 0.5);
@@ -145,7 +146,8 @@ TEST(SasrecEvaluation, RefusesWhatCannotBeEvaluated) {
 TEST(SasrecEvaluation, StatesItsProtocols) {
   const Dataset d = walkers();
   const std::string text = Evaluator(d, {}, 5).protocols(Split::test);
-  EXPECT_THAT(text, HasSubstr("sampled100: among 100 other items, drawn with replacement from those not in training, once per user (run.seed 5)"));
+  EXPECT_THAT(
+      text, HasSubstr("sampled100: among 100 other items, drawn with replacement from those not in training, once per user (run.seed 5)"));
   EXPECT_THAT(text, HasSubstr("full_filtered: among all 300 items except the user's history"));
 }
 

@@ -97,8 +97,10 @@ std::vector<double> dense(const Gradient& g) {
   return out;
 }
 
-void expect_row(const std::vector<double>& all, std::size_t row, const std::vector<double>& expected, double tolerance, const std::string& what) {
-  for (std::size_t j = 0; j < expected.size(); ++j) EXPECT_NEAR(all[row * expected.size() + j], expected[j], tolerance) << what << " [" << j << "]";
+void expect_row(const std::vector<double>& all, std::size_t row, const std::vector<double>& expected, double tolerance,
+                const std::string& what) {
+  for (std::size_t j = 0; j < expected.size(); ++j)
+    EXPECT_NEAR(all[row * expected.size() + j], expected[j], tolerance) << what << " [" << j << "]";
 }
 
 class SasrecExample : public ::testing::TestWithParam<std::tuple<DType, bool>> {
@@ -163,7 +165,9 @@ TEST_P(SasrecExample, ThreeAdamSteps) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SasrecExample, ::testing::Combine(::testing::Values(DType::f64, DType::f32), ::testing::Bool()),
-                         [](const auto& tested) { return to_text(std::get<0>(tested.param)) + (std::get<1>(tested.param) ? "Packed" : "Padded"); });
+                         [](const auto& tested) {
+                           return to_text(std::get<0>(tested.param)) + (std::get<1>(tested.param) ? "Packed" : "Padded");
+                         });
 
 TEST(SasrecModel, PackedEqualsPaddedWithDropout) {
   for (const DType dtype : {DType::f64, DType::f32}) {
@@ -182,7 +186,8 @@ TEST(SasrecModel, PackedEqualsPaddedWithDropout) {
     EXPECT_GT(std::abs(s1.loss - run_step(plain, b1, r1).loss), 1e-3) << "dropout changes something";
     for (std::size_t i = 0; i < s1.gradients.size(); ++i) {
       const auto g1 = dense(s1.gradients[i]), g2 = dense(s2.gradients[i]);
-      for (std::size_t j = 0; j < g1.size(); ++j) ASSERT_NEAR(g1[j], g2[j], tolerance) << packed.store.parameters()[i].name << " [" << j << "]";
+      for (std::size_t j = 0; j < g1.size(); ++j)
+        ASSERT_NEAR(g1[j], g2[j], tolerance) << packed.store.parameters()[i].name << " [" << j << "]";
     }
   }
 }

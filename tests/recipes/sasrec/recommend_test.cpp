@@ -23,12 +23,15 @@ struct Shop {
   std::string ask(const PredictOptions& options, const std::string& text, const Dataset* users = nullptr) {
     std::istringstream in(text);
     std::ostringstream out;
-    recommend(options, names, users, 2, [&](auto sequences, std::span<float> scores) {
-      largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
-      for (std::size_t i = 0; i < sequences.size(); ++i)
-        for (std::size_t item = 0; item <= 5; ++item)
-          scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
-    }, in, out);
+    recommend(
+        options, names, users, 2,
+        [&](auto sequences, std::span<float> scores) {
+          largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
+          for (std::size_t i = 0; i < sequences.size(); ++i)
+            for (std::size_t item = 0; item <= 5; ++item)
+              scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
+        },
+        in, out);
     return out.str();
   }
 };
