@@ -101,12 +101,12 @@ bool take(std::string_view& s, char c) {
 
 /// "2014-04-07", "2014-04-07 10:51:09", "2014-04-07T10:51:09.277Z"
 std::optional<double> parse_date(std::string_view s) {
-  using namespace std::chrono;
   const int y = take_digits(s, 4), dash1 = take(s, '-'), m = take_digits(s, 2), dash2 = take(s, '-'), d = take_digits(s, 2);
   if (y < 0 || !dash1 || m < 0 || !dash2 || d < 0) return std::nullopt;
-  const year_month_day date{year(y), month(static_cast<unsigned>(m)), day(static_cast<unsigned>(d))};
+  namespace chrono = std::chrono;
+  const chrono::year_month_day date{chrono::year(y), chrono::month(static_cast<unsigned>(m)), chrono::day(static_cast<unsigned>(d))};
   if (!date.ok()) return std::nullopt;
-  double seconds = static_cast<double>(sys_days(date).time_since_epoch().count()) * 86400.0;
+  double seconds = static_cast<double>(chrono::sys_days(date).time_since_epoch().count()) * 86400.0;
   if (s.empty()) return seconds;
   if (!take(s, 'T') && !take(s, ' ')) return std::nullopt;
   const int hour = take_digits(s, 2), colon1 = take(s, ':'), minute = take_digits(s, 2), colon2 = take(s, ':');
