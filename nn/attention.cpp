@@ -10,8 +10,8 @@ namespace capstan::nn {
 namespace {
 
 const AttentionOptions& checked(const Scope& scope, const AttentionOptions& o) {
-  require<ConfigError>(o.heads > 0 && o.width % o.heads == 0, scope.path(), ": the heads must divide the width: width ", o.width, ", heads ",
-                       o.heads);
+  require<ConfigError>(o.heads > 0 && o.width % o.heads == 0, scope.path(), ": the heads must divide the width: width ", o.width,
+                       ", heads ", o.heads);
   return o;
 }
 
@@ -47,7 +47,7 @@ Tensor MultiHeadAttention::attend(const Heads& heads, const AttentionMask& mask,
       {.mask = added ? cast_like(mask.mask, heads.query) : mask.mask,
        .key_padding = mask.keys,
        .cu_seqlens = mask.cu_seqlens,
-       .token_ids = token_ids});  // [B, T, H, D] or [N, H, D]
+       .token_ids = token_ids});    // [B, T, H, D] or [N, H, D]
   return flatten(context, -2, -1);  // [B, T, C] or [N, C]
 }
 

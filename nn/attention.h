@@ -26,8 +26,8 @@ struct AttentionMask {
   Tensor mask = {};     ///< u8 (1: may be attended to) or of the inputs' element type (added to the scores), broadcasting to [B, H, T, S]
   Tensor keys = {};     ///< u8 [B, S], 1 for a real key, 0 for padding
   bool causal = false;  ///< query t may attend to keys 0 ... t
-  /// i64 [sequences + 1], rising from 0 to N: the batch is packed, sequence s is the tokens [cu_seqlens[s], cu_seqlens[s + 1]) and attends to
-  /// itself only. Neither mask nor keys then.
+  /// i64 [sequences + 1], rising from 0 to N: the batch is packed, sequence s is the tokens [cu_seqlens[s], cu_seqlens[s + 1]) and
+  /// attends to itself only. Neither mask nor keys then.
   Tensor cu_seqlens = {};
 };
 

@@ -14,8 +14,8 @@ struct EmbeddingOptions {
   std::int64_t rows = 0, width = 0;
   Initializer init = normal(0.02);
   std::optional<std::int64_t> padding = {};  ///< this id gives a zero vector and no gradient, whatever its row holds (it starts as zero)
-  double scale = 1;                     ///< of the vectors that are looked up
-  bool sparse_gradient = true;          ///< false for small tables of which most rows are used, such as positions
+  double scale = 1;                          ///< of the vectors that are looked up
+  bool sparse_gradient = true;               ///< false for small tables of which most rows are used, such as positions
   bool decay = true;
 };
 

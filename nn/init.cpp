@@ -98,19 +98,24 @@ Initializer truncated_normal(double stddev, double mean) {
 }
 
 Initializer glorot_uniform(const Fans& fans) {
-  return of_fans(fans, [](double in, double out) { return std::sqrt(6 / (in + out)); }, symmetric);
+  return of_fans(
+      fans, [](double in, double out) { return std::sqrt(6 / (in + out)); }, symmetric);
 }
 Initializer glorot_normal(const Fans& fans) {
-  return of_fans(fans, [](double in, double out) { return std::sqrt(2 / (in + out)); }, centred);
+  return of_fans(
+      fans, [](double in, double out) { return std::sqrt(2 / (in + out)); }, centred);
 }
 Initializer he_uniform(const Fans& fans) {
-  return of_fans(fans, [](double in, double) { return std::sqrt(6 / in); }, symmetric);
+  return of_fans(
+      fans, [](double in, double) { return std::sqrt(6 / in); }, symmetric);
 }
 Initializer he_normal(const Fans& fans) {
-  return of_fans(fans, [](double in, double) { return std::sqrt(2 / in); }, centred);
+  return of_fans(
+      fans, [](double in, double) { return std::sqrt(2 / in); }, centred);
 }
 Initializer fan_in_uniform(const Fans& fans) {
-  return of_fans(fans, [](double in, double) { return 1 / std::sqrt(in); }, symmetric);
+  return of_fans(
+      fans, [](double in, double) { return 1 / std::sqrt(in); }, symmetric);
 }
 
 Initializer with_zero_row(Initializer init, std::int64_t row) {

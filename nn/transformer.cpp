@@ -18,8 +18,7 @@ Tensor EncoderLayer::operator()(const Tensor& x, const AttentionMask& mask, cons
   if (pre_norm_) {
     const Tensor n = attention_norm_(x);                           // [B, T, C]
     const Tensor a = attention_.without_bias(n, n, n, mask, run);  // [B, T, C]
-    const LayerNorm::Sum middle =
-        feed_forward_norm_.after_residual_with_sum(a, attention_.bias(), x, attention_result_dropout_, run);
+    const LayerNorm::Sum middle = feed_forward_norm_.after_residual_with_sum(a, attention_.bias(), x, attention_result_dropout_, run);
     return add(middle.sum, feed_forward_result_dropout_(feed_forward_(middle.normalized, run), run));
   }
   const Tensor a = attention_.without_bias(x, x, x, mask, run);  // [B, T, C]

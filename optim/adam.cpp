@@ -119,7 +119,8 @@ void AdamFamily::catch_up_rows_of(std::size_t index, const std::span<const std::
     for (std::int64_t row = 0; row < value.size(0); ++row) visit(row);
   } else {
     for (const std::int64_t row : *rows) {
-      require(row >= 0 && row < value.size(0), name(), ": rows must lie in the table: ", parameters()[index].name, " ", value, ", row ", row);
+      require(row >= 0 && row < value.size(0), name(), ": rows must lie in the table: ", parameters()[index].name, " ", value, ", row ",
+              row);
       visit(row);
     }
   }

@@ -1,8 +1,8 @@
 #pragma once
 // Adam and its relatives. All keep m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2 and differ in three places:
 //
-//   Adam (Kingma & Ba 2015)   p -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon)                    AdamEpsilon::after_correction
-//                             p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)                  AdamEpsilon::before_correction
+//   Adam (Kingma & Ba 2015)   p -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon)      AdamEpsilon::after_correction
+//                             p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)    AdamEpsilon::before_correction
 //                             weight decay is part of the gradient: g += weight_decay p
 //   AdamW (Loshchilov & Hutter 2019)   as Adam, but decay is apart from it: p -= lr weight_decay p (the p from before the step)
 //   BertAdam (Devlin et al. 2018)      p -= lr (m / (sqrt(v) + epsilon) + weight_decay p): decay apart, no bias correction
@@ -64,7 +64,7 @@ class AdamFamily : public Optimizer {
   Slot first_, second_;
   // catch_up: for every row the step that named it last, and the step up to which its missed steps have been made good (0: never named).
   Slot row_steps_;
-  std::int64_t tail_ = 0;  ///< number of missed steps after which a row rests
+  std::int64_t tail_ = 0;           ///< number of missed steps after which a row rests
   std::int64_t history_start_ = 0;  ///< history_[i] belongs to step history_start_ + 1 + i; all rows are up to date at history_start_
   std::vector<kernels::AdamMissedStep> history_;
 };

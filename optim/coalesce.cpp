@@ -10,8 +10,8 @@ Gradient coalesced(const Gradient& gradient) {
   const std::int64_t n = indices.numel();
   Tensor unique(Shape{n}, DType::i64);
   const Tensor position(Shape{n}, DType::i64);
-  const std::int64_t count =
-      kernels::coalesce(indices.span<const std::int64_t>(), gradient.shape()[0], unique.span<std::int64_t>(), position.span<std::int64_t>());
+  const std::int64_t count = kernels::coalesce(indices.span<const std::int64_t>(), gradient.shape()[0], unique.span<std::int64_t>(),
+                                               position.span<std::int64_t>());
   if (count == n) return Gradient::rows(indices, rows, gradient.shape());
   unique = unique.view(unique.layout().slice(0, 0, count));
   const Tensor sums(gradient.shape().with(0, count), rows.dtype());

@@ -37,9 +37,7 @@ Schedule polynomial_decay(const PolynomialDecay& o) {
 
 Schedule cosine_decay(const CosineDecay& o) {
   check_total("cosine_decay", o.total);
-  return [=](std::int64_t step) {
-    return o.end + (o.peak - o.end) * 0.5 * (1 + std::cos(std::numbers::pi * progress(step, o.total)));
-  };
+  return [=](std::int64_t step) { return o.end + (o.peak - o.end) * 0.5 * (1 + std::cos(std::numbers::pi * progress(step, o.total))); };
 }
 
 Schedule step_decay(const StepDecay& o) {

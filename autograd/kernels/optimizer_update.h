@@ -13,10 +13,10 @@ namespace capstan::kernels {
 template <class T>
 struct UpdateTensor {
   T* value = nullptr;
-  T* first = nullptr;  ///< state: first moment or momentum; null if the rule has none
-  T* second = nullptr;  ///< state: second moment or accumulator; null if the rule has none
+  T* first = nullptr;           ///< state: first moment or momentum; null if the rule has none
+  T* second = nullptr;          ///< state: second moment or accumulator; null if the rule has none
   const T* gradient = nullptr;  ///< [rows of the gradient, width]
-  std::int64_t count = 0;  ///< rows visited
+  std::int64_t count = 0;       ///< rows visited
   std::int64_t width = 0;
   /// Row-sparse, touched rows only: row i of the gradient belongs to row rows[i] of the value. Null: to row i.
   const std::int64_t* rows = nullptr;
@@ -25,7 +25,8 @@ struct UpdateTensor {
   double weight_decay = 0.0;
 };
 
-/// g += weight_decay * p;  m = momentum * m + g;  p -= learning_rate * (nesterov ? g + momentum * m : m).  Without momentum m = g, no state.
+/// g += weight_decay * p;  m = momentum * m + g;  p -= learning_rate * (nesterov ? g + momentum * m : m).  Without momentum m = g, no
+/// state.
 struct SgdRule {
   double scale = 1, learning_rate = 0, momentum = 0;
   bool nesterov = false;
@@ -65,7 +66,7 @@ struct AdamMissedRow {
   T* first = nullptr;
   T* second = nullptr;
   std::span<const AdamMissedStep> steps;  ///< may be empty
-  std::int64_t idle = 0;  ///< further missed steps in which only m and v decay: the value has stopped moving
+  std::int64_t idle = 0;                  ///< further missed steps in which only m and v decay: the value has stopped moving
 };
 void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t width, const AdamRule& rule);
 void adam_catch_up(std::span<const AdamMissedRow<double>> rows, std::int64_t width, const AdamRule& rule);

@@ -29,7 +29,8 @@ TEST(MultiHeadAttention, FollowsPyTorch) {
       golden.expect(store, tolerance, [&] { return layer.with_weights(q, k, v, mask, {}).output; });
       if (name == "no_bias") continue;
       expect_close(layer.with_weights(q, k, v, mask, {}).weights.to_vector(), golden.values("weights"), tolerance, "mean weights");
-      expect_close(layer.with_weights(q, k, v, mask, {}, false).weights.to_vector(), golden.values("weights_per_head"), tolerance, "weights");
+      expect_close(layer.with_weights(q, k, v, mask, {}, false).weights.to_vector(), golden.values("weights_per_head"), tolerance,
+                   "weights");
     }
   });
 }
@@ -57,9 +58,7 @@ TEST(MultiHeadAttention, LooksBackOnlyIfCausal) {
 // Width 4, 2 heads, parameters and inputs by formula.
 class Formula : public ::testing::Test {
  protected:
-  Formula() : layer_(store_.root(), {.width = 4, .heads = 2}) {
-    fill_packed_attention(store_, "", 0, 4);
-  }
+  Formula() : layer_(store_.root(), {.width = 4, .heads = 2}) { fill_packed_attention(store_, "", 0, 4); }
   void expect(const AttentionMask& mask, const std::vector<double>& output, const std::vector<double>& weights) {
     const auto both = layer_.with_weights(q_, k_, v_, mask, {});
     expect_close(layer_(q_, k_, v_, mask, {}).to_vector(), output, 1e-6, "output");
@@ -72,9 +71,11 @@ class Formula : public ::testing::Test {
 };
 
 TEST_F(Formula, Plain) {
-  expect({}, {.221697, .1269, .216302, -.073285, .218033, .131806, .210721, -.067674}, {.321996, .337766, .340239, .360537, .282727, .356735});
+  expect({}, {.221697, .1269, .216302, -.073285, .218033, .131806, .210721, -.067674},
+         {.321996, .337766, .340239, .360537, .282727, .356735});
   expect_close(layer_.with_weights(q_, k_, v_, {}, {}, false).weights.to_vector(),
-               {.314716, .348948, .336336, .384306, .269347, .346347, .329275, .326584, .344141, .336768, .296108, .367124}, 1e-6, "per head");
+               {.314716, .348948, .336336, .384306, .269347, .346347, .329275, .326584, .344141, .336768, .296108, .367124}, 1e-6,
+               "per head");
 }
 TEST_F(Formula, BooleanMask) {
   expect({.mask = flags({1, 0, 1, 1, 1, 0}, {2, 3})}, {.219713, .132611, .207524, -.062455, .229393, .130732, .201385, -.049006},

@@ -29,7 +29,8 @@ inline void set_values(const Tensor& to, const std::vector<double>& values) {
   });
 }
 
-inline void expect_close(const std::vector<double>& actual, const std::vector<double>& expected, double tolerance, const std::string& what) {
+inline void expect_close(const std::vector<double>& actual, const std::vector<double>& expected, double tolerance,
+                         const std::string& what) {
   ASSERT_EQ(actual.size(), expected.size()) << what;
   for (std::size_t i = 0; i < actual.size(); ++i) ASSERT_NEAR(actual[i], expected[i], tolerance) << what << ", element " << i;
 }
@@ -94,7 +95,8 @@ class Golden {
     static std::map<std::string, data::Hdf5Reader> readers;
     const auto known = readers.find(set_);
     if (known != readers.end()) return known->second;
-    return readers.emplace(set_, data::Hdf5Reader(CAPSTAN_SOURCE_DIR "/tests/goldens/" + set_ + ".h5", {.require_seal = false})).first->second;
+    return readers.emplace(set_, data::Hdf5Reader(CAPSTAN_SOURCE_DIR "/tests/goldens/" + set_ + ".h5", {.require_seal = false}))
+        .first->second;
   }
   Tensor as_floating(const Tensor& stored) const {
     Tensor t(stored.shape(), dtype_);

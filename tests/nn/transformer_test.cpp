@@ -16,8 +16,8 @@ TEST(EncoderLayer, FollowsPyTorch) {
   in_both_precisions([](DType dtype, double tolerance) {
     for (const Activation activation : {Activation::relu, Activation::gelu})
       for (const bool pre_norm : {false, true}) {
-        const Golden golden(std::string("encoder_layer/") + (activation == Activation::relu ? "relu" : "gelu") + (pre_norm ? "_pre" : "_post"),
-                            dtype);
+        const Golden golden(
+            std::string("encoder_layer/") + (activation == Activation::relu ? "relu" : "gelu") + (pre_norm ? "_pre" : "_post"), dtype);
         ParameterStore store(1, dtype);
         const EncoderLayer layer(store.root(), {.width = 6, .heads = 2, .inner = 10, .activation = activation, .pre_norm = pre_norm});
         golden.expect(store, 10 * tolerance, [&] { return layer(golden.input("x"), {.keys = golden.mask("key")}, {}); });
@@ -54,8 +54,8 @@ TEST(EncoderLayer, GivesTheNumbersOfTheFormula) {
                "pre, relu");
   expect_close(first_row(by_formula(Activation::gelu, true, false)), {1.495734, 1.144837, .651887, -.225314}, 1e-6, "pre, gelu");
   expect_close(by_formula(Activation::relu, false, true),
-               {1.168356, .277381, -.372915, -1.372818, 1.56622, -.171892, -.616173, -1.027269, -1.487133, -.561089, .515819, .672493}, 1e-6,
-               "post, relu, causal");
+               {1.168356, .277381, -.372915, -1.372818, 1.56622, -.171892, -.616173, -1.027269, -1.487133, -.561089, .515819, .672493},
+               1e-6, "post, relu, causal");
 }
 
 TEST(EncoderLayer, DropsOutInEveryPlace) {
@@ -108,7 +108,8 @@ TEST(EncoderLayer, ComputesInTheTypeOfItsInput) {
 
 TEST(EncoderLayer, DropsTheSameElementsOfASampleInAnyBatch) {
   ParameterStore store(1, DType::f64);
-  const EncoderLayer layer(store.root(), {.width = 4, .heads = 2, .inner = 8, .dropout = .3, .attention_dropout = .3, .activation_dropout = .3});
+  const EncoderLayer layer(store.root(),
+                           {.width = 4, .heads = 2, .inner = 8, .dropout = .3, .attention_dropout = .3, .activation_dropout = .3});
   const Tensor both = cosine({2, 3, 4}, 0), second = both.view(both.layout().slice(0, 1, 1)).contiguous();
   const auto ids = [](std::int64_t first, std::int64_t n) {
     std::vector<std::int64_t> out;
@@ -124,8 +125,9 @@ TEST(EncoderLayer, DropsTheSameElementsOfASampleInAnyBatch) {
 TEST(EncoderLayer, GivesTheSameForPaddedAndPackedBatches) {
   for (const bool pre_norm : {false, true}) {
     ParameterStore store(1, DType::f64);
-    const EncoderLayer layer(store.root(), {.width = 8, .heads = 2, .inner = 16, .pre_norm = pre_norm, .dropout = .2, .attention_dropout = .2,
-                                            .activation_dropout = .2});
+    const EncoderLayer layer(
+        store.root(),
+        {.width = 8, .heads = 2, .inner = 16, .pre_norm = pre_norm, .dropout = .2, .attention_dropout = .2, .activation_dropout = .2});
     const Tensor padded = cosine({2, 5, 8}, 0);
     const Tensor packed({8, 8}, DType::f64);
     std::ranges::copy(padded.span<double>().subspan(0, 24), packed.span<double>().begin());
@@ -134,10 +136,11 @@ TEST(EncoderLayer, GivesTheSameForPaddedAndPackedBatches) {
     const Tensor real = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 0, 0, 1, 1, 1, 1, 1}, {2, 5});
     for (const bool causal : {false, true}) {
       const std::vector<double> a =
-          layer(padded, {.keys = real, .causal = causal}, {.training = true, .token_ids = i64({10, 11, 12, 13, 14, 20, 21, 22, 23, 24})}).to_vector();
-      const std::vector<double> b =
-          layer(packed, {.causal = causal, .cu_seqlens = i64({0, 3, 8})}, {.training = true, .token_ids = i64({10, 11, 12, 20, 21, 22, 23, 24})})
+          layer(padded, {.keys = real, .causal = causal}, {.training = true, .token_ids = i64({10, 11, 12, 13, 14, 20, 21, 22, 23, 24})})
               .to_vector();
+      const std::vector<double> b = layer(packed, {.causal = causal, .cu_seqlens = i64({0, 3, 8})},
+                                          {.training = true, .token_ids = i64({10, 11, 12, 20, 21, 22, 23, 24})})
+                                        .to_vector();
       expect_close({b.begin(), b.begin() + 24}, {a.begin(), a.begin() + 24}, 1e-12, "first sequence");
       expect_close({b.begin() + 24, b.end()}, {a.begin() + 40, a.end()}, 1e-12, "second sequence");
     }

@@ -23,9 +23,7 @@ Tensor as(const Tensor& t, DType dtype) {
   const std::vector<double> values = t.to_vector();
   return Tensor::from(std::vector<float>(values.begin(), values.end()), t.shape());
 }
-Tensor part(const Tensor& t, std::int64_t step) {
-  return t.view(*t.layout().slice(0, step, 1).reshape(t.shape().without(0)));
-}
+Tensor part(const Tensor& t, std::int64_t step) { return t.view(*t.layout().slice(0, step, 1).reshape(t.shape().without(0))); }
 
 using Make = std::function<std::unique_ptr<Optimizer>(std::span<const Parameter>)>;
 struct Case {
@@ -86,12 +84,11 @@ class SparseGolden : public Golden {};
 TEST_P(SparseGolden, FollowsPyTorch) { run_all(true); }
 INSTANTIATE_TEST_SUITE_P(
     Optimizers, SparseGolden,
-    ::testing::Values(
-        Case{"adam_lazy", .01,
-             maker<Adam>(AdamOptions{
-                 .beta2 = .98, .epsilon = 1e-3, .placement = AdamEpsilon::before_correction, .sparse = SparsePolicy::lazy})},
-        Case{"adagrad", .05, maker<Adagrad>(AdagradOptions{.epsilon = 1e-3, .placement = AdagradEpsilon::outside_root})},
-        Case{"sgd", .05, maker<Sgd>(SgdOptions{})}),
+    ::testing::Values(Case{"adam_lazy", .01,
+                           maker<Adam>(AdamOptions{
+                               .beta2 = .98, .epsilon = 1e-3, .placement = AdamEpsilon::before_correction, .sparse = SparsePolicy::lazy})},
+                      Case{"adagrad", .05, maker<Adagrad>(AdagradOptions{.epsilon = 1e-3, .placement = AdagradEpsilon::outside_root})},
+                      Case{"sgd", .05, maker<Sgd>(SgdOptions{})}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

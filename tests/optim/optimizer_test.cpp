@@ -92,7 +92,6 @@ TEST(Adagrad, SumsDuplicatesThenSquaresAndLetsOtherRowsRest) {
   expect_near(run(.5), {.9000003, -1.9000012, .9000003, -1.9428494, .8947217, -1.9825308, .2, .3, -.0052786, -.0396815}, 1e-7);
 }
 
-
 // ---- policies for row-sparse gradients ----
 
 constexpr std::int64_t kRows = 7, kWidth = 3;
@@ -119,7 +118,8 @@ std::vector<std::int64_t> named_at(std::int64_t step) {
 Gradient gradient_at(std::int64_t step) {
   const std::vector<std::int64_t> named = named_at(step);
   std::vector<double> values;
-  for (std::size_t i = 0; i < named.size() * kWidth; ++i) values.push_back(std::cos(static_cast<double>(step) + 0.7 * static_cast<double>(i)));
+  for (std::size_t i = 0; i < named.size() * kWidth; ++i)
+    values.push_back(std::cos(static_cast<double>(step) + 0.7 * static_cast<double>(i)));
   return rows(named, values, {kRows, kWidth});
 }
 Gradient scattered(const Gradient& g) {
@@ -314,7 +314,8 @@ TEST(Optimizer, RefusesGradientsThatDoNotFitBeforeItChangesAnything) {
     }
     return std::string("accepted");
   };
-  EXPECT_THAT(message(Tensor::from({1.0, 2.0}, {2})), HasSubstr("sgd: a gradient must have its parameter's shape: b/bias f64[1], gradient [2]"));
+  EXPECT_THAT(message(Tensor::from({1.0, 2.0}, {2})),
+              HasSubstr("sgd: a gradient must have its parameter's shape: b/bias f64[1], gradient [2]"));
   EXPECT_THAT(message(Tensor::from({1.0f}, {1})), HasSubstr("sgd: a gradient must have its parameter's type: b/bias f64[1], gradient f32"));
   EXPECT_THAT(message(rows({1}, {1}, {1})), HasSubstr("index 1, rows 1"));
   EXPECT_THROW(optimizer.step({&good, 1}, .1), ShapeError);

@@ -16,10 +16,11 @@ void expect_values(const Schedule& schedule, std::vector<std::pair<std::int64_t,
 TEST(Schedule, BertDropsAfterItsWarmup) {
   const LinearWarmup o{.peak = 5e-5, .total = 100, .warmup = 10};
   expect_values(bert_linear(o),
-                {{0, 0}, {1, 5e-6}, {5, 2.5e-5}, {9, 4.5e-5}, {10, 4.5e-5}, {11, 4.45e-5}, {50, 2.5e-5}, {99, 5e-7}, {100, 0}, {150, 0}}, 1e-15);
-  expect_values(linear_with_warmup(o),
-                {{0, 0}, {1, 5e-6}, {5, 2.5e-5}, {9, 4.5e-5}, {10, 5e-5}, {11, 4.9444444e-5}, {50, 2.7777778e-5}, {99, 5.55556e-7}, {100, 0}},
-                1e-11);
+                {{0, 0}, {1, 5e-6}, {5, 2.5e-5}, {9, 4.5e-5}, {10, 4.5e-5}, {11, 4.45e-5}, {50, 2.5e-5}, {99, 5e-7}, {100, 0}, {150, 0}},
+                1e-15);
+  expect_values(
+      linear_with_warmup(o),
+      {{0, 0}, {1, 5e-6}, {5, 2.5e-5}, {9, 4.5e-5}, {10, 5e-5}, {11, 4.9444444e-5}, {50, 2.7777778e-5}, {99, 5.55556e-7}, {100, 0}}, 1e-11);
 }
 
 TEST(Schedule, VitCosineAndLinear) {
@@ -31,7 +32,8 @@ TEST(Schedule, VitCosineAndLinear) {
 
 TEST(Schedule, SwinAndDeitCosine) {
   expect_values(cosine_with_warmup({.peak = 5e-4, .end = 5e-6, .start = 5e-7, .total = 100, .warmup = 10}),
-                {{0, 5e-7}, {5, 2.5025e-4}, {9, 4.5005e-4}, {10, 5e-4}, {55, 2.525e-4}, {99, 5.150770e-6}, {100, 5e-6}, {200, 5e-6}}, 1e-12);
+                {{0, 5e-7}, {5, 2.5025e-4}, {9, 4.5005e-4}, {10, 5e-4}, {55, 2.525e-4}, {99, 5.150770e-6}, {100, 5e-6}, {200, 5e-6}},
+                1e-12);
   expect_values(cosine_under_warmup({.peak = 5e-4, .end = 1e-5, .start = 1e-6, .total = 100, .warmup = 10}),
                 {{0, 1e-6}, {5, 2.505e-4}, {10, 4.88008846e-4}, {55, 2.16673556e-4}, {99, 1.01208927e-5}, {100, 1e-5}}, 1e-12);
 }

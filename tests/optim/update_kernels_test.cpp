@@ -26,7 +26,9 @@ struct Case {
 };
 struct Buffers {
   explicit Buffers(const Case& c)
-      : value(noise(c.table * c.width, 1)), first(noise(c.table * c.width, 2)), second(noise(c.table * c.width, 3, 0)),
+      : value(noise(c.table * c.width, 1)),
+        first(noise(c.table * c.width, 2)),
+        second(noise(c.table * c.width, 3, 0)),
         gradient(noise((c.named > 0 ? c.named : c.table) * c.width, 4)) {
     for (std::int64_t i = 0; i < c.named; ++i) rows.push_back((i * 7 + 3) % c.table);
     from.assign(static_cast<std::size_t>(c.table), -1);
@@ -57,9 +59,11 @@ void expect_equal_results(const Update& update, bool with_first = true) {
     update(std::span<const UpdateTensor<float>>(&fast.tensor, 1));
     const ScopedBackend reference(Backend::reference);
     update(std::span<const UpdateTensor<float>>(&slow.tensor, 1));
-    for (const auto& [f, s] : {std::pair(&fast.value, &slow.value), std::pair(&fast.first, &slow.first), std::pair(&fast.second, &slow.second)})
+    for (const auto& [f, s] :
+         {std::pair(&fast.value, &slow.value), std::pair(&fast.first, &slow.first), std::pair(&fast.second, &slow.second)})
       for (std::size_t i = 0; i < f->size(); ++i)
-        ASSERT_NEAR((*f)[i], (*s)[i], 3e-6 * (1 + std::abs((*s)[i]))) << c.table << " x " << c.width << ", " << c.named << ", element " << i;
+        ASSERT_NEAR((*f)[i], (*s)[i], 3e-6 * (1 + std::abs((*s)[i])))
+            << c.table << " x " << c.width << ", " << c.named << ", element " << i;
   }
 }
 
@@ -67,12 +71,12 @@ TEST(UpdateKernels, AgreeWithTheReference) {
   for (const bool flag : {false, true}) {
     expect_equal_results([&](auto t) { sgd_update(t, {.scale = .5, .learning_rate = .1, .momentum = .9, .nesterov = flag}); });
     expect_equal_results([&](auto t) { sgd_update(t, {.scale = .5, .learning_rate = .1}); }, false);
-    expect_equal_results([&](auto t) {
-      adam_update(t, {.scale = .5, .step_size = .1, .root_scale = 2, .epsilon = 1e-3, .decay_rate = .1, .l2 = flag});
-    });
+    expect_equal_results(
+        [&](auto t) { adam_update(t, {.scale = .5, .step_size = .1, .root_scale = 2, .epsilon = 1e-3, .decay_rate = .1, .l2 = flag}); });
     expect_equal_results(
         [&](auto t) { adagrad_update(t, {.scale = .5, .learning_rate = .1, .momentum = .5, .epsilon = 1e-3, .epsilon_inside = flag}); });
-    expect_equal_results([&](auto t) { adagrad_update(t, {.scale = .5, .learning_rate = .1, .epsilon = 1e-3, .epsilon_inside = flag}); }, false);
+    expect_equal_results([&](auto t) { adagrad_update(t, {.scale = .5, .learning_rate = .1, .epsilon = 1e-3, .epsilon_inside = flag}); },
+                         false);
   }
 }
 

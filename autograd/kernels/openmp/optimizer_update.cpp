@@ -10,13 +10,13 @@
 namespace capstan::kernels::openmp {
 namespace {
 
-constexpr std::int64_t kBlock = 8192;        // elements of a long row in one piece
+constexpr std::int64_t kBlock = 8192;         // elements of a long row in one piece
 constexpr std::int64_t kSerialBelow = 32768;  // elements below which starting threads costs more than it gains
 
 struct Piece {
   const UpdateTensor<float>* tensor;
   std::int64_t row, column;  // the first visited
-  std::int64_t count;  // of rows, or of elements of one row if the row is long
+  std::int64_t count;        // of rows, or of elements of one row if the row is long
 };
 
 std::int64_t element_count(std::span<const UpdateTensor<float>> tensors) {
@@ -133,10 +133,11 @@ void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rul
 }
 
 void adam_update(std::span<const UpdateTensor<float>> tensors, const AdamRule& rule) {
-  const Adam adam{static_cast<float>(rule.scale),      static_cast<float>(1 - rule.beta1),  static_cast<float>(1 - rule.beta2),
+  const Adam adam{static_cast<float>(rule.scale),     static_cast<float>(1 - rule.beta1),  static_cast<float>(1 - rule.beta2),
                   static_cast<float>(rule.step_size), static_cast<float>(rule.root_scale), static_cast<float>(rule.epsilon)};
   for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* g, std::int64_t n) {
-    const auto l2 = static_cast<float>(rule.l2 ? t.weight_decay : 0), decay = static_cast<float>(rule.l2 ? 0 : rule.decay_rate * t.weight_decay);
+    const auto l2 = static_cast<float>(rule.l2 ? t.weight_decay : 0),
+               decay = static_cast<float>(rule.l2 ? 0 : rule.decay_rate * t.weight_decay);
     if (g != nullptr) {
       adam.run<true>(l2, decay, t.value + offset, t.first + offset, t.second + offset, g, n);
     } else {
