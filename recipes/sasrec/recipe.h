@@ -44,6 +44,7 @@ class Sasrec {
   std::int64_t items(const Batch& batch) const { return batch.sequences; }
 
   engine::Metrics evaluate(engine::Split split);
+  std::string protocol(engine::Split split) { return evaluator().protocols(split); }
   void predict(std::istream& in, std::ostream& out);
   static void prepare(const Config& config, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const;

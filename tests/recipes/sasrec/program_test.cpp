@@ -1,0 +1,218 @@
+// SASRec through the command line: every configuration, interruption and resume to the bit, evaluation, prediction, bad input.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+#include "data/hdf5.h"
+#include "recipes/engine/run_recipe.h"
+#include "recipes/engine/system.h"
+#include "recipes/sasrec/recipe.h"
+#include "tests/data/scratch.h"
+
+namespace capstan::sasrec {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigs = CAPSTAN_SOURCE_DIR "/recipes/sasrec/";
+
+struct SasrecProgram : testing::Test {
+  data::Scratch scratch;
+  std::ostringstream out, err;
+  const std::string config = std::string(kConfigs) + "quickstart.cfg";
+
+  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
+    static const std::vector<engine::RecipeEntry> recipes{{Sasrec::name, engine::run_recipe<Sasrec>}};
+    engine::clear_stop_signal();
+    out.str("");
+    err.str("");
+    std::istringstream in(input);
+    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
+  }
+  /// A small quickstart in a directory of its own: 5 steps an epoch.
+  static std::vector<std::string> small() {
+    return {"run.threads=1",     "synthetic.users=80",    "synthetic.items=30",  "model.hidden_size=16", "model.max_length=12",
+            "model.dropout=0.2", "evaluate.baselines=no", "train.batch_size=16", "train.epochs=4",       "train.log_every=1"};
+  }
+  int train(const std::string& run, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all{"train", config, "run.dir=" + scratch / run};
+    for (const auto& s : small()) all.push_back(s);
+    all.insert(all.end(), more.begin(), more.end());
+    return capstan(all);
+  }
+  std::string checkpoint(const std::string& run) const {
+    std::string newest;
+    for (const auto& e : fs::directory_iterator(scratch / run + "/checkpoints"))
+      if (const std::string name = e.path().filename(); name.starts_with("step-")) newest = std::max(newest, e.path().string());
+    return newest;
+  }
+  /// Parameters and optimiser state.
+  static std::map<std::string, std::vector<double>> tensors(const std::string& path) {
+    std::map<std::string, std::vector<double>> all;
+    const data::Hdf5Reader reader(path);
+    for (const auto& e : reader.entries())
+      if (e.name.starts_with("/model") || e.name.starts_with("/optimizer")) all[e.name] = reader.read(e.name).to_vector();
+    return all;
+  }
+  double metric(const std::string& name) const {
+    std::istringstream lines(out.str());
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with(name + "  ")) return std::stod(line.substr(name.size()));
+    ADD_FAILURE() << "no " << name << " in\n" << out.str();
+    return -1;
+  }
+};
+
+TEST_F(SasrecProgram, EveryConfigurationDryRuns) {
+  std::size_t count = 0;
+  for (const auto& e : fs::directory_iterator(kConfigs)) {
+    if (e.path().extension() != ".cfg") continue;
+    ++count;
+    for (const char* packed : {"true", "false"}) {
+      const std::vector<std::string> arguments{"train",
+                                               e.path().string(),
+                                               "--check",
+                                               "data.source=synthetic",
+                                               "synthetic.users=64",
+                                               "synthetic.items=150",
+                                               "train.batch_size=8",
+                                               std::string("model.packed=") + packed};
+      ASSERT_EQ(capstan(arguments), engine::kOk) << e.path() << ": " << err.str();
+      EXPECT_THAT(out.str(), HasSubstr("loss of the first batch"));
+      EXPECT_THAT(out.str(), HasSubstr("item_embedding/weight  f32[151, "));
+    }
+  }
+  EXPECT_GE(count, 4u);
+}
+
+TEST_F(SasrecProgram, EveryLossTrainsAndBenches) {
+  for (const char* kind : {"bce", "ce", "sampled_softmax", "gbce"}) {
+    const std::string loss = std::string("loss.kind=") + kind;
+    ASSERT_EQ(train(std::string("run-") + kind, {loss, "loss.negatives=4", "train.epochs=1", "loss.l2_embedding=0.001"}), engine::kOk)
+        << kind << ": " << err.str();
+    std::vector<std::string> bench{"bench", config, loss, "--steps", "1", "--json", "bench.items=50"};
+    for (const auto& s : small()) bench.push_back(s);
+    ASSERT_EQ(capstan(bench), engine::kOk) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("\"flops_per_step\""));
+  }
+}
+
+TEST_F(SasrecProgram, ResumesToTheBit) {
+  for (const char* sampling : {"uniform", "shuffled"}) {
+    const std::string s = std::string("data.sampling=") + sampling, whole = std::string("whole-") + sampling;
+    ASSERT_EQ(train(whole, {s, "train.max_steps=20"}), engine::kOk) << err.str();
+    const auto expected = tensors(checkpoint(whole));
+    ASSERT_FALSE(expected.empty());
+    for (const int stop : {10, 13}) {  // the end of an epoch, and the middle of one
+      const std::string run = whole + std::to_string(stop);
+      ASSERT_EQ(train(run, {s, "train.max_steps=" + std::to_string(stop)}), engine::kOk) << err.str();
+      EXPECT_NE(tensors(checkpoint(run)), expected);
+      ASSERT_EQ(train(run, {s, "train.max_steps=20", "--resume", "auto"}), engine::kOk) << err.str();
+      EXPECT_EQ(tensors(checkpoint(run)), expected) << sampling << ", stopped after " << stop << " steps";
+    }
+  }
+}
+
+TEST_F(SasrecProgram, MicroBatchesAddUpToTheBatch) {
+  const std::vector<std::string> options{"model.dropout=0", "train.max_steps=3"};
+  ASSERT_EQ(train("whole", options), engine::kOk) << err.str();
+  ASSERT_EQ(train("parts", {"model.dropout=0", "train.max_steps=3", "train.micro_batch_size=4"}), engine::kOk) << err.str();
+  const auto whole = tensors(checkpoint("whole")), parts = tensors(checkpoint("parts"));
+  for (const auto& [name, values] : whole) {
+    if (name.ends_with("key/bias") || !name.starts_with("/model")) continue;  // the key bias has no gradient but rounding
+    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(parts.at(name)[i], values[i], 1e-4) << name;
+  }
+}
+
+TEST_F(SasrecProgram, LearnsSelectsOnValidationAndIsUsed) {
+  // A ring of items, each user somewhere on it: the next item is certain.
+  std::string file;
+  for (int u = 0; u < 60; ++u)
+    for (int i = 0; i < 8 + u % 3; ++i) file += "user" + std::to_string(u) + " item" + std::to_string((5 * u + i) % 20) + "\n";
+  const std::vector<std::string> options{"data.source=file",
+                                         "data.path=" + scratch.write("ring.txt", file),
+                                         "evaluate.baselines=yes",
+                                         "evaluate.metrics=hit, ndcg",
+                                         "evaluate.k=1, 10",
+                                         "evaluate.filtered=yes",
+                                         "train.metric=full_unfiltered/hit@1",
+                                         "train.epochs=40",
+                                         "optimizer.learning_rate=0.01",
+                                         "model.dropout=0"};
+  ASSERT_EQ(train("ring", options), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("best full_unfiltered/hit@1 1"));
+  std::ifstream log(scratch / "ring/metrics.jsonl");
+  std::stringstream rows;
+  rows << log.rdbuf();
+  EXPECT_THAT(rows.str(), HasSubstr("\"split\":\"validation\""));
+  EXPECT_THAT(rows.str(), ::testing::Not(HasSubstr("\"split\":\"test\""))) << "training never looks at the test items";
+
+  const auto with_checkpoint = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--checkpoint", scratch / "ring/checkpoints/best.h5"});
+    for (const auto& s : small()) arguments.push_back(s);
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return arguments;
+  };
+  ASSERT_EQ(capstan(with_checkpoint({"evaluate", config})), engine::kOk) << err.str();
+  EXPECT_EQ(metric("full_unfiltered/hit@1"), 1);
+  EXPECT_EQ(metric("markov/full_unfiltered/hit@1"), 1);
+  EXPECT_LT(metric("popularity/full_unfiltered/hit@1"), 0.5);
+  EXPECT_THAT(out.str(), HasSubstr("full_unfiltered: among all 20 items")) << "the protocol stands beside the numbers";
+
+  ASSERT_EQ(capstan(with_checkpoint({"predict", config, "--input", "-", "--output", "-", "predict.top=1"}),
+                    "item3 item4 item5\nitem18 nothing item19\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t-\titem6\t[^\t]+\n2\tnothing\titem0\t[^\t]+\n"));
+  ASSERT_EQ(capstan(with_checkpoint({"predict", config, "--input", "-", "--output", "-", "predict.top=1", "predict.input=users",
+                                     "predict.format=jsonl"}),
+                    "user1\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), ::testing::StartsWith("{\"input\":\"user1\",\"unknown\":[],\"items\":[{\"item\":\"item14\","))
+      << "9 items from 5 on";
+}
+
+TEST_F(SasrecProgram, SaysWhatIsWrong) {
+  const auto on_file = [&](const std::string& content, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all{"data.source=file", "data.path=" + scratch.write("x.txt", content)};
+    all.insert(all.end(), more.begin(), more.end());
+    return train("bad", all);
+  };
+  EXPECT_EQ(on_file(""), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("x.txt"));
+  EXPECT_EQ(on_file("1 2\n1 3\n1\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("x.txt:3: "));
+  EXPECT_EQ(on_file("1 2\n2 3\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("no user has two training items"));
+  EXPECT_EQ(on_file("1 2\n1 3\n2 4\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("nothing can be evaluated"));
+  EXPECT_EQ(on_file("1 2\n1 3\n1 2\n1 3\n", {"loss.kind=bce", "evaluate.sampled_negatives=0"}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("user '1' has all 2 items in training"));
+  EXPECT_EQ(train("bad", {"data.source=file", "data.path=/nowhere/at.all"}), engine::kIo);
+  EXPECT_THAT(err.str(), HasSubstr("/nowhere/at.all"));
+  EXPECT_EQ(train("bad", {"model.heads=3"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.hidden_size must be a multiple of model.heads"));
+  EXPECT_EQ(train("bad", {"model.hiden_size=8"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.hidden_size"));
+  EXPECT_EQ(train("bad", {"synthetic.min_length=40"}), engine::kUsage);
+  EXPECT_EQ(train("bad", {"train.metric=sampled100/ndcg@10", "train.epochs=1"}), engine::kUsage) << err.str();
+}
+
+TEST_F(SasrecProgram, PreparesAFileOnce) {
+  const std::string path = scratch.write("x.csv", "user_id,item_id,timestamp\na,p,3\na,q,1\na,r,2\n");
+  const std::vector<std::string> arguments{"prepare", config, "data.source=file", "data.path=" + path, "data.prepared=" + scratch / "x.h5"};
+  ASSERT_EQ(capstan(arguments), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("1 users, 3 items, 3 interactions (written"));
+  ASSERT_EQ(capstan(arguments), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("(was up to date)"));
+  EXPECT_EQ(capstan({"prepare", config}), engine::kUsage);
+}
+
+}  // namespace
+}  // namespace capstan::sasrec
