@@ -71,7 +71,7 @@ Gru4Rec::Gru4Rec(const Config& config, const engine::Setup& setup) : config_(con
     negatives_.emplace(support_, config_.negatives, config_.loss.kind == SessionLossKind::cross_entropy ? config_.loss.logq : 0, setup_.seed);
   if (setup_.purpose == engine::Purpose::train) {
     const data::Interactions& train = data_->train();
-    batches_.emplace(train.offsets, train.items, std::max(setup_.batch_size, min_slots(config_.negatives)), min_slots(config_.negatives));
+    batches_.emplace(train.offsets, train.items, setup_.batch_size, min_slots(config_.negatives));
     steps_per_epoch_ = count_steps(*batches_);
     require<DataError>(steps_per_epoch_ > 0, "gru4rec: the training sessions make no step: ", data_->summary());
   }

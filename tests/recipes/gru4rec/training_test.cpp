@@ -199,21 +199,21 @@ TEST_F(RecipeTest, CarriesTheDroppedOutStateAsAConstant) {
 
 // T11: the rates are probabilities to drop; each acts in its own place; 0 changes nothing; none acts outside training.
 TEST_F(RecipeTest, DropoutRatesAreWhatTheySay) {
-  config.model.layers = {2000};
+  config.model.layers = {800};
   const auto zeros = [&](double embed, double hidden_rate, bool training) {
     config.model.dropout_embed = embed;
     config.model.dropout_hidden = hidden_rate;
     Gru4Rec recipe(config, setup);
     Hidden hidden = recipe.model().start(3);
     const Tensor out = recipe.model().step(Tensor::from<std::int64_t>({0, 1, 2}, Shape{3}), hidden, {.training = training, .seed = 5, .step = 0, .token_ids = {}});
-    return std::pair(static_cast<double>(std::ranges::count(out.to_vector(), 0.0)) / 6000, out.to_vector());
+    return std::pair(static_cast<double>(std::ranges::count(out.to_vector(), 0.0)) / 2400, out.to_vector());
   };
   const auto [none, plain] = zeros(0, 0, true);
   EXPECT_EQ(none, 0);
   EXPECT_EQ(zeros(0, 0, false).second, plain);
   EXPECT_EQ(zeros(.3, .4, false).second, plain);
-  EXPECT_NEAR(zeros(0, .4, true).first, .4, .03);
-  EXPECT_NEAR(zeros(0, .1, true).first, .1, .02);
+  EXPECT_NEAR(zeros(0, .4, true).first, .4, .04);
+  EXPECT_NEAR(zeros(0, .1, true).first, .1, .03);
   const auto [share, values_with_embed] = zeros(.3, 0, true);
   EXPECT_EQ(share, 0);  // input dropout sets no output to zero
   EXPECT_NE(values_with_embed, plain);

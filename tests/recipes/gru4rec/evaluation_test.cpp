@@ -1,0 +1,215 @@
+// Evaluation, baselines, data and recommendation: what a user reads off the model.
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <sstream>
+
+#include "recipes/gru4rec/recommend.h"
+#include "tests/recipes/gru4rec/fixtures.h"
+
+namespace capstan::gru4rec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::map<std::string, double> by_name(const engine::Metrics& metrics) {
+  std::map<std::string, double> out;
+  for (const auto& m : metrics) out[m.name] = m.value;
+  return out;
+}
+
+std::vector<std::pair<std::int64_t, std::int64_t>> pairs(const std::vector<engine::Rank>& ranks) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> out;
+  for (const auto& r : ranks) out.emplace_back(r.above, r.equal);
+  return out;
+}
+
+// T1, T3, T4: the rank of every case is the same whatever runs beside it or ran in its slot before, so all metrics are means over cases.
+TEST_F(RecipeTest, RanksDoNotDependOnTheBatch) {
+  Gru4Rec recipe(config, setup);
+  std::int64_t step = 0;
+  for (int epoch = 0; epoch < 5; ++epoch) train_epoch(recipe, epoch, step);
+  const auto& events = recipe.dataset().train();
+  const auto expected = pairs(ranks_of(recipe.model(), events, 1));
+  EXPECT_EQ(expected.size(), 9u);
+  for (const std::int64_t batch_size : {2, 3, 4, 8}) EXPECT_EQ(pairs(ranks_of(recipe.model(), events, batch_size)), expected) << "batch size " << batch_size;
+
+  const Sessions sessions{events, 0};
+  const auto alone = by_name(evaluate_model(recipe.model(), sessions, {.k = {1, 3}, .batch_size = 1}));
+  EXPECT_EQ(by_name(evaluate_model(recipe.model(), sessions, {.k = {1, 3}, .batch_size = 4})), alone);
+  EXPECT_EQ(alone.at("cases"), 9);
+}
+
+// T19: a model that says nothing is not perfect: equal scores rank in the middle, or last.
+TEST_F(RecipeTest, ConstantScoresAreNotPerfect) {
+  Gru4Rec recipe(config, setup);
+  for (const char* name : {"items/weight", "items/bias"}) std::ranges::fill(recipe.parameters().find(name).value.span<float>(), 0.0f);
+  const Sessions sessions{recipe.dataset().train(), 0};
+  EXPECT_EQ(by_name(evaluate_model(recipe.model(), sessions, {.k = {3}, .ties = engine::Ties::conservative})).at("recall@3"), 0);
+  const auto median = by_name(evaluate_model(recipe.model(), sessions, {.k = {3, 4}, .ties = engine::Ties::median}));  // rank 3.5 of 6
+  EXPECT_EQ(median.at("recall@3"), 0);
+  EXPECT_NEAR(median.at("mrr@4"), 1 / 3.5, 1e-12);
+  EXPECT_EQ(median.at("tied"), 1);
+}
+
+// T18: a NaN stops evaluation and training with an error.
+TEST_F(RecipeTest, NaNIsAnError) {
+  Gru4Rec recipe(config, setup);
+  recipe.begin_epoch(0);
+  const auto batch = recipe.next_batch();
+  recipe.parameters().find("items/weight").value.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  const auto before = everything(recipe);
+  EXPECT_THROW(evaluate_model(recipe.model(), {recipe.dataset().train(), 0}, {}), NumericalError);
+  EXPECT_THROW(train_batch(recipe, *batch, 0), NumericalError);
+  EXPECT_EQ(values(recipe, "items/bias"), before[1]);
+}
+
+// T14: events with unknown items are left out and counted; their neighbours then follow each other.
+TEST_F(RecipeTest, UnknownItemsAreLeftOutAndCounted) {
+  config.data.test = scratch.write("test.txt", "1 77 2\n88 3\n4 5 99\n");
+  Gru4Rec recipe(config, setup);
+  const Sessions& test = *recipe.dataset().split(engine::Split::test);
+  EXPECT_EQ(test.events.sequences(), 2);
+  EXPECT_THAT(test.events.items, ElementsAre(0, 1, 3, 4));
+  EXPECT_EQ(test.unknown_events, 3);
+  const auto metrics = by_name(recipe.evaluate(engine::Split::test));
+  EXPECT_EQ(metrics.at("unknown_events"), 3);
+  EXPECT_EQ(metrics.at("cases"), 2);
+  EXPECT_TRUE(recipe.evaluate(engine::Split::validation).empty());
+}
+
+// T20: the test sessions change nothing in training.
+TEST_F(RecipeTest, TestSessionsDoNotReachTraining) {
+  Gru4Rec without(config, setup);
+  config.data.test = scratch.write("test.txt", "5 6 1\n");
+  Gru4Rec with(config, setup);
+  std::int64_t a = 0, b = 0;
+  EXPECT_EQ(train_epoch(without, 0, a), train_epoch(with, 0, b));
+  EXPECT_EQ(everything(without), everything(with));
+  EXPECT_EQ(without.data_digest(), with.data_digest());
+  EXPECT_TRUE(with.evaluate(engine::Split::validation).empty());
+}
+
+// ---- baselines, by hand: sessions 1 2 1 3, 1 2, 2 1, 4 5
+
+TEST(Baselines, RankAsCountedByHand) {
+  const data::Scratch scratch;
+  const auto train = data::read_session_lines(scratch.write("t.txt", "1 2 1 3\n1 2\n2 1\n4 5\n"));
+  const Baselines baselines(train);
+  const auto ranks = [&](const std::string& session) {
+    const auto events = data::translate(data::read_session_lines(scratch.write("e.txt", session)), train.item_ids);
+    return by_name(baselines.evaluate(events, {.k = {1, 2, 3}, .ties = engine::Ties::conservative}));
+  };
+  const auto after_1 = ranks("1 2\n");  // supports 4 3 1 1 1; after 1: 2 twice, 3 once; together with 1: 2 in three sessions, 3 in one
+  EXPECT_EQ(after_1.at("popularity/recall@1"), 0);
+  EXPECT_EQ(after_1.at("popularity/recall@2"), 1);
+  EXPECT_EQ(after_1.at("markov/recall@1"), 1);
+  EXPECT_EQ(after_1.at("item_knn/recall@1"), 1);
+  const auto second = ranks("1 3\n");
+  EXPECT_EQ(second.at("markov/mrr@2"), .5);
+  EXPECT_EQ(second.at("item_knn/mrr@2"), .5);
+  EXPECT_EQ(second.at("popularity/recall@3"), 0);  // three items tie on places 3 to 5
+  EXPECT_EQ(ranks("5 4\n").at("markov/recall@3"), 0);  // never seen in this order: all items tie
+  EXPECT_EQ(ranks("5 4\n").at("item_knn/recall@1"), 1);
+}
+
+// ---- data
+
+TEST(Dataset, OrdersSessionsByTheirStartAndItemsByAppearance) {
+  const data::Scratch scratch;
+  engine::Setup setup;
+  DataOptions o;
+  o.train = scratch.write("train.tsv", "SessionId\tItemId\tTime\n9\tb\t50\n9\tc\t40\n2\ta\t10\n2\tb\t20\n5\tc\t30\n5\ta\t31\n7\ta\t1\n");
+  const Dataset d(o, {}, setup, nullptr, false);
+  // Session 7 has one event and is gone; 2 begins at 10, 5 at 30, 9 at 40 (its events in time order).
+  std::vector<std::string> names;
+  for (const auto item : d.train().items) names.emplace_back((*d.item_names())[item]);
+  EXPECT_THAT(names, ElementsAre("a", "b", "c", "a", "c", "b"));
+  EXPECT_EQ((*d.item_names())[0], "b");
+  EXPECT_THAT(d.support(), ElementsAre(2, 2, 2));
+}
+
+// The rule of RSC15 (last event decides) and the later one (first event decides, sessions are cut), support 2, as worked out by hand.
+TEST(Dataset, SplitsALogInBothWays) {
+  const data::Scratch scratch;
+  engine::Setup setup;
+  DataOptions o;
+  o.source = Source::log;
+  o.log = scratch.write("log.tsv", "SessionId\tItemId\tTime\n1\tA\t0\n1\tB\t10\n1\tA\t20\n2\tB\t100\n2\tC\t110\n3\tA\t90000\n3\tB\t90010\n3\tD\t90020\n"
+                                   "4\tC\t100000\n4\tA\t100010\n5\tA\t50\n6\tC\t13000\n6\tB\t13700\n");
+  o.min_support = 2;
+  o.filter = data::FilterMode::in_turn;
+  o.split_by = data::SplitBy::session_end;
+  const auto spelled = [](const data::Interactions& x) {
+    std::vector<std::string> out;
+    for (std::int64_t s = 0; s < x.sequences(); ++s) {
+      out.emplace_back();
+      for (const auto item : x.sequence(s)) out.back() += (*x.item_ids)[item];
+    }
+    return out;
+  };
+  const Dataset by_end(o, {}, setup, nullptr, false);
+  EXPECT_THAT(spelled(by_end.train()), ElementsAre("ABA", "BC"));
+  EXPECT_THAT(spelled(by_end.split(engine::Split::test)->events), ElementsAre("CB", "AB", "CA"));
+  o.split_by = data::SplitBy::session_start;
+  const Dataset by_start(o, {}, setup, nullptr, false);
+  EXPECT_THAT(spelled(by_start.train()), ElementsAre("ABA", "BC"));
+  EXPECT_THAT(spelled(by_start.split(engine::Split::test)->events), ElementsAre("AB", "CA"));
+}
+
+// ---- recommendation
+
+TEST_F(RecipeTest, StreamsRecommendationsWithTheStateOfEachSession) {
+  Gru4Rec recipe(config, setup);
+  std::int64_t step = 0;
+  for (int epoch = 0; epoch < 5; ++epoch) train_epoch(recipe, epoch, step);
+  const data::IdMap& names = *recipe.dataset().item_names();
+  const auto answers = [&](const std::string& input, const PredictOptions& options) {
+    std::istringstream in(input);
+    std::ostringstream out;
+    Recommender(recipe.model(), names, options).run(in, out);
+    std::vector<std::string> lines;
+    std::istringstream all(out.str());
+    for (std::string line; std::getline(all, line);) lines.push_back(line);
+    return lines;
+  };
+  const auto mixed = answers("x\t1\ny\t4\nx\t2\ny\t77\nz\t77\n", {.top = 3});
+  ASSERT_EQ(mixed.size(), 5u);
+  const auto alone = answers("x\t1\nx\t2\n", {.top = 3});
+  EXPECT_EQ(mixed[0], alone[0]);  // sessions do not touch each other
+  EXPECT_EQ(mixed[2], alone[1]);
+  EXPECT_EQ(mixed[3], mixed[1]);  // an unknown item leaves the state as it was
+  EXPECT_EQ(mixed[4], "z");
+  EXPECT_NE(alone[1].substr(1), answers("x\t2\n", {.top = 3})[0].substr(1));
+  EXPECT_THAT(answers("x 1\n", {.top = 2, .filter_seen = true})[0], ::testing::Not(HasSubstr("\t1\t")));
+  // The best item is the one of rank 1 in evaluation.
+  const auto all = answers("x\t1\n", {.top = 6})[0];
+  const auto events = data::translate(data::read_session_lines(scratch.write("e.txt", "1 2\n")), recipe.dataset().item_names());
+  const auto rank = ranks_of(recipe.model(), events, 1)[0].at(engine::Ties::standard);
+  std::vector<std::string> fields;
+  std::istringstream split(all);
+  for (std::string f; std::getline(split, f, '\t');) fields.push_back(f);
+  ASSERT_EQ(fields.size(), 13u);
+  EXPECT_EQ(fields[static_cast<std::size_t>(2 * rank - 1)], "2");
+  EXPECT_THROW(answers("x\t1\nnonsense\n", {}), DataError);
+}
+
+TEST_F(RecipeTest, ForgetsTheSessionThatIsIdleForLongest) {
+  Gru4Rec recipe(config, setup);
+  Recommender r(recipe.model(), *recipe.dataset().item_names(), {.top = 1, .sessions = 2});
+  const auto first = r.observe("a", 0)[0].score;
+  r.observe("b", 1);
+  const auto second = r.observe("a", 0)[0].score;
+  EXPECT_NE(first, second);
+  r.observe("c", 2);  // b goes
+  EXPECT_EQ(r.sessions(), 2u);
+  EXPECT_EQ(r.observe("a", -1)[0].score, second);
+  EXPECT_TRUE(r.observe("b", -1).empty());
+}
+
+}  // namespace
+}  // namespace capstan::gru4rec

@@ -1,0 +1,127 @@
+// GRU4Rec through the command line: quickstart data, interruption and resume in mid-epoch, prediction, update with new items.
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "recipes/engine/run_recipe.h"
+#include "tests/recipes/gru4rec/fixtures.h"
+
+namespace capstan::gru4rec {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct ProgramTest : testing::Test {
+  data::Scratch scratch;
+  std::ostringstream out, err;
+
+  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
+    static const std::vector<engine::RecipeEntry> recipes{{Gru4Rec::name, engine::run_recipe<Gru4Rec>}};
+    engine::clear_stop_signal();
+    out.str("");
+    err.str("");
+    std::istringstream in(input);
+    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
+  }
+  /// quickstart.cfg, made small, in a directory of its own.
+  int train(const std::string& run, const std::vector<std::string>& arguments = {}) {
+    std::vector<std::string> all{"train", config, "run.dir=" + (scratch / run), "run.threads=1", "model.layers=24", "model.dropout_hidden=0.2",
+                                 "evaluate.baselines=no", "train.log_every=1"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return capstan(all);
+  }
+  int train_generated(const std::string& run, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"synthetic.sessions=300", "synthetic.items=60", "negatives.count=32", "train.batch_size=20"});
+    return train(run, arguments);
+  }
+  /// The newest checkpoint of a run.
+  std::string checkpoint(const std::string& run) const {
+    std::string newest;
+    for (const auto& e : std::filesystem::directory_iterator(scratch / run + "/checkpoints"))
+      if (const std::string name = e.path().filename(); name.starts_with("step-")) newest = std::max(newest, e.path().string());
+    return newest;
+  }
+  static std::vector<std::vector<double>> tensors(const std::string& path) {
+    std::vector<std::vector<double>> all;
+    const data::Hdf5Reader reader(path);
+    for (const auto& e : reader.entries())
+      if (!e.is_text && (e.name.starts_with("/model") || e.name.starts_with("/optimizer") || e.name.starts_with("/train/recipe")))
+        all.push_back(reader.read(e.name).to_vector());
+    return all;
+  }
+  const std::string config = CAPSTAN_SOURCE_DIR "/recipes/gru4rec/quickstart.cfg";
+};
+
+TEST_F(ProgramTest, ResumesInMidEpochToTheBit) {
+  ASSERT_EQ(train_generated("whole", {"train.epochs=2"}), engine::kOk) << err.str();
+  const auto expected = tensors(checkpoint("whole"));
+  // An epoch has about 100 steps: stop in the first and in the second.
+  for (const int stop : {1, 37, 150}) {
+    const std::string run = "cut" + std::to_string(stop);
+    ASSERT_EQ(train_generated(run, {"train.epochs=2", "train.max_steps=" + std::to_string(stop)}), engine::kOk) << err.str();
+    const auto half = tensors(checkpoint(run));
+    EXPECT_NE(half, expected);
+    ASSERT_EQ(train_generated(run, {"train.epochs=2", "--resume", "auto"}), engine::kOk) << err.str();
+    EXPECT_EQ(tensors(checkpoint(run)), expected) << "stopped after " << stop << " steps";
+  }
+}
+
+TEST_F(ProgramTest, ATrainedModelRecommends) {
+  ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
+  ASSERT_EQ(capstan({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "model.layers=24", "predict.top=2"}, "s\t1\nt\t2\ns\tnew\n"),
+            engine::kOk)
+      << err.str();
+  std::istringstream lines(out.str());
+  std::vector<std::string> all;
+  for (std::string line; std::getline(lines, line);) all.push_back(line);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(std::ranges::count(all[0], '\t'), 4);
+  EXPECT_EQ(all[2], all[0]);
+}
+
+// New sessions with new items: old rows and their optimiser state are kept, new rows appended, and training goes on.
+TEST_F(ProgramTest, UpdatesAModelWithNewItems) {
+  const std::vector<std::string> files{"data.source=split", "data.form=lines"};
+  const auto with = [&](const std::string& sessions, std::vector<std::string> more) {
+    std::vector<std::string> all = files;
+    all.push_back("data.train=" + scratch.write(std::to_string(sessions.size()) + ".txt", sessions));
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  ASSERT_EQ(train("old", with(lines(kExample), {"train.epochs=3", "negatives.count=4"})), engine::kOk) << err.str();
+  const std::string old_file = checkpoint("old");
+  const std::string newer = "7 1 8\n2 7\n";
+  ASSERT_EQ(train("new", with(newer, {"update.from=" + old_file, "train.batch_size=1", "negatives.count=0"})), engine::kUsage)
+      << "one slot without negatives has nothing to learn from";
+  ASSERT_EQ(train("new", with(newer, {"update.from=" + old_file, "train.max_steps=1", "train.epochs=1", "train.batch_size=1", "negatives.count=1"})), engine::kOk) << err.str();
+
+  const data::Hdf5Reader before(old_file), after(checkpoint("new"));
+  const Tensor old_table = before.read("/model/items/weight"), new_table = after.read("/model/items/weight");
+  EXPECT_EQ(old_table.shape(), (Shape{6, 24}));
+  ASSERT_EQ(new_table.shape(), (Shape{8, 24}));
+  const Tensor old_sum = before.read("/optimizer/accumulator/items/weight"), new_sum = after.read("/optimizer/accumulator/items/weight");
+  // One step names at most three items; all other old rows are the same to the bit, with their state.
+  std::int64_t same = 0;
+  for (std::int64_t row = 0; row < 6; ++row) {
+    const auto equal = [&](const Tensor& a, const Tensor& b) {
+      return std::equal(a.data<float>() + row * 24, a.data<float>() + (row + 1) * 24, b.data<float>() + row * 24);
+    };
+    EXPECT_EQ(equal(old_table, new_table), equal(old_sum, new_sum)) << "row " << row;
+    same += equal(old_table, new_table);
+  }
+  EXPECT_GE(same, 3);
+  // Support counts of both add up.
+  EXPECT_THAT(after.read("/artifacts/item_support").to_vector(), ::testing::ElementsAre(4, 4, 3, 2, 2, 1, 2, 1));
+  // A model of another shape is refused.
+  EXPECT_EQ(train("odd", with(newer, {"update.from=" + old_file, "model.layers=20"})), engine::kBadCheckpoint);
+}
+
+TEST_F(ProgramTest, ARisingLossStopsWithANumericalError) {
+  EXPECT_EQ(train_generated("wild", {"optimizer.learning_rate=1e38", "train.epochs=1"}), engine::kNumerical);
+  EXPECT_THAT(err.str(), HasSubstr("not finite"));
+}
+
+}  // namespace
+}  // namespace capstan::gru4rec
