@@ -27,7 +27,7 @@ constexpr std::array kRecipes{
 int main(int argc, char** argv) {
   namespace engine = capstan::engine;
   engine::limit_busy_waiting(argv);
-  engine::handle_signals();
+  engine::ignore_write_signals();
   engine::flush_denormals();
   std::ios::sync_with_stdio(false);
 

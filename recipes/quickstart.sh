@@ -7,4 +7,10 @@ source "$(dirname "$0")/setup.sh"
 install_packages
 build release capstan
 cd "$root"
-build/release/capstan train sasrec/quickstart --resume never "$@"
+run=runs/sasrec-quickstart
+build/release/capstan train sasrec/quickstart run.dir="$run" --resume auto "$@"
+
+echo
+echo "test users, against popularity, a first-order Markov chain, and the best that any model can reach on this data (optimum):"
+build/release/capstan evaluate sasrec/quickstart --checkpoint "$run/checkpoints/best.h5" "$@"
+echo "the run's files are in $run"

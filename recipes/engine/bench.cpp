@@ -44,7 +44,8 @@ double matmul_rate(DType precision) {
   };
   const Tensor a = random("a"), b = random("b"), c(Shape{kSize, kSize}, precision);
   const kernels::MatrixLayout rows{.row = kSize, .column = 1, .batch = {}};
-  const kernels::MatmulProblem problem{.in = precision, .out = precision, .rows = kSize, .columns = kSize, .depth = kSize, .a = rows, .b = rows, .c = rows};
+  const kernels::MatmulProblem problem{
+      .in = precision, .out = precision, .rows = kSize, .columns = kSize, .depth = kSize, .a = rows, .b = rows, .c = rows};
   const auto product = [&] { kernels::matmul(problem, a.storage().data(), b.storage().data(), c.storage().data()); };
   const double seconds = median(seconds_of(product, 2, 9));
   return 2e-9 * static_cast<double>(kSize) * static_cast<double>(kSize) * static_cast<double>(kSize) / seconds;
@@ -87,12 +88,12 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
   }
   const auto rounded = [](double v) { return join_text(static_cast<double>(static_cast<std::int64_t>(v * 100 + 0.5)) / 100); };
   out << r.name << "  " << to_text(r.precision) << ", " << r.threads << " threads, median of " << r.steps << " steps\n"
-      << "  " << rounded(r.items_per_second()) << " items/s, " << rounded(1e3 * r.step_seconds) << " ms a step (fastest " << rounded(1e3 * r.step_seconds_fastest)
-      << ")\n"
-      << "  " << rounded(r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops) << " GFLOP/s of a large matrix product: "
-      << rounded(100 * r.mfu()) << " % MFU\n"
-      << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory " << bytes_text(static_cast<double>(peak_rss_bytes()))
-      << "\n";
+      << "  " << rounded(r.items_per_second()) << " items/s, " << rounded(1e3 * r.step_seconds) << " ms a step (fastest "
+      << rounded(1e3 * r.step_seconds_fastest) << ")\n"
+      << "  " << rounded(r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops)
+      << " GFLOP/s of a large matrix product: " << rounded(100 * r.mfu()) << " % MFU\n"
+      << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory "
+      << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
 }
 
 }  // namespace capstan::engine

@@ -17,14 +17,14 @@ namespace capstan::engine {
 struct BenchResult {
   std::string name;
   std::int64_t steps = 0;
-  double step_seconds = 0;          ///< median
+  double step_seconds = 0;  ///< median
   double step_seconds_fastest = 0;
   double items_per_step = 0, flops_per_step = 0;
-  double matmul_gflops = 0;         ///< median of a large product of the same precision
-  double system_share = 0;          ///< of the processor time of the timed steps
+  double matmul_gflops = 0;  ///< median of a large product of the same precision
+  double system_share = 0;   ///< of the processor time of the timed steps
   int threads = 0;
   DType precision = DType::f32;
-  double loss = 0;                  ///< of the last step: a result without one was not training
+  double loss = 0;  ///< of the last step: a result without one was not training
 
   double items_per_second() const { return items_per_step / step_seconds; }
   double mfu() const { return flops_per_step / step_seconds / (matmul_gflops * 1e9); }

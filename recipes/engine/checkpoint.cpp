@@ -162,10 +162,11 @@ Checkpoint::Checkpoint(const std::string& path) : reader_(open_reader(path)) {
   as_checkpoint_error([&] {
     const auto& groups = reader_.groups();
     const auto has = [&](const char* name) { return std::find(groups.begin(), groups.end(), name) != groups.end(); };
-    require<CheckpointError>(has("/meta") && has("/model") && has("/train"), "checkpoint: ", path, ": is no checkpoint: a group of /meta, /model, /train is missing");
+    require<CheckpointError>(has("/meta") && has("/model") && has("/train"), "checkpoint: ", path,
+                             ": is no checkpoint: a group of /meta, /model, /train is missing");
     const std::int64_t format = reader_.integer("/meta", "format");
-    require<CheckpointError>(format >= 1 && format <= kCheckpointFormat, "checkpoint: ", path, ": has format ", format, ", this program reads up to ",
-                             kCheckpointFormat);
+    require<CheckpointError>(format >= 1 && format <= kCheckpointFormat, "checkpoint: ", path, ": has format ", format,
+                             ", this program reads up to ", kCheckpointFormat);
     meta_.recipe = reader_.text("/meta", "recipe");
     meta_.data_digest = reader_.text("/meta", "data_digest");
     meta_.threads = reader_.integer("/meta", "threads");
@@ -203,8 +204,9 @@ void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* op
     std::vector<Tensor> values;
     for (const Expected& e : expected) values.push_back(reader_.read(e.name, e.target.spec()));
     if (optimizer != nullptr) {
-      require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(), ": has the state of the optimiser ",
-                               reader_.text("/optimizer", "name"), ", the model is trained with ", optimizer->name());
+      require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(),
+                               ": has the state of the optimiser ", reader_.text("/optimizer", "name"), ", the model is trained with ",
+                               optimizer->name());
       std::vector<optim::OptimizerState> state = optimizer->state();
       const std::size_t first = parameters.parameters().size();
       for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first + i];
@@ -230,7 +232,8 @@ TrainState Checkpoint::train_state() const {
     s.items = reader_.number("/train", "items");
     require<CheckpointError>(s.step >= 0 && s.epoch >= 0 && s.position >= 0, "checkpoint: ", path(), ": a counter of /train is negative");
     const auto steps = reader_.read("/train/kept_steps").to_vector(), metrics = reader_.read("/train/kept_metrics").to_vector();
-    require<CheckpointError>(steps.size() == metrics.size(), "checkpoint: ", path(), ": /train/kept_steps and kept_metrics differ in length");
+    require<CheckpointError>(steps.size() == metrics.size(), "checkpoint: ", path(),
+                             ": /train/kept_steps and kept_metrics differ in length");
     for (std::size_t i = 0; i < steps.size(); ++i) s.kept.push_back({static_cast<std::int64_t>(steps[i]), metrics[i]});
     s.window = reader_.read("/train/window").to_vector();
     s.recipe = tensors_below(kRecipeState);

@@ -41,9 +41,9 @@ struct KeptCheckpoint {
 };
 
 struct TrainState {
-  std::int64_t step = 0;      ///< optimiser steps done
-  std::int64_t epoch = 0;     ///< epochs completed
-  std::int64_t position = 0;  ///< batches of the present epoch that are done
+  std::int64_t step = 0;             ///< optimiser steps done
+  std::int64_t epoch = 0;            ///< epochs completed
+  std::int64_t position = 0;         ///< batches of the present epoch that are done
   std::int64_t bad_validations = 0;  ///< since the best one
   std::int64_t best_step = -1;       ///< -1: not validated yet
   double best_metric = std::numeric_limits<double>::quiet_NaN();

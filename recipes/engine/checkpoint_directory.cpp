@@ -65,7 +65,8 @@ RunLock::RunLock(const std::string& directory) {
     std::array<char, 32> holder{};
     const auto n = ::read(fd_, holder.data(), holder.size() - 1);
     ::close(fd_);
-    throw ConfigError(join_text(directory, ": is in use by process ", n > 0 ? holder.data() : "?", "; a run directory serves one process at a time"));
+    throw ConfigError(
+        join_text(directory, ": is in use by process ", n > 0 ? holder.data() : "?", "; a run directory serves one process at a time"));
   }
   const std::string self = std::to_string(::getpid());
   if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, self.data(), self.size(), 0) < 0) return;  // the number only serves the message above
@@ -143,7 +144,8 @@ std::vector<KeptCheckpoint> CheckpointDirectory::kept_with(std::int64_t step, do
 
 void CheckpointDirectory::save(std::vector<std::byte> image, std::int64_t step, double metric, bool best) {
   require<InternalError>(!under_way_.valid(), "checkpoint: the save before must be collected first");
-  under_way_ = std::async(std::launch::async, [this, image = std::move(image), step, metric, best] { return write(image, step, metric, best); });
+  under_way_ =
+      std::async(std::launch::async, [this, image = std::move(image), step, metric, best] { return write(image, step, metric, best); });
 }
 
 std::optional<SaveReport> CheckpointDirectory::collect(bool wait) {
@@ -201,7 +203,8 @@ void CheckpointDirectory::make_room(std::size_t bytes) {
   const double needed = kReserve * static_cast<double>(bytes);
   if (available() >= needed) return;
   prune(1);  // the newest verified one always stays
-  require<IoError>(available() >= needed, path_, ": disk full: a checkpoint needs ", bytes_text(needed), ", free are ", bytes_text(available()));
+  require<IoError>(available() >= needed, path_, ": disk full: a checkpoint needs ", bytes_text(needed), ", free are ",
+                   bytes_text(available()));
 }
 
 void CheckpointDirectory::prune(std::int64_t keep_last) {

@@ -57,7 +57,8 @@ class CheckpointDirectory {
   /// CheckpointError with all reasons if there are files but none is usable. `rejected` gets those passed over.
   std::optional<Checkpoint> find_newest(const std::function<void(const Checkpoint&)>& check, std::vector<Rejected>& rejected) const;
 
-  /// After a resume from a checkpoint of this directory: its list of kept files counts. Later files, of a run that was given up, are renamed to
+  /// After a resume from a checkpoint of this directory: its list of kept files counts. Later files, of a run that was given up, are
+  /// renamed to
   /// *.superseded, so that a later resume does not jump back to them.
   void resume_at(const TrainState& state);
 

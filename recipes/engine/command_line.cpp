@@ -54,7 +54,9 @@ const std::vector<CommandText>& commands() {
         {"input", "FILE|-", "lines to answer, - for standard input"},
         {"output", "FILE|-", "answers, - for standard output"},
         {"print-config", "", "print the resolved configuration, then stop"}}},
-      {"prepare", "Builds what training reads: vocabulary, instances, splits.", {{"print-config", "", "print the resolved configuration, then stop"}}},
+      {"prepare",
+       "Builds what training reads: vocabulary, instances, splits.",
+       {{"print-config", "", "print the resolved configuration, then stop"}}},
       {"bench",
        "Times training steps on random data.",
        {{"steps", "N", "steps to time (default 20)"},
@@ -90,12 +92,13 @@ std::string find_config(std::span<const RecipeEntry> recipes, const std::string&
   std::vector<std::string> known;
   for (const RecipeEntry& r : recipes)
     for (std::string& c : configs_of(r.name)) known.push_back(std::move(c));
-  if (std::find(known.begin(), known.end(), name) != known.end()) return (fs::path(recipes_directory()) / (name + std::string(kExtension))).string();
+  if (std::find(known.begin(), known.end(), name) != known.end())
+    return (fs::path(recipes_directory()) / (name + std::string(kExtension))).string();
   const std::string near = nearest_name(name, known);
   std::string all;
   for (const std::string& k : known) all += " " + k;
-  throw ConfigError(join_text("'", name, "' is neither a file nor one of the known configurations", near.empty() ? "" : "; did you mean '" + near + "'?",
-                              "\nknown are:", all));
+  throw ConfigError(join_text("'", name, "' is neither a file nor one of the known configurations",
+                              near.empty() ? "" : "; did you mean '" + near + "'?", "\nknown are:", all));
 }
 
 const RecipeEntry& find_recipe(std::span<const RecipeEntry> recipes, std::string_view name, std::string_view where) {
@@ -107,7 +110,8 @@ const RecipeEntry& find_recipe(std::span<const RecipeEntry> recipes, std::string
   const std::string near = nearest_name(name, known);
   std::string all;
   for (const std::string& k : known) all += " " + k;
-  throw ConfigError(join_text(where, ": unknown recipe '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "; known are:", all));
+  throw ConfigError(
+      join_text(where, ": unknown recipe '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "; known are:", all));
 }
 
 int list(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console) {
@@ -152,12 +156,16 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   const CommandText& text = command_text(command);
   if (!rest.empty() && is_help(rest[0])) {
     console.out << "capstan " << command << " CONFIG [section.key=value]...\n" << text.help << "\n";
-    for (const Flag& f : text.flags) console.out << "  --" << f.name << (f.value_name.empty() ? "" : " ") << f.value_name << "\n      " << f.help << "\n";
+    for (const Flag& f : text.flags)
+      console.out << "  --" << f.name << (f.value_name.empty() ? "" : " ") << f.value_name << "\n      " << f.help << "\n";
     console.out << "`capstan " << command << " CONFIG --help` lists the keys of a recipe too.\n";
     return kOk;
   }
   require<ConfigError>(!rest.empty() && !rest[0].starts_with("-"), command, ": the first argument must be CONFIG, a file or recipe/name");
-  CommandLine line{.command = command, .config_path = find_config(recipes, rest[0]), .config_name = rest[0], .arguments = {rest.begin() + 1, rest.end()}};
+  CommandLine line{.command = command,
+                   .config_path = find_config(recipes, rest[0]),
+                   .config_name = rest[0],
+                   .arguments = {rest.begin() + 1, rest.end()}};
   for (const Assignment& a : read_config_file(line.config_path))
     if (a.key == "recipe") return find_recipe(recipes, a.value, a.origin).run(line, console);
   throw ConfigError(join_text(line.config_path, ": must name its recipe: recipe = NAME before the first section"));
@@ -203,7 +211,8 @@ bool configure(const CommandLine& line, OptionTable& table, Arguments& arguments
   if (std::any_of(line.arguments.begin(), line.arguments.end(), is_help)) {
     assign(table, file);
     console.out << "capstan " << line.command << " CONFIG [section.key=value]...\n" << command_text(line.command).help << "\n";
-    for (const Flag& f : flags) console.out << "  --" << f.name << (f.value_name.empty() ? "" : " ") << f.value_name << "\n      " << f.help << "\n";
+    for (const Flag& f : flags)
+      console.out << "  --" << f.name << (f.value_name.empty() ? "" : " ") << f.value_name << "\n      " << f.help << "\n";
     console.out << "Keys and their defaults:\n" << help_text(table);
     return true;
   }
@@ -224,7 +233,8 @@ bool configure(const CommandLine& line, OptionTable& table, Arguments& arguments
 Setup make_setup(const EngineOptions& options, Purpose purpose) {
   const TrainOptions& t = options.train;
   const std::int64_t micro = t.micro_batch_size == 0 ? t.batch_size : t.micro_batch_size;
-  require<ConfigError>(t.batch_size % micro == 0, "train.micro_batch_size must divide train.batch_size, got ", micro, " and ", t.batch_size);
+  require<ConfigError>(t.batch_size % micro == 0, "train.micro_batch_size must divide train.batch_size, got ", micro, " and ",
+                       t.batch_size);
   Setup s;
   s.purpose = purpose;
   s.seed = static_cast<std::uint64_t>(options.run.seed);

@@ -55,7 +55,8 @@ void check_range(const Range& range, T v, std::string_view text) {
 }
 
 std::string checked_text(std::string_view text) {
-  require<ConfigError>(text.find('#') == std::string_view::npos, "cannot hold '#', which starts a comment in a configuration file, got '", text, "'");
+  require<ConfigError>(text.find('#') == std::string_view::npos, "cannot hold '#', which starts a comment in a configuration file, got '",
+                       text, "'");
   for (const char c : text) {
     const auto code = static_cast<unsigned char>(c);
     require<ConfigError>(code >= 0x20 && code != 0x7f, "cannot hold control characters, got code ", static_cast<int>(code));
@@ -118,7 +119,8 @@ std::vector<std::int64_t> scan_lines(std::string_view text, const std::string& p
       const std::string_view value = equals == std::string_view::npos ? std::string_view{} : trimmed(head.substr(equals + 1));
       const bool inside_quotes = !value.empty() && (value.front() == '"' || value.front() == '\'') && !quoted(value);
       if (inside_quotes || (!trimmed(head).empty() && kBlank.find(head.back()) == std::string_view::npos))
-        fault("'#' starts a comment and would cut the value in '", trimmed(line), "'; write a space before a comment; a value cannot hold '#'");
+        fault("'#' starts a comment and would cut the value in '", trimmed(line),
+              "'; write a space before a comment; a value cannot hold '#'");
       line = head;
     }
     line = trimmed(line);
@@ -155,11 +157,11 @@ std::int64_t parse_integer(std::string_view text) {
     return v;
   }
   static constexpr std::array<std::pair<std::string_view, std::int64_t>, 6> kSuffixes{{{"Ki", std::int64_t{1} << 10},
-                                                                                      {"Mi", std::int64_t{1} << 20},
-                                                                                      {"Gi", std::int64_t{1} << 30},
-                                                                                      {"k", 1'000},
-                                                                                      {"M", 1'000'000},
-                                                                                      {"G", 1'000'000'000}}};
+                                                                                       {"Mi", std::int64_t{1} << 20},
+                                                                                       {"Gi", std::int64_t{1} << 30},
+                                                                                       {"k", 1'000},
+                                                                                       {"M", 1'000'000},
+                                                                                       {"G", 1'000'000'000}}};
   for (const auto& [suffix, factor] : kSuffixes)
     if (text.ends_with(suffix) && whole(text.substr(0, text.size() - suffix.size()), v)) {
       if (__builtin_mul_overflow(v, factor, &v)) throw refuse(": too large");
@@ -177,8 +179,8 @@ std::int64_t parse_integer(std::string_view text) {
 double parse_number(std::string_view text) {
   double v = 0;
   const auto r = std::from_chars(text.data(), text.data() + text.size(), v);
-  require<ConfigError>(!text.empty() && r.ec != std::errc::invalid_argument && r.ptr == text.data() + text.size(), "must be a number, got '", text,
-                       "'");
+  require<ConfigError>(!text.empty() && r.ec != std::errc::invalid_argument && r.ptr == text.data() + text.size(),
+                       "must be a number, got '", text, "'");
   require<ConfigError>(r.ec == std::errc() && std::isfinite(v), "must be a finite number in the range of double, got '", text, "'");
   return v;
 }
@@ -198,7 +200,9 @@ std::string_view unquoted(std::string_view text) { return quoted(text) ? text.su
 }  // namespace detail
 
 std::string to_text(const Range& r) {
-  const auto bound = [](double v) { return v == std::floor(v) && std::abs(v) < 1e15 ? std::to_string(static_cast<std::int64_t>(v)) : text_of(v); };
+  const auto bound = [](double v) {
+    return v == std::floor(v) && std::abs(v) < 1e15 ? std::to_string(static_cast<std::int64_t>(v)) : text_of(v);
+  };
   const bool low = r.low > -std::numeric_limits<double>::max(), high = r.high < std::numeric_limits<double>::max();
   if (!low && !high) return "any finite number";
   const std::string from = (r.above_low ? "> " : ">= ") + bound(r.low), to = (r.below_high ? "< " : "<= ") + bound(r.high);
@@ -216,17 +220,19 @@ void OptionTable::add(std::string_view name, std::string type, std::string allow
   std::string key = prefix_ + std::string(name);
   require<InternalError>(find(key) == nullptr, "config: key '", key, "' is listed twice");
   std::string default_text = get();
-  options_.push_back({std::move(key), std::move(type), std::move(allowed), std::string(help), std::move(default_text), "default", std::move(get),
-                      std::move(set)});
+  options_.push_back({std::move(key), std::move(type), std::move(allowed), std::string(help), std::move(default_text), "default",
+                      std::move(get), std::move(set)});
 }
 
 void OptionTable::operator()(std::string_view name, bool& field, std::string_view help) {
-  add(name, "true|false", "", help, [&field] { return text_of(field); },
+  add(
+      name, "true|false", "", help, [&field] { return text_of(field); },
       [&field](std::string_view text) { field = detail::parse_boolean(text); });
 }
 
 void OptionTable::operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range) {
-  add(name, "integer", to_text(range), help, [&field] { return text_of(field); },
+  add(
+      name, "integer", to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         const std::int64_t v = detail::parse_integer(text);
         check_range(range, v, text);
@@ -235,7 +241,8 @@ void OptionTable::operator()(std::string_view name, std::int64_t& field, std::st
 }
 
 void OptionTable::operator()(std::string_view name, double& field, std::string_view help, const Range& range) {
-  add(name, "number", to_text(range), help, [&field] { return text_of(field); },
+  add(
+      name, "number", to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         const double v = detail::parse_number(text);
         check_range(range, v, text);
@@ -244,10 +251,12 @@ void OptionTable::operator()(std::string_view name, double& field, std::string_v
 }
 
 void OptionTable::operator()(std::string_view name, std::string& field, std::string_view help) {
-  add(name, "text", "", help, [&field] { return field; }, [&field](std::string_view text) { field = checked_text(text); });
+  add(
+      name, "text", "", help, [&field] { return field; }, [&field](std::string_view text) { field = checked_text(text); });
 }
 
-void OptionTable::operator()(std::string_view name, std::string& field, std::string_view help, std::initializer_list<std::string_view> choices) {
+void OptionTable::operator()(std::string_view name, std::string& field, std::string_view help,
+                             std::initializer_list<std::string_view> choices) {
   std::vector<std::pair<std::string, std::int64_t>> named;
   std::vector<std::string> names;
   for (const std::string_view c : choices) {
@@ -283,7 +292,8 @@ void OptionTable::add_choice(std::string_view name, std::string_view help, std::
 }
 
 void OptionTable::operator()(std::string_view name, std::vector<std::int64_t>& field, std::string_view help, const Range& range) {
-  add(name, "list of integers", "each " + to_text(range), help, [&field] { return text_of(field); },
+  add(
+      name, "list of integers", "each " + to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         std::vector<std::int64_t> values;
         for (const std::string_view part : split_list(text)) {
@@ -295,7 +305,8 @@ void OptionTable::operator()(std::string_view name, std::vector<std::int64_t>& f
 }
 
 void OptionTable::operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range) {
-  add(name, "list of numbers", "each " + to_text(range), help, [&field] { return text_of(field); },
+  add(
+      name, "list of numbers", "each " + to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         std::vector<double> values;
         for (const std::string_view part : split_list(text)) {
@@ -307,7 +318,8 @@ void OptionTable::operator()(std::string_view name, std::vector<double>& field, 
 }
 
 void OptionTable::operator()(std::string_view name, std::vector<std::string>& field, std::string_view help) {
-  add(name, "list of texts", "", help, [&field] { return text_of(field); },
+  add(
+      name, "list of texts", "", help, [&field] { return text_of(field); },
       [&field](std::string_view text) {
         std::vector<std::string> values;
         for (const std::string_view part : split_list(text)) values.push_back(checked_text(part));
@@ -476,8 +488,9 @@ Arguments parse_arguments(std::span<const std::string> arguments, std::span<cons
 
   Arguments result;
   try {
-    using namespace po::command_line_style;
-    const auto parsed = po::command_line_parser(tokens).options(description).style(allow_long | long_allow_adjacent | long_allow_next).run();
+    namespace style = po::command_line_style;
+    constexpr int kStyle = style::allow_long | style::long_allow_adjacent | style::long_allow_next;  // and no guessing
+    const auto parsed = po::command_line_parser(tokens).options(description).style(kStyle).run();
     for (const auto& option : parsed.options) {
       require<ConfigError>(option.position_key < 0, "unexpected argument '", option.value.empty() ? std::string() : option.value.front(),
                            "'; settings are written section.key=value");
@@ -489,9 +502,8 @@ Arguments parse_arguments(std::span<const std::string> arguments, std::span<cons
         require<ConfigError>(!result.has(option.string_key), "--", option.string_key, " is given twice");
         result.flags.emplace_back(option.string_key, detail::unquoted(value));
       } else {
-        const auto same = [&](const Assignment& a) { return a.key == option.string_key; };
-        require<ConfigError>(std::none_of(result.assignments.begin(), result.assignments.end(), same), "command line: ", option.string_key,
-                             " is set twice");
+        // The last one counts, so that a script can append "$@" to settings of its own.
+        std::erase_if(result.assignments, [&](const Assignment& a) { return a.key == option.string_key; });
         result.assignments.push_back({option.string_key, value, "command line"});
       }
     }

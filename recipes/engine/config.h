@@ -18,9 +18,9 @@
 // Precedence: default < file < command line. A list is replaced as a whole. Every refusal is a ConfigError that says where
 // ("path:line" or the argument), what was found and what is allowed; all faults of a file are reported at once.
 //
-// Values as text. Integers: 128, 1e2, 64k (= 64000), 64Ki (= 65536), 2^20. Numbers: as std::from_chars reads them. Booleans: true false yes no on off 1 0.
-// Lists: 1, 2, 3. One pair of quotes around a value is taken off. In a file '#' starts a comment at the start of a line or after a
-// space; a value cannot hold '#' (Boost.Program_options, which reads the files, would cut it), so "a#b" is refused, not cut.
+// Values as text. Integers: 128, 1e2, 64k (= 64000), 64Ki (= 65536), 2^20. Numbers: as std::from_chars reads them. Booleans: true false yes
+// no on off 1 0. Lists: 1, 2, 3. One pair of quotes around a value is taken off. In a file '#' starts a comment at the start of a line or
+// after a space; a value cannot hold '#' (Boost.Program_options, which reads the files, would cut it), so "a#b" is refused, not cut.
 
 #include <cstdint>
 #include <functional>
@@ -47,9 +47,9 @@ std::string to_text(const Range& r);  // "> 0", "0 .. 1", "any number"
 
 /// One field: its description, and access to it as text.
 struct Option {
-  std::string key;       ///< "model.hidden_size"
-  std::string type;      ///< "integer", "number", "true|false", "text", "f32|bf16", "list of integers", ...
-  std::string allowed;   ///< the range in words; empty if the type says all
+  std::string key;      ///< "model.hidden_size"
+  std::string type;     ///< "integer", "number", "true|false", "text", "f32|bf16", "list of integers", ...
+  std::string allowed;  ///< the range in words; empty if the type says all
   std::string help;
   std::string default_text;
   std::string origin = "default";  ///< or "path:line", "command line"
@@ -61,7 +61,9 @@ struct Option {
 class OptionTable {
  public:
   template <class Config>
-  explicit OptionTable(Config& config) { config.visit(*this); }
+  explicit OptionTable(Config& config) {
+    config.visit(*this);
+  }
 
   static Range any() { return {}; }
   static Range positive() { return {.low = 0, .above_low = true}; }
@@ -79,7 +81,7 @@ class OptionTable {
   void operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range);
   void operator()(std::string_view name, std::vector<std::string>& field, std::string_view help);
   template <class E>
-    requires std::is_enum_v<E>
+  requires std::is_enum_v<E>
   void operator()(std::string_view name, E& field, std::string_view help,
                   std::initializer_list<std::pair<std::string_view, std::type_identity_t<E>>> choices) {
     std::vector<std::pair<std::string, std::int64_t>> named;
@@ -159,6 +161,6 @@ std::int64_t parse_integer(std::string_view text);
 double parse_number(std::string_view text);
 bool parse_boolean(std::string_view text);
 std::string_view unquoted(std::string_view text);  ///< without one pair of quotes around it
-}
+}  // namespace detail
 
 }  // namespace capstan::engine

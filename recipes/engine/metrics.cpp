@@ -12,7 +12,8 @@ namespace {
 
 template <class T>
 Rank count_ranks(std::span<const T> scores, std::int64_t target) {
-  require<InternalError>(target >= 0 && static_cast<std::size_t>(target) < scores.size(), "rank: target ", target, " of ", scores.size(), " scores");
+  require<InternalError>(target >= 0 && static_cast<std::size_t>(target) < scores.size(), "rank: target ", target, " of ", scores.size(),
+                         " scores");
   const T t = scores[static_cast<std::size_t>(target)];
   std::int64_t above = 0, equal = 0, unordered = 0;
   for (const T s : scores) {  // without branches: the compiler vectorises it
@@ -41,9 +42,12 @@ double value_of(const Metrics& metrics, std::string_view name) {
 
 double Rank::at(Ties ties) const {
   switch (ties) {
-    case Ties::standard: return static_cast<double>(above + 1);
-    case Ties::conservative: return static_cast<double>(above + equal);
-    case Ties::median: return static_cast<double>(above + 1) + 0.5 * static_cast<double>(equal - 1);
+    case Ties::standard:
+      return static_cast<double>(above + 1);
+    case Ties::conservative:
+      return static_cast<double>(above + equal);
+    case Ties::median:
+      return static_cast<double>(above + 1) + 0.5 * static_cast<double>(equal - 1);
   }
   throw InternalError("rank: unknown rule for ties");
 }
@@ -121,14 +125,16 @@ Metrics RankMetrics::metrics(std::string_view prefix) const {
   return out;
 }
 
-ListMetrics::ListMetrics(std::int64_t k, std::vector<double> popularity) : k_(k), popularity_(std::move(popularity)), counts_(popularity_.size()) {
+ListMetrics::ListMetrics(std::int64_t k, std::vector<double> popularity)
+    : k_(k), popularity_(std::move(popularity)), counts_(popularity_.size()) {
   require<DataError>(k_ >= 1 && !popularity_.empty(), "metrics: needs k >= 1 and at least one item, got ", k_, " and ", popularity_.size());
 }
 
 void ListMetrics::add(std::span<const std::int64_t> list, std::span<const std::int64_t> relevant) {
   const auto items = static_cast<std::int64_t>(popularity_.size());
   const auto known = [&](std::int64_t i) { return i >= 0 && i < items; };
-  require<DataError>(static_cast<std::int64_t>(list.size()) >= k_, "metrics: a list must hold at least k = ", k_, " items, got ", list.size());
+  require<DataError>(static_cast<std::int64_t>(list.size()) >= k_, "metrics: a list must hold at least k = ", k_, " items, got ",
+                     list.size());
   require<DataError>(!relevant.empty(), "metrics: a list needs at least one relevant item");
   list = list.first(static_cast<std::size_t>(k_));
   for (const auto part : {list, relevant})
@@ -187,7 +193,7 @@ Metrics ListMetrics::metrics(std::string_view prefix) const {
     entropy -= c / total * std::log(c / total);
   }
   const auto at = [&](std::string_view name, double value) { return Metric{name_at(prefix, name, k_), value}; };
-  return {at("recall", recall_ / lists),       at("mrr", mrr_ / lists), at("ndcg", ndcg_ / lists),     at("hit", hit_ / lists),
+  return {at("recall", recall_ / lists),       at("mrr", mrr_ / lists), at("ndcg", ndcg_ / lists),   at("hit", hit_ / lists),
           at("precision", precision_ / lists), at("map", map_ / lists), at("coverage", covered / n), at("popularity", popular_ / total),
           at("gini", gini / (n * total)),      at("entropy", entropy)};
 }

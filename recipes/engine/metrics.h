@@ -60,7 +60,8 @@ class Mean {
   double sum_ = 0, count_ = 0;
 };
 
-/// Metrics of cases with one relevant item each, from its rank r: recall@k = [r <= k], mrr@k = [r <= k] / r, ndcg@k = [r <= k] / log2(r + 1).
+/// Metrics of cases with one relevant item each, from its rank r: recall@k = [r <= k], mrr@k = [r <= k] / r, ndcg@k = [r <= k] / log2(r +
+/// 1).
 class RankMetrics {
  public:
   explicit RankMetrics(std::vector<std::int64_t> cutoffs, Ties ties = Ties::median);

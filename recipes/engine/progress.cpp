@@ -13,9 +13,9 @@
 namespace capstan::engine {
 namespace {
 
-constexpr double kBarInterval = 0.1;   // seconds
-constexpr double kWindow = 2.0;        // seconds over which the bar measures speed
-constexpr double kLossMemory = 0.98;   // weight of the past in the average of the loss
+constexpr double kBarInterval = 0.1;  // seconds
+constexpr double kWindow = 2.0;       // seconds over which the bar measures speed
+constexpr double kLossMemory = 0.98;  // weight of the past in the average of the loss
 
 template <class... Args>
 std::string format(const char* pattern, Args... args) {
@@ -34,7 +34,12 @@ Progress::Mode Progress::mode_of(int fd) {
 }
 
 Progress::Progress(int fd, Mode mode, std::int64_t first_step, double line_interval)
-    : fd_(fd), mode_(mode), first_step_(first_step), interval_(mode == Mode::bar ? kBarInterval : line_interval), start_(now()), last_shown_(start_),
+    : fd_(fd),
+      mode_(mode),
+      first_step_(first_step),
+      interval_(mode == Mode::bar ? kBarInterval : line_interval),
+      start_(now()),
+      last_shown_(start_),
       window_start_(start_) {
   window_.step = state_.step = first_step;
 }
@@ -64,7 +69,8 @@ std::string Progress::line(const ProgressState& s, double now) const {
   if (s.epochs > 0) out += format("epoch %lld/%lld  ", static_cast<long long>(s.epoch), static_cast<long long>(s.epochs));
   out += format("step %lld", static_cast<long long>(s.step));
   if (s.total_steps > 0)
-    out += format("/%lld %3.0f%%", static_cast<long long>(s.total_steps), 100.0 * static_cast<double>(s.step) / static_cast<double>(s.total_steps));
+    out += format("/%lld %3.0f%%", static_cast<long long>(s.total_steps),
+                  100.0 * static_cast<double>(s.step) / static_cast<double>(s.total_steps));
   out += format("  loss %.4g", loss_average_);
   if (seconds_per_step_ > 0) {
     out += format("  %.*f items/s  %.1f ms/step", items_per_second_ < 10 ? 1 : 0, items_per_second_, 1e3 * seconds_per_step_);

@@ -6,7 +6,8 @@
 namespace capstan::engine {
 
 Tensor text_tensor(std::string_view text) {
-  return Tensor::from(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()), Shape{static_cast<std::int64_t>(text.size())});
+  return Tensor::from(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()),
+                      Shape{static_cast<std::int64_t>(text.size())});
 }
 
 std::string tensor_text(const Tensor& t) {

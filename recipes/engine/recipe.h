@@ -54,15 +54,15 @@ enum class Split { validation, test };
 /// What the engine tells a recipe at construction, from the sections run, train and loader.
 struct Setup {
   Purpose purpose = Purpose::train;
-  std::uint64_t seed = 0;           ///< run.seed: of parameters, data order, dropout
-  int threads = 1;                  ///< run.threads: OpenMP threads
-  DType precision = DType::f32;     ///< train.precision of the matrix work, f32 or bf16; master weights are f32
-  std::int64_t batch_size = 0;      ///< items in one Batch: train.micro_batch_size, or train.batch_size where that is 0
+  std::uint64_t seed = 0;             ///< run.seed: of parameters, data order, dropout
+  int threads = 1;                    ///< run.threads: OpenMP threads
+  DType precision = DType::f32;       ///< train.precision of the matrix work, f32 or bf16; master weights are f32
+  std::int64_t batch_size = 0;        ///< items in one Batch: train.micro_batch_size, or train.batch_size where that is 0
   std::int64_t batches_per_step = 1;  ///< batches accumulated into one optimiser step
-  std::int64_t max_steps = 0;       ///< train.max_steps, 0 = no limit; schedules that end need it
-  std::int64_t epochs = 0;          ///< train.epochs
-  std::string data_dir = {};        ///< run.data: relative data paths start here; see data_path
-  NamedTensors artifacts = {};      ///< of the checkpoint, for evaluate and predict; otherwise empty
+  std::int64_t max_steps = 0;         ///< train.max_steps, 0 = no limit; schedules that end need it
+  std::int64_t epochs = 0;            ///< train.epochs
+  std::string data_dir = {};          ///< run.data: relative data paths start here; see data_path
+  NamedTensors artifacts = {};        ///< of the checkpoint, for evaluate and predict; otherwise empty
 
   /// `path` if it is absolute, otherwise below data_dir.
   std::string data_path(std::string_view path) const;
@@ -76,9 +76,7 @@ struct StepContext {
   std::int64_t micro = 0;  ///< number of the batch within the step, when gradients are accumulated
 
   /// Key of everything random in this pass (dropout).
-  std::uint64_t key() const {
-    return random_key(seed, "step", {static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(micro)});
-  }
+  std::uint64_t key() const { return random_key(seed, "step", {static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(micro)}); }
 };
 
 /// Which validation metric picks the best checkpoint and stops early (train.metric replaces the name).
@@ -162,7 +160,10 @@ concept SequentialBatches = HasState<R> && requires(R r, std::int64_t n) {
 };
 
 template <class R>
-concept Recipe = RecipeBasics<R> && (IndexedBatches<R> != SequentialBatches<R>);
+inline constexpr bool kOneKindOfBatches = IndexedBatches<R> != SequentialBatches<R>;
+
+template <class R>
+concept Recipe = RecipeBasics<R> && kOneKindOfBatches<R>;
 
 /// Optional: builds what training reads (vocabulary, instances, splits) and says on `report` what it wrote.
 template <class R>
@@ -175,6 +176,12 @@ concept Prepares = requires(const typename R::Config& config, const Setup& setup
 template <class R>
 concept HasArtifacts = requires(const R c) {
   { c.artifacts() } -> std::same_as<NamedTensors>;
+};
+
+/// Optional: how the metrics of a split are taken, in words, a line each; printed above them.
+template <class R>
+concept StatesProtocol = requires(R r, Split split) {
+  { r.protocol(split) } -> std::same_as<std::string>;
 };
 
 /// Optional: the number of loss items in a batch, for items/s (default: Setup::batch_size).

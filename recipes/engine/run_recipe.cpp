@@ -29,14 +29,17 @@ PredictFiles::PredictFiles(const std::string& input, const std::string& output, 
   }
 }
 
+PredictFiles::~PredictFiles() {
+  if (output_) std::remove((output_path_ + ".tmp").c_str());
+}
+
 void PredictFiles::finish() {
   out().flush();
   if (!output_) return;
   output_->close();
-  const std::string temporary = output_path_ + ".tmp";
-  const bool ok = output_->good() && std::rename(temporary.c_str(), output_path_.c_str()) == 0;
-  if (!ok) std::remove(temporary.c_str());
+  const bool ok = output_->good() && std::rename((output_path_ + ".tmp").c_str(), output_path_.c_str()) == 0;
   require<IoError>(ok, output_path_, ": could not be written completely");
+  output_.reset();
 }
 
 Split split_named(std::string_view name) {
@@ -57,8 +60,8 @@ void print_metrics(const Metrics& metrics, std::string_view split, const Checkpo
 
 std::vector<std::string> compare_for_resume(const Checkpoint& checkpoint, const CheckpointMeta& own, const OptionTable& table) {
   const CheckpointMeta& stored = checkpoint.meta();
-  require<CheckpointError>(stored.data_digest == own.data_digest, "checkpoint: ", checkpoint.path(), ": was trained on other data: digest ", stored.data_digest,
-                           ", the data here has ", own.data_digest);
+  require<CheckpointError>(stored.data_digest == own.data_digest, "checkpoint: ", checkpoint.path(), ": was trained on other data: digest ",
+                           stored.data_digest, ", the data here has ", own.data_digest);
   std::string faults;
   std::vector<std::string> differences;
   for (const Assignment& a : parse_config(stored.config, checkpoint.path() + ":/meta/config")) {
@@ -73,7 +76,8 @@ std::vector<std::string> compare_for_resume(const Checkpoint& checkpoint, const 
   }
   require<CheckpointError>(faults.empty(), "checkpoint: ", checkpoint.path(), ": a run cannot go on with another", faults);
   if (stored.threads != own.threads)
-    differences.push_back(join_text("threads were ", stored.threads, ", are ", own.threads, ": results agree within rounding, not to the bit"));
+    differences.push_back(
+        join_text("threads were ", stored.threads, ", are ", own.threads, ": results agree within rounding, not to the bit"));
   return differences;
 }
 

@@ -34,6 +34,9 @@ struct RecipeConfig {
 class PredictFiles {
  public:
   PredictFiles(const std::string& input, const std::string& output, const Console& console);
+  ~PredictFiles();  ///< removes an output that was not finished
+  PredictFiles(const PredictFiles&) = delete;
+  PredictFiles& operator=(const PredictFiles&) = delete;
   std::istream& in() { return input_ ? *input_ : console_.in; }
   std::ostream& out() { return output_ ? *output_ : console_.out; }
   void finish();
@@ -90,7 +93,8 @@ int check(R& recipe, const Prepared<R>& p, const Setup& setup, const Console& co
   const auto image = checkpoint_image(meta_of(recipe, p, setup), recipe.parameters(), &recipe.optimizer(), {}, {});
   console.out << recipe.parameters().numel() << " parameters, checkpoint " << bytes_text(static_cast<double>(image.size())) << ", "
               << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"
-              << "loss of the first batch " << loss.total() << ", peak memory so far " << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
+              << "loss of the first batch " << loss.total() << ", peak memory so far " << bytes_text(static_cast<double>(peak_rss_bytes()))
+              << "\n";
   return kOk;
 }
 
@@ -140,6 +144,7 @@ int train_command(const CommandLine& line, Prepared<R>& p, const Console& consol
   }
   data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(p.table)));
 
+  const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
   const StopReason reason = train(recipe, session, options, setup, meta);
   console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";
   return reason == StopReason::signal ? 128 + stop_signal() : kOk;
@@ -175,8 +180,9 @@ int bench_command(const CommandLine& line, Prepared<R>& p, const Console& consol
   const auto one = [&] {
     const auto& b = batches[static_cast<std::size_t>(step % kDistinct)];
     const double rate = std::as_const(recipe).learning_rate(step);
-    const StepLoss<R> loss = train_step(recipe, std::span<const typename R::Batch>(b), {.training = true, .seed = setup.seed, .step = step, .micro = 0},
-                                        rate, p.config.engine.train.clip_norm);
+    const StepLoss<R> loss =
+        train_step(recipe, std::span<const typename R::Batch>(b), {.training = true, .seed = setup.seed, .step = step, .micro = 0}, rate,
+                   p.config.engine.train.clip_norm);
     ++step;
     return loss.total();
   };
@@ -218,7 +224,11 @@ int run_recipe(const CommandLine& line, const Console& console) {
     const std::string split = p.arguments.value("split", "test");
     const Split which = split_named(split);
     return detail::with_checkpoint(p, Purpose::evaluate, [&](R& recipe, const Checkpoint& c) {
-      print_metrics(recipe.evaluate(which), split, c, p.arguments.has("json"), console.out);
+      const bool json = p.arguments.has("json");
+      if constexpr (StatesProtocol<R>) {
+        if (!json) console.out << recipe.protocol(which);
+      }
+      print_metrics(recipe.evaluate(which), split, c, json, console.out);
     });
   }
   if (line.command == "predict") {

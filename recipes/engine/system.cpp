@@ -75,13 +75,21 @@ void limit_busy_waiting(char** argv) {
   ::execv("/proc/self/exe", argv);
 }
 
-void handle_signals() {
+StopSignals::StopSignals() {
   struct sigaction stop {};
   stop.sa_handler = on_stop_signal;
   ::sigemptyset(&stop.sa_mask);
   stop.sa_flags = SA_RESTART;
-  ::sigaction(SIGINT, &stop, nullptr);
-  ::sigaction(SIGTERM, &stop, nullptr);
+  ::sigaction(SIGINT, &stop, &before_int_);
+  ::sigaction(SIGTERM, &stop, &before_term_);
+}
+
+StopSignals::~StopSignals() {
+  ::sigaction(SIGINT, &before_int_, nullptr);
+  ::sigaction(SIGTERM, &before_term_, nullptr);
+}
+
+void ignore_write_signals() {
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);

@@ -1,7 +1,8 @@
 #pragma once
 // What the engine asks of the operating system: resources used, floating point mode, signals, writing without being killed.
 
-#include <atomic>
+#include <signal.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,9 +32,20 @@ bool flush_denormals();
 /// Returns if there is nothing to do (or the system refuses).
 void limit_busy_waiting(char** argv);
 
-/// SIGINT and SIGTERM ask for a stop; the second one ends the process at once. A closed pipe or a file size limit becomes an error of the
-/// write instead of the end of the process.
-void handle_signals();
+/// A closed pipe or a file size limit becomes an error of the write instead of the end of the process.
+void ignore_write_signals();
+/// While it lives, SIGINT and SIGTERM ask for a stop; the second one ends the process at once.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+ private:
+  struct sigaction before_int_ {
+  }, before_term_{};
+};
 /// The signal that asked for a stop, 0 if none did.
 int stop_signal();
 void clear_stop_signal();  ///< for tests

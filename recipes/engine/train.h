@@ -31,8 +31,8 @@ class BatchStream {
       require<DataError>(per_epoch_ > 0, "train: the data makes no batch of ", options.train.batch_size, " items");
       // Positions run on over epochs, so that the first batches of the next epoch are made while this one ends.
       const auto make = [&r = std::as_const(recipe_), n = per_epoch_](std::int64_t i) { return r.make_batch(i / n, i % n); };
-      loader_.emplace(make, from.epoch * per_epoch_ + from.position, options.train.epochs * per_epoch_, static_cast<int>(options.loader.workers),
-                      static_cast<int>(options.loader.depth));
+      loader_.emplace(make, from.epoch * per_epoch_ + from.position, options.train.epochs * per_epoch_,
+                      static_cast<int>(options.loader.workers), static_cast<int>(options.loader.depth));
     }
   }
 
@@ -105,8 +105,8 @@ void restore(R& recipe, TrainSession& session, const Checkpoint& checkpoint) {
     if (s.position == 0) recipe.begin_epoch(s.epoch);
 }
 
-/// Trains until a reason to stop; the session has been started and, on resume, the recipe restored. Throws NumericalError for a loss, gradient or
-/// validation metric that is not finite (nothing is saved over then), IoError when saving fails for good.
+/// Trains until a reason to stop; the session has been started and, on resume, the recipe restored. Throws NumericalError for a loss,
+/// gradient or validation metric that is not finite (nothing is saved over then), IoError when saving fails for good.
 template <Recipe R>
 StopReason train(R& recipe, TrainSession& session, const EngineOptions& options, const Setup& setup, const CheckpointMeta& meta) {
   const NamedTensors artifacts = [&] {
@@ -138,7 +138,8 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
       } else {
         const double rate = std::as_const(recipe).learning_rate(state.step);
         const StepLoss<R> loss =
-            train_step(recipe, std::span(batches), {.training = true, .seed = setup.seed, .step = state.step, .micro = 0}, rate, options.train.clip_norm);
+            train_step(recipe, std::span(batches), {.training = true, .seed = setup.seed, .step = state.step, .micro = 0}, rate,
+                       options.train.clip_norm);
         double items = 0;
         for (const auto& b : batches) items += items_of(std::as_const(recipe), b, setup);
         session.after_step({.sums = loss.sums,
@@ -154,7 +155,8 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
     }
     if (reason != StopReason::signal && !session.validated_now()) validate();
   } catch (const NumericalError& e) {
-    session.record_failure(e.what(), [&](const TrainState& s) { return checkpoint_image(meta, recipe.parameters(), nullptr, s, artifacts); });
+    session.record_failure(e.what(),
+                           [&](const TrainState& s) { return checkpoint_image(meta, recipe.parameters(), nullptr, s, artifacts); });
     throw;
   }
   if (!session.saved_now() || session.checkpoint_due()) session.save(image);

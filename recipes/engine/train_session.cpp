@@ -10,21 +10,29 @@ namespace capstan::engine {
 
 std::string_view text_of(StopReason reason) {
   switch (reason) {
-    case StopReason::none: return "not stopped";
-    case StopReason::epochs: return "all epochs done";
-    case StopReason::steps: return "train.max_steps reached";
-    case StopReason::patience: return "no improvement within train.patience";
-    case StopReason::signal: return "stopped by a signal";
+    case StopReason::none:
+      return "not stopped";
+    case StopReason::epochs:
+      return "all epochs done";
+    case StopReason::steps:
+      return "train.max_steps reached";
+    case StopReason::patience:
+      return "no improvement within train.patience";
+    case StopReason::signal:
+      return "stopped by a signal";
   }
   return "?";
 }
 
 TrainSession::TrainSession(const EngineOptions& options, Description description)
-    : options_(options), about_(std::move(description)), metric_(options.train.metric.empty() ? std::string(about_.selection.metric) : options.train.metric),
+    : options_(options),
+      about_(std::move(description)),
+      metric_(options.train.metric.empty() ? std::string(about_.selection.metric) : options.train.metric),
       checkpoints_(about_.directory + "/checkpoints", options.checkpoint, about_.selection.goal) {
   const std::int64_t steps_per_epoch = (about_.batches_per_epoch + about_.batches_per_step - 1) / about_.batches_per_step;
   total_steps_ = options_.train.epochs * steps_per_epoch;
-  if (options_.train.max_steps > 0 && (total_steps_ == 0 || options_.train.max_steps < total_steps_)) total_steps_ = options_.train.max_steps;
+  if (options_.train.max_steps > 0 && (total_steps_ == 0 || options_.train.max_steps < total_steps_))
+    total_steps_ = options_.train.max_steps;
 }
 
 void TrainSession::start_clock() {
@@ -34,7 +42,8 @@ void TrainSession::start_clock() {
 }
 
 void TrainSession::start_fresh() {
-  require<ConfigError>(checkpoints_.steps().empty(), about_.directory, ": holds checkpoints of an earlier run: go on with --resume auto, or choose another run.dir");
+  require<ConfigError>(checkpoints_.steps().empty(), about_.directory,
+                       ": holds checkpoints of an earlier run: go on with --resume auto, or choose another run.dir");
   log_.emplace(about_.directory, -1);
   start_clock();
   say("new run");
@@ -51,8 +60,8 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
       validation_metric_ = k.metric;
     }
   start_clock();
-  require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(), ": /train/window has ",
-                           state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
+  require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(),
+                           ": /train/window has ", state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
   say(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
 }
 
@@ -132,7 +141,8 @@ void TrainSession::after_validation(const Metrics& metrics, double seconds) {
   log_->row(row);
   require<NumericalError>(!std::isnan(value), "train: the validation metric ", metric_, " is NaN at step ", state_.step);
   validation_metric_ = value;
-  const bool better = state_.best_step < 0 || (about_.selection.goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric);
+  const bool better =
+      state_.best_step < 0 || (about_.selection.goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric);
   if (better) {
     state_.best_metric = value;
     state_.best_step = state_.step;

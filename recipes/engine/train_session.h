@@ -36,7 +36,7 @@ class TrainSession {
     std::string directory;  ///< of the run; exists, and is locked by the caller
     CheckpointMeta meta;
     std::vector<std::string> loss_terms;
-    Selection selection;            ///< the recipe's; options.train.metric replaces the name
+    Selection selection;                 ///< the recipe's; options.train.metric replaces the name
     std::int64_t batches_per_epoch = 0;  ///< may be an estimate, for the time left
     std::int64_t batches_per_step = 1;
     int progress_fd = -1;
@@ -64,7 +64,8 @@ class TrainSession {
   StopReason stop() const;
 
   bool checkpoint_due() const;
-  /// Saves now; `image` builds the content from the state. Reports earlier saves. A failed save is reported, not thrown, until the third in a row.
+  /// Saves now; `image` builds the content from the state. Reports earlier saves. A failed save is reported, not thrown, until the third in
+  /// a row.
   void save(const std::function<std::vector<std::byte>(const TrainState&)>& image);
   bool saved_now() const { return saved_step_ == state_.step; }
   /// Waits for the save under way, ends the records. Throws IoError if the last save failed.

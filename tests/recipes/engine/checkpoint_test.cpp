@@ -258,7 +258,8 @@ TEST_F(DirectoryTest, AFullDiskLeavesOldFilesAndStopsAtTheThirdFailure) {
   ASSERT_EQ(save(d, 1).error, "");
   const auto before = data::read_file(d.file_of(1));
 
-  struct sigaction ignore {}, old {};
+  struct sigaction ignore {
+  }, old{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGXFSZ, &ignore, &old);
   rlimit limit{};

@@ -29,7 +29,8 @@ TEST_F(CommandLineTest, ExitCodesFollowTheKindOfError) {
 
 TEST_F(CommandLineTest, HelpIsEverywhere) {
   EXPECT_EQ(capstan({"--help"}), kOk);
-  for (const char* command : {"train", "evaluate", "predict", "prepare", "bench", "inspect", "list"}) EXPECT_THAT(out.str(), HasSubstr(command));
+  for (const char* command : {"train", "evaluate", "predict", "prepare", "bench", "inspect", "list"})
+    EXPECT_THAT(out.str(), HasSubstr(command));
   for (const char* command : {"train", "evaluate", "predict", "prepare", "bench", "inspect", "list"}) {
     EXPECT_EQ(capstan({command, "--help"}), kOk) << command;
     EXPECT_THAT(out.str(), HasSubstr("capstan")) << command;
@@ -99,11 +100,16 @@ TEST_F(CommandLineTest, EvaluateAndPredictUseACheckpoint) {
   ASSERT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", "-"}, "0\n"), kOk) << err.str();
   EXPECT_EQ(out.str(), "0\n");
   const std::string answers = scratch / "answers.txt";
-  ASSERT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", scratch.write("in.txt", "0\n0\n"), "--output", answers}), kOk);
+  ASSERT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", scratch.write("in.txt", "0\n0\n"), "--output", answers}),
+            kOk);
   EXPECT_EQ(content(answers), "0\n0\n");
   EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", scratch / "missing", "--output", "-"}), kIo);
   EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", scratch / "no/such/place"}), kIo);
   EXPECT_EQ(capstan({"predict", config("drifting"), "--checkpoint", best, "--input", "-", "--output", "-"}), kBadCheckpoint);
+  EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", scratch / "partial.txt"}, "0\n-1\n"),
+            kData);
+  for (const auto& e : std::filesystem::directory_iterator(scratch.path()))
+    EXPECT_EQ(e.path().string().find("partial"), std::string::npos) << "an output is whole or absent";
   EXPECT_EQ(capstan({"prepare", config("linear")}), kOk);
 }
 
@@ -112,7 +118,8 @@ TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
     ASSERT_EQ(capstan({"bench", config("linear"), micro, "--steps", "5", "--json"}), kOk) << err.str();
     const std::string line = out.str();
     EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
-    for (const char* key : {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision", "system_share"})
+    for (const char* key :
+         {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision", "system_share"})
       EXPECT_THAT(line, HasSubstr(join_text('"', key, "\":")));
     EXPECT_THAT(line, AllOf(HasSubstr("\"flops_per_step\":192"), HasSubstr("\"precision\":\"f32\""), HasSubstr("\"threads\":1")));
     const auto number = [&](std::string_view key) {

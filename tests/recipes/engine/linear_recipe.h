@@ -113,7 +113,10 @@ class LinearBase {
     return {{"mse", sum / 64}};
   }
   void predict(std::istream& in, std::ostream& out) {
-    for (double v; in >> v;) out << v * static_cast<double>(w_.span<float>()[0]) << "\n";
+    for (double v; in >> v;) {
+      require<DataError>(v >= 0, "input: a number must be >= 0, got ", v);
+      out << v * static_cast<double>(w_.span<float>()[0]) << "\n";
+    }
   }
   std::string data_digest() const { return "rows-" + std::to_string(config_.rows); }
   Batch bench_batch(std::int64_t index) { return rows_of(99, index * setup_.batch_size, setup_.batch_size); }

@@ -35,8 +35,8 @@ struct ProgramTest : testing::Test {
   }
   /// A configuration file of a recipe.
   std::string config(const std::string& recipe) {
-    return scratch.write(recipe + ".cfg", "recipe = " + recipe + "\n[train]\nbatch_size = 8\nlog_every = 1\nepochs = 3\n[run]\ndir = " + run +
-                                              "\nthreads = 1\n");
+    return scratch.write(recipe + ".cfg", "recipe = " + recipe + "\n[train]\nbatch_size = 8\nlog_every = 1\nepochs = 3\n[run]\ndir = " +
+                                              run + "\nthreads = 1\n");
   }
   int train(const std::string& recipe, std::vector<std::string> arguments = {}) {
     arguments.insert(arguments.begin(), {"train", config(recipe)});

@@ -177,7 +177,6 @@ TEST_F(SignalTest, SigtermAndSigintSaveAndSaySo) {
     std::filesystem::remove_all(run);
     const int status = in_process(
         [&] {
-          handle_signals();
           return train("linear", {"train.epochs=100000000", "checkpoint.every=3", "train.evaluate_every=1000000", "train.log_every=1000"});
         },
         [&](pid_t child) {
@@ -197,7 +196,9 @@ TEST_F(SignalTest, SigtermAndSigintSaveAndSaySo) {
 
 TEST_F(SignalTest, KillingARunCostsNothingThatWasSaved) {
   const int status = in_process(
-      [&] { return train("linear", {"train.epochs=100000000", "checkpoint.every=1", "train.evaluate_every=1000000"}); },
+      [&] {
+        return train("linear", {"train.epochs=100000000", "checkpoint.every=1", "train.evaluate_every=1000000"});
+      },
       [&](pid_t child) {
         wait_for_checkpoint();
         ::usleep(30000);
@@ -219,11 +220,10 @@ TEST_F(SignalTest, AFullDiskDoesNotStopTrainingUntilTheThirdFailure) {
   const auto limited = [&](const std::vector<std::string>& arguments) {
     return in_process(
         [&] {
-          handle_signals();
+          ignore_write_signals();
           const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};  // records fit, checkpoints do not
           ::setrlimit(RLIMIT_FSIZE, &small);
-          const int code = train("linear", arguments);
-          return code;
+          return train("linear", arguments);
         },
         [](pid_t) {});
   };
