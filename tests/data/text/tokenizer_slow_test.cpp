@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -126,36 +125,6 @@ TEST(TokenizerReference, RandomCharactersGiveTheSamePieces) {
   }
   text.close();
   for (const Mode& mode : kModes) compare(scratch / "text.txt", scratch / "vocab.txt", mode);
-}
-
-TEST(TokenizerSpeed, AMillionWordsASecond) {
-  const auto path = data_file("wikitext-2/train.txt.gz"), german = data_file("multi30k-en-de/train.de.gz");
-  if (path.empty() || german.empty() || vocabulary_file().empty())
-    GTEST_SKIP() << "CAPSTAN_DATA has no wikitext-2, multi30k-en-de or bert-vocab";
-  const auto vocabulary = Vocabulary::load(vocabulary_file());
-  for (const auto& file : {path, german})
-    for (const bool lower_case : {true, false}) {
-      std::vector<std::string> lines;
-      std::int64_t words = 0;
-      LineReader reader(file);
-      for (std::string_view line; reader.next(line);) {
-        lines.emplace_back(line);
-        for (std::size_t i = 0; i < line.size(); ++i) words += line[i] != ' ' && (i == 0 || line[i - 1] == ' ');
-      }
-      const Tokenizer tokenizer(vocabulary, {.lower_case = lower_case});
-      std::vector<std::int32_t> ids;
-      double best = 1e9;
-      for (int repeat = 0; repeat < 3; ++repeat) {
-        const auto start = std::chrono::steady_clock::now();
-        for (const auto& line : lines) {
-          ids.clear();
-          tokenizer.encode(line, ids);
-        }
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-      }
-      std::cout << file << (lower_case ? " uncased: " : " cased: ") << static_cast<double>(words) / best / 1e6 << " million words/s\n";
-      EXPECT_GT(static_cast<double>(words) / best, 0.5e6);  // half the aim: the machine may be busy
-    }
 }
 
 }  // namespace
