@@ -47,8 +47,9 @@ class Gathered {
   alignas(64) std::array<T, kTile> buffer_;
 };
 
+// Never inlined: two copies may be vectorised differently at the end of a run, and a value would depend on which one a thread took.
 template <class F, class Out, class... In>
-void map_dense(const F& f, std::int64_t n, Out* y, const In*... x) {
+[[gnu::noinline]] void map_dense(const F& f, std::int64_t n, Out* y, const In*... x) {
 #pragma omp simd simdlen(kSimdLength<Out>)
   for (std::int64_t i = 0; i < n; ++i) store(y[i], f(Compute<In>{x[i]}...));
 }
