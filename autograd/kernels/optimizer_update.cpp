@@ -6,6 +6,9 @@
 
 namespace capstan::kernels {
 
+void average_update(std::span<const UpdateTensor<float>> tensors, double rate) {
+  backend() == Backend::fast ? openmp::average_update(tensors, rate) : reference::average_update(tensors, rate);
+}
 void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rule) {
   backend() == Backend::fast ? openmp::sgd_update(tensors, rule) : reference::sgd_update(tensors, rule);
 }
@@ -22,6 +25,7 @@ double sum_of_squares(std::span<const std::span<const float>> tensors) {
   return backend() == Backend::fast ? openmp::sum_of_squares(tensors) : reference::sum_of_squares(tensors);
 }
 
+void average_update(std::span<const UpdateTensor<double>> tensors, double rate) { reference::average_update(tensors, rate); }
 void sgd_update(std::span<const UpdateTensor<double>> tensors, const SgdRule& rule) { reference::sgd_update(tensors, rule); }
 void adam_update(std::span<const UpdateTensor<double>> tensors, const AdamRule& rule) { reference::adam_update(tensors, rule); }
 void adagrad_update(std::span<const UpdateTensor<double>> tensors, const AdagradRule& rule) { reference::adagrad_update(tensors, rule); }

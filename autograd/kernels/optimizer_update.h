@@ -52,6 +52,10 @@ struct AdamMissedStep {
   double step_size = 0, root_scale = 1;
 };
 
+/// A moving average: value += rate * (gradient - value), where `gradient` points at what is averaged. Dense tensors.
+void average_update(std::span<const UpdateTensor<float>> tensors, double rate);
+void average_update(std::span<const UpdateTensor<double>> tensors, double rate);
+
 void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rule);
 void sgd_update(std::span<const UpdateTensor<double>> tensors, const SgdRule& rule);
 void adam_update(std::span<const UpdateTensor<float>> tensors, const AdamRule& rule);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "data/file.h"
 #include "data/hdf5_format.h"
@@ -14,7 +15,8 @@
 namespace capstan::engine {
 namespace {
 
-constexpr std::string_view kModel = "/model/", kOptimizer = "/optimizer/", kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
+constexpr std::string_view kModel = "/model/", kWeights = "/weights/", kOptimizer = "/optimizer/";
+constexpr std::string_view kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
 constexpr std::size_t kOverhead = 64 << 10;  // of an image, besides its tensors
 
 std::string joined(std::string_view group, std::string_view name) { return std::string(group).append(name); }
@@ -86,18 +88,21 @@ decltype(auto) as_checkpoint_error(const F& f) {
 
 std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.numel()) * size_of(t.dtype()); }
 
-struct Expected {
-  std::string name;  // of the dataset
-  Tensor target;
-};
-
-std::vector<Expected> expected_tensors(const nn::ParameterStore& parameters, optim::Optimizer* optimizer) {
-  std::vector<Expected> all;
-  for (const Parameter& p : parameters.parameters()) all.push_back({joined(kModel, p.name), p.value});
-  if (optimizer != nullptr)
-    for (const auto& s : optimizer->state()) all.push_back({joined(kOptimizer, s.slot + "/" + s.parameter), s.value});
-  return all;
+void add_parameters(std::string_view group, const nn::ParameterStore& parameters, std::vector<CheckpointTensor>& all) {
+  for (const Parameter& p : parameters.parameters()) all.push_back({joined(group, p.name), p.value});
 }
+
+void add_averages(std::string_view group, const optim::WeightAverage& average, std::vector<CheckpointTensor>& all) {
+  for (std::size_t i = 0; i < average.averages().size(); ++i)
+    all.push_back({joined(group, average.parameters()[i].name), average.averages()[i]});
+}
+
+void add_state(std::span<const optim::OptimizerState> state, std::vector<CheckpointTensor>& all) {
+  for (const auto& s : state) all.push_back({joined(kOptimizer, s.slot + "/" + s.parameter), s.value});
+}
+
+// "/model/" of "/model/layer/weight".
+std::string_view group_of(std::string_view name) { return name.substr(0, name.find('/', 1) + 1); }
 
 void copy_bytes(const Tensor& from, const Tensor& to) {
   require<InternalError>(to.is_contiguous(), "checkpoint: a parameter must be contiguous, got a view of shape ", to.shape());
@@ -110,10 +115,14 @@ void copy_bytes(const Tensor& from, const Tensor& to) {
 }  // namespace
 
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
-                                        const TrainState& train, const NamedTensors& artifacts) {
-  const std::vector<Expected> tensors = expected_tensors(parameters, optimizer);
+                                        const TrainState& train, const NamedTensors& artifacts,
+                                        const optim::WeightAverage* average) {
+  std::vector<CheckpointTensor> tensors;
+  add_parameters(average != nullptr ? kWeights : kModel, parameters, tensors);
+  if (average != nullptr) add_averages(kModel, *average, tensors);
+  if (optimizer != nullptr) add_state(optimizer->state(), tensors);
   std::size_t bytes = kOverhead + meta.config.size();
-  for (const Expected& e : tensors) bytes += bytes_of(e.target) + 1024;
+  for (const CheckpointTensor& t : tensors) bytes += bytes_of(t.value) + 1024;
   for (const auto* group : {&train.recipe, &artifacts})
     for (const auto& [name, t] : *group) bytes += bytes_of(t) + 1024;
 
@@ -128,12 +137,13 @@ std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::Pa
   out.write_text("/meta/config", meta.config);
 
   out.group("/model");
+  if (average != nullptr) out.group("/weights");
   if (optimizer != nullptr) {
     out.group("/optimizer");
     out.set("/optimizer", "name", data::Hdf5Attribute(std::string(optimizer->name())));
     out.set("/optimizer", "step_count", optimizer->step_count());
   }
-  for (const Expected& e : tensors) out.write(e.name, e.target);
+  for (const CheckpointTensor& t : tensors) out.write(t.name, t.value);
 
   out.group("/train");
   out.set("/train", "step", train.step);
@@ -160,9 +170,7 @@ std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::Pa
 
 Checkpoint::Checkpoint(const std::string& path) : reader_(open_reader(path)) {
   as_checkpoint_error([&] {
-    const auto& groups = reader_.groups();
-    const auto has = [&](const char* name) { return std::find(groups.begin(), groups.end(), name) != groups.end(); };
-    require<CheckpointError>(has("/meta") && has("/model") && has("/train"), "checkpoint: ", path,
+    require<CheckpointError>(has_group("/meta") && has_group("/model") && has_group("/train"), "checkpoint: ", path,
                              ": is no checkpoint: a group of /meta, /model, /train is missing");
     const std::int64_t format = reader_.integer("/meta", "format");
     require<CheckpointError>(format >= 1 && format <= kCheckpointFormat, "checkpoint: ", path, ": has format ", format,
@@ -180,21 +188,49 @@ void Checkpoint::require_recipe(std::string_view recipe) const {
   require<CheckpointError>(meta_.recipe == recipe, "checkpoint: ", path(), ": belongs to the recipe ", meta_.recipe, ", not to ", recipe);
 }
 
-void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer) const {
-  const std::vector<Expected> expected = expected_tensors(parameters, optimizer);
+bool Checkpoint::has_group(std::string_view name) const {
+  const auto& groups = reader_.groups();
+  return std::find(groups.begin(), groups.end(), name) != groups.end();
+}
+
+void Checkpoint::load(const nn::ParameterStore& parameters) const {
+  std::vector<CheckpointTensor> targets;
+  add_parameters(kModel, parameters, targets);
+  load(std::move(targets), nullptr);
+}
+
+void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer& optimizer, optim::WeightAverage* average) const {
+  const bool averaged = has_group("/weights");
+  std::vector<CheckpointTensor> targets;
+  add_parameters(averaged ? kWeights : kModel, parameters, targets);
+  if (averaged && average != nullptr) add_averages(kModel, *average, targets);
+  load(std::move(targets), &optimizer);
+  if (!averaged && average != nullptr) average->restart();
+}
+
+void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const {
+  std::vector<optim::OptimizerState> state;
+  const std::size_t first_of_state = targets.size();
+  std::set<std::string_view> groups;  // those that must hold nothing else
+  for (const CheckpointTensor& t : targets) groups.insert(group_of(t.name));
+  if (optimizer != nullptr) {
+    state = optimizer->state();
+    add_state(state, targets);
+    groups.insert(kOptimizer);
+  }
   std::map<std::string_view, const data::Hdf5Entry*> stored;
   for (const auto& e : reader_.entries())
-    if (e.name.starts_with(kModel) || (optimizer != nullptr && e.name.starts_with(kOptimizer))) stored.emplace(e.name, &e);
+    if (groups.contains(group_of(e.name))) stored.emplace(e.name, &e);
 
   std::string problems;
-  for (const Expected& e : expected) {
-    const auto it = stored.find(e.name);
+  for (const CheckpointTensor& t : targets) {
+    const auto it = stored.find(t.name);
     if (it == stored.end()) {
-      problems += join_text("\n  missing: ", e.name, " ", e.target);
+      problems += join_text("\n  missing: ", t.name, " ", t.value);
       continue;
     }
-    if (it->second->is_text || it->second->spec != e.target.spec())
-      problems += join_text("\n  of another shape or type: ", e.name, ": the model has ", e.target, ", the file ", it->second->spec);
+    if (it->second->is_text || it->second->spec != t.value.spec())
+      problems += join_text("\n  of another shape or type: ", t.name, ": the model has ", t.value, ", the file ", it->second->spec);
     stored.erase(it);
   }
   for (const auto& [name, entry] : stored) problems += join_text("\n  unexpected: ", name, " ", entry->spec);
@@ -202,25 +238,22 @@ void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* op
 
   as_checkpoint_error([&] {
     std::vector<Tensor> values;
-    for (const Expected& e : expected) values.push_back(reader_.read(e.name, e.target.spec()));
+    for (const CheckpointTensor& t : targets) values.push_back(reader_.read(t.name, t.value.spec()));
     if (optimizer != nullptr) {
       require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(),
                                ": has the state of the optimiser ", reader_.text("/optimizer", "name"), ", the model is trained with ",
                                optimizer->name());
-      std::vector<optim::OptimizerState> state = optimizer->state();
-      const std::size_t first = parameters.parameters().size();
-      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first + i];
+      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first_of_state + i];
       optimizer->load_state(state, reader_.integer("/optimizer", "step_count"));
     }
-    for (std::size_t i = 0; i < parameters.parameters().size(); ++i) copy_bytes(values[i], expected[i].target);
+    for (std::size_t i = 0; i < first_of_state; ++i) copy_bytes(values[i], targets[i].value);
   });
 }
 
 TrainState Checkpoint::train_state() const {
   return as_checkpoint_error([&] {
     const auto integer = [&](std::string_view name) { return reader_.integer("/train", name); };
-    const auto& groups = reader_.groups();
-    require<CheckpointError>(std::find(groups.begin(), groups.end(), "/optimizer") != groups.end(), "checkpoint: ", path(),
+    require<CheckpointError>(has_group("/optimizer"), "checkpoint: ", path(),
                              ": holds weights only, training cannot go on from it");
     TrainState s;
     s.step = integer("step");

@@ -2,9 +2,10 @@
 // Checkpoint: everything that a run needs to go on as if it had not stopped, in one HDF5 file (data/hdf5.h).
 //
 //     /meta       format, program, recipe, configuration, data digest, threads, precision   (attributes; config as text)
-//     /model      one tensor a parameter, under its name
+//     /model      one tensor a parameter, under its name: what evaluate and predict use, so averages where the run keeps them
 //     /optimizer  <slot>/<parameter>; name and step count as attributes
 //     /train      step, epoch, position, best metric, early-stop counter, kept files; recipe/<name>: the recipe's own state
+//     /weights    only where /model holds averages: the weights that training goes on from
 //     /artifacts  what evaluate and predict need besides the parameters
 //
 // Contract: save, load, then the next steps are bit-identical if binary, machine and thread count are the same. The file stores these
@@ -21,6 +22,7 @@
 #include "data/hdf5.h"
 #include "nn/parameter_store.h"
 #include "optim/optimizer.h"
+#include "optim/weight_average.h"
 #include "recipes/engine/recipe.h"
 
 namespace capstan::engine {
@@ -54,9 +56,16 @@ struct TrainState {
 };
 
 /// The content of a file as bytes: a copy taken at one moment, which may be written while training goes on. `optimizer` may be null (a
-/// dump of weights), which makes a file that evaluates and predicts but does not resume.
+/// dump of weights), which makes a file that evaluates and predicts but does not resume. `average` may be null.
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
-                                        const TrainState& train, const NamedTensors& artifacts);
+                                        const TrainState& train, const NamedTensors& artifacts,
+                                        const optim::WeightAverage* average = nullptr);
+
+/// A dataset of a checkpoint, and the tensor it is written from or read into.
+struct CheckpointTensor {
+  std::string name;
+  Tensor value;
+};
 
 class Checkpoint {
  public:
@@ -71,16 +80,18 @@ class Checkpoint {
   /// Throws CheckpointError unless the file belongs to this recipe.
   void require_recipe(std::string_view recipe) const;
   /// Sets the values of all parameters. Throws CheckpointError, before anything is changed.
-  void load(const nn::ParameterStore& parameters) const { load(parameters, nullptr); }
-  /// The same, and the state of the optimiser.
-  void load(const nn::ParameterStore& parameters, optim::Optimizer& optimizer) const { load(parameters, &optimizer); }
+  void load(const nn::ParameterStore& parameters) const;
+  /// Sets what training goes on from: parameters, state of the optimiser and, if `average` is not null, the averages; these start from the
+  /// parameters if the file has none.
+  void load(const nn::ParameterStore& parameters, optim::Optimizer& optimizer, optim::WeightAverage* average = nullptr) const;
   TrainState train_state() const;
   NamedTensors artifacts() const { return tensors_below("/artifacts/"); }
   /// Reads every dataset against its checksum.
   void verify() const;
 
  private:
-  void load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer) const;
+  bool has_group(std::string_view name) const;
+  void load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const;
   NamedTensors tensors_below(std::string_view group) const;
 
   data::Hdf5Reader reader_;

@@ -31,6 +31,7 @@ struct TrainOptions {
   std::int64_t micro_batch_size = 0;
   DType precision = DType::f32;
   double clip_norm = 0;
+  double ema_decay = 0;
   std::int64_t log_every = 50;
   std::int64_t evaluate_every = 0;
   std::string metric;
@@ -44,6 +45,8 @@ struct TrainOptions {
     v("micro_batch_size", micro_batch_size, "items of one forward pass, a divisor of batch_size; 0: batch_size", V::non_negative());
     v("precision", precision, "element type of the matrix work; master weights are f32", {{"f32", DType::f32}, {"bf16", DType::bf16}});
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
+    v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
+      V::fraction());
     v("log_every", log_every, "optimiser steps between two rows of metrics.jsonl", V::positive());
     v("evaluate_every", evaluate_every, "optimiser steps between two validations; 0: at the end of each epoch", V::non_negative());
     v("metric", metric, "validation metric that picks the best checkpoint; empty: the recipe's");

@@ -119,6 +119,9 @@ int train_command(const CommandLine& line, Prepared<R>& p, const Console& consol
                                  .batches_per_step = setup.batches_per_step,
                                  .progress_fd = console.progress_fd});
 
+  std::optional<optim::WeightAverage> average;
+  if (options.train.ema_decay > 0) average.emplace(recipe.parameters().parameters(), options.train.ema_decay);
+  optim::WeightAverage* const averages = average ? &*average : nullptr;
   std::optional<Checkpoint> from;
   std::vector<CheckpointDirectory::Rejected> rejected;
   std::vector<std::string> differences;
@@ -135,7 +138,7 @@ int train_command(const CommandLine& line, Prepared<R>& p, const Console& consol
   }
   for (const auto& r : rejected) console.err << "capstan: passed over " << r.path << ": " << r.reason << "\n";
   if (from) {
-    restore(recipe, session, *from);
+    restore(recipe, session, *from, averages);
     for (const auto& r : rejected) session.say(join_text("passed over ", r.path, ": ", r.reason));
     for (const std::string& d : differences) session.say("changed since the checkpoint: " + d);
     from.reset();  // the file's bytes
@@ -145,7 +148,7 @@ int train_command(const CommandLine& line, Prepared<R>& p, const Console& consol
   data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(p.table)));
 
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
-  const StopReason reason = train(recipe, session, options, setup, meta);
+  const StopReason reason = train(recipe, session, options, setup, meta, averages);
   console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";
   return reason == StopReason::signal ? 128 + stop_signal() : kOk;
 }

@@ -79,10 +79,13 @@ double items_of(const R& recipe, const typename R::Batch& batch, const Setup& se
   return static_cast<double>(setup.batch_size);
 }
 
+/// `average` may be null: without averages.
 template <RecipeBasics R>
-Metrics evaluate_split(R& recipe, Split split) {
+Metrics evaluate_split(R& recipe, Split split, optim::WeightAverage* average) {
   const NoGrad paused;
   recipe.optimizer().synchronize();  // rows that are behind (SparsePolicy::catch_up)
+  std::optional<optim::WeightAverage::Swapped> averaged;
+  if (average != nullptr) averaged.emplace(*average);
   return recipe.evaluate(split);
 }
 
@@ -92,10 +95,10 @@ void start(R& recipe, TrainSession& session) {
   if constexpr (SequentialBatches<R>) recipe.begin_epoch(0);
 }
 
-/// Brings recipe and session to where `checkpoint` was saved.
+/// Brings recipe, session and averages (if not null) to where `checkpoint` was saved.
 template <Recipe R>
-void restore(R& recipe, TrainSession& session, const Checkpoint& checkpoint) {
-  checkpoint.load(recipe.parameters(), recipe.optimizer());
+void restore(R& recipe, TrainSession& session, const Checkpoint& checkpoint, optim::WeightAverage* average) {
+  checkpoint.load(recipe.parameters(), recipe.optimizer(), average);
   session.start_from(checkpoint);
   const TrainState& s = session.state();
   if constexpr (SequentialBatches<R>)
@@ -108,7 +111,8 @@ void restore(R& recipe, TrainSession& session, const Checkpoint& checkpoint) {
 /// Trains until a reason to stop; the session has been started and, on resume, the recipe restored. Throws NumericalError for a loss,
 /// gradient or validation metric that is not finite (nothing is saved over then), IoError when saving fails for good.
 template <Recipe R>
-StopReason train(R& recipe, TrainSession& session, const EngineOptions& options, const Setup& setup, const CheckpointMeta& meta) {
+StopReason train(R& recipe, TrainSession& session, const EngineOptions& options, const Setup& setup, const CheckpointMeta& meta,
+                 optim::WeightAverage* average) {
   const NamedTensors artifacts = [&] {
     if constexpr (HasArtifacts<R>) return recipe.artifacts();
     return NamedTensors{};
@@ -116,11 +120,11 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
   const auto image = [&](const TrainState& state) {
     TrainState s = state;
     if constexpr (HasState<R>) s.recipe = std::as_const(recipe).state();
-    return checkpoint_image(meta, recipe.parameters(), &recipe.optimizer(), s, artifacts);
+    return checkpoint_image(meta, recipe.parameters(), &recipe.optimizer(), s, artifacts, average);
   };
   const auto validate = [&] {
     const double start = wall_seconds();
-    const Metrics metrics = evaluate_split(recipe, Split::validation);
+    const Metrics metrics = evaluate_split(recipe, Split::validation, average);
     session.after_validation(metrics, wall_seconds() - start);
   };
 
@@ -140,6 +144,10 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
         const StepLoss<R> loss =
             train_step(recipe, std::span(batches), {.training = true, .seed = setup.seed, .step = state.step, .micro = 0}, rate,
                        options.train.clip_norm);
+        if (average != nullptr) {
+          recipe.optimizer().synchronize();
+          average->update(state.step + 1);
+        }
         double items = 0;
         for (const auto& b : batches) items += items_of(std::as_const(recipe), b, setup);
         session.after_step({.sums = loss.sums,

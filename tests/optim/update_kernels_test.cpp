@@ -80,6 +80,17 @@ TEST(UpdateKernels, AgreeWithTheReference) {
   }
 }
 
+TEST(UpdateKernels, MovingAverageAgreesWithTheReference) {
+  for (const std::int64_t n : {1, 17, 100003}) {
+    Buffers fast({1, n, 0, false}), slow({1, n, 0, false});
+    average_update(std::span<const UpdateTensor<float>>(&fast.tensor, 1), 0.25);
+    const ScopedBackend reference(Backend::reference);
+    average_update(std::span<const UpdateTensor<float>>(&slow.tensor, 1), 0.25);
+    for (std::size_t i = 0; i < fast.value.size(); ++i) EXPECT_NEAR(fast.value[i], slow.value[i], 2e-7f) << n << ", element " << i;
+    EXPECT_NE(fast.value, noise(n, 1));
+  }
+}
+
 TEST(UpdateKernels, DoNotDependOnHowTensorsAreGrouped) {
   const Case sizes[] = {{1, 70001, 0, false}, {1000, 50, 99, true}, {1, 33, 0, false}};
   std::vector<Buffers> together, apart;

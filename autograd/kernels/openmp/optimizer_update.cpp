@@ -120,6 +120,15 @@ float* at(float* base, std::int64_t offset) { return base == nullptr ? nullptr :
 
 }  // namespace
 
+void average_update(std::span<const UpdateTensor<float>> tensors, double rate) {
+  const auto share = static_cast<float>(rate);
+  for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* x, std::int64_t n) {
+    float* const average = t.value + offset;
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) average[i] += share * (x[i] - average[i]);
+  });
+}
+
 void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rule) {
   const Sgd sgd{static_cast<float>(rule.scale), static_cast<float>(rule.learning_rate), static_cast<float>(rule.momentum), rule.nesterov};
   for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* g, std::int64_t n) {

@@ -8,6 +8,7 @@
 
 namespace capstan::kernels::openmp {
 
+void average_update(std::span<const UpdateTensor<float>> tensors, double rate);
 void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rule);
 void adam_update(std::span<const UpdateTensor<float>> tensors, const AdamRule& rule);
 void adagrad_update(std::span<const UpdateTensor<float>> tensors, const AdagradRule& rule);

@@ -25,6 +25,12 @@ void for_each_element(const UpdateTensor<T>& t, F&& f) {
 }
 
 template <class T>
+void average_update(std::span<const UpdateTensor<T>> tensors, double rate) {
+  for (const UpdateTensor<T>& t : tensors)
+    for_each_element(t, [&](T& average, T&, T&, T value) { average += static_cast<T>(rate) * (value - average); });
+}
+
+template <class T>
 void sgd_update(std::span<const UpdateTensor<T>> tensors, const SgdRule& rule) {
   const T scale = static_cast<T>(rule.scale), rate = static_cast<T>(rule.learning_rate), momentum = static_cast<T>(rule.momentum);
   for (const UpdateTensor<T>& t : tensors) {

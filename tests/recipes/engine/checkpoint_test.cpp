@@ -107,6 +107,30 @@ TEST_F(CheckpointTest, EverythingComesBack) {
   for (std::size_t i = 0; i < mine.size(); ++i) EXPECT_EQ(mine[i].value.to_vector(), theirs[i].value.to_vector()) << mine[i].slot;
 }
 
+TEST_F(CheckpointTest, HoldsAveragesAsTheModelAndTheWeightsBeside) {
+  optim::WeightAverage average(store.parameters(), 0.9);
+  store.parameters()[0].value.span<float>()[0] = 42;
+  data::write_file_durably(scratch / "a.h5", checkpoint_image(meta, store, &adam, state, {}, &average));
+  const Checkpoint c(scratch / "a.h5");
+  const auto averaged = average.averages()[0].to_vector(), trained = store.parameters()[0].value.to_vector();
+
+  nn::ParameterStore used = usual_store(2);
+  c.load(used);
+  EXPECT_EQ(used.parameters()[0].value.to_vector(), averaged) << "what evaluate and predict load";
+
+  nn::ParameterStore resumed = usual_store(3);
+  optim::Adam fresh(resumed.parameters());
+  optim::WeightAverage restored(resumed.parameters(), 0.9);
+  c.load(resumed, fresh, &restored);
+  EXPECT_EQ(resumed.parameters()[0].value.to_vector(), trained);
+  EXPECT_EQ(restored.averages()[0].to_vector(), averaged);
+
+  c.load(used, fresh);  // a run that no longer averages
+  EXPECT_EQ(used.parameters()[0].value.to_vector(), trained);
+  Checkpoint(file("plain.h5")).load(resumed, fresh, &restored);  // one that begins to
+  EXPECT_EQ(restored.averages()[0].to_vector(), trained);
+}
+
 TEST_F(CheckpointTest, LoadingListsEverythingThatDoesNotFitAndChangesNothing) {
   const Checkpoint c(file());
   nn::ParameterStore other = make_store({{"encoder/0/weight", {3, 5}}, {"decoder/bias", {4}}});

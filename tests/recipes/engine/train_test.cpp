@@ -55,9 +55,21 @@ TEST_F(TrainTest, ResumingContinuesToTheBit) {
     const auto whole = train_through(recipe, {12});
     for (const std::vector<int>& stops : {std::vector<int>{4, 12}, {5, 12}, {1, 7, 10, 12}})
       EXPECT_EQ(train_through(recipe, stops).first, whole.first) << recipe << " stopped at " << stops[0];
+    const std::string average = "train.ema_decay=0.9";
+    EXPECT_EQ(train_through(recipe, {4, 7, 12}, {average}).first, train_through(recipe, {12}, {average}).first) << recipe;
     const std::string micro = "train.micro_batch_size=4";
     EXPECT_EQ(train_through(recipe, {3, 9}, {micro}).first, train_through(recipe, {9}, {micro}).first) << recipe;
   }
+}
+
+TEST_F(TrainTest, AveragesAreValidatedAndKeptButTrainingNeverSeesThem) {
+  const auto plain = train_through("linear", {40}, {"train.epochs=8"}).first;
+  const auto averaged = train_through("linear", {40}, {"train.epochs=8", "train.ema_decay=0.99"});
+  EXPECT_EQ(averaged.first.at("/weights/layer/weight"), plain.at("/model/layer/weight"));
+  EXPECT_NE(averaged.first.at("/model/layer/weight"), plain.at("/model/layer/weight"));
+  ASSERT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", checkpoint(40), "--split", "validation", "--json"}), kOk) << err.str();
+  const std::string mse = out.str().substr(out.str().find("\"mse\":"), 14);
+  EXPECT_THAT(averaged.second, HasSubstr("\"step\":40,\"epoch\":7,\"split\":\"validation\"," + mse));
 }
 
 TEST_F(TrainTest, RowsOfAResumedRunAreThoseOfAnUninterruptedOne) {
