@@ -1,0 +1,34 @@
+#pragma once
+// Two-dimensional convolution (cross-correlation, as everywhere in the field) of contiguous images x [batch, in_channels, height, width]
+// with weights [out_channels, in_channels / groups, kernel height, kernel width]:
+//     y[b, o, r, s] = bias[o] + sum over the channels i of o's group and taps (k, l)
+//                               of x[b, i, height.at(r, k), width.at(s, l)] weight[o, i, k, l]
+// with zeros for padding. All operands are of problem.dtype: f32 and bf16 sum in f32, f64 in f64. Every output is written in full.
+
+#include <cstdint>
+
+#include "autograd/core/dtype.h"
+#include "autograd/kernels/window.h"
+
+namespace capstan::kernels {
+
+struct ConvProblem {
+  DType dtype = DType::f32;
+  std::int64_t batch = 0, in_channels = 0, out_channels = 0;
+  std::int64_t groups = 1;  ///< divides both; group g reads and writes the g-th part of the channels
+  WindowAxis height = {}, width = {};
+
+  std::int64_t group_in() const { return in_channels / groups; }
+  std::int64_t group_out() const { return out_channels / groups; }
+  std::int64_t x_size() const { return batch * in_channels * height.in * width.in; }
+  std::int64_t y_size() const { return batch * out_channels * height.out() * width.out(); }
+  std::int64_t weight_size() const { return out_channels * group_in() * height.kernel * width.kernel; }
+};
+
+/// `bias` [out_channels] may be null.
+void conv2d(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y);
+void conv2d_backward_data(const ConvProblem& p, const void* dy, const void* weight, void* dx);
+/// `dbias` may be null.
+void conv2d_backward_weights(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias);
+
+}  // namespace capstan::kernels

@@ -1,0 +1,174 @@
+#include "autograd/kernels/onednn/conv.h"
+
+#include <omp.h>
+
+#include <array>
+#include <unordered_map>
+#include <vector>
+
+#include "autograd/core/storage.h"
+#include "autograd/kernels/onednn/compat.h"
+#include "autograd/kernels/onednn/engine.h"
+
+namespace capstan::kernels::onednn {
+namespace {
+
+enum class Pass { forward, backward_data, backward_weights };
+
+// Everything that oneDNN generates code for, as plain numbers.
+using Key = std::array<std::int64_t, 18>;
+
+Key key_of(const ConvProblem& p, Pass pass, bool has_bias) {
+  Key key{static_cast<std::int64_t>(pass) | static_cast<std::int64_t>(p.dtype) << 4 | (has_bias ? 1 << 12 : 0),
+          omp_get_max_threads(),
+          p.batch,
+          p.in_channels,
+          p.out_channels,
+          p.groups};
+  std::size_t n = 6;
+  for (const WindowAxis* a : {&p.height, &p.width})
+    for (const std::int64_t v : {a->in, a->kernel, a->stride, a->dilation, a->before, a->after}) key[n++] = v;
+  return key;
+}
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::uint64_t h = 0;
+    for (const std::int64_t v : key) h = (h ^ static_cast<std::uint64_t>(v)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
+    return static_cast<std::size_t>(h);
+  }
+};
+
+// An operand in the caller's layout and in the one the primitive chose; a reorder between them if they differ.
+struct Operand {
+  int role = 0;
+  bool is_output = false;
+  dnnl::memory plain, chosen;
+  std::size_t chosen_bytes = 0;
+  dnnl::reorder reorder = {};  // empty: one memory in one layout
+};
+
+struct Prepared {
+  dnnl::primitive primitive;
+  std::vector<Operand> operands;
+  dnnl::memory scratch;
+  std::size_t scratch_bytes = 0;
+  std::unordered_map<int, dnnl::memory> arguments;
+
+  void add(int role, const dnnl::memory::desc& plain, const dnnl::memory::desc& chosen, bool is_output = false) {
+    Operand o{.role = role,
+              .is_output = is_output,
+              .plain = dnnl::memory(plain, cpu_engine(), nullptr),
+              .chosen = dnnl::memory(chosen, cpu_engine(), nullptr),
+              .chosen_bytes = chosen.get_size()};
+    if (plain != chosen) o.reorder = is_output ? dnnl::reorder(o.chosen, o.plain) : dnnl::reorder(o.plain, o.chosen);
+    arguments.emplace(role, o.chosen);
+    operands.push_back(o);
+  }
+  template <class Descriptor>
+  void finish(const dnnl::primitive& p, const Descriptor& d) {
+    primitive = p;
+    scratch = dnnl::memory(d.scratchpad_desc(), cpu_engine(), nullptr);
+    scratch_bytes = d.scratchpad_desc().get_size();
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, scratch);
+  }
+};
+
+Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
+  using Tag = dnnl::memory::format_tag;
+  const auto type = data_type(p.dtype);
+  const WindowAxis &h = p.height, &w = p.width;
+  const dnnl::memory::dims x_sizes{p.batch, p.in_channels, h.in, w.in}, y_sizes{p.batch, p.out_channels, h.out(), w.out()};
+  const dnnl::memory::dims weight_sizes = p.groups == 1 ? dnnl::memory::dims{p.out_channels, p.in_channels, h.kernel, w.kernel}
+                                                        : dnnl::memory::dims{p.groups, p.group_out(), p.group_in(), h.kernel, w.kernel};
+  const dnnl::memory::desc x(x_sizes, type, Tag::nchw), y(y_sizes, type, Tag::nchw),
+      weight(weight_sizes, type, p.groups == 1 ? Tag::oihw : Tag::goihw), bias({p.out_channels}, type, Tag::x);
+  const dnnl::memory::desc any_x(x_sizes, type, Tag::any), any_y(y_sizes, type, Tag::any), any_weight(weight_sizes, type, Tag::any);
+  const dnnl::memory::desc* const with_bias = has_bias ? &bias : nullptr;
+  const ConvWindow window{.strides = {h.stride, w.stride},
+                          .dilations = {h.dilation - 1, w.dilation - 1},
+                          .before = {h.before, w.before},
+                          .after = {h.after, w.after}};
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+
+  Prepared prepared;
+  const auto forward =
+      convolution_descriptor(cpu_engine(), any_x, any_weight, pass == Pass::forward ? with_bias : nullptr, any_y, window, attributes);
+  switch (pass) {
+    case Pass::forward:
+      prepared.add(DNNL_ARG_SRC, x, forward.src_desc());
+      prepared.add(DNNL_ARG_WEIGHTS, weight, forward.weights_desc());
+      if (has_bias) prepared.add(DNNL_ARG_BIAS, bias, bias);
+      prepared.add(DNNL_ARG_DST, y, forward.dst_desc(), true);
+      prepared.finish(dnnl::convolution_forward(forward), forward);
+      break;
+    case Pass::backward_data: {
+      const auto d = convolution_data_descriptor(cpu_engine(), any_x, any_weight, any_y, window, forward, attributes);
+      prepared.add(DNNL_ARG_DIFF_DST, y, d.diff_dst_desc());
+      prepared.add(DNNL_ARG_WEIGHTS, weight, d.weights_desc());
+      prepared.add(DNNL_ARG_DIFF_SRC, x, d.diff_src_desc(), true);
+      prepared.finish(dnnl::convolution_backward_data(d), d);
+      break;
+    }
+    case Pass::backward_weights: {
+      const auto d = convolution_weights_descriptor(cpu_engine(), any_x, any_weight, with_bias, any_y, window, forward, attributes);
+      prepared.add(DNNL_ARG_SRC, x, d.src_desc());
+      prepared.add(DNNL_ARG_DIFF_DST, y, d.diff_dst_desc());
+      prepared.add(DNNL_ARG_DIFF_WEIGHTS, weight, d.diff_weights_desc(), true);
+      if (has_bias) prepared.add(DNNL_ARG_DIFF_BIAS, bias, bias, true);
+      prepared.finish(dnnl::convolution_backward_weights(d), d);
+      break;
+    }
+  }
+  return prepared;
+}
+
+Prepared& cached(const ConvProblem& p, Pass pass, bool has_bias) {
+  constexpr std::size_t kCapacity = 1024;  // images of ever new sizes must not fill the memory
+  thread_local std::unordered_map<Key, Prepared, KeyHash> cache;
+  const Key key = key_of(p, pass, has_bias);
+  const auto found = cache.find(key);
+  if (found != cache.end()) return found->second;
+  if (cache.size() >= kCapacity) cache.clear();
+  return cache.emplace(key, prepare(p, pass, has_bias)).first->second;
+}
+
+// Runs a pass on the operands in the order in which `prepare` adds them; a null pointer stands for an absent bias, which was not added.
+void run(const ConvProblem& p, Pass pass, bool has_bias, std::initializer_list<const void*> pointers) {
+  Prepared& prepared = cached(p, pass, has_bias);
+  std::vector<Storage> buffers;
+  auto operand = prepared.operands.begin();
+  for (const void* pointer : pointers) {
+    if (pointer == nullptr) continue;
+    operand->plain.set_data_handle(const_cast<void*>(pointer));
+    if (operand->reorder) {
+      buffers.emplace_back(operand->chosen_bytes);
+      operand->chosen.set_data_handle(buffers.back().data());
+      if (!operand->is_output) operand->reorder.execute(cpu_stream(), operand->plain, operand->chosen);
+    } else {
+      operand->chosen.set_data_handle(const_cast<void*>(pointer));
+    }
+    ++operand;
+  }
+  if (prepared.scratch_bytes > 0) prepared.scratch.set_data_handle(scratchpad(prepared.scratch_bytes));
+  prepared.primitive.execute(cpu_stream(), prepared.arguments);
+  for (Operand& o : prepared.operands)
+    if (o.reorder && o.is_output) o.reorder.execute(cpu_stream(), o.chosen, o.plain);
+}
+
+}  // namespace
+
+void conv2d(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y) {
+  run(p, Pass::forward, bias != nullptr, {x, weight, bias, y});
+}
+
+void conv2d_backward_data(const ConvProblem& p, const void* dy, const void* weight, void* dx) {
+  run(p, Pass::backward_data, false, {dy, weight, dx});
+}
+
+void conv2d_backward_weights(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias) {
+  run(p, Pass::backward_weights, dbias != nullptr, {x, dy, dweight, dbias});
+}
+
+}  // namespace capstan::kernels::onednn
