@@ -1,0 +1,33 @@
+#pragma once
+// Pooling of planes [planes, height.in, width.in] -> [planes, height.out(), width.out()]; a plane is one channel of one image.
+// T: float, bfloat16 (sums in float), double.
+
+#include <cstdint>
+
+#include "autograd/kernels/window.h"
+
+namespace capstan::kernels {
+
+struct PoolProblem {
+  std::int64_t planes = 0;
+  WindowAxis height = {}, width = {};
+
+  std::int64_t in_size() const { return height.in * width.in; }
+  std::int64_t out_size() const { return height.out() * width.out(); }
+};
+
+/// The largest element under the window and its place in the plane; the first of several equal ones, or the first NaN. Padding does not
+/// take part; every window must hold an element.
+template <class T>
+void max_pool2d(const PoolProblem& p, const T* x, T* y, std::int32_t* places);
+/// dx[place of y[j]] += dy[j], from zeros.
+template <class T>
+void max_pool2d_backward(const PoolProblem& p, const T* dy, const std::int32_t* places, T* dx);
+
+/// The sum under the window divided by the size of the window, or by the number of elements that are not padding.
+template <class T>
+void avg_pool2d(const PoolProblem& p, bool count_padding, const T* x, T* y);
+template <class T>
+void avg_pool2d_backward(const PoolProblem& p, bool count_padding, const T* dy, T* dx);
+
+}  // namespace capstan::kernels

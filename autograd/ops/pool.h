@@ -1,0 +1,54 @@
+#pragma once
+// Pooling of images [B, C, H, W]: the largest element or the average under a window, channel by channel.
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/window.h"
+#include "autograd/tape/op.h"
+
+namespace capstan {
+
+struct MaxPool2d {
+  static constexpr std::string_view name = "max_pool2d";
+  struct Args {
+    std::array<std::int64_t, 2> kernel{2, 2};  ///< height, width
+    Window window = {};
+  };
+  struct Saved {
+    Tensor places;
+    Spec x;
+  };
+  static Spec spec(const Args& args, const Spec& x);
+  static Tensor forward(const Args& args, const Tensor& x, Saved& saved);
+  static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
+};
+
+struct AvgPool2d {
+  static constexpr std::string_view name = "avg_pool2d";
+  struct Args {
+    std::array<std::int64_t, 2> kernel{2, 2};  ///< height, width
+    Window window = {};
+    bool count_padding = true;  ///< divide by the size of the window, false: by the number of its elements that are not padding
+  };
+  struct Saved {
+    Spec x;
+  };
+  static Spec spec(const Args& args, const Spec& x);
+  static Tensor forward(const Args& args, const Tensor& x, Saved& saved);
+  static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
+};
+
+/// The largest element under the window; padding never wins, so it must be smaller than the window. The gradient goes to the first of
+/// several equal ones. NaN wins.
+inline Tensor max_pool2d(const Tensor& x, const MaxPool2d::Args& args) { return apply<MaxPool2d>(args, x); }
+/// The average under the window.
+inline Tensor avg_pool2d(const Tensor& x, const AvgPool2d::Args& args) { return apply<AvgPool2d>(args, x); }
+/// The average of each channel: [B, C, H, W] -> [B, C].
+inline Tensor global_avg_pool2d(const Tensor& x) { return mean(x, {2, 3}); }
+
+using PoolOps = TypeList<MaxPool2d, AvgPool2d>;
+
+}  // namespace capstan
