@@ -4,13 +4,16 @@
 #include "autograd/ops/activation.h"
 #include "autograd/ops/attention.h"
 #include "autograd/ops/candidate_loss.h"
+#include "autograd/ops/conv.h"
 #include "autograd/ops/dropout.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/embedding.h"
+#include "autograd/ops/image_normalization.h"
 #include "autograd/ops/linear_cross_entropy.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/normalization.h"
+#include "autograd/ops/pool.h"
 #include "autograd/ops/recurrent.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/session_loss.h"
@@ -30,6 +33,7 @@ struct Joined<TypeList<A...>, TypeList<B...>, Rest...> { using type = typename J
 }  // namespace detail
 
 using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, MatmulOps, SoftmaxOps, NormalizationOps, EmbeddingOps, DropoutOps,
-                              AttentionOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps, SessionLossOps>::type;
+                              AttentionOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps, SessionLossOps, ConvOps, PoolOps,
+                              ImageNormalizationOps>::type;
 
 }  // namespace capstan

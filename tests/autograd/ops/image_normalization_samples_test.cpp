@@ -1,0 +1,72 @@
+#include "autograd/ops/image_normalization.h"
+#include "tests/autograd/ops/op_table.h"
+
+namespace capstan::testing {
+namespace {
+
+std::vector<Tensor> with_weights(const Tensor& x) { return {x, uniform({x.size(1)}, .5, 1.5, 2), uniform({x.size(1)}, -1, 1, 3)}; }
+
+template <class O>
+std::vector<BadSample<O>> bad_norm_samples() {
+  const Tensor x = uniform({2, 4, 3, 3}), row = uniform({4});
+  return {{.name = "rank", .args = {}, .inputs = {row, row, row}, .message = "x must be [B, C, ...]"},
+          {.name = "gamma", .args = {}, .inputs = {x, uniform({3}), row}, .message = "x f64[2, 4, 3, 3], gamma f64[3]"},
+          {.name = "type", .args = {}, .inputs = {x, row, Tensor::zeros({4})}, .message = "beta f32[4]"},
+          {.name = "eps", .args = {.eps = -1}, .inputs = {x, row, row}, .message = "eps -1"}};
+}
+
+}  // namespace
+
+template <>
+struct Samples<BatchNorm> {
+  static std::vector<Sample<BatchNorm>> good() {
+    return {{.name = "images", .args = {}, .inputs = with_weights(uniform({3, 4, 2, 5})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+            {.name = "rows", .args = {.eps = 1e-3}, .inputs = with_weights(uniform({6, 3})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+            {.name = "no weights", .args = {}, .inputs = {uniform({2, 2, 17}), {}, {}}, .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+            {.name = "large eps",
+             .args = {.eps = 1},
+             .inputs = with_weights(uniform({2, 3, 3})),
+             .f32_tolerance = 1e-4,
+             .bf16_tolerance = 6e-2}};
+  }
+  static auto bad() { return bad_norm_samples<BatchNorm>(); }
+};
+
+template <>
+struct Samples<GroupNorm> {
+  static std::vector<Sample<GroupNorm>> good() {
+    return {{.name = "two groups", .args = {.groups = 2}, .inputs = with_weights(uniform({3, 4, 2, 5})), .bf16_tolerance = 6e-2},
+            {.name = "by channel", .args = {.groups = 3, .eps = 1e-6}, .inputs = with_weights(uniform({2, 3, 19})), .bf16_tolerance = 6e-2},
+            {.name = "one group", .args = {}, .inputs = with_weights(uniform({2, 6})), .bf16_tolerance = 6e-2},
+            {.name = "no weights", .args = {.groups = 2}, .inputs = {uniform({1, 4, 3, 3}), {}, {}}, .bf16_tolerance = 6e-2},
+            {.name = "no images", .args = {}, .inputs = with_weights(uniform({0, 2, 3, 3}))}};
+  }
+  static std::vector<BadSample<GroupNorm>> bad() {
+    std::vector<BadSample<GroupNorm>> list = bad_norm_samples<GroupNorm>();
+    list.push_back({.name = "groups",
+                    .args = {.groups = 3},
+                    .inputs = {uniform({2, 4, 3, 3}), {}, {}},
+                    .message = "groups must divide the channels, axis 1 of x: x f64[2, 4, 3, 3], groups 3"});
+    return list;
+  }
+};
+
+template <>
+struct Samples<StandardizeWeight> {
+  static std::vector<Sample<StandardizeWeight>> good() {
+    return {{.name = "root", .args = {}, .inputs = {uniform({3, 2, 3, 3})}, .bf16_tolerance = 6e-2},
+            {.name = "sum", .args = {.form = DeviationForm::sum}, .inputs = {uniform({3, 2, 3, 3})}, .bf16_tolerance = 6e-2},
+            {.name = "large eps", .args = {.eps = .5, .form = DeviationForm::sum}, .inputs = {uniform({2, 5})}, .bf16_tolerance = 6e-2}};
+  }
+  static std::vector<BadSample<StandardizeWeight>> bad() {
+    return {{.name = "vector", .args = {}, .inputs = {uniform({3})}, .message = "weight f64[3]"},
+            {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3, 2}, DType::i64)}, .message = "needs a floating type"},
+            {.name = "eps", .args = {.eps = -1}, .inputs = {uniform({3, 2})}, .message = "eps -1"}};
+  }
+};
+
+namespace {
+[[maybe_unused]] const bool registered = register_family<ImageNormalizationOps>();
+}  // namespace
+
+}  // namespace capstan::testing
