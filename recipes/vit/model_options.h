@@ -44,7 +44,8 @@ enum class Interpolation {
 /// The details of the convolutional stem.
 enum class StemForm {
   flax,       ///< SAME padding, weights by (w - mean) / (deviation + eps), the shortcut normalised like the rest, last gains zero
-  torch_port  ///< symmetric padding and an unpadded pooling, (w - mean) / sqrt(variance + eps), the shortcut normalised by channel, gains one
+  torch_port  ///< symmetric padding and an unpadded pooling, (w - mean) / sqrt(variance + eps), the shortcut normalised by channel, gains
+              ///< one
 };
 
 struct ModelOptions {
@@ -69,7 +70,8 @@ struct ModelOptions {
     v("image_size", image_size, "height and width of the images, in pixels", V::between(1, 16384));
     v("channels", channels, "channels of the images: 1 grey, 3 colour", V::between(1, 64));
     v("classes", classes, "number of classes", V::between(1, 1e6));
-    v("patch_size", patch_size, "height and width of a patch, in pixels (stem=resnet: in positions of its feature map)", V::between(1, 16384));
+    v("patch_size", patch_size, "height and width of a patch, in pixels (stem=resnet: in positions of its feature map)",
+      V::between(1, 16384));
     v("hidden_size", hidden_size, "width of the tokens", V::between(1, 65536));
     v("layers", layers, "encoder layers", V::between(0, 1024));
     v("heads", heads, "attention heads, a divisor of hidden_size", V::between(1, 1024));
@@ -100,9 +102,10 @@ struct ModelOptions {
     v("dropout", dropout, "share of activations set to zero in training: after the positions, in and after both parts of a layer",
       V::fraction());
     v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction());
-    v("stochastic_depth", stochastic_depth, "probability that a sample skips the last layer in training; earlier layers less, linearly to 0",
-      V::fraction());
-    v("checkpoint_activations", checkpoint_activations, "compute layers again in backward instead of keeping their activations: less memory");
+    v("stochastic_depth", stochastic_depth,
+      "probability that a sample skips the last layer in training; earlier layers less, linearly to 0", V::fraction());
+    v("checkpoint_activations", checkpoint_activations,
+      "compute layers again in backward instead of keeping their activations: less memory");
   }
 };
 
