@@ -71,7 +71,7 @@ bool flush_denormals() {
 
 void limit_busy_waiting(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  if (::setenv("GOMP_SPINCOUNT", "2000", 1) != 0) return;  // once set, the new process returns above: no loop
+  if (::setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;  // once set, the new process returns above: no loop
   // By its path, so that the process keeps its name; by the link if the file has been replaced since.
   std::array<char, 4096> path{};
   if (::readlink("/proc/self/exe", path.data(), path.size() - 1) > 0) ::execv(path.data(), argv);

@@ -165,7 +165,7 @@ TEST(System, DenormalsAreFlushedInNewThreadsToo) {
 TEST(System, DISABLED_SpinsBriefly) {
   const char* spins = std::getenv("GOMP_SPINCOUNT");
   ASSERT_NE(spins, nullptr);
-  EXPECT_STREQ(spins, "2000");
+  EXPECT_STREQ(spins, "10000");
   limit_busy_waiting(nullptr);  // must return: a third start would be one too many
 }
 
