@@ -1,0 +1,157 @@
+// Convolution, pooling and image normalisation beyond the op table: numbers computed by hand, hard cases, and sizes at which the library
+// chooses blocked layouts.
+#include "autograd/ops/conv.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "autograd/core/rng.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/image_normalization.h"
+#include "autograd/ops/pool.h"
+
+namespace capstan {
+namespace {
+
+Tensor random(const Shape& shape, DType dtype, std::uint64_t seed) {
+  Rng rng(random_key(seed, "conv_test"));
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < shape.numel(); ++i) values.push_back(static_cast<double>(bfloat16(static_cast<float>(rng.uniform(-1, 1)))));
+  return cast(Tensor::from(values, shape), dtype);
+}
+
+void expect_near(const Tensor& actual, const std::vector<double>& expected, double tolerance) {
+  const std::vector<double> values = actual.to_vector();
+  ASSERT_EQ(values.size(), expected.size());
+  for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(values[i], expected[i], tolerance) << "element " << i;
+}
+
+TEST(Conv2d, CrossCorrelates) {
+  const Tensor x = Tensor::from({1., 2., 3., 4., 5., 6., 7., 8., 9.}, {1, 1, 3, 3}), weight = Tensor::from({1., 2., 3., 4.}, {1, 1, 2, 2}),
+               bias = Tensor::from({.5}, {1});
+  expect_near(conv2d(x, weight, bias), {37.5, 47.5, 67.5, 77.5}, 0);
+  expect_near(conv2d(x, weight, {}, {.window = square_window(2, 1)}), {4, 18, 36, 77}, 0);
+  expect_near(conv2d(x, weight, {}, {.window = square_window(1, 0, 2)}), {1 + 2 * 3 + 3 * 7 + 4 * 9}, 0);
+}
+
+TEST(Conv2d, SamePaddingPutsTheOddPositionAfter) {
+  const Window root = same_window(224, 224, {7, 7}, 2), pool = same_window(112, 112, {3, 3}, 2), odd = same_window(5, 4, {3, 3}, 2);
+  EXPECT_EQ(root.before[0], 2);
+  EXPECT_EQ(root.after[0], 3);
+  EXPECT_EQ(pool.before[1], 0);
+  EXPECT_EQ(pool.after[1], 1);
+  EXPECT_EQ(odd.before[0], 1);
+  EXPECT_EQ(odd.after[0], 1);
+  EXPECT_EQ(odd.before[1], 0);
+  EXPECT_EQ(odd.after[1], 1);
+  const Tensor x = Tensor::zeros({1, 1, 5, 4}, DType::f64);
+  EXPECT_EQ(max_pool2d(x, {.kernel = {3, 3}, .window = odd}).shape(), (Shape{1, 1, 3, 2}));
+}
+
+// Output and all gradients of a convolution from fixed cotangents.
+std::vector<Tensor> run(DType dtype, const Shape& x_shape, const Shape& weight_shape, const Conv2d::Args& args) {
+  const Tensor x = make_leaf(random(x_shape, dtype, 1)), weight = make_leaf(random(weight_shape, dtype, 2)),
+               bias = make_leaf(random({weight_shape[0]}, dtype, 3));
+  Tape tape;
+  const Tensor y = conv2d(x, weight, bias, args), dy = random(y.shape(), dtype, 4);
+  const Gradients g = tape.backward(std::span(&y, 1), std::span(&dy, 1));
+  return {y.detach(), g.of(x).dense(), g.of(weight).dense(), g.of(bias).dense()};
+}
+
+TEST(Conv2d, AgreesWithTheReferenceAtRealSizes) {
+  struct Case {
+    Shape x, weight;
+    Conv2d::Args args;
+  };
+  const Case cases[] = {{{2, 3, 32, 32}, {64, 3, 7, 7}, {.window = same_window(32, 32, {7, 7}, 2)}},
+                        {{2, 64, 8, 8}, {32, 64, 3, 3}, {.window = square_window(2, 1)}},
+                        {{1, 64, 9, 9}, {128, 64, 1, 1}, {}},
+                        {{2, 32, 6, 6}, {64, 8, 3, 3}, {.window = square_window(1, 1), .groups = 4}},
+                        {{2, 48, 7, 7}, {48, 1, 3, 3}, {.window = square_window(1, 2, 2), .groups = 48}}};
+  for (const Case& c : cases) {
+    const std::vector<Tensor> expected = run(DType::f64, c.x, c.weight, c.args);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const std::vector<Tensor> actual = run(dtype, c.x, c.weight, c.args);
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        double scale = 0;
+        for (const double v : expected[i].to_vector()) scale = std::max(scale, std::abs(v));
+        SCOPED_TRACE(join_text("x ", c.x, ", weight ", c.weight, ", ", dtype, ", result ", i));
+        expect_near(actual[i], expected[i].to_vector(), scale * (dtype == DType::f32 ? 2e-6 : 8e-3));
+      }
+    }
+  }
+}
+
+TEST(Conv2d, GivesTheSameBitsAgain) {
+  const auto once = [] { return run(DType::f32, {4, 16, 14, 14}, {32, 16, 3, 3}, {.window = square_window(1, 1)}); };
+  const std::vector<Tensor> first = once(), second = once();
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].to_vector(), second[i].to_vector()) << i;
+}
+
+TEST(MaxPool2d, TakesTheFirstOfEqualOnesAndKeepsNan) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor x = make_leaf(cast(Tensor::from({1., 1., 1., 1., 0., 2., 2., 0.}, {1, 2, 2, 2}), dtype));
+    Tape tape;
+    const Tensor y = max_pool2d(x, {}), dy = Tensor::full({1, 2, 1, 1}, 3, dtype);
+    EXPECT_EQ(y.to_vector(), (std::vector<double>{1, 2}));
+    EXPECT_EQ(tape.backward(std::span(&y, 1), std::span(&dy, 1)).of(x).dense().to_vector(), (std::vector<double>{3, 0, 0, 0, 0, 3, 0, 0}));
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (const std::vector<double>& values : {std::vector{nan, 1., 2., 3.}, {1., nan, 2., 3.}, {3., 2., 1., nan}})
+      EXPECT_TRUE(std::isnan(max_pool2d(cast(Tensor::from(values, {1, 1, 2, 2}), dtype), {}).item()));
+  }
+}
+
+TEST(MaxPool2d, PaddingNeverWins) {
+  const Tensor x = Tensor::full({1, 1, 2, 2}, -5, DType::f64);
+  EXPECT_EQ(max_pool2d(x, {.kernel = {3, 3}, .window = square_window(1, 1)}).to_vector(), (std::vector<double>{-5, -5, -5, -5}));
+}
+
+TEST(AvgPool2d, CountsPaddingOrNot) {
+  const Tensor x = Tensor::from({1., 2., 3., 6.}, {1, 1, 2, 2});
+  EXPECT_EQ(avg_pool2d(x, {.window = square_window(2, 1)}).to_vector(), (std::vector<double>{.25, .5, .75, 1.5}));
+  EXPECT_EQ(avg_pool2d(x, {.window = square_window(2, 1), .count_padding = false}).to_vector(), (std::vector<double>{1, 2, 3, 6}));
+  EXPECT_EQ(global_avg_pool2d(x).to_vector(), (std::vector<double>{3}));
+}
+
+TEST(StandardizeWeight, GivesTheNumbersOfBothForms) {
+  const Tensor filter = Tensor::from({1., 2., 3., 6.}, {1, 4});
+  expect_near(standardize_weight(filter), {-1.069043, -.534522, 0, 1.603565}, 1e-6);
+  expect_near(standardize_weight(filter, 1e-5, DeviationForm::sum), {-1.069039, -.53452, 0, 1.603559}, 1e-6);
+}
+
+TEST(StandardizeWeight, OfEqualElementsIsZeroAndPassesAFiniteGradient) {
+  const Tensor filter = make_leaf(Tensor::full({2, 3}, .5, DType::f64));
+  for (const DeviationForm form : {DeviationForm::root, DeviationForm::sum}) {
+    Tape tape;
+    const Tensor y = standardize_weight(filter, 1e-5, form), dy = Tensor::from({1., 2., 3., 0., 0., 3.}, {2, 3});
+    EXPECT_EQ(y.to_vector(), std::vector<double>(6, 0.0));
+    for (const double v : tape.backward(std::span(&y, 1), std::span(&dy, 1)).of(filter).dense().to_vector()) EXPECT_TRUE(std::isfinite(v));
+  }
+}
+
+TEST(BatchNorm, WithItsOwnStatisticsIsTheSame) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor x = random({3, 4, 5, 5}, dtype, 1), gamma = random({4}, dtype, 2), beta = random({4}, dtype, 3);
+    const BatchNormResult result = batch_norm(x, gamma, beta, 1e-3);
+    expect_near(batch_norm_with(x, result.mean, result.variance, gamma, beta, 1e-3), result.y.to_vector(), 1e-6);
+  }
+}
+
+TEST(BatchNorm, ComputesTheVarianceFromDeviations) {
+  const Tensor x = Tensor::from({10000.F, 10001.F, 10002.F, 10003.F}, {4, 1});
+  const BatchNormResult result = batch_norm(x, {}, {}, 0);
+  EXPECT_FLOAT_EQ(static_cast<float>(result.mean.item()), 10001.5F);
+  EXPECT_FLOAT_EQ(static_cast<float>(result.variance.item()), 1.25F);
+  expect_near(result.y, {-1.341641, -.447214, .447214, 1.341641}, 1e-5);
+}
+
+TEST(GroupNorm, OfOneGroupAndOfEveryChannel) {
+  const Tensor x = Tensor::from({1., 2., 3., 4., 10., 10., 30., 30.}, {2, 2, 2});
+  expect_near(group_norm(x, 1, {}, {}, 0), {-1.341641, -.447214, .447214, 1.341641, -1, -1, 1, 1}, 1e-6);
+  expect_near(group_norm(x, 2, {}, Tensor::from({0., 5.}, {2}), 1e-30), {-1, 1, 4, 6, 0, 0, 5, 5}, 1e-6);
+}
+
+}  // namespace
+}  // namespace capstan
