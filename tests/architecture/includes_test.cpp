@@ -42,6 +42,8 @@ const std::map<std::string, std::vector<std::string>>& vendor_rules() {
   static const std::map<std::string, std::vector<std::string>> all = {
       {"(oneapi/)?dnnl.*", {"autograd/kernels/onednn/"}},
       {"hdf5.*", {"data/hdf5.cpp"}},
+      {"jpeglib.*|jerror.*", {"data/image/jpeg.cpp"}},
+      {"png.*", {"data/image/png.cpp"}},
       {"boost/.*", {"recipes/engine/config.cpp", "recipes/main.cpp"}},
   };
   return all;
