@@ -1,0 +1,63 @@
+#pragma once
+// ImageFolder: a folder of image files with one subfolder per class, decoded when asked for.
+//
+//     root/<class>/**/*.jpg | .jpeg | .png        capital letters too; other files are passed over
+//
+// Classes are the subfolders' names in byte order, images are ordered by class and path: so indices depend on names alone. read() may be
+// called from many threads. A file that does not decode is refused (DataError naming it) or, with Broken::skip, replaced by the next sound
+// one in the order, which is the same on every thread; broken() names all that were met.
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "data/image/image.h"
+
+namespace capstan::data {
+
+enum class Broken : std::uint8_t { refuse, skip };
+
+class ImageFolder {
+ public:
+  struct Options {
+    Broken broken = Broken::refuse;
+    ImageLimits limits = {};
+    /// Labels count along these names, and a class that is none of them is refused. Empty: the classes found.
+    std::vector<std::string> class_names = {};
+  };
+  ImageFolder(const std::string& root, const Options& options);
+
+  std::int64_t size() const { return static_cast<std::int64_t>(files_.size()); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  std::int64_t label(std::int64_t index) const { return files_[static_cast<std::size_t>(index)].label; }
+  std::string path(std::int64_t index) const;
+
+  struct Sample {
+    Image image;                ///< RGB
+    std::int64_t index, label;  ///< of the file that was read: another one than asked for if that is broken
+  };
+  /// Throws DataError if the file is broken and Broken::refuse, or if none is sound.
+  Sample read(std::int64_t index) const;
+
+  /// Paths of broken files met so far and what is wrong with each.
+  std::map<std::string, std::string> broken() const;
+  /// Identity of the content as far as names and file sizes tell it.
+  std::string digest() const;
+
+ private:
+  struct File {
+    std::string name;  // below root
+    std::int64_t label = 0;
+    std::uintmax_t bytes = 0;
+  };
+  std::string root_;
+  Options options_;
+  std::vector<std::string> class_names_;
+  std::vector<File> files_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::string> broken_;
+};
+
+}  // namespace capstan::data

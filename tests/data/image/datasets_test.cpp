@@ -1,0 +1,193 @@
+// IDX, CIFAR and folders of images: good files, and each refusal with its message.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include "autograd/core/error.h"
+#include "data/image/cifar.h"
+#include "data/image/folder.h"
+#include "data/image/idx.h"
+#include "tests/data/image/golden.h"
+#include "tests/data/scratch.h"
+
+namespace capstan::data {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+std::string gzip(const std::string& text) {
+  z_stream z{};
+  EXPECT_EQ(::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(::deflateBound(&z, text.size()) + 32, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(::deflate(&z, Z_FINISH), Z_STREAM_END);
+  out.resize(z.total_out);
+  ::deflateEnd(&z);
+  return out;
+}
+
+std::string idx(const std::vector<int>& sizes, const std::string& values, char type = 8) {
+  std::string out{'\0', '\0', type, static_cast<char>(sizes.size())};
+  for (const int s : sizes)
+    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(s >> shift & 0xff);
+  return out + values;
+}
+
+template <class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+TEST(Idx, ReadsImagesAndLabels) {
+  const Scratch scratch;
+  scratch.write("train-images-idx3-ubyte.gz", gzip(idx({2, 2, 3}, "abcdefghijkl")));
+  scratch.write("train-labels-idx1-ubyte", idx({2}, std::string("\x01\x00", 2)));
+  const LabelledImages set = read_idx_folder(scratch.path(), IdxPart::train);
+  EXPECT_EQ(set.size(), 2);
+  EXPECT_THAT(set.labels, ElementsAre(1, 0));
+  EXPECT_THAT(set.class_names, ElementsAre("0", "1"));
+  EXPECT_THAT(copy_of(set.image(1)).pixels, ElementsAre('g', 'h', 'i', 'j', 'k', 'l'));
+  EXPECT_EQ(set.image(0).channels, 1);
+  EXPECT_THAT(read_idx_folder(scratch.path(), IdxPart::train, {"shoe", "bag", "hat"}).class_names, ElementsAre("shoe", "bag", "hat"));
+  EXPECT_THAT(message_of([&] { read_idx_folder(scratch.path(), IdxPart::train, {"shoe"}); }),
+              HasSubstr("found label 1, there are 1 classes"));
+  EXPECT_THAT(message_of([&] { read_idx_folder(scratch.path(), IdxPart::test); }), HasSubstr("found neither t10k-images-idx3-ubyte"));
+}
+
+TEST(Idx, RefusesWhatItIsNot) {
+  const Scratch scratch;
+  const auto refusal = [&](const std::string& content) { return message_of([&] { read_idx(scratch.write("x", content)); }); };
+  EXPECT_THAT(refusal(""), HasSubstr("x: not an IDX file"));
+  EXPECT_THAT(refusal("PNG..."), HasSubstr("not an IDX file"));
+  EXPECT_THAT(refusal(idx({2}, "ab", 13)), HasSubstr("IDX elements of type 13, expected 8 (bytes)"));
+  EXPECT_THAT(refusal(idx({3}, "ab")), HasSubstr("the IDX header claims 3 bytes, there are 2"));
+  EXPECT_THAT(refusal(idx({1}, "ab")), HasSubstr("the IDX header claims 1 bytes, there are 2"));
+  EXPECT_THAT(refusal(idx({1 << 30, 1 << 30, 1 << 30}, "ab")), HasSubstr("more than 2^40 elements"));
+  EXPECT_THAT(refusal(std::string("\0\0\x08\x05", 4)), HasSubstr("an IDX header of 5 axes in 4 bytes"));
+  const std::string packed = gzip(idx({2000}, std::string(2000, 'x')));
+  EXPECT_THAT(refusal(packed.substr(0, packed.size() - 9)), HasSubstr("the file is cut short"));
+  std::string damaged = packed;
+  damaged[15] = static_cast<char>(damaged[15] ^ 0x55);
+  EXPECT_THAT(refusal(damaged), HasSubstr("damaged gzip data"));
+  EXPECT_THAT(message_of([&] {
+                read_idx_images(scratch.write("i", idx({2, 1, 1}, "ab")), scratch.write("l", idx({1}, std::string(1, '\0'))));
+              }),
+              HasSubstr("2 images, but"));
+  EXPECT_THAT(message_of([&] { read_inflated(scratch.write("bomb", gzip(std::string(100000, 'x'))), 5000); }),
+              HasSubstr("bomb: inflates to more than 5000 bytes"));
+  EXPECT_EQ(read_inflated(scratch.write("two", gzip("first ") + gzip("second"))).size(), 12u) << "members follow each other";
+}
+
+TEST(Cifar, ReadsPlanes) {
+  const Scratch scratch;
+  std::string record(1, '\x03');
+  for (const char plane : {'r', 'g', 'b'}) record += std::string(1023, plane) + static_cast<char>(plane + 1);
+  scratch.write("data_batch_2.bin.gz", gzip(record));
+  scratch.write("data_batch_1.bin", "\x09" + record.substr(1) + record);
+  scratch.write("batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+  const LabelledImages set = read_cifar_folder(scratch.path(), CifarPart::train, CifarLabels::ten);
+  EXPECT_THAT(set.labels, ElementsAre(9, 3, 3));
+  EXPECT_EQ(set.class_names[3], "d");
+  const Image image = copy_of(set.image(2));
+  EXPECT_EQ(image.at(0, 0, 0), 'r');
+  EXPECT_EQ(image.at(31, 30, 2), 'b');
+  EXPECT_EQ(image.at(31, 31, 1), 'h');
+  EXPECT_THAT(message_of([&] { read_cifar_folder(scratch.path(), CifarPart::test, CifarLabels::ten); }),
+              HasSubstr("found no file test_batch"));
+
+  scratch.write("train.bin", "\x05\x63" + record.substr(1));
+  EXPECT_THAT(read_cifar_folder(scratch.path(), CifarPart::train, CifarLabels::fine).labels, ElementsAre(99));
+  EXPECT_THAT(read_cifar_folder(scratch.path(), CifarPart::train, CifarLabels::coarse).labels, ElementsAre(5));
+  EXPECT_THAT(message_of([&] { read_cifar({scratch / "train.bin"}, CifarLabels::ten); }),
+              HasSubstr("3074 bytes are not a whole number of records of 3073 bytes"));
+  EXPECT_THAT(message_of([&] { read_cifar({scratch.write("x.bin", "\x0a" + record.substr(1))}, CifarLabels::ten); }),
+              HasSubstr("record 0 has label 10, expected 0 .. 9"));
+  scratch.write("data_batch_1.bin.gz", gzip(record));
+  EXPECT_THAT(message_of([&] { read_cifar_folder(scratch.path(), CifarPart::train, CifarLabels::ten); }),
+              HasSubstr("the same records are in"));
+}
+
+struct FolderTest : testing::Test {
+  Scratch scratch;
+  void SetUp() override {
+    fs::create_directories(scratch / "dog/images");
+    fs::create_directories(scratch / "cat");
+    put("dog/images/2.PNG", 20);
+    put("dog/images/10.png", 10);
+    put("cat/z.png", 30);
+    scratch.write("dog/boxes.txt", "not an image");
+    scratch.write("readme.txt", "not a class");
+  }
+  void put(const std::string& name, std::uint8_t value) const {
+    Image image(2, 2, 3);
+    for (auto& v : image.pixels) v = value;
+    write_png(scratch / name, image);
+  }
+};
+
+TEST_F(FolderTest, OrdersByClassAndName) {
+  const ImageFolder folder(scratch.path(), {});
+  EXPECT_THAT(folder.class_names(), ElementsAre("cat", "dog"));
+  ASSERT_EQ(folder.size(), 3);
+  EXPECT_EQ(folder.path(1), scratch / "dog/images/10.png");
+  EXPECT_EQ(folder.label(0), 0);
+  EXPECT_EQ(folder.label(2), 1);
+  const std::string before = folder.digest();
+  EXPECT_EQ(ImageFolder(scratch.path(), {}).digest(), before);
+  put("cat/another.png", 1);
+  EXPECT_NE(ImageFolder(scratch.path(), {}).digest(), before);
+  EXPECT_EQ(ImageFolder(scratch.path(), {.class_names = {"bird", "dog", "cat"}}).label(0), 2);
+  EXPECT_THAT(message_of([&] {
+                ImageFolder(scratch.path(), {.class_names = {"bird", "dog"}});
+              }),
+              HasSubstr("cat: a class that is not among the 2 known ones (bird .. dog)"));
+  EXPECT_THAT(message_of([&] { ImageFolder(scratch / "cat", {}); }), HasSubstr("found no image files"));
+  EXPECT_THROW(ImageFolder(scratch / "nowhere", {}), IoError);
+}
+
+TEST_F(FolderTest, RefusesOrSkipsBrokenFiles) {
+  if (!can_decode(ImageFormat::png)) GTEST_SKIP();
+  scratch.write("dog/images/10.png", "");
+  scratch.write("dog/images/11.jpg", "\xff\xd8\xff\xe0 cut short");
+  scratch.write("dog/images/12.jpeg", "a text file");
+  const ImageFolder strict(scratch.path(), {});
+  ASSERT_EQ(strict.size(), 5);
+  EXPECT_THAT(message_of([&] { strict.read(1); }), HasSubstr("dog/images/10.png: the file is empty"));
+  const ImageFolder lenient(scratch.path(), {.broken = Broken::skip});
+  std::vector<std::jthread> readers;
+  for (int t = 0; t < 4; ++t)
+    readers.emplace_back([&] {
+      for (std::int64_t i = 1; i <= 4; ++i) {
+        const auto sample = lenient.read(i);
+        EXPECT_EQ(sample.index, 4);
+        EXPECT_EQ(sample.label, 1);
+        EXPECT_EQ(sample.image.pixels[0], 20);
+      }
+    });
+  readers.clear();
+  const auto broken = lenient.broken();
+  EXPECT_EQ(broken.size(), can_decode(ImageFormat::jpeg) ? 3u : 2u);
+  EXPECT_THAT(broken.at(scratch / "dog/images/12.jpeg"), HasSubstr("not an image"));
+
+  for (const char* name : {"dog/images/2.PNG", "cat/z.png"}) scratch.write(name, "gone");
+  const ImageFolder hopeless(scratch.path(), {.broken = Broken::skip});
+  EXPECT_THAT(message_of([&] { hopeless.read(3); }), HasSubstr("none of 5 image files can be decoded; the first: "));
+}
+
+}  // namespace
+}  // namespace capstan::data
