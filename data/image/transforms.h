@@ -1,0 +1,80 @@
+#pragma once
+// Transforms: what images go through on their way into a batch, apart from resizing (resize.h) and RandAugment (rand_augment.h).
+//
+// Whatever is random takes an Rng, whose key the caller makes of (seed, purpose, epoch, index): a transformed image is then a function of
+// its place, on every thread. Floats are planes: [channels, height, width] of an image, [B, C, H, W] of a batch.
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "autograd/core/rng.h"
+#include "data/image/image.h"
+
+namespace capstan::data {
+
+// ---- cropping and flipping bytes ----
+
+void flip_horizontal(Image& image);
+
+/// A crop of the image's own size from the image with `padding` pixels of `fill` on each side, at a uniformly drawn place.
+Image random_pad_crop(const ImageView& image, std::int64_t padding, std::uint8_t fill, Rng& rng);
+
+/// The middle part, with margins rounded as PyTorch's CenterCrop does (half to even); sides that are too short are taken whole.
+ImageView centre_crop(const ImageView& image, std::int64_t height, std::int64_t width);
+
+struct ResizedCrop {
+  double min_area = 0.08, max_area = 1;             ///< share of the image's area
+  double min_ratio = 3.0 / 4, max_ratio = 4.0 / 3;  ///< width / height, drawn evenly on a logarithmic scale
+};
+/// The part that random resized crop scales (Szegedy et al. 2015): ten tries, then the largest middle part of an allowed ratio.
+ImageView random_area(const ImageView& image, const ResizedCrop& options, Rng& rng);
+
+// ---- bytes to floats ----
+
+/// (v / 255 - mean) / deviation, a channel each.
+struct Normalization {
+  std::vector<double> mean, deviation;
+  /// Throws ConfigError unless both have `channels` entries and deviations are above 0.
+  void check(std::int64_t channels) const;
+};
+/// Writes the image's planes to out [channels * height * width]. Throws DataError unless sizes fit.
+void normalize(const ImageView& image, const Normalization& normalization, std::span<float> out);
+
+struct RandomErasing {
+  double probability = 0;  ///< 0: never
+  double min_area = 0.02, max_area = 1.0 / 3;
+  double min_ratio = 0.3, max_ratio = 1 / 0.3;
+};
+/// Replaces a rectangle of a normalised image by standard normal numbers, with the given probability (Zhong et al. 2017); ten tries to
+/// find one that fits.
+void random_erase(std::span<float> planes, std::int64_t channels, std::int64_t height, std::int64_t width, const RandomErasing& options,
+                  Rng& rng);
+
+// ---- batches: targets and mixing ----
+
+/// Rows [labels, classes]: 1 - s + s / classes at the label, s / classes elsewhere.
+void smooth_targets(std::span<const std::int64_t> labels, std::int64_t classes, double smoothing, std::span<float> out);
+
+struct Mixing {
+  double mixup = 0;        ///< alpha of mixup (Zhang et al. 2017), 0: none
+  double cutmix = 0;       ///< alpha of cutmix (Yun et al. 2019), 0: none
+  double probability = 1;  ///< that a batch is mixed at all
+  double switching = 0.5;  ///< share of cutmix where both are on
+  bool enabled() const { return probability > 0 && (mixup > 0 || cutmix > 0); }
+};
+/// Mixes each image of a batch, and its target, with that at the same place from the end; one share for the whole batch. Images [B, C, H,
+/// W], targets [B, classes]. Returns the share that stays (cutmix: by the real area), 1 if the batch was left alone.
+double mix_batch(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
+                 const Mixing& options, Rng& rng);
+
+/// The two kinds of mixing with the share given, for tests and other policies. `box` is top, left, bottom, right.
+void mixup(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes, double share);
+double cutmix(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
+              const std::array<std::int64_t, 4>& box);
+
+/// Beta(a, b), by two gamma draws (Marsaglia and Tsang 2000).
+double draw_beta(double a, double b, Rng& rng);
+
+}  // namespace capstan::data
