@@ -1,0 +1,42 @@
+#include "nn/conv.h"
+
+#include "nn/cast.h"
+
+namespace capstan::nn {
+namespace {
+
+const Conv2dOptions& checked(const Scope& scope, const Conv2dOptions& o) {
+  require<ConfigError>(o.groups > 0 && o.in % o.groups == 0 && o.out % o.groups == 0, scope.path(),
+                       ": the groups must divide the channels: in ", o.in, ", out ", o.out, ", groups ", o.groups);
+  return o;
+}
+
+}  // namespace
+
+Window window_over(const Shape& images, std::int64_t kernel, std::int64_t stride, const Padding& padding, std::int64_t dilation) {
+  return padding.same ? same_window(images[-2], images[-1], {kernel, kernel}, stride, dilation)
+                      : square_window(stride, padding.amount, dilation);
+}
+
+Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& o)
+    : kernel_(checked(scope, o).kernel),
+      stride_(o.stride),
+      dilation_(o.dilation),
+      groups_(o.groups),
+      padding_(o.padding),
+      weight_(scope.parameter("weight", {o.out, o.in / o.groups, o.kernel, o.kernel}, o.init)),
+      bias_(o.bias ? scope.parameter("bias", {o.out}, o.bias_init, {.decay = false}) : Tensor()) {}
+
+Tensor Conv2d::with_weight(const Tensor& images, const Tensor& weight) const {
+  return conv2d(images, cast_like(weight, images), cast_like(bias_, images),
+                {.window = window_over(images.shape(), kernel_, stride_, padding_, dilation_), .groups = groups_});
+}
+
+StdConv2d::StdConv2d(const Scope& scope, const Conv2dOptions& options, const Standardization& standardization)
+    : conv_(scope, options), standardization_(standardization) {}
+
+Tensor StdConv2d::operator()(const Tensor& images) const {
+  return conv_.with_weight(images, standardize_weight(conv_.weight(), standardization_.eps, standardization_.form));
+}
+
+}  // namespace capstan::nn

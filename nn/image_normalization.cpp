@@ -1,0 +1,49 @@
+#include "nn/image_normalization.h"
+
+#include "autograd/ops/image_normalization.h"
+#include "nn/cast.h"
+
+namespace capstan::nn {
+
+BatchNorm2d::BatchNorm2d(const Scope& scope, const BatchNorm2dOptions& o)
+    : weight_(scope.parameter("weight", {o.channels}, ones(), {.decay = false})),
+      bias_(scope.parameter("bias", {o.channels}, zeros(), {.decay = false})),
+      running_mean_(scope.parameter("running_mean", {o.channels}, zeros(), {.trainable = false, .decay = false})),
+      running_variance_(scope.parameter("running_variance", {o.channels}, ones(), {.trainable = false, .decay = false})),
+      epsilon_(o.epsilon),
+      momentum_(o.momentum) {}
+
+void BatchNorm2d::update(const Tensor& running, const Tensor& batch, double factor) const {
+  dispatch_floating("batch_norm", running.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* const to = running.data<T>();
+    const std::vector<double> values = batch.to_vector();
+    for (std::size_t c = 0; c < values.size(); ++c)
+      to[c] = T(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>((1 - momentum_) * static_cast<double>(to[c]) +
+                                                                                          momentum_ * factor * values[c]));
+  });
+}
+
+Tensor BatchNorm2d::operator()(const Tensor& x, const Run& run) const {
+  const Tensor weight = cast_like(weight_, x), bias = cast_like(bias_, x);
+  if (!run.training) return batch_norm_with(x, running_mean_, running_variance_, weight, bias, epsilon_);
+  const BatchNormResult result = batch_norm(x, weight, bias, epsilon_);
+  const std::int64_t elements = x.numel() / x.size(1);
+  require(elements > 1, "batch_norm: in training a channel needs two elements at least: x ", x);
+  update(running_mean_, result.mean, 1);
+  update(running_variance_, result.variance, static_cast<double>(elements) / static_cast<double>(elements - 1));
+  return result.y;
+}
+
+GroupNorm::GroupNorm(const Scope& scope, const GroupNormOptions& o)
+    : weight_(scope.parameter("weight", {o.channels}, o.weight_init, {.decay = false})),
+      bias_(scope.parameter("bias", {o.channels}, zeros(), {.decay = false})),
+      groups_(o.groups),
+      epsilon_(o.epsilon) {
+  require<ConfigError>(o.groups > 0 && o.channels % o.groups == 0, scope.path(), ": the groups must divide the channels: channels ",
+                       o.channels, ", groups ", o.groups);
+}
+
+Tensor GroupNorm::operator()(const Tensor& x) const { return group_norm(x, groups_, cast_like(weight_, x), cast_like(bias_, x), epsilon_); }
+
+}  // namespace capstan::nn

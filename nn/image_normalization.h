@@ -1,0 +1,58 @@
+#pragma once
+// Batch and group normalisation of images [B, C, ...] with a learned gain ("weight") and offset ("bias") for each channel; neither decays.
+
+#include <cstdint>
+
+#include "nn/init.h"
+#include "nn/parameter_store.h"
+#include "nn/run.h"
+
+namespace capstan::nn {
+
+struct BatchNorm2dOptions {
+  std::int64_t channels = 0;
+  double epsilon = 1e-5;  ///< inside the root
+  double momentum = 0.1;  ///< share of the newest batch in the running statistics
+};
+
+/// Batch normalisation (Ioffe and Szegedy 2015). In training, each channel is normalised by its mean and variance in the batch, which also
+/// move the running statistics: running = (1 - momentum) running + momentum batch, with the unbiased variance (as PyTorch does).
+/// Otherwise the running statistics are what is used. They are parameters of the store that are not trained (running_mean starts at 0,
+/// running_variance at 1), so they are saved with the model; they are written in place, beside the tape, once for each call in training.
+class BatchNorm2d {
+ public:
+  BatchNorm2d(const Scope& scope, const BatchNorm2dOptions& options);
+
+  /// x [B, C, ...] -> the same shape. Throws ShapeError in training if a channel has fewer than two elements.
+  Tensor operator()(const Tensor& x, const Run& run) const;
+
+ private:
+  void update(const Tensor& running, const Tensor& batch, double factor) const;
+
+  Tensor weight_, bias_;                    // [C]
+  Tensor running_mean_, running_variance_;  // [C]
+  double epsilon_, momentum_;
+};
+
+struct GroupNormOptions {
+  std::int64_t channels = 0, groups = 32;
+  double epsilon = 1e-5;  ///< inside the root
+  Initializer weight_init = ones();
+};
+
+/// Group normalisation (Wu and He 2018): each group of channels of each image by itself, in training and afterwards alike.
+class GroupNorm {
+ public:
+  /// Throws ConfigError if the groups do not divide the channels.
+  GroupNorm(const Scope& scope, const GroupNormOptions& options);
+
+  /// x [B, C, ...] -> the same shape.
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Tensor weight_, bias_;  // [C]
+  std::int64_t groups_;
+  double epsilon_;
+};
+
+}  // namespace capstan::nn
