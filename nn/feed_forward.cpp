@@ -5,8 +5,8 @@
 namespace capstan::nn {
 
 FeedForward::FeedForward(const Scope& scope, const FeedForwardOptions& o)
-    : inner_(scope / "inner", {.in = o.width, .out = o.inner, .init = o.init}),
-      outer_(scope / "outer", {.in = o.inner, .out = o.width, .init = o.init}),
+    : inner_(scope / "inner", {.in = o.width, .out = o.inner, .init = o.init, .bias_init = o.bias_init}),
+      outer_(scope / "outer", {.in = o.inner, .out = o.width, .init = o.init, .bias_init = o.bias_init}),
       activation_(o.activation),
       dropout_(scope / "dropout", o.dropout) {}
 

@@ -15,6 +15,7 @@ struct FeedForwardOptions {
   Activation activation = Activation::gelu;
   double dropout = 0;  ///< between the two layers; what follows the second belongs to the block
   Initializer init = glorot_uniform();
+  Initializer bias_init = zeros();
 };
 
 class FeedForward {
