@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "autograd/ops/activation.h"
+#include "nn/grid_interpolation.h"
 
 namespace capstan::vit {
 
@@ -25,21 +26,18 @@ enum class HeadInput {
   average,  ///< the mean of the patch tokens; then there is no class token
 };
 
-/// Initial values.
+/// Initial values of which implementation. Biases are zero where nothing is said.
 enum class InitialValues {
-  flax,         ///< the original code: Glorot uniform, biases of the MLP N(0, 1e-6), positions N(0, .02), class token and classifier zero
-  torch_port,   ///< its first port to PyTorch: the same, but positions zero and the classifier uniform within 1 / sqrt(fan in)
-  timm,         ///< truncated normal .02 everywhere, biases zero, class token N(0, 1e-6)
-  transformers  ///< truncated normal .02 everywhere, class token too, biases zero
+  flax,        ///< the original: Glorot uniform, patches normal sqrt(1 / fan in), biases of the MLP N(0, 1e-6), class token and classifier
+               ///< zero, positions N(0, .02)
+  torch_port,  ///< its first port to PyTorch: the MLP likewise, everything else uniform within 1 / sqrt(fan in), class token and positions
+               ///< zero
+  timm,        ///< truncated normal .02, patches uniform within 1 / sqrt(fan in), class token N(0, 1e-6)
+  transformers,  ///< truncated normal .02
 };
 
-/// How learned positions are brought to another grid.
-enum class Interpolation {
-  align_corners,      ///< bilinear, corners on corners: the original code
-  bilinear,           ///< bilinear at pixel centres
-  bicubic,            ///< bicubic (a = -.75) at pixel centres
-  bicubic_antialias,  ///< bicubic (a = -.5) at pixel centres, widened when shrinking: timm
-};
+/// How learned positions are brought to another grid: the original code aligns corners, timm uses bicubic_antialias.
+using nn::Interpolation;
 
 /// The details of the convolutional stem.
 enum class StemForm {

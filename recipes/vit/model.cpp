@@ -1,0 +1,201 @@
+#include "recipes/vit/model.h"
+
+#include <cmath>
+#include <optional>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/activation.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/shape_ops.h"
+#include "nn/cast.h"
+#include "nn/dropout.h"
+#include "nn/encoder.h"
+#include "nn/linear.h"
+#include "nn/patch_embedding.h"
+#include "recipes/vit/resnet_stem.h"
+
+namespace capstan::vit {
+namespace {
+
+const ModelOptions& checked(const ModelOptions& o) {
+  require<ConfigError>(o.hidden_size % o.heads == 0, "vit: model.heads must divide model.hidden_size: hidden_size ", o.hidden_size,
+                       ", heads ", o.heads);
+  require<ConfigError>(o.stem == Stem::patches || o.stem_width % 32 == 0, "vit: model.stem_width must be a multiple of 32: ", o.stem_width);
+  return o;
+}
+
+/// Height and width of what the patches are cut from.
+std::pair<std::int64_t, std::int64_t> source_size(const ModelOptions& o, std::int64_t height, std::int64_t width) {
+  return o.stem == Stem::resnet ? ResNetStem::feature_size(o, height, width) : std::pair{height, width};
+}
+std::int64_t source_channels(const ModelOptions& o) { return o.stem == Stem::resnet ? ResNetStem::channels(o) : o.channels; }
+
+/// Patches along each axis of an image of options.image_size.
+std::int64_t training_grid(const ModelOptions& o) {
+  const std::int64_t size = source_size(o, o.image_size, o.image_size).first;
+  require<ConfigError>(size > 0 && size % o.patch_size == 0, "vit: model.patch_size must divide ",
+                       o.stem == Stem::resnet ? "the size of the stem's features: " : "model.image_size: ", "size ", size, ", patch_size ",
+                       o.patch_size);
+  return size / o.patch_size;
+}
+
+/// What each part starts from.
+struct Initials {
+  nn::Initializer patches, attention, mlp, mlp_bias, class_token, positions, representation, head;
+};
+Initials initials(const ModelOptions& o) {
+  const nn::Initializer zero = nn::zeros(), small = nn::truncated_normal(.02), by_fan = nn::fan_in_uniform();
+  // Normal with standard deviation sqrt(1 / fan in) after being cut at two of its own.
+  const auto lecun = [](std::int64_t fan_in) { return nn::truncated_normal(std::sqrt(1.0 / static_cast<double>(fan_in)) / .87962566); };
+  const std::int64_t patch = source_channels(o) * o.patch_size * o.patch_size;
+  switch (o.initial_values) {
+    case InitialValues::flax:
+      return {lecun(patch), nn::glorot_uniform(), nn::glorot_uniform(), nn::normal(1e-6),
+              zero,         nn::normal(.02),      lecun(o.hidden_size), zero};
+    case InitialValues::torch_port:
+      return {by_fan, by_fan, nn::glorot_uniform(), nn::normal(1e-6), zero, zero, by_fan, by_fan};
+    case InitialValues::timm:
+      return {by_fan, small, small, zero, nn::normal(1e-6), small, small, small};
+    case InitialValues::transformers:
+      return {small, small, small, zero, small, small, small, small};
+  }
+  throw InternalError("vit: unknown initial values");
+}
+
+}  // namespace
+
+struct VitModel::Parts {
+  Parts(const nn::Scope& scope, const ModelOptions& o);
+
+  ModelOptions options;
+  std::int64_t trained_grid;
+  std::optional<ResNetStem> stem;
+  nn::PatchEmbedding patches;
+  Tensor class_token;  // [C], undefined without one
+  Tensor positions;    // [T, C], the class token's first
+  nn::Dropout embedding_dropout;
+  nn::Encoder encoder;
+  std::optional<nn::Linear> representation;
+  nn::Linear head;
+
+  bool has_class_token() const { return class_token.defined(); }
+  /// The run with a number for each of T tokens of each image, if its images have numbers.
+  nn::Run run_of_tokens(const nn::Run& run, std::int64_t images, std::int64_t tokens) const;
+  /// Positions for a grid of another size: [T, C].
+  Tensor positions_for(const std::pair<std::int64_t, std::int64_t>& grid) const;
+  /// What the encoder reads: [B, T, C].
+  Tensor embed(const Tensor& images) const;
+  /// What the classifier makes of the encoder's result [B, T, C].
+  Tensor classify(const Tensor& encoded) const;
+
+ private:
+  Parts(const nn::Scope& scope, const ModelOptions& o, const Initials& init);
+};
+
+VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o) : Parts(scope, checked(o), initials(o)) {}
+
+VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o, const Initials& init)
+    : options(o),
+      trained_grid(training_grid(o)),
+      stem(o.stem == Stem::resnet ? std::optional<ResNetStem>(std::in_place, scope / "stem", o) : std::nullopt),
+      patches(scope / "patches", {.channels = source_channels(o), .patch = o.patch_size, .width = o.hidden_size, .init = init.patches}),
+      class_token(o.head == HeadInput::token ? scope.parameter("class_token", {o.hidden_size}, init.class_token, {.decay = false})
+                                             : Tensor()),
+      positions(scope.parameter("positions", {trained_grid * trained_grid + (has_class_token() ? 1 : 0), o.hidden_size}, init.positions,
+                                {.decay = false})),
+      embedding_dropout(scope / "embedding_dropout", o.dropout),
+      encoder(scope / "encoder", {.width = o.hidden_size,
+                                  .heads = o.heads,
+                                  .inner = o.mlp_size,
+                                  .layers = o.layers,
+                                  .activation = o.activation,
+                                  .dropout = o.dropout,
+                                  .attention_dropout = o.attention_dropout,
+                                  .stochastic_depth = o.stochastic_depth,
+                                  .epsilon = o.norm_epsilon,
+                                  .init = init.attention,
+                                  .feed_forward_init = init.mlp,
+                                  .feed_forward_bias_init = init.mlp_bias}),
+      representation(
+          o.representation_size > 0
+              ? std::optional<nn::Linear>(std::in_place, scope / "representation",
+                                          nn::LinearOptions{.in = o.hidden_size, .out = o.representation_size, .init = init.representation})
+              : std::nullopt),
+      head(scope / "head", {.in = o.representation_size > 0 ? o.representation_size : o.hidden_size, .out = o.classes, .init = init.head}) {
+}
+
+nn::Run VitModel::Parts::run_of_tokens(const nn::Run& run, std::int64_t images, std::int64_t tokens) const {
+  if (!run.training || !run.token_ids.defined()) return run;
+  require(run.token_ids.numel() == images, "vit: run.token_ids must name each image: images ", images, ", token_ids ", run.token_ids);
+  const Tensor given = run.token_ids.contiguous(), ids(Shape{images, tokens}, DType::i64);
+  for (std::int64_t i = 0; i < ids.numel(); ++i)
+    ids.data<std::int64_t>()[i] = given.data<const std::int64_t>()[i / tokens] * tokens + i % tokens;
+  nn::Run of_tokens = run;
+  of_tokens.token_ids = ids;
+  return of_tokens;
+}
+
+Tensor VitModel::Parts::positions_for(const std::pair<std::int64_t, std::int64_t>& grid) const {
+  const std::pair trained{trained_grid, trained_grid};
+  if (grid == trained) return positions;
+  const std::int64_t first = has_class_token() ? 1 : 0, count = trained_grid * trained_grid;
+  const Tensor resized = nn::interpolate_grid(slice(positions, 0, first, count), trained, grid, options.interpolation);  // [N, C]
+  return has_class_token() ? concat({slice(positions, 0, 0, 1), resized}, 0) : resized;
+}
+
+Tensor VitModel::Parts::embed(const Tensor& images) const {
+  const Tensor source = stem ? (*stem)(images) : images;
+  const Tensor tokens = patches(source);  // [B, N, C]
+  const Tensor places = nn::cast_like(positions_for(patches.grid(source.size(2), source.size(3))), tokens);
+  if (!has_class_token()) return add(tokens, places);
+  const Tensor token = expand(nn::cast_like(class_token, tokens), Shape{tokens.size(0), 1, tokens.size(2)});
+  return add(concat({token, tokens}, 1), places);  // [B, T, C]
+}
+
+Tensor VitModel::Parts::classify(const Tensor& encoded) const {
+  Tensor x = has_class_token() ? select(encoded, 1, 0) : mean(encoded, {1});  // [B, C]
+  if (representation) x = tanh((*representation)(x));
+  const Tensor logits = head(x);  // [B, classes]
+  return logits.dtype() == DType::bf16 ? cast(logits, DType::f32) : logits;
+}
+
+VitModel::VitModel(const nn::Scope& scope, const ModelOptions& options) : parts_(std::make_unique<const Parts>(scope, options)) {}
+VitModel::VitModel(VitModel&&) noexcept = default;
+VitModel& VitModel::operator=(VitModel&&) noexcept = default;
+VitModel::~VitModel() = default;
+
+Tensor VitModel::logits(const Tensor& images, const nn::Run& run) const {
+  const Tensor x = parts_->embed(images);
+  const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
+  return parts_->classify(parts_->encoder(parts_->embedding_dropout(x, tokens), tokens));
+}
+
+VitModel::WithAttention VitModel::with_attention(const Tensor& images, const nn::Run& run) const {
+  const Tensor x = parts_->embed(images);
+  const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
+  nn::Encoder::WithWeights encoded = parts_->encoder.with_weights(parts_->embedding_dropout(x, tokens), tokens);
+  return {parts_->classify(encoded.output), std::move(encoded.weights)};
+}
+
+std::pair<std::int64_t, std::int64_t> VitModel::grid(std::int64_t image_height, std::int64_t image_width) const {
+  const auto [height, width] = source_size(parts_->options, image_height, image_width);
+  return parts_->patches.grid(height, width);
+}
+
+bool VitModel::has_class_token() const { return parts_->has_class_token(); }
+const ModelOptions& VitModel::options() const { return parts_->options; }
+
+double forward_multiply_adds(const ModelOptions& o, std::int64_t images) {
+  const auto number = [](std::int64_t v) { return static_cast<double>(v); };
+  const double patches = number(training_grid(o) * training_grid(o)), width = number(o.hidden_size);
+  const double tokens = patches + (o.head == HeadInput::token ? 1 : 0);
+  const double embedding = patches * number(source_channels(o) * o.patch_size * o.patch_size) * width;
+  const double layer = tokens * (4 * width * width + 2 * width * number(o.mlp_size)) + 2 * tokens * tokens * width;
+  const double last = number(o.representation_size > 0 ? o.representation_size : o.hidden_size);
+  const double head = number(o.representation_size) * width + last * number(o.classes);
+  const double stem = o.stem == Stem::resnet ? ResNetStem::multiply_adds(o, o.image_size, o.image_size) : 0;
+  return number(images) * (stem + embedding + number(o.layers) * layer + head);
+}
+
+}  // namespace capstan::vit
