@@ -13,7 +13,8 @@ namespace capstan::kernels {
 std::int64_t coalesce(std::span<const std::int64_t> indices, std::int64_t table_rows, std::span<std::int64_t> unique,
                       std::span<std::int64_t> position);
 
-/// sums[position[i]] = the sum of rows[i] over all such i; rows [N, width], sums [count, width], every position in [0, count) occurs.
+/// sums[position[i]] = the sum of rows[i] over all such i; rows [N, width], sums [count, width]. Positions as coalesce numbers them: every
+/// one in [0, count) occurs, and first occurrences are in ascending order.
 void sum_rows(const float* rows, std::span<const std::int64_t> position, std::int64_t count, std::int64_t width, float* sums);
 void sum_rows(const double* rows, std::span<const std::int64_t> position, std::int64_t count, std::int64_t width, double* sums);
 

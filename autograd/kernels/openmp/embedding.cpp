@@ -10,7 +10,9 @@ template <class T>
 void gather_rows(const T* table, const RowSelection& selection, std::int64_t width, double scale, T* out) {
   const auto n = static_cast<std::int64_t>(selection.indices.size());
   const auto factor = static_cast<float>(scale);
+  constexpr std::int64_t kAhead = 8;  // rows
   parallel_rows(n, width, 1, [=](std::int64_t i) {
+    if (i + kAhead < n) prefetch_row(table + selection.indices[static_cast<std::size_t>(i + kAhead)] * width, width);
     const std::int64_t row = selection.indices[static_cast<std::size_t>(i)];
     const T* const from = table + row * width;
     T* const to = out + i * width;

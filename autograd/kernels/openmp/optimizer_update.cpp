@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/kernels/openmp/parallel.h"
+
 // Work is cut into pieces of rows, and long rows at multiples of kBlock, wherever the threads end: an element is always computed at the
 // same distance from the start of its run, hence by the same (vector or scalar) instructions, whatever the number of threads.
 
@@ -11,6 +13,7 @@ namespace capstan::kernels::openmp {
 namespace {
 
 constexpr std::int64_t kBlock = 8192;         // elements of a long row in one piece
+constexpr std::int64_t kAhead = 4;            // rows whose memory is asked for beforehand
 constexpr std::int64_t kSerialBelow = 32768;  // elements below which starting threads costs more than it gains
 
 struct Piece {
@@ -32,6 +35,9 @@ void run_piece(const Piece& piece, F&& f) {
   const bool part_of_row = t.width > kBlock;
   for (std::int64_t i = piece.row, end = part_of_row ? piece.row + 1 : piece.row + piece.count; i < end; ++i) {
     const std::int64_t row = t.rows != nullptr ? t.rows[i] : i;
+    if (t.rows != nullptr && !part_of_row && i + kAhead < end)
+      for (const float* const part : {t.value, t.first, t.second})
+        if (part != nullptr) prefetch_row(part + t.rows[i + kAhead] * t.width, t.width);
     const std::int64_t from = t.gradient_row != nullptr ? t.gradient_row[i] : i;
     const float* const g = from < 0 ? nullptr : t.gradient + from * t.width + piece.column;
     f(t, row * t.width + piece.column, g, part_of_row ? piece.count : t.width);

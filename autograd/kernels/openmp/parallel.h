@@ -12,6 +12,13 @@ namespace capstan::kernels::openmp {
 /// Elements worth waking a thread for, when an element costs about as much as an addition.
 inline constexpr std::int64_t kGrain = 32768;
 
+/// Asks for the cache lines of a row that is needed soon: rows named by an index are what the processor cannot foresee.
+template <class T>
+inline void prefetch_row(const T* row, std::int64_t width) {
+  constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t j = 0; j < width; j += kLine) __builtin_prefetch(row + j);
+}
+
 /// Calls f(first, last) for one range a thread, which together make [0, n); one range on this thread if n is below 2 * grain. Bounds are
 /// multiples of `unit`: 64 elements keep two threads off one cache line and every vector of a loop where it is on one thread.
 template <class F>

@@ -29,25 +29,22 @@ struct MaxSums {
 // exp(r - max) where keep is 1, else 0; a column that does not count may be above the largest that does.
 float weight_of(float keep, float r, float max) { return keep * exp_or_zero(std::min(r - max, 0.0f)); }
 
+// row.s is used up.
 float largest_negative(const Row& row) {
-  float max = kLowest;
-#pragma omp simd reduction(max : max)
-  for (std::int64_t j = 0; j < row.n; ++j) max = std::max(max, row.keep[j] > 0 ? row.r[j] : kLowest);
-  return max;
+#pragma omp simd
+  for (std::int64_t j = 0; j < row.n; ++j) row.s[j] = row.keep[j] > 0 ? row.r[j] : kLowest;
+  return max_of(row.s, row.n, kLowest);
 }
 
-// Here keep says which columns exist at all besides the target.
-float cross_entropy(const Row& row) {
+// The only loss that makes no other use of keep: a column that does not count has the lowest score.
+float cross_entropy(const Row& row, bool all_count) {
   const float t = row.r[row.i];
-  row.keep[row.i] = 1;
-  const float max = largest_negative(row);
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t j = 0; j < row.n; ++j) {
-    row.r[j] = weight_of(row.keep[j], row.r[j], max);
-    sum += row.r[j];
+  if (!all_count) {
+    row.keep[row.i] = 1;
+#pragma omp simd
+    for (std::int64_t j = 0; j < row.n; ++j) row.r[j] = row.keep[j] > 0 ? row.r[j] : kLowest;
   }
-  const float inverse = 1.0f / sum;
+  const float max = max_of(row.r, row.n, kLowest), sum = exp_in_place(row.r, row.n, max), inverse = 1.0f / sum;
 #pragma omp simd
   for (std::int64_t j = 0; j < row.n; ++j) row.r[j] *= inverse;
   row.r[row.i] -= 1.0f;
@@ -165,7 +162,7 @@ double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) 
       const std::int64_t own = k.items[i];
 #pragma omp simd
       for (std::int64_t j = 0; j < n; ++j) row.keep[j] = k.items[j] != own ? 1.0f : 0.0f;
-    } else {
+    } else if (rule.kind != SessionLossKind::cross_entropy) {
       std::fill_n(row.keep, n, 1.0f);
     }
     row.keep[i] = 0;
@@ -179,7 +176,7 @@ double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) 
     }
     float loss = 0;
     switch (rule.kind) {
-      case SessionLossKind::cross_entropy: loss = cross_entropy(row); break;
+      case SessionLossKind::cross_entropy: loss = cross_entropy(row, k.items == nullptr); break;
       case SessionLossKind::bpr: loss = bpr(row); break;
       case SessionLossKind::top1: loss = top1(row); break;
       case SessionLossKind::top1_max: loss = top1_max(row); break;
