@@ -3,12 +3,14 @@
 //
 // Parameters: query, key, value [width, width of what each reads] and output [width, width], each a Linear; head h owns the columns
 // [h * width / heads, (h + 1) * width / heads) of a projection.
+// With relative positions also distance_embedding [2 * max_length - 1, width / heads].
 // Masks say what may be attended to (PyTorch's boolean masks say what may not). A query that may attend to nothing gets zeros.
 
 #include <cstdint>
 
 #include "nn/dropout.h"
 #include "nn/linear.h"
+#include "nn/relative_position.h"
 #include "nn/run.h"
 
 namespace capstan::nn {
@@ -18,6 +20,8 @@ struct AttentionOptions {
   std::int64_t key_width = 0, value_width = 0;  ///< of the keys' and values' input; 0: width
   bool bias = true;                             ///< of all four projections
   double dropout = 0;                           ///< of the probabilities
+  RelativePositions relative = RelativePositions::none;  ///< self-attention over padded batches only
+  std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
   Initializer init = glorot_uniform();
 };
 
@@ -57,12 +61,16 @@ class MultiHeadAttention {
   };
   Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
   Tensor split_heads(const Tensor& x) const;
+  /// mask.mask, or with relative positions the sum of their scores and it.
+  Tensor added_scores(const Heads& heads, const AttentionMask& mask) const;
   /// The context, heads side by side: [B, T, width] or [N, width].
   Tensor attend(const Heads& heads, const AttentionMask& mask, const Tensor& token_ids, const Run& run) const;
 
   std::int64_t heads_, head_width_;
   Linear query_, key_, value_, output_;
   Dropout dropout_;
+  RelativePositions relative_;
+  Tensor distances_;  // [2 * max_length - 1, head width], or undefined
 };
 
 }  // namespace capstan::nn

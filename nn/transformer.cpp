@@ -5,7 +5,12 @@
 namespace capstan::nn {
 
 EncoderLayer::EncoderLayer(const Scope& scope, const EncoderLayerOptions& o)
-    : attention_(scope / "attention", {.width = o.width, .heads = o.heads, .dropout = o.attention_dropout, .init = o.init}),
+    : attention_(scope / "attention", {.width = o.width,
+                                       .heads = o.heads,
+                                       .dropout = o.attention_dropout,
+                                       .relative = o.relative,
+                                       .max_length = o.max_length,
+                                       .init = o.init}),
       attention_norm_(scope / "attention_norm", {.width = o.width, .epsilon = o.epsilon}),
       feed_forward_(scope / "feed_forward",
                     {.width = o.width, .inner = o.inner, .activation = o.activation, .dropout = o.activation_dropout, .init = o.init}),

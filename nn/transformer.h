@@ -20,6 +20,8 @@ struct EncoderLayerOptions {
   double attention_dropout = 0;   ///< of the attention probabilities
   double activation_dropout = 0;  ///< inside the feed-forward layer
   double epsilon = 1e-5;          ///< of the normalisations
+  RelativePositions relative = RelativePositions::none;
+  std::int64_t max_length = 0;  ///< longest sequence, for relative positions
   Initializer init = glorot_uniform();
 };
 
