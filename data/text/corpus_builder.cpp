@@ -24,6 +24,16 @@ int heading_depth(std::string_view line) {
 
 }  // namespace
 
+void unescape_wikitext(std::string& line, bool keep_unknown) {
+  for (const std::string_view escape : {"@-@", "@,@", "@.@"})
+    for (auto at = line.find(escape); at != std::string::npos; at = line.find(escape, at)) {
+      line.erase(at + 2, 1);
+      line.erase(at, 1);
+    }
+  if (keep_unknown) return;
+  for (auto at = line.find(kWikiUnknown); at != std::string::npos; at = line.find(kWikiUnknown, at)) line.erase(at, kWikiUnknown.size());
+}
+
 CorpusBuilder::CorpusBuilder(const std::string& path, const Tokenizer& tokenizer, TextForm form)
     : tokenizer_(&tokenizer), form_(form), writer_(path, tokenizer.vocabulary()), unknown_id_(tokenizer.vocabulary().id("[UNK]")) {}
 
@@ -87,11 +97,7 @@ void CorpusBuilder::add_wikitext(std::string_view line) {
 
 void CorpusBuilder::add_wikitext_paragraph(std::string_view line) {
   unescaped_ = line;
-  for (const std::string_view escape : {"@-@", "@,@", "@.@"})
-    for (auto at = unescaped_.find(escape); at != std::string::npos; at = unescaped_.find(escape, at)) {
-      unescaped_.erase(at + 2, 1);
-      unescaped_.erase(at, 1);
-    }
+  unescape_wikitext(unescaped_);
   add_paragraph(unescaped_);
 }
 

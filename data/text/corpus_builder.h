@@ -24,6 +24,9 @@ enum class TextForm {
   wikitext,
 };
 
+/// Takes the escapes @-@ @,@ @.@ out of a line of WikiText, in place, and without `keep_unknown` also its <unk>.
+void unescape_wikitext(std::string& line, bool keep_unknown = true);
+
 class CorpusBuilder {
  public:
   /// Keeps a reference to the tokenizer. Writes `path` when finish() is called.
