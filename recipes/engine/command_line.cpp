@@ -9,6 +9,7 @@
 
 #include "recipes/engine/inspect.h"
 #include "recipes/engine/system.h"
+#include "recipes/engine/tokenize.h"
 
 namespace capstan::engine {
 namespace {
@@ -26,6 +27,7 @@ constexpr std::string_view kUsageText =
     "  bench    CONFIG [section.key=value]... [--steps N] [--json]\n"
     "  inspect  FILE                                what is in a checkpoint or data file\n"
     "  list     [--options RECIPE]                  recipes and their configurations\n"
+    "  tokenize --vocab FILE [--cased]              lines of standard input as WordPiece tokens\n"
     "CONFIG is a file or recipe/name, such as those of `capstan list`. `capstan COMMAND CONFIG --help` shows all keys.\n"
     "Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 input/output or disk full, 5 not a finite number,\n"
     "6 bad checkpoint, 70 internal error, 130 or 143 stopped by a signal after saving.\n";
@@ -70,7 +72,7 @@ const std::vector<CommandText>& commands() {
 const CommandText& command_text(std::string_view name) {
   for (const CommandText& c : commands())
     if (c.name == name) return c;
-  std::vector<std::string> known{"inspect", "list"};
+  std::vector<std::string> known{"inspect", "list", "tokenize"};
   for (const CommandText& c : commands()) known.emplace_back(c.name);
   const std::string near = nearest_name(name, known);
   throw ConfigError(join_text("unknown command '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "\n", kUsageText));
@@ -142,12 +144,13 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
     return kOk;
   }
   const auto rest = arguments.subspan(1);
-  if (command == "inspect" || command == "list") {
+  if (command == "inspect" || command == "list" || command == "tokenize") {
     if (!rest.empty() && is_help(rest[0])) {
       console.out << kUsageText;
       return kOk;
     }
     if (command == "list") return list(recipes, rest, console);
+    if (command == "tokenize") return tokenize(rest, console);
     require<ConfigError>(rest.size() == 1, "inspect: needs one file, got ", rest.size(), " arguments");
     inspect_file(rest[0], console.out);
     return kOk;
