@@ -128,7 +128,7 @@ VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o, const Init
 nn::Run VitModel::Parts::run_of_tokens(const nn::Run& run, std::int64_t images, std::int64_t tokens) const {
   if (!run.training || !run.token_ids.defined()) return run;
   require(run.token_ids.numel() == images, "vit: run.token_ids must name each image: images ", images, ", token_ids ", run.token_ids);
-  const Tensor given = run.token_ids.contiguous(), ids(Shape{images, tokens}, DType::i64);
+  const Tensor given = run.token_ids.contiguous(), ids(Shape{images * tokens}, DType::i64);
   for (std::int64_t i = 0; i < ids.numel(); ++i)
     ids.data<std::int64_t>()[i] = given.data<const std::int64_t>()[i / tokens] * tokens + i % tokens;
   nn::Run of_tokens = run;

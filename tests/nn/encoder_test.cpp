@@ -79,7 +79,9 @@ TEST(StochasticDepth, DropsWholeSamplesAndKeepsTheMean) {
     const std::set<double> values(y.begin() + 6 * b, y.begin() + 6 * (b + 1));
     ASSERT_EQ(values.size(), 1u);
     kept += *values.begin() != 0;
-    if (*values.begin() != 0) ASSERT_FLOAT_EQ(static_cast<float>(*values.begin()), 1.0F / .75F);
+    if (*values.begin() != 0) {
+      ASSERT_FLOAT_EQ(static_cast<float>(*values.begin()), 1.0F / .75F);
+    }
   }
   EXPECT_NEAR(static_cast<double>(kept) / static_cast<double>(samples), .75, .03);
   EXPECT_EQ(depth(ones, {}).to_vector(), ones.to_vector());

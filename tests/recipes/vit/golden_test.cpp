@@ -1,0 +1,134 @@
+// Whole models against PyTorch (tests/goldens/make_vit.py): logits, every parameter's gradient, and 50 steps of training.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/loss.h"
+#include "data/hdf5.h"
+#include "optim/adam.h"
+#include "recipes/vit/model.h"
+
+namespace capstan::vit {
+namespace {
+
+struct Case {
+  std::string name;
+  ModelOptions options;
+};
+
+ModelOptions small() {
+  return {.image_size = 12, .classes = 5, .patch_size = 4, .hidden_size = 16, .layers = 2, .heads = 2, .mlp_size = 24, .dropout = 0};
+}
+Case token() { return {"token", small()}; }
+Case average() {
+  ModelOptions o = small();
+  o.channels = 1;
+  o.patch_size = 3;
+  o.heads = 4;
+  o.head = HeadInput::average;
+  o.representation_size = 8;
+  o.activation = Activation::gelu_tanh;
+  o.norm_epsilon = 1e-12;
+  return {"average", o};
+}
+Case hybrid(StemForm form) {
+  ModelOptions o = small();
+  o.image_size = form == StemForm::flax ? 32 : 40;
+  o.patch_size = 1;
+  o.layers = 1;
+  o.stem = Stem::resnet;
+  o.stem_blocks = {2, 1};
+  o.stem_width = 32;
+  o.stem_form = form;
+  return {form == StemForm::flax ? "hybrid_flax" : "hybrid_torch_port", o};
+}
+
+const data::Hdf5Reader& file() {
+  static const data::Hdf5Reader reader(CAPSTAN_SOURCE_DIR "/tests/goldens/vit.h5", {.require_seal = false});
+  return reader;
+}
+std::vector<double> stored(const Case& c, const std::string& what) { return file().read("/" + c.name + "/" + what).to_vector(); }
+
+/// Gives all parameters the values of the formula at the top of make_vit.py.
+void fill(const nn::ParameterStore& store) {
+  int t = 0;
+  for (const Parameter& p : store.parameters()) {
+    const bool gain = p.name.find("norm") != std::string::npos && p.name.ends_with("weight");
+    dispatch_floating("test", p.value.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      for (std::int64_t n = 0; n < p.value.numel(); ++n) {
+        const auto i = static_cast<double>(n);
+        const double v = .15 * std::sin(.7 * i + .01 * i * i + .3 * t + .1) + (gain ? 1 : 0);
+        if constexpr (!std::is_same_v<T, bfloat16>) p.value.data<T>()[n] = static_cast<T>(v);
+      }
+    });
+    ++t;
+  }
+}
+
+void expect_follows_pytorch(const Case& c, DType dtype, double tolerance) {
+  SCOPED_TRACE(c.name + " " + std::string(name_of(dtype)));
+  nn::ParameterStore store(1, dtype);
+  const VitModel model(store.root(), c.options);
+  fill(store);
+  const Tensor images = cast(file().read("/" + c.name + "/images"), dtype), labels = file().read("/" + c.name + "/labels");
+  Tape tape;
+  const Tensor logits = model.logits(images, {});
+  const std::vector<double> expected = stored(c, "logits"), actual = logits.to_vector();
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], tolerance) << "logit " << i;
+  const Loss loss = cross_entropy(logits, labels);
+  EXPECT_NEAR(loss.value.item(), stored(c, "loss")[0], tolerance);
+
+  const Gradients gradients = tape.backward(loss.value);
+  for (const Parameter& p : store.parameters()) {
+    double sum = 0, squares = 0;
+    const std::vector<double> g = gradients.of(p.value).dense().to_vector();
+    for (const double v : g) sum += v, squares += v * v;
+    const std::vector<double> wanted = stored(c, "gradient/" + p.name);
+    const double bound = tolerance * std::max(1.0, wanted[1]) * 10;
+    EXPECT_NEAR(sum, wanted[0], bound * std::sqrt(static_cast<double>(g.size()))) << p.name;
+    EXPECT_NEAR(std::sqrt(squares), wanted[1], bound) << p.name;
+    EXPECT_NEAR(g[0], wanted[2], bound) << p.name;
+  }
+}
+
+TEST(VitGolden, PatchesFollowPyTorch) {
+  for (const Case& c : {token(), average()}) {
+    expect_follows_pytorch(c, DType::f64, 1e-10);
+    expect_follows_pytorch(c, DType::f32, 1e-5);
+  }
+}
+
+TEST(VitGolden, HybridsFollowPyTorch) {
+  for (const StemForm form : {StemForm::flax, StemForm::torch_port}) {
+    expect_follows_pytorch(hybrid(form), DType::f64, 1e-10);
+    expect_follows_pytorch(hybrid(form), DType::f32, 1e-4);
+  }
+}
+
+TEST(VitGolden, LearnsAsPyTorchDoes) {
+  for (const Case& c : {token(), average()}) {
+    SCOPED_TRACE(c.name);
+    nn::ParameterStore store;
+    const VitModel model(store.root(), c.options);
+    fill(store);
+    optim::AdamW optimizer(store.parameters(), {.weight_decay = .05});
+    const Tensor images = file().read("/" + c.name + "/images"), labels = file().read("/" + c.name + "/labels");
+    const std::vector<double> losses = stored(c, "curve"), rates = stored(c, "rates");
+    ASSERT_EQ(losses.size(), 50u);
+    for (std::size_t step = 0; step < losses.size(); ++step) {
+      Tape tape;
+      const Loss loss = cross_entropy(model.logits(images, {.training = true, .step = static_cast<std::int64_t>(step)}), labels);
+      ASSERT_NEAR(loss.value.item(), losses[step], 1e-3) << "step " << step;
+      optimizer.step(store.gradients(tape.backward(loss.value)), rates[step]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace capstan::vit
