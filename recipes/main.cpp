@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "recipes/bert/recipe.h"
 #include "recipes/engine/command_line.h"
 #include "recipes/engine/run_recipe.h"
 #include "recipes/engine/system.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr std::array kRecipes{
     engine::RecipeEntry{sasrec::Sasrec::name, engine::run_recipe<sasrec::Sasrec>},
     engine::RecipeEntry{gru4rec::Gru4Rec::name, engine::run_recipe<gru4rec::Gru4Rec>},
+    engine::RecipeEntry{bert::Bert::name, engine::run_recipe<bert::Bert>},
 };
 
 }  // namespace

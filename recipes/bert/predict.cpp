@@ -1,0 +1,216 @@
+#include "recipes/bert/predict.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <istream>
+#include <ostream>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/softmax.h"
+#include "recipes/engine/metrics.h"
+
+namespace capstan::bert {
+namespace {
+
+constexpr std::string_view kMask = "[MASK]", kBar = " ||| ", kContinuation = "##";
+
+std::string quoted(std::string_view text) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += {'\\', c};
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += {'\\', 'u', '0', '0', hex[static_cast<std::size_t>(c >> 4)], hex[static_cast<std::size_t>(c & 15)]};
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+/// The shortest text that reads back as the number rounded to six decimals.
+std::string rounded(float value) {
+  std::array<char, 32> text{};
+  const double number = std::nearbyint(static_cast<double>(value) * 1e6) / 1e6;
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
+}
+
+struct Texts {
+  std::string_view a, b;
+  bool two = false;
+};
+
+Texts split(std::string_view line) {
+  if (const auto at = line.rfind(kBar); at != std::string_view::npos) return {line.substr(0, at), line.substr(at + kBar.size()), true};
+  if (const auto at = line.find('\t'); at != std::string_view::npos) return {line.substr(0, at), line.substr(at + 1), true};
+  return {line, {}, false};
+}
+
+/// The line with one token in place of each [MASK]; a continuation joins what is before it.
+std::string filled(std::string_view line, std::span<const std::string> tokens) {
+  std::string out;
+  for (const std::string& token : tokens) {
+    const auto at = line.find(kMask);
+    if (at == std::string_view::npos) break;
+    out += line.substr(0, at);
+    line.remove_prefix(at + kMask.size());
+    const bool joins = token.starts_with(kContinuation);
+    if (joins && out.ends_with(' ')) out.pop_back();
+    out += joins ? token.substr(kContinuation.size()) : token;
+  }
+  out += line;
+  std::ranges::replace(out, '\t', ' ');  // tabs part the columns of an answer
+  return out;
+}
+
+}  // namespace
+
+Predictor::Predictor(const Model& model, const data::Vocabulary& vocabulary, bool lower_case, const PredictOptions& options)
+    : model_(model),
+      vocabulary_(vocabulary),
+      options_(options),
+      tokenizer_(vocabulary, {.lower_case = lower_case,
+                              .protected_tokens = options.task == PredictTask::features ? std::vector<std::string>{}
+                                                                                        : std::vector<std::string>{std::string(kMask)}}),
+      length_(options.max_length > 0 ? options.max_length : model.options().max_positions) {}
+
+Predictor::Query Predictor::parse(std::string line, std::int64_t number) const {
+  Query q{.number = number, .line = std::move(line), .task = options_.task, .tokens = {}};
+  const Texts texts = split(q.line);
+  std::vector<std::int32_t> a = tokenizer_.encode(texts.a), b = tokenizer_.encode(texts.b);
+  const std::int32_t mask = vocabulary_.id(kMask);
+  const std::ptrdiff_t masks = std::ranges::count(a, mask) + std::ranges::count(b, mask);
+  if (q.task == PredictTask::automatic) q.task = masks > 0 ? PredictTask::fill : PredictTask::next_sentence;
+  if (q.task == PredictTask::fill) require<DataError>(masks > 0, "line ", number, ": there is no [MASK] to fill in '", q.line, "'");
+  if (q.task == PredictTask::next_sentence)
+    require<DataError>(texts.two && !a.empty() && !b.empty(), "line ", number, ": found '", q.line,
+                       "', expected two texts with ' ||| ' or a tab between them",
+                       options_.task == PredictTask::automatic ? ", or a text with [MASK]" : "");
+
+  const auto room = static_cast<std::size_t>(length_ - (texts.two ? 3 : 2));
+  require<DataError>(q.task != PredictTask::fill || a.size() + b.size() <= room, "line ", number, ": the text has ", a.size() + b.size(),
+                     " tokens, the model reads ", room);
+  while (a.size() + b.size() > room) (a.size() > b.size() ? a : b).pop_back();
+
+  std::vector<std::int32_t>& ids = q.tokens.ids;
+  ids.push_back(vocabulary_.id("[CLS]"));
+  ids.insert(ids.end(), a.begin(), a.end());
+  ids.push_back(vocabulary_.id("[SEP]"));
+  q.tokens.first_segment = static_cast<std::int32_t>(ids.size());
+  if (texts.two) {
+    ids.insert(ids.end(), b.begin(), b.end());
+    ids.push_back(vocabulary_.id("[SEP]"));
+  }
+  if (q.task == PredictTask::fill)
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      if (ids[i] == mask) {
+        q.tokens.positions.push_back(static_cast<std::int32_t>(i));
+        q.tokens.labels.push_back(mask);
+      }
+  return q;
+}
+
+std::string Predictor::fill(const Query& q, const Tensor& probabilities) const {
+  const bool json = options_.format == PredictFormat::jsonl;
+  const auto width = static_cast<std::size_t>(probabilities.size(1));
+  std::vector<std::string> chosen;
+  std::string groups;
+  for (std::size_t m = 0; m < q.tokens.positions.size(); ++m) {
+    const auto row = probabilities.span<const float>().subspan(m * width, width);
+    const auto best = engine::top_k(row, options_.top);
+    chosen.push_back(vocabulary_.token(static_cast<std::int32_t>(best.front())));
+    groups += json ? (m > 0 ? ",[" : "[") : join_text("\t", kMask);
+    for (std::size_t k = 0; k < best.size(); ++k) {
+      const std::string& token = vocabulary_.token(static_cast<std::int32_t>(best[k]));
+      const std::string p = rounded(row[static_cast<std::size_t>(best[k])]);
+      groups +=
+          json ? join_text(k > 0 ? "," : "", R"({"token":)", quoted(token), R"(,"probability":)", p, "}") : join_text("\t", token, "\t", p);
+    }
+    if (json) groups += "]";
+  }
+  const std::string text = filled(q.line, chosen);
+  return json ? join_text(R"({"line":)", q.number, R"(,"text":)", quoted(text), R"(,"masks":[)", groups, "]}") : text + groups;
+}
+
+std::string Predictor::features(const Query& q, std::span<const Tensor> layers, std::int64_t first) const {
+  std::string out = join_text(R"({"linex_index":)", q.number - 1, R"(,"features":[)");
+  const auto width = static_cast<std::size_t>(model_.options().hidden_size);
+  for (std::size_t i = 0; i < q.tokens.ids.size(); ++i) {
+    out += join_text(i > 0 ? "," : "", R"({"token":)", quoted(vocabulary_.token(q.tokens.ids[i])), R"(,"layers":[)");
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      out += join_text(l > 0 ? "," : "", R"({"index":)", options_.layers[l], R"(,"values":[)");
+      const auto row = layers[l].span<const float>().subspan((static_cast<std::size_t>(first) + i) * width, width);
+      for (std::size_t c = 0; c < width; ++c) {
+        if (c > 0) out += ',';
+        out += rounded(row[c]);
+      }
+      out += "]}";
+    }
+    out += "]}";
+  }
+  return out + "]}";
+}
+
+void Predictor::answer(std::span<const Query> queries, std::ostream& out) const {
+  if (queries.empty()) return;
+  std::vector<data::Instance> instances;
+  std::size_t longest = 0;
+  for (const Query& q : queries) {
+    instances.push_back(q.tokens);
+    longest = std::max(longest, q.tokens.ids.size());
+  }
+  const Batch batch = make_batch(instances, static_cast<std::int64_t>(longest), model_.options().packed, vocabulary_.id("[PAD]"));
+  const std::vector<Tensor> layers = model_.all_layers(batch, nn::Run{});
+  const Tensor& x = layers.back();
+  Tensor next;
+  if (std::ranges::any_of(queries, [](const Query& q) { return q.task == PredictTask::next_sentence; }))
+    next = softmax(cast(model_.next_sentence_logits(model_.pooled(x, batch)), DType::f32), 1).contiguous();
+  std::vector<Tensor> wanted;
+  if (options_.task == PredictTask::features)
+    for (const std::int64_t layer : options_.layers)
+      wanted.push_back(cast(layers[static_cast<std::size_t>(static_cast<std::int64_t>(layers.size()) + layer)], DType::f32).contiguous());
+
+  std::int64_t mask = 0;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const Query& q = queries[i];
+    if (q.task == PredictTask::features) {
+      out << features(q, wanted, batch.first.data<const std::int64_t>()[i]);
+    } else if (q.task == PredictTask::fill) {
+      const auto count = static_cast<std::int64_t>(q.tokens.positions.size());
+      const Tensor places = batch.masked.view(batch.masked.layout().slice(0, mask, count)).contiguous();
+      mask += count;
+      const Tensor logits = model_.masked_lm_logits(model_.transformed(x, places));
+      out << fill(q, softmax(cast(logits, DType::f32), 1).contiguous());
+    } else {
+      const float p = next.span<const float>()[2 * i];
+      const std::string_view label = p >= 0.5f ? "next" : "random";
+      if (options_.format == PredictFormat::jsonl) {
+        out << join_text(R"({"line":)", q.number, R"(,"label":)", quoted(label), R"(,"probability":)", rounded(p), "}");
+      } else {
+        out << join_text(label, "\t", rounded(p));
+      }
+    }
+    out << '\n';
+  }
+}
+
+void Predictor::run(std::istream& in, std::ostream& out) const {
+  std::vector<Query> queries;
+  std::string line;
+  for (std::int64_t number = 1; out && std::getline(in, line); ++number) {
+    if (line.ends_with('\r')) line.pop_back();
+    queries.push_back(parse(line, number));
+    const bool waiting = in.rdbuf()->in_avail() > 0;
+    if (waiting && static_cast<std::int64_t>(queries.size()) < options_.batch_size) continue;
+    answer(queries, out);
+    queries.clear();
+    if (!waiting) out.flush();
+  }
+  answer(queries, out);
+}
+
+}  // namespace capstan::bert

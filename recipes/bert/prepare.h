@@ -1,0 +1,35 @@
+#pragma once
+// Prepared data of BERT: a directory with everything that training reads, made from text files in one command.
+//
+//     vocab.txt                                       given or learned
+//     train.corpus  validation.corpus  test.corpus    data/text/corpus.h; the held-out ones only if there is held-out text
+//     instances-00000-of-00003.h5 ...                 instances.kind = original: data/text/instance_file.h
+//     prepared.txt                                    what all of it was made from; written last
+//
+// The directory is used as long as prepared.txt fits the texts (by digest) and the options that shape the result; otherwise it is made
+// anew. Memory does not grow with the text.
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "data/text/pretraining.h"
+#include "recipes/bert/options.h"
+#include "recipes/engine/recipe.h"
+
+namespace capstan::bert {
+
+struct PreparedData {
+  std::string vocabulary = {}, train = {};
+  std::string validation = {}, test = {};   ///< empty: there is no such text
+  std::vector<std::string> instances = {};  ///< instances.kind = original
+  std::string digest = {};                  ///< identity of texts and options
+};
+
+/// The prepared data, made if need be; says on `report`, if given, what was made. With data.train empty the directory is taken as it is.
+/// Throws ConfigError, DataError or IoError.
+PreparedData prepare_data(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup, std::ostream* report);
+
+data::PretrainingOptions pretraining_options(const InstanceOptions& instances);
+
+}  // namespace capstan::bert

@@ -1,0 +1,103 @@
+// A trained BERT in use: masks filled, pairs judged, features written, and lines that cannot be answered.
+#include <cmath>
+
+#include "recipes/bert/predict.h"
+#include "tests/recipes/bert/fixtures.h"
+
+namespace capstan::bert {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
+
+struct BertPredict : BertProgram {
+  std::string file;  // a model that knows the tiny text by heart
+  void SetUp() override {
+    static const data::Scratch shared;
+    file = shared / "model.h5";
+    if (std::filesystem::exists(file)) return;
+    std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+    std::istringstream words(tiny_text());
+    for (std::string word; words >> word;) vocabulary += word + "\n";
+    ASSERT_EQ(train("run", {"data.vocabulary=" + scratch.write("v.txt", vocabulary), "data.held_out=0", "instances.kind=original",
+                            "instances.dupe_factor=40", "train.epochs=30", "train.batch_size=16", "optimizer.learning_rate=0.0015",
+                            "model.initializer_range=0.04", "model.hidden_dropout=0", "model.attention_dropout=0", "model.hidden_size=64",
+                            "model.intermediate_size=128"}),
+              engine::kOk)
+        << err.str();
+    std::filesystem::copy(checkpoint("run"), file);
+  }
+  int predict(const std::string& input, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all{"model.hidden_size=64", "model.intermediate_size=128"};
+    all.insert(all.end(), more.begin(), more.end());
+    return capstan(with_small({"predict", config, "--checkpoint", file, "--input", "-", "--output", "-"}, all), input);
+  }
+};
+
+TEST_F(BertPredict, FillsMasksJudgesPairsAndWritesFeatures) {
+  ASSERT_EQ(predict("the cat sat on the [MASK] ||| it saw a [MASK] bird\r\n"
+                    "two ships left the port ||| one carried salt and iron the other carried wine a storm took them both\n"
+                    "Two ships left the PORT\train fell on the old town the river rose by night men built a wall\n",
+                    {"predict.top=2"}),
+            engine::kOk)
+      << err.str();
+  std::istringstream lines(out.str());
+  std::string fill, next, random;
+  std::getline(lines, fill);
+  std::getline(lines, next);
+  std::getline(lines, random);
+  EXPECT_THAT(fill, MatchesRegex("the cat sat on the mat \\|\\|\\| it saw a [a-z]+ bird\t\\[MASK\\]\tmat\t[^\t]+\t[^\t]+\t[^\t]+"
+                                 "\t\\[MASK\\]\t[a-z]+\t[^\t]+\t[^\t]+\t[^\t]+"));
+  EXPECT_THAT(next, MatchesRegex("next\t(0\\.[5-9].*|1)"));
+  EXPECT_THAT(random, MatchesRegex("random\t(0\\.[0-4].*|[0-9.]+e-.*)"));
+
+  ASSERT_EQ(predict("rain fell on the \"old\" [MASK]\na ||| b\n", {"predict.format=jsonl", "predict.top=1"}), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), StartsWith("{\"line\":1,\"text\":\"rain fell on the \\\"old\\\" "));
+  EXPECT_THAT(out.str(), HasSubstr("\"masks\":[[{\"token\":\""));
+  EXPECT_THAT(out.str(), HasSubstr("{\"line\":2,\"label\":\""));
+
+  // Answers do not depend on how lines are computed together, nor on padding.
+  const std::string text = "the cat [MASK] on the mat\nmen built a wall of [MASK]\nrain [MASK]\n";
+  ASSERT_EQ(predict(text, {"predict.batch_size=1"}), engine::kOk);
+  const std::string one_by_one = out.str();
+  for (const char* form : {"model.packed=yes", "model.packed=no"}) {
+    ASSERT_EQ(predict(text, {form}), engine::kOk);
+    std::istringstream a(one_by_one), b(out.str());
+    for (std::string x, y; std::getline(a, x) && std::getline(b, y);) EXPECT_EQ(x.substr(0, x.find('\t')), y.substr(0, y.find('\t')));
+  }
+
+  ASSERT_EQ(predict("the cat ||| a [MASK]\n\n", {"predict.task=features", "predict.layers=-1,-3", "predict.max_length=8"}), engine::kOk)
+      << err.str();
+  std::istringstream rows(out.str());
+  std::string first, second;
+  std::getline(rows, first);
+  std::getline(rows, second);
+  EXPECT_THAT(first, StartsWith("{\"linex_index\":0,\"features\":[{\"token\":\"[CLS]\",\"layers\":[{\"index\":-1,\"values\":["));
+  EXPECT_THAT(first, HasSubstr("{\"index\":-3,\"values\":["));
+  EXPECT_THAT(first, ::testing::Not(HasSubstr("[MASK]"))) << "extract_features knows no special tokens in text";
+  EXPECT_THAT(second, StartsWith("{\"linex_index\":1,\"features\":[{\"token\":\"[CLS]\""));
+  std::size_t tokens = 0, numbers = 0;
+  for (auto at = first.find("\"token\""); at != std::string::npos; at = first.find("\"token\"", at + 1)) ++tokens;
+  for (const char c : second.substr(0, second.find("]}"))) numbers += c == ',';
+  EXPECT_EQ(tokens, 8u) << "three special tokens, and five of the text";
+  EXPECT_GE(numbers, 63u);
+}
+
+TEST_F(BertPredict, NamesTheLineThatItCannotAnswer) {
+  EXPECT_EQ(predict("a ||| b\nno mask and no pair\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("line 2: found 'no mask and no pair', expected two texts"));
+  EXPECT_EQ(predict("nothing hidden\n", {"predict.task=fill"}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("line 1: there is no [MASK] to fill"));
+  std::string text = "[MASK]";
+  for (int i = 0; i < 80; ++i) text += " the";
+  EXPECT_EQ(predict(text + "\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("line 1: the text has 81 tokens, the model reads 62"));
+  ASSERT_EQ(predict(text + "\n", {"predict.task=features", "predict.layers=-1"}), engine::kOk) << err.str();
+  EXPECT_EQ(predict("", {}), engine::kOk);
+  EXPECT_EQ(out.str(), "");
+  EXPECT_EQ(predict("x\n", {"predict.task=features", "predict.layers=-9"}), engine::kUsage);
+}
+
+}  // namespace
+}  // namespace capstan::bert

@@ -1,0 +1,229 @@
+// BERT through the command line: every configuration, overfitting, interruption and resume to the bit, preparation, bad input.
+#include <cmath>
+
+#include "data/text/corpus.h"
+#include "recipes/bert/evaluation.h"
+#include "tests/recipes/bert/fixtures.h"
+
+namespace capstan::bert {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+TEST_F(BertProgram, EveryConfigurationDryRuns) {
+  scratch.write("text.txt", tiny_text());
+  std::size_t count = 0;
+  for (const auto& e : fs::directory_iterator(fs::path(config).parent_path())) {
+    if (e.path().extension() != ".cfg") continue;
+    ++count;
+    const std::vector<std::string> small_text{"data.train=" + scratch / "text.txt",
+                                              "data.validation=", "data.test=", "data.prepared=" + scratch / e.path().stem().string(),
+                                              "data.vocab_size=90"};
+    std::vector<std::string> arguments{
+        "train",         e.path().string(),           "--check", "train.batch_size=4", "train.micro_batch_size=2", "model.hidden_size=32",
+        "model.heads=2", "model.intermediate_size=32"};
+    arguments.insert(arguments.end(), small_text.begin(), small_text.end());
+    ASSERT_EQ(capstan(arguments), engine::kOk) << e.path() << ": " << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("loss of the first batch"));
+    EXPECT_THAT(out.str(), HasSubstr("bert/embeddings/word_embeddings  f32["));
+  }
+  EXPECT_GE(count, 9u);
+}
+
+// The check of the original's README: twenty steps on one small file, then every mask and every pair is right.
+TEST_F(BertProgram, OverfitsATinyFileInTwentySteps) {
+  scratch.write("text.txt", tiny_text());
+  Config c;
+  c.data.train = {scratch / "text.txt"};
+  c.data.form = data::TextForm::sentences;
+  c.data.held_out = 0;
+  c.data.vocab_size = 90;
+  c.data.prepared = scratch / "prepared";
+  c.instances = {.kind = InstanceKind::original, .max_length = 32, .max_predictions = 5, .dupe_factor = 2};
+  c.model = {.layers = 2,
+             .hidden_size = 128,
+             .heads = 2,
+             .intermediate_size = 512,
+             .max_positions = 32,
+             .hidden_dropout = 0,
+             .attention_dropout = 0,
+             .initializer_range = 0.04};
+  c.optimizer = {.learning_rate = 1.5e-3, .schedule = ScheduleKind::google, .warmup_steps = 2, .steps = 24};
+  engine::set_threads(1);
+  engine::Setup setup{.purpose = engine::Purpose::train, .seed = 1, .batch_size = 64, .epochs = 20};
+  Bert bert(c, setup);
+  ASSERT_EQ(bert.batches_per_epoch(), 1);
+  const auto instances = bert.dataset().training(0, 0, 1000);
+  ASSERT_GE(instances.size(), 6u);
+  for (std::int64_t step = 0; step < 20; ++step) {
+    const Batch batch = bert.make_batch(step, 0);
+    engine::train_step(bert, std::span<const Batch>(&batch, 1), {.training = true, .seed = 1, .step = step}, bert.learning_rate(step), 1);
+  }
+  const NoGrad paused;
+  const engine::Metrics metrics = evaluate_model(bert.model(), instances, 32, 0, 16);
+  EXPECT_GT(engine::value_of(metrics, "masked_lm_accuracy"), 0.98);
+  EXPECT_EQ(engine::value_of(metrics, "next_sentence_accuracy"), 1.0);
+  EXPECT_NEAR(engine::value_of(metrics, "perplexity"), std::exp(engine::value_of(metrics, "masked_lm_loss")), 1e-9);
+}
+
+TEST_F(BertProgram, ResumesToTheBit) {
+  for (const std::string kind : {"dynamic", "original"}) {
+    const std::vector<std::string> options{"instances.kind=" + kind, "instances.dupe_factor=3", "train.epochs=12"};
+    const auto run = [&](const std::string& name, std::vector<std::string> more) {
+      more.insert(more.end(), options.begin(), options.end());
+      return train(kind + name, more);
+    };
+    ASSERT_EQ(run("whole", {"train.max_steps=8"}), engine::kOk) << err.str();
+    const auto expected = tensors(checkpoint(kind + "whole"));
+    ASSERT_FALSE(expected.empty());
+    for (const int stop : {3, 4}) {
+      const std::string name = "part" + std::to_string(stop);
+      ASSERT_EQ(run(name, {"train.max_steps=" + std::to_string(stop)}), engine::kOk) << err.str();
+      EXPECT_NE(tensors(checkpoint(kind + name)), expected);
+      ASSERT_EQ(run(name, {"train.max_steps=8", "--resume", "auto"}), engine::kOk) << err.str();
+      EXPECT_EQ(tensors(checkpoint(kind + name)), expected) << kind << ", stopped after " << stop << " steps";
+    }
+  }
+}
+
+TEST_F(BertProgram, MicroBatchesAddUpToTheBatch) {
+  const std::vector<std::string> options{"model.hidden_dropout=0", "model.attention_dropout=0", "train.max_steps=3",
+                                         "instances.kind=original"};
+  auto parts_options = options;
+  parts_options.push_back("train.micro_batch_size=1");
+  ASSERT_EQ(train("whole", options), engine::kOk) << err.str();
+  ASSERT_EQ(train("parts", parts_options), engine::kOk) << err.str();
+  const auto whole = tensors(checkpoint("whole")), parts = tensors(checkpoint("parts"));
+  for (const auto& [name, values] : whole) {
+    if (name.ends_with("key/bias") || !name.starts_with("/model")) continue;  // the key bias has no gradient but rounding
+    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(parts.at(name)[i], values[i], 2e-4) << name;
+  }
+}
+
+TEST_F(BertProgram, EvaluatesAndReportsBaselines) {
+  ASSERT_EQ(train("run", {"train.epochs=2", "data.held_out=0.5"}), engine::kOk) << err.str();
+  for (const std::string precision : {"f32", "bf16"}) {
+    ASSERT_EQ(
+        capstan(with_small({"evaluate", config, "--checkpoint", checkpoint("run")}, {"data.held_out=0.5", "train.precision=" + precision})),
+        engine::kOk)
+        << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("masked tokens of held-out text"));
+    EXPECT_NEAR(std::log(metric("perplexity")), metric("masked_lm_loss"), 1e-3);
+    EXPECT_GT(metric("baseline/perplexity"), 1);
+    EXPECT_GE(metric("baseline/next_sentence_accuracy"), 0.5);
+  }
+  std::vector<std::string> bench{"bench", config, "--steps", "1", "--json", "bench.vocab_size=100"};
+  for (const std::string positions : {"absolute", "relative_key_query"}) {
+    ASSERT_EQ(capstan(with_small(bench, {"model.positions=" + positions})), engine::kOk) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("\"flops_per_step\""));
+  }
+}
+
+TEST_F(BertProgram, PreparesOnceAndAgainWhenSomethingChanges) {
+  const std::string text = scratch.write("text.txt", tiny_text());
+  const std::vector<std::string> prepare = with_small({"prepare", config});
+  ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("tokens learned from"));
+  EXPECT_THAT(out.str(), HasSubstr("train.corpus: 3 documents, 11 sentences"));
+  EXPECT_THAT(out.str(), HasSubstr("instances an epoch"));
+  ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("was up to date"));
+
+  scratch.write("text.txt", tiny_text() + "\nsomething new\nand more of it\n");
+  ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("train.corpus: 4 documents"));
+  ASSERT_EQ(capstan(with_small({"prepare", config}, {"data.lower_case=no"})), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("tokens learned from"));
+
+  // A vocabulary of one's own, and the prepared directory without its texts.
+  const std::string vocabulary = scratch.write("v.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\nbird\nrain\nwine\n");
+  ASSERT_EQ(capstan(with_small({"prepare", config}, {"data.vocabulary=" + vocabulary, "instances.kind=original"})), engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("10 tokens of "));
+  EXPECT_TRUE(fs::exists(scratch / "prepared/instances-00000-of-00001.h5"));
+  fs::remove(text);
+  ASSERT_EQ(train("moved", {"data.train=", "instances.kind=original", "train.max_steps=1"}), engine::kOk) << err.str();
+}
+
+TEST_F(BertProgram, SplitsWikiTextIntoArticles) {
+  scratch.write("wiki.txt",
+                " \n = Cats = \n \n Cats <unk> well @-@ known . They sleep . \n \n = = Food = = \n \n They eat fish . \n"
+                " \n = Ships = \n \n Ships sail . Some sink . \n");
+  ASSERT_EQ(capstan(with_small({"prepare", config}, {"data.form=wikitext", "data.train=" + scratch / "wiki.txt", "data.held_out=0"})),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("train.corpus: 2 documents, 5 sentences"));
+  EXPECT_THAT(out.str(), HasSubstr("1 of them [UNK]"));
+  std::ifstream vocabulary(scratch / "prepared/vocab.txt");
+  std::stringstream all;
+  all << vocabulary.rdbuf();
+  EXPECT_THAT(all.str(), ::testing::Not(HasSubstr("<"))) << "the learner does not see <unk>";
+  EXPECT_FALSE(fs::exists(scratch / "prepared/validation.corpus"));
+}
+
+TEST_F(BertProgram, HoldsOutTheEndOfEveryFile) {
+  fs::create_directory(scratch / "texts");
+  std::string many;
+  for (int i = 0; i < 40; ++i) many += "sentence number " + std::to_string(i) + "\n";
+  scratch.write("texts/one.txt", many);
+  scratch.write("texts/two.txt", many);
+  scratch.write("texts/.hidden", "not this one\n");
+  ASSERT_EQ(capstan(with_small({"prepare", config}, {"data.train=" + scratch / "texts", "data.held_out=0.2", "data.form=prose"})),
+            engine::kOk)
+      << err.str();
+  const auto sentences = [&](const std::string& part) { return data::Corpus(scratch / "prepared/" + part + ".corpus").documents(); };
+  EXPECT_EQ(sentences("train"), 2);
+  EXPECT_EQ(sentences("validation"), 2);
+  EXPECT_EQ(sentences("test"), 2);
+}
+
+TEST_F(BertProgram, SaysWhatIsWrong) {
+  scratch.write("text.txt", tiny_text());
+  EXPECT_EQ(train("bad", {"data.train=/nowhere/at.all"}), engine::kIo);
+  EXPECT_THAT(err.str(), HasSubstr("/nowhere/at.all"));
+  EXPECT_EQ(train("bad", {"data.train=" + scratch.write("empty.txt", "")}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("data.train holds no text"));
+  fs::create_directory(scratch / "nothing");
+  EXPECT_EQ(train("bad", {"data.train=" + scratch / "nothing"}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("the directory holds no file"));
+  EXPECT_EQ(train("bad", {"data.train=", "data.prepared=" + scratch / "new"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.train must name text files"));
+  EXPECT_EQ(train("bad", {"data.prepared="}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.prepared must name the directory"));
+  EXPECT_EQ(train("bad", {"data.vocab_size=33"}), engine::kUsage);  // smaller than the alphabet
+  EXPECT_EQ(train("bad", {"data.vocabulary=" + scratch.write("v.txt", "the\ncat\n")}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("[UNK]"));
+  EXPECT_EQ(train("bad", {"instances.max_length=65"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("must not exceed model.max_positions, got 65 and 64"));
+  EXPECT_EQ(train("bad", {"model.heads=3"}), engine::kUsage);
+  EXPECT_EQ(train("bad", {"optimizer.warmup_steps=100000"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("warmup_steps must be below the steps of the run"));
+  EXPECT_EQ(train("bad", {"model.hiden_size=8"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.hidden_size"));
+  // A checkpoint meets data with another vocabulary.
+  ASSERT_EQ(train("good", {"train.max_steps=1"}), engine::kOk) << err.str();
+  const std::string file = checkpoint("good");
+  EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", file}, {"data.vocab_size=80", "data.held_out=0.5"})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("another vocabulary than the checkpoint's"));
+}
+
+TEST(BertSchedule, BothFormsOfTheOriginalAndItsPorts) {
+  const OptimizerOptions google{.learning_rate = 5e-5, .schedule = ScheduleKind::google, .warmup_steps = 10};
+  OptimizerOptions linear = google, share = google;
+  linear.schedule = ScheduleKind::linear;
+  share.warmup_steps = 0;
+  share.warmup_share = 0.1;
+  const auto g = make_schedule(google, 100), l = make_schedule(linear, 100), s = make_schedule(share, 100);
+  EXPECT_EQ(g(0), 0);
+  EXPECT_NEAR(g(10), 4.5e-5, 1e-15);
+  EXPECT_NEAR(l(10), 5e-5, 1e-15);
+  EXPECT_NEAR(l(11), 4.9444444e-5, 1e-12);
+  EXPECT_NEAR(g(99), 5e-7, 1e-15);
+  EXPECT_EQ(g(150), 0);
+  for (const int step : {1, 9, 10, 50}) EXPECT_EQ(s(step), g(step));
+  EXPECT_THROW(make_schedule(google, 10), ConfigError);
+}
+
+}  // namespace
+}  // namespace capstan::bert
