@@ -13,6 +13,7 @@
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
 #include "recipes/sasrec/recipe.h"
+#include "recipes/vit/recipe.h"
 
 namespace capstan {
 namespace {
@@ -21,6 +22,7 @@ constexpr std::array kRecipes{
     engine::RecipeEntry{sasrec::Sasrec::name, engine::run_recipe<sasrec::Sasrec>},
     engine::RecipeEntry{gru4rec::Gru4Rec::name, engine::run_recipe<gru4rec::Gru4Rec>},
     engine::RecipeEntry{bert::Bert::name, engine::run_recipe<bert::Bert>},
+    engine::RecipeEntry{vit::Vit::name, engine::run_recipe<vit::Vit>},
 };
 
 }  // namespace

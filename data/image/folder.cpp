@@ -60,6 +60,17 @@ ImageFolder::Sample ImageFolder::read(std::int64_t index) const {
   throw DataError(join_text(root_, ": none of ", size(), " image files can be decoded; the first: ", broken().begin()->second));
 }
 
+void ImageFolder::check_all() const {
+  for (std::int64_t i = 0; i < size(); ++i) {
+    try {
+      read_image(path(i), options_.limits);
+    } catch (const DataError& e) {
+      const std::lock_guard lock(mutex_);
+      broken_.emplace(path(i), e.what());
+    }
+  }
+}
+
 std::map<std::string, std::string> ImageFolder::broken() const {
   const std::lock_guard lock(mutex_);
   return broken_;

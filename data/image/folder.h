@@ -41,6 +41,8 @@ class ImageFolder {
   /// Throws DataError if the file is broken and Broken::refuse, or if none is sound.
   Sample read(std::int64_t index) const;
 
+  /// Tries every file, so that broken() is complete; refuses none.
+  void check_all() const;
   /// Paths of broken files met so far and what is wrong with each.
   std::map<std::string, std::string> broken() const;
   /// Identity of the content as far as names and file sizes tell it.

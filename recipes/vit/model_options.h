@@ -67,7 +67,7 @@ struct ModelOptions {
   void visit(V& v) {
     v("image_size", image_size, "height and width of the images, in pixels", V::between(1, 16384));
     v("channels", channels, "channels of the images: 1 grey, 3 colour", V::between(1, 64));
-    v("classes", classes, "number of classes", V::between(1, 1e6));
+    v("classes", classes, "number of classes; 0: as many as the data has", V::between(0, 1e6));
     v("patch_size", patch_size, "height and width of a patch, in pixels (stem=resnet: in positions of its feature map)",
       V::between(1, 16384));
     v("hidden_size", hidden_size, "width of the tokens", V::between(1, 65536));
