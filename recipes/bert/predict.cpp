@@ -11,32 +11,25 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/softmax.h"
 #include "recipes/engine/metrics.h"
+#include "recipes/engine/run_log.h"
 
 namespace capstan::bert {
 namespace {
 
 constexpr std::string_view kMask = "[MASK]", kBar = " ||| ", kContinuation = "##";
 
-std::string quoted(std::string_view text) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += {'\\', 'u', '0', '0', hex[static_cast<std::size_t>(c >> 4)], hex[static_cast<std::size_t>(c & 15)]};
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+double rounded(float value) { return std::nearbyint(static_cast<double>(value) * 1e6) / 1e6; }
+
+void append_number(std::string& out, double value) {
+  std::array<char, 32> text{};
+  out.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
 }
 
-/// The shortest text that reads back as the number rounded to six decimals.
-std::string rounded(float value) {
-  std::array<char, 32> text{};
-  const double number = std::nearbyint(static_cast<double>(value) * 1e6) / 1e6;
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
+/// An object of JSON without its last brace, for more to follow.
+std::string open_json(const engine::JsonRow& row) {
+  std::string text = engine::to_json(row);
+  text.pop_back();
+  return text;
 }
 
 struct Texts {
@@ -126,27 +119,27 @@ std::string Predictor::fill(const Query& q, const Tensor& probabilities) const {
     groups += json ? (m > 0 ? ",[" : "[") : join_text("\t", kMask);
     for (std::size_t k = 0; k < best.size(); ++k) {
       const std::string& token = vocabulary_.token(static_cast<std::int32_t>(best[k]));
-      const std::string p = rounded(row[static_cast<std::size_t>(best[k])]);
+      const double p = rounded(row[static_cast<std::size_t>(best[k])]);
       groups +=
-          json ? join_text(k > 0 ? "," : "", R"({"token":)", quoted(token), R"(,"probability":)", p, "}") : join_text("\t", token, "\t", p);
+          json ? join_text(k > 0 ? "," : "", engine::to_json({{"token", token}, {"probability", p}})) : join_text("\t", token, "\t", p);
     }
     if (json) groups += "]";
   }
   const std::string text = filled(q.line, chosen);
-  return json ? join_text(R"({"line":)", q.number, R"(,"text":)", quoted(text), R"(,"masks":[)", groups, "]}") : text + groups;
+  return json ? join_text(open_json({{"line", q.number}, {"text", text}}), R"(,"masks":[)", groups, "]}") : text + groups;
 }
 
 std::string Predictor::features(const Query& q, std::span<const Tensor> layers, std::int64_t first) const {
-  std::string out = join_text(R"({"linex_index":)", q.number - 1, R"(,"features":[)");
+  std::string out = join_text(open_json({{"linex_index", q.number - 1}}), R"(,"features":[)");
   const auto width = static_cast<std::size_t>(model_.options().hidden_size);
   for (std::size_t i = 0; i < q.tokens.ids.size(); ++i) {
-    out += join_text(i > 0 ? "," : "", R"({"token":)", quoted(vocabulary_.token(q.tokens.ids[i])), R"(,"layers":[)");
+    out += join_text(i > 0 ? "," : "", open_json({{"token", vocabulary_.token(q.tokens.ids[i])}}), R"(,"layers":[)");
     for (std::size_t l = 0; l < layers.size(); ++l) {
       out += join_text(l > 0 ? "," : "", R"({"index":)", options_.layers[l], R"(,"values":[)");
       const auto row = layers[l].span<const float>().subspan((static_cast<std::size_t>(first) + i) * width, width);
       for (std::size_t c = 0; c < width; ++c) {
         if (c > 0) out += ',';
-        out += rounded(row[c]);
+        append_number(out, rounded(row[c]));
       }
       out += "]}";
     }
@@ -187,9 +180,9 @@ void Predictor::answer(std::span<const Query> queries, std::ostream& out) const 
       out << fill(q, softmax(cast(logits, DType::f32), 1).contiguous());
     } else {
       const float p = next.span<const float>()[2 * i];
-      const std::string_view label = p >= 0.5f ? "next" : "random";
+      const std::string label = p >= 0.5f ? "next" : "random";
       if (options_.format == PredictFormat::jsonl) {
-        out << join_text(R"({"line":)", q.number, R"(,"label":)", quoted(label), R"(,"probability":)", rounded(p), "}");
+        out << engine::to_json({{"line", q.number}, {"label", label}, {"probability", rounded(p)}});
       } else {
         out << join_text(label, "\t", rounded(p));
       }
