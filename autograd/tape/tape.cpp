@@ -61,7 +61,10 @@ std::int64_t Tape::slot_of(const Tensor& t, std::string_view op) {
     case NodeRef::Kind::constant: return -1;
     case NodeRef::Kind::leaf: {
       const auto [it, is_new] = leaf_slots_.try_emplace(node.owner, -1);
-      if (is_new) it->second = new_slot(t.spec());
+      if (is_new) {
+        it->second = new_slot(t.spec());
+        leaves_.push_back(t);
+      }
       return it->second;
     }
     case NodeRef::Kind::slot: break;
@@ -163,6 +166,7 @@ Gradients Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor
   Gradients result;
   for (const auto& [leaf, slot] : leaf_slots_) result.by_leaf_.emplace(leaf, std::move(gradients_[static_cast<std::size_t>(slot)]));
   gradients_.clear();
+  leaves_.clear();
   return result;
 }
 

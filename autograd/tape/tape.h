@@ -55,6 +55,8 @@ class Tape {
   Gradients backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents);
 
   std::size_t size() const { return records_.size(); }
+  /// The leaves that recorded operations read, in the order of their first use.
+  std::span<const Tensor> leaves() const { return leaves_; }
 
   /// The tape that records on this thread; null without one or under NoGrad.
   static Tape* recording();
@@ -82,6 +84,7 @@ class Tape {
   std::vector<Spec> specs_;                                   // by slot
   std::vector<Gradient> gradients_;                           // by slot, while backward runs
   std::unordered_map<std::uint64_t, std::int64_t> leaf_slots_;  // leaf number -> slot
+  std::vector<Tensor> leaves_;
 };
 
 /// While a NoGrad lives nothing is recorded on this thread.
