@@ -1,6 +1,8 @@
 #include "nn/encoder.h"
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/shape_ops.h"
+#include "autograd/tape/checkpoint.h"
 #include "nn/cast.h"
 
 namespace capstan::nn {
@@ -27,9 +29,12 @@ std::vector<Encoder::Layer> Encoder::make_layers(const Scope& scope, const Encod
 }
 
 Encoder::Encoder(const Scope& scope, const EncoderOptions& options)
-    : layers_(make_layers(scope, options)), norm_(scope / "norm", {.width = options.width, .epsilon = options.epsilon}) {}
+    : layers_(make_layers(scope, options)),
+      norm_(scope / "norm", {.width = options.width, .epsilon = options.epsilon}),
+      attention_dropout_(options.attention_dropout),
+      checkpoint_(options.checkpoint) {}
 
-LayerNorm::Sum Encoder::step(const Layer& layer, const LayerNorm& next, const LayerNorm::Sum& x, const Run& run,
+LayerNorm::Sum Encoder::step(const Layer& layer, const LayerNorm& next, const LayerNorm::Sum& x, const Run& run, Rows rows,
                              std::vector<Tensor>* weights) const {
   // What a branch ends in: without its bias where the sum can add it.
   struct Branch {
@@ -39,34 +44,69 @@ LayerNorm::Sum Encoder::step(const Layer& layer, const LayerNorm& next, const La
     if (!depth.active_in(run)) return b;
     return Branch{depth(b.bias.defined() ? add(b.result, cast_like(b.bias, b.result)) : b.result, run), {}};
   };
-  const Tensor& n = x.normalized;
+  const auto wanted = [&](const Tensor& t) { return rows == Rows::first ? slice(t, 1, 0, 1) : t; };
+  const Tensor &n = x.normalized, query = wanted(n);
   Branch attended{{}, layer.attention.bias()};
   if (weights != nullptr) {
-    const MultiHeadAttention::WithWeights both = layer.attention.with_weights(n, n, n, {}, run, false);
+    const MultiHeadAttention::WithWeights both = layer.attention.with_weights(query, n, n, {}, run, false);
     weights->push_back(both.weights);
     attended = {both.output, {}};
   } else {
-    attended.result = layer.attention.without_bias(n, n, n, {}, run);  // [B, T, C]
+    attended.result = layer.attention.without_bias(query, n, n, {}, run);  // [B, T, C]
   }
   attended = thin_out(layer.attention_depth, attended);
   const LayerNorm::Sum middle =
-      layer.feed_forward_norm.after_residual_with_sum(attended.result, attended.bias, x.sum, layer.attention_result_dropout, run);
+      layer.feed_forward_norm.after_residual_with_sum(attended.result, attended.bias, wanted(x.sum), layer.attention_result_dropout, run);
   const Branch fed =
       thin_out(layer.feed_forward_depth, {layer.feed_forward.without_bias(middle.normalized, run), layer.feed_forward.bias()});
   return next.after_residual_with_sum(fed.result, fed.bias, middle.sum, layer.feed_forward_result_dropout, run);
 }
 
-Tensor Encoder::pass(const Tensor& x, const Run& run, std::vector<Tensor>* weights) const {
+Tensor Encoder::pass(const Tensor& x, const Run& run, Rows rows, std::vector<Tensor>* weights) const {
   if (layers_.empty()) return norm_(x);
   LayerNorm::Sum state{layers_.front().attention_norm(x), x};
-  for (std::size_t i = 0; i < layers_.size(); ++i)
-    state = step(layers_[i], i + 1 < layers_.size() ? layers_[i + 1].attention_norm : norm_, state, run, weights);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const bool last = i + 1 == layers_.size();
+    const Rows wanted = last ? rows : Rows::all;
+    const Run run_here = wanted == Rows::first ? run_of_first(x, run) : run;
+    const auto layer = [=, this](const LayerNorm::Sum& in) {
+      return step(layers_[i], last ? norm_ : layers_[i + 1].attention_norm, in, run_here, wanted, weights);
+    };
+    if (checkpoint_ && weights == nullptr) {
+      const std::vector<Tensor> out = checkpoint(
+          [layer](std::span<const Tensor> in) {
+            const LayerNorm::Sum y = layer({in[0], in[1]});
+            return std::vector{y.normalized, y.sum};
+          },
+          {state.normalized, state.sum});
+      state = {out[0], out[1]};
+    } else {
+      state = layer(state);
+    }
+  }
   return state.normalized;
+}
+
+// A decision about a row of the last layer must be the one that would be made among all rows.
+Run Encoder::run_of_first(const Tensor& x, const Run& run) {
+  const std::int64_t samples = x.size(0), tokens = x.size(1);
+  if (!run.token_ids.defined() || run.token_ids.numel() != samples * tokens) return run;
+  const Tensor given = run.token_ids.contiguous(), ids(Shape{samples}, DType::i64);
+  for (std::int64_t b = 0; b < samples; ++b) ids.data<std::int64_t>()[b] = given.data<const std::int64_t>()[b * tokens];
+  Run first = run;
+  first.token_ids = ids;
+  return first;
+}
+
+Tensor Encoder::first_token(const Tensor& x, const Run& run) const {
+  // Attention names queries and keys by one list of numbers; where it drops out, the last layer has to know all of its rows.
+  const bool apart = !layers_.empty() && !(run.training && attention_dropout_ > 0);
+  return select(pass(x, run, apart ? Rows::first : Rows::all, nullptr), 1, 0);
 }
 
 Encoder::WithWeights Encoder::with_weights(const Tensor& x, const Run& run) const {
   WithWeights result;
-  result.output = pass(x, run, &result.weights);
+  result.output = pass(x, run, Rows::all, &result.weights);
   return result;
 }
 

@@ -25,6 +25,7 @@ struct EncoderOptions {
   Initializer init = glorot_uniform();               ///< of the attention's weights
   Initializer feed_forward_init = glorot_uniform();  ///< of the feed-forward layers' weights
   Initializer feed_forward_bias_init = zeros();
+  bool checkpoint = false;  ///< compute each layer again in backward instead of keeping its activations (autograd/tape/checkpoint.h)
 };
 
 class Encoder {
@@ -32,7 +33,10 @@ class Encoder {
   Encoder(const Scope& scope, const EncoderOptions& options);
 
   /// x [B, T, width] -> the same shape, normalised.
-  Tensor operator()(const Tensor& x, const Run& run) const { return pass(x, run, nullptr); }
+  Tensor operator()(const Tensor& x, const Run& run) const { return pass(x, run, Rows::all, nullptr); }
+  /// Row 0 of the same: [B, width]. The last layer then computes keys and values of all rows, and everything else, which is
+  /// most of a layer's work, of that row alone.
+  Tensor first_token(const Tensor& x, const Run& run) const;
 
   struct WithWeights {
     Tensor output;                // [B, T, width]
@@ -51,13 +55,17 @@ class Encoder {
     StochasticDepth attention_depth, feed_forward_depth;
   };
   static std::vector<Layer> make_layers(const Scope& scope, const EncoderOptions& options);
+  enum class Rows { all, first };  ///< whose results are wanted
   /// A layer, and then `next`: x.normalized is the layer's own normalisation of x.sum.
-  LayerNorm::Sum step(const Layer& layer, const LayerNorm& next, const LayerNorm::Sum& x, const Run& run,
+  LayerNorm::Sum step(const Layer& layer, const LayerNorm& next, const LayerNorm::Sum& x, const Run& run, Rows rows,
                       std::vector<Tensor>* weights) const;
-  Tensor pass(const Tensor& x, const Run& run, std::vector<Tensor>* weights) const;
+  static Run run_of_first(const Tensor& x, const Run& run);
+  Tensor pass(const Tensor& x, const Run& run, Rows rows, std::vector<Tensor>* weights) const;
 
   std::vector<Layer> layers_;
   LayerNorm norm_;
+  double attention_dropout_;
+  bool checkpoint_;
 };
 
 }  // namespace capstan::nn

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/shape_ops.h"
 #include "nn/transformer.h"
 #include "tests/nn/formulas.h"
 #include "tests/nn/golden.h"
@@ -49,6 +50,62 @@ TEST(Encoder, IsItsLayersAndANormalisation) {
   expect_close(both.output.to_vector(), stacked[0], 1e-12, "with weights");
   ASSERT_EQ(both.weights.size(), 3u);
   EXPECT_EQ(both.weights[2].shape(), (Shape{2, 2, 4, 4}));
+}
+
+TEST(Encoder, GivesTheFirstTokenWithLessWork) {
+  for (const double attention_dropout : {0., .5}) {
+    ParameterStore store(3, DType::f64);
+    const Encoder encoder(
+        store.root(),
+        {.width = 6, .heads = 2, .inner = 10, .layers = 2, .dropout = .3, .attention_dropout = attention_dropout, .stochastic_depth = .3});
+    const Tensor x = make_leaf(cosine({5, 4, 6}, 0)), cotangent = cosine({5, 6}, 1);
+    std::vector<std::int64_t> tokens;
+    for (std::int64_t i = 0; i < 20; ++i) tokens.push_back(40 + i);
+    for (const bool training : {false, true}) {
+      const nn::Run run{.training = training, .seed = 2, .token_ids = i64(tokens)};
+      const auto results = [&](const auto& forward) {
+        Tape tape;
+        const Tensor y = forward();
+        const Gradients g = tape.backward(std::span(&y, 1), std::span(&cotangent, 1));
+        std::vector<std::vector<double>> all{y.to_vector(), g.of(x).dense().to_vector()};
+        for (const Parameter& p : store.parameters()) all.push_back(g.of(p.value).dense().to_vector());
+        return all;
+      };
+      const auto expected = results([&] { return select(encoder(x, run), 1, 0); });
+      const auto actual = results([&] { return encoder.first_token(x, run); });
+      for (std::size_t i = 0; i < expected.size(); ++i) expect_close(actual[i], expected[i], 1e-12, "result " + std::to_string(i));
+    }
+  }
+}
+
+TEST(Encoder, CheckpointedGivesTheSameBitsWithLessMemory) {
+  const auto train = [](bool checkpointed, DType dtype) {
+    ParameterStore store(3, dtype);
+    const Encoder encoder(store.root(), {.width = 32,
+                                         .heads = 2,
+                                         .inner = 128,
+                                         .layers = 6,
+                                         .dropout = .2,
+                                         .attention_dropout = .1,
+                                         .stochastic_depth = .2,
+                                         .checkpoint = checkpointed});
+    const Tensor x = make_leaf(cast(cosine({8, 20, 32}, 0), dtype)), cotangent = cast(cosine({8, 32}, 1), dtype);
+    reset_peak_memory();
+    const auto before = memory_stats().live;
+    Tape tape;
+    const Tensor y = encoder.first_token(x, {.training = true, .seed = 2});
+    const Gradients g = tape.backward(std::span(&y, 1), std::span(&cotangent, 1));
+    const auto peak = memory_stats().peak_live - before;
+    std::vector<std::vector<double>> all{y.to_vector(), g.of(x).dense().to_vector()};
+    for (const Parameter& p : store.parameters()) all.push_back(g.of(p.value).dense().to_vector());
+    return std::pair(all, peak);
+  };
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const auto [plain, plain_peak] = train(false, dtype);
+    const auto [again, again_peak] = train(true, dtype);
+    EXPECT_EQ(plain, again);
+    EXPECT_LT(static_cast<double>(again_peak), .6 * static_cast<double>(plain_peak));
+  }
 }
 
 TEST(Encoder, DropsOutInEveryPlaceAndOnlyInTraining) {
