@@ -86,8 +86,8 @@ struct VitModel::Parts {
   Tensor positions_for(const std::pair<std::int64_t, std::int64_t>& grid) const;
   /// What the encoder reads: [B, T, C].
   Tensor embed(const Tensor& images) const;
-  /// What the classifier makes of the encoder's result [B, T, C].
-  Tensor classify(const Tensor& encoded) const;
+  /// What the classifier makes of the class token or of the mean of the patches [B, C].
+  Tensor classify(const Tensor& pooled) const;
 
  private:
   Parts(const nn::Scope& scope, const ModelOptions& o, const Initials& init);
@@ -116,7 +116,8 @@ VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o, const Init
                                   .epsilon = o.norm_epsilon,
                                   .init = init.attention,
                                   .feed_forward_init = init.mlp,
-                                  .feed_forward_bias_init = init.mlp_bias}),
+                                  .feed_forward_bias_init = init.mlp_bias,
+                                  .checkpoint = o.checkpoint_activations}),
       representation(
           o.representation_size > 0
               ? std::optional<nn::Linear>(std::in_place, scope / "representation",
@@ -153,10 +154,8 @@ Tensor VitModel::Parts::embed(const Tensor& images) const {
   return add(concat({token, tokens}, 1), places);  // [B, T, C]
 }
 
-Tensor VitModel::Parts::classify(const Tensor& encoded) const {
-  Tensor x = has_class_token() ? select(encoded, 1, 0) : mean(encoded, {1});  // [B, C]
-  if (representation) x = tanh((*representation)(x));
-  const Tensor logits = head(x);  // [B, classes]
+Tensor VitModel::Parts::classify(const Tensor& pooled) const {
+  const Tensor logits = head(representation ? tanh((*representation)(pooled)) : pooled);  // [B, classes]
   return logits.dtype() == DType::bf16 ? cast(logits, DType::f32) : logits;
 }
 
@@ -168,14 +167,15 @@ VitModel::~VitModel() = default;
 Tensor VitModel::logits(const Tensor& images, const nn::Run& run) const {
   const Tensor x = parts_->embed(images);
   const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
-  return parts_->classify(parts_->encoder(parts_->embedding_dropout(x, tokens), tokens));
+  const Tensor embedded = parts_->embedding_dropout(x, tokens);
+  return parts_->classify(has_class_token() ? parts_->encoder.first_token(embedded, tokens) : mean(parts_->encoder(embedded, tokens), {1}));
 }
 
 VitModel::WithAttention VitModel::with_attention(const Tensor& images, const nn::Run& run) const {
   const Tensor x = parts_->embed(images);
   const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
   nn::Encoder::WithWeights encoded = parts_->encoder.with_weights(parts_->embedding_dropout(x, tokens), tokens);
-  return {parts_->classify(encoded.output), std::move(encoded.weights)};
+  return {parts_->classify(has_class_token() ? select(encoded.output, 1, 0) : mean(encoded.output, {1})), std::move(encoded.weights)};
 }
 
 std::pair<std::int64_t, std::int64_t> VitModel::grid(std::int64_t image_height, std::int64_t image_width) const {
@@ -191,11 +191,14 @@ double forward_multiply_adds(const ModelOptions& o, std::int64_t images) {
   const double patches = number(training_grid(o) * training_grid(o)), width = number(o.hidden_size);
   const double tokens = patches + (o.head == HeadInput::token ? 1 : 0);
   const double embedding = patches * number(source_channels(o) * o.patch_size * o.patch_size) * width;
-  const double layer = tokens * (4 * width * width + 2 * width * number(o.mlp_size)) + 2 * tokens * tokens * width;
+  const auto layer = [&](double rows) {  // of which `rows` are wanted; keys and values are of all
+    return tokens * 2 * width * width + rows * (2 * width * width + 2 * width * number(o.mlp_size) + 2 * tokens * width);
+  };
+  const double layers = o.layers == 0 ? 0 : number(o.layers - 1) * layer(tokens) + layer(o.head == HeadInput::token ? 1 : tokens);
   const double last = number(o.representation_size > 0 ? o.representation_size : o.hidden_size);
   const double head = number(o.representation_size) * width + last * number(o.classes);
   const double stem = o.stem == Stem::resnet ? ResNetStem::multiply_adds(o, o.image_size, o.image_size) : 0;
-  return number(images) * (stem + embedding + number(o.layers) * layer + head);
+  return number(images) * (stem + embedding + layers + head);
 }
 
 }  // namespace capstan::vit

@@ -49,7 +49,8 @@ class VitModel {
   std::unique_ptr<const Parts> parts_;
 };
 
-/// Multiply-adds of the matrix products and convolutions of a forward pass over `images` images of options.image_size.
+/// Multiply-adds of the matrix products and convolutions that a forward pass over `images` images of options.image_size computes. With a
+/// class token the last layer is computed for that token alone (nn::Encoder::first_token), so it is less than the usual figure.
 double forward_multiply_adds(const ModelOptions& options, std::int64_t images);
 
 }  // namespace capstan::vit
