@@ -2,21 +2,20 @@
 
 #include <omp.h>
 
-#include <array>
 #include <unordered_map>
 #include <vector>
 
 #include "autograd/core/storage.h"
 #include "autograd/kernels/onednn/compat.h"
 #include "autograd/kernels/onednn/engine.h"
+#include "autograd/kernels/onednn/primitive_cache.h"
 
 namespace capstan::kernels::onednn {
 namespace {
 
 enum class Pass { forward, backward_data, backward_weights };
 
-// Everything that oneDNN generates code for, as plain numbers.
-using Key = std::array<std::int64_t, 18>;
+using Key = PrimitiveKey<18>;
 
 Key key_of(const ConvProblem& p, Pass pass, bool has_bias) {
   Key key{static_cast<std::int64_t>(pass) | static_cast<std::int64_t>(p.dtype) << 4 | (has_bias ? 1 << 12 : 0),
@@ -30,14 +29,6 @@ Key key_of(const ConvProblem& p, Pass pass, bool has_bias) {
     for (const std::int64_t v : {a->in, a->kernel, a->stride, a->dilation, a->before, a->after}) key[n++] = v;
   return key;
 }
-
-struct KeyHash {
-  std::size_t operator()(const Key& key) const {
-    std::uint64_t h = 0;
-    for (const std::int64_t v : key) h = (h ^ static_cast<std::uint64_t>(v)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
-    return static_cast<std::size_t>(h);
-  }
-};
 
 // An operand in the caller's layout and in the one the primitive chose; a reorder between them if they differ.
 struct Operand {
@@ -125,13 +116,8 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
 }
 
 Prepared& cached(const ConvProblem& p, Pass pass, bool has_bias) {
-  constexpr std::size_t kCapacity = 1024;  // images of ever new sizes must not fill the memory
-  thread_local std::unordered_map<Key, Prepared, KeyHash> cache;
-  const Key key = key_of(p, pass, has_bias);
-  const auto found = cache.find(key);
-  if (found != cache.end()) return found->second;
-  if (cache.size() >= kCapacity) cache.clear();
-  return cache.emplace(key, prepare(p, pass, has_bias)).first->second;
+  thread_local PrimitiveCache<Key, Prepared> cache;
+  return cache.get(key_of(p, pass, has_bias), [&] { return prepare(p, pass, has_bias); });
 }
 
 // Runs a pass on the operands in the order in which `prepare` adds them; a null pointer stands for an absent bias, which was not added.

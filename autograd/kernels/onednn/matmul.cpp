@@ -2,7 +2,6 @@
 
 #include <omp.h>
 
-#include <array>
 #include <bit>
 #include <string_view>
 #include <unordered_map>
@@ -11,12 +10,12 @@
 #include "autograd/core/storage.h"
 #include "autograd/kernels/onednn/compat.h"
 #include "autograd/kernels/onednn/engine.h"
+#include "autograd/kernels/onednn/primitive_cache.h"
 
 namespace capstan::kernels::onednn {
 namespace {
 
-// Everything that oneDNN generates code for. Plain numbers without padding, so that comparing and hashing are loops.
-using Key = std::array<std::int64_t, 48>;
+using Key = PrimitiveKey<48>;
 
 Key key_of(const MatmulProblem& p, bool has_bias) {
   Key key{};
@@ -36,14 +35,6 @@ Key key_of(const MatmulProblem& p, bool has_bias) {
   }
   return key;
 }
-
-struct KeyHash {
-  std::size_t operator()(const Key& key) const {
-    std::uint64_t h = 0;
-    for (const std::int64_t v : key) h = (h ^ static_cast<std::uint64_t>(v)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
-    return static_cast<std::size_t>(h);
-  }
-};
 
 struct Prepared {
   dnnl::matmul primitive;
@@ -105,13 +96,8 @@ Prepared prepare(const MatmulProblem& p, bool has_bias) {
 }
 
 Prepared& cached(const MatmulProblem& p, bool has_bias) {
-  constexpr std::size_t kCapacity = 1024;  // batches of ever new lengths must not fill the memory
-  thread_local std::unordered_map<Key, Prepared, KeyHash> cache;
-  const Key key = key_of(p, has_bias);
-  const auto found = cache.find(key);
-  if (found != cache.end()) return found->second;
-  if (cache.size() >= kCapacity) cache.clear();
-  return cache.emplace(key, prepare(p, has_bias)).first->second;
+  thread_local PrimitiveCache<Key, Prepared> cache;
+  return cache.get(key_of(p, has_bias), [&] { return prepare(p, has_bias); });
 }
 
 // A dense copy of a batch of matrices, repeated axes not copied. Returns its memory; m becomes its layout.
