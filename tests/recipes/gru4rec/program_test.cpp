@@ -1,60 +1,24 @@
 // GRU4Rec through the command line: quickstart data, interruption and resume in mid-epoch, prediction, update with new items.
 
-#include <gmock/gmock.h>
-
-#include <filesystem>
-#include <sstream>
-
-#include "recipes/engine/run_recipe.h"
 #include "tests/recipes/gru4rec/fixtures.h"
+#include "tests/recipes/recipe_program.h"
 
 namespace capstan::gru4rec {
 namespace {
 
 using ::testing::HasSubstr;
 
-struct ProgramTest : testing::Test {
-  data::Scratch scratch;
-  std::ostringstream out, err;
-
-  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
-    static const std::vector<engine::RecipeEntry> recipes{{Gru4Rec::name, engine::run_recipe<Gru4Rec>}};
-    engine::clear_stop_signal();
-    out.str("");
-    err.str("");
-    std::istringstream in(input);
-    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
-  }
+struct Gru4RecProgram : engine::test::RecipeProgram<Gru4Rec> {
   /// quickstart.cfg, made small, in a directory of its own.
-  int train(const std::string& run, const std::vector<std::string>& arguments = {}) {
-    std::vector<std::string> all{"train", config, "run.dir=" + (scratch / run), "run.threads=1", "model.layers=24", "model.dropout_hidden=0.2",
-                                 "evaluate.baselines=no", "train.log_every=1"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    return capstan(all);
+  int train(const std::string& run, const std::vector<std::string>& more = {}) {
+    return train_quickstart(run, joined({"run.threads=1", "model.layers=24", "model.dropout_hidden=0.2", "evaluate.baselines=no", "train.log_every=1"}, more));
   }
-  int train_generated(const std::string& run, std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"synthetic.sessions=300", "synthetic.items=60", "negatives.count=32", "train.batch_size=20"});
-    return train(run, arguments);
+  int train_generated(const std::string& run, const std::vector<std::string>& more) {
+    return train(run, joined(more, {"synthetic.sessions=300", "synthetic.items=60", "negatives.count=32", "train.batch_size=20"}));
   }
-  /// The newest checkpoint of a run.
-  std::string checkpoint(const std::string& run) const {
-    std::string newest;
-    for (const auto& e : std::filesystem::directory_iterator(scratch / run + "/checkpoints"))
-      if (const std::string name = e.path().filename(); name.starts_with("step-")) newest = std::max(newest, e.path().string());
-    return newest;
-  }
-  static std::vector<std::vector<double>> tensors(const std::string& path) {
-    std::vector<std::vector<double>> all;
-    const data::Hdf5Reader reader(path);
-    for (const auto& e : reader.entries())
-      if (!e.is_text && (e.name.starts_with("/model") || e.name.starts_with("/optimizer") || e.name.starts_with("/train/recipe")))
-        all.push_back(reader.read(e.name).to_vector());
-    return all;
-  }
-  const std::string config = CAPSTAN_SOURCE_DIR "/recipes/gru4rec/quickstart.cfg";
 };
 
-TEST_F(ProgramTest, ResumesInMidEpochToTheBit) {
+TEST_F(Gru4RecProgram, ResumesInMidEpochToTheBit) {
   ASSERT_EQ(train_generated("whole", {"train.epochs=2"}), engine::kOk) << err.str();
   const auto expected = tensors(checkpoint("whole"));
   // An epoch has about 100 steps: stop in the first and in the second.
@@ -68,7 +32,7 @@ TEST_F(ProgramTest, ResumesInMidEpochToTheBit) {
   }
 }
 
-TEST_F(ProgramTest, ATrainedModelRecommends) {
+TEST_F(Gru4RecProgram, ATrainedModelRecommends) {
   ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
   ASSERT_EQ(capstan({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "model.layers=24", "predict.top=2"}, "s\t1\nt\t2\ns\tnew\n"),
             engine::kOk)
@@ -82,7 +46,7 @@ TEST_F(ProgramTest, ATrainedModelRecommends) {
 }
 
 // New sessions with new items: old rows and their optimiser state are kept, new rows appended, and training goes on.
-TEST_F(ProgramTest, UpdatesAModelWithNewItems) {
+TEST_F(Gru4RecProgram, UpdatesAModelWithNewItems) {
   const std::vector<std::string> files{"data.source=split", "data.form=lines"};
   const auto with = [&](const std::string& sessions, std::vector<std::string> more) {
     std::vector<std::string> all = files;
@@ -118,7 +82,7 @@ TEST_F(ProgramTest, UpdatesAModelWithNewItems) {
   EXPECT_EQ(train("odd", with(newer, {"update.from=" + old_file, "model.layers=20"})), engine::kBadCheckpoint);
 }
 
-TEST_F(ProgramTest, ARisingLossStopsWithANumericalError) {
+TEST_F(Gru4RecProgram, ARisingLossStopsWithANumericalError) {
   EXPECT_EQ(train_generated("wild", {"optimizer.learning_rate=1e38", "train.epochs=1"}), engine::kNumerical);
   EXPECT_THAT(err.str(), HasSubstr("not finite"));
 }

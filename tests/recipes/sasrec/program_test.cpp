@@ -1,17 +1,7 @@
 // SASRec through the command line: every configuration, interruption and resume to the bit, evaluation, prediction, bad input.
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <map>
-#include <sstream>
-
-#include "data/hdf5.h"
-#include "recipes/engine/run_recipe.h"
-#include "recipes/engine/system.h"
 #include "recipes/sasrec/recipe.h"
-#include "tests/data/scratch.h"
+#include "tests/recipes/recipe_program.h"
 
 namespace capstan::sasrec {
 namespace {
@@ -19,75 +9,20 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-constexpr const char* kConfigs = CAPSTAN_SOURCE_DIR "/recipes/sasrec/";
-
-struct SasrecProgram : testing::Test {
-  data::Scratch scratch;
-  std::ostringstream out, err;
-  const std::string config = std::string(kConfigs) + "quickstart.cfg";
-
-  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
-    static const std::vector<engine::RecipeEntry> recipes{{Sasrec::name, engine::run_recipe<Sasrec>}};
-    engine::clear_stop_signal();
-    out.str("");
-    err.str("");
-    std::istringstream in(input);
-    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
-  }
+struct SasrecProgram : engine::test::RecipeProgram<Sasrec> {
   /// A small quickstart in a directory of its own: 5 steps an epoch.
   static std::vector<std::string> small() {
     return {"run.threads=1",     "synthetic.users=80",    "synthetic.items=30",  "model.hidden_size=16", "model.max_length=12",
             "model.dropout=0.2", "evaluate.baselines=no", "train.batch_size=16", "train.epochs=4",       "train.log_every=1"};
   }
-  int train(const std::string& run, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> all{"train", config, "run.dir=" + scratch / run};
-    for (const auto& s : small()) all.push_back(s);
-    all.insert(all.end(), more.begin(), more.end());
-    return capstan(all);
-  }
-  std::string checkpoint(const std::string& run) const {
-    std::string newest;
-    for (const auto& e : fs::directory_iterator(scratch / run + "/checkpoints"))
-      if (const std::string name = e.path().filename(); name.starts_with("step-")) newest = std::max(newest, e.path().string());
-    return newest;
-  }
-  /// Parameters and optimiser state.
-  static std::map<std::string, std::vector<double>> tensors(const std::string& path) {
-    std::map<std::string, std::vector<double>> all;
-    const data::Hdf5Reader reader(path);
-    for (const auto& e : reader.entries())
-      if (e.name.starts_with("/model") || e.name.starts_with("/optimizer")) all[e.name] = reader.read(e.name).to_vector();
-    return all;
-  }
-  double metric(const std::string& name) const {
-    std::istringstream lines(out.str());
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with(name + "  ")) return std::stod(line.substr(name.size()));
-    ADD_FAILURE() << "no " << name << " in\n" << out.str();
-    return -1;
-  }
+  int train(const std::string& run, const std::vector<std::string>& more = {}) { return train_quickstart(run, joined(small(), more)); }
 };
 
 TEST_F(SasrecProgram, EveryConfigurationDryRuns) {
-  std::size_t count = 0;
-  for (const auto& e : fs::directory_iterator(kConfigs)) {
-    if (e.path().extension() != ".cfg") continue;
-    ++count;
-    for (const char* packed : {"true", "false"}) {
-      const std::vector<std::string> arguments{"train",
-                                               e.path().string(),
-                                               "--check",
-                                               "data.source=synthetic",
-                                               "synthetic.users=64",
-                                               "synthetic.items=150",
-                                               "train.batch_size=8",
-                                               std::string("model.packed=") + packed};
-      ASSERT_EQ(capstan(arguments), engine::kOk) << e.path() << ": " << err.str();
-      EXPECT_THAT(out.str(), HasSubstr("loss of the first batch"));
-      EXPECT_THAT(out.str(), HasSubstr("item_embedding/weight  f32[151, "));
-    }
-  }
-  EXPECT_GE(count, 4u);
+  for (const char* packed : {"model.packed=true", "model.packed=false"})
+    check_every_configuration(
+        4, {"data.source=synthetic", "synthetic.users=64", "synthetic.items=150", "train.batch_size=8", packed},
+        [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("item_embedding/weight  f32[151, ")) << name; });
 }
 
 TEST_F(SasrecProgram, EveryLossTrainsAndBenches) {
