@@ -42,9 +42,7 @@ bool inside(std::int64_t label, double x, double y) {
 
 using Colour = std::array<double, 3>;
 
-Colour draw_colour(Rng& rng) { return {rng.uniform(20, 236), rng.uniform(20, 236), rng.uniform(20, 236)}; }
-
-double distance(const Colour& a, const Colour& b) { return std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]); }
+Colour draw_colour(double low, double high, Rng& rng) { return {rng.uniform(low, high), rng.uniform(low, high), rng.uniform(low, high)}; }
 
 }  // namespace
 
@@ -67,13 +65,13 @@ ShapeImage ShapeImages::get(std::int64_t index) const {
   const auto n = static_cast<double>(size);
 
   // A background of two colours that run into each other.
-  const Colour ground = draw_colour(rng), other = draw_colour(rng);
+  const Colour ground = draw_colour(10, 110, rng), other = draw_colour(10, 110, rng);
   const double angle = rng.uniform(0, 2 * std::numbers::pi), waves = rng.uniform(0.3, 2) * 2 * std::numbers::pi / n;
   const double gx = std::cos(angle) * waves, gy = std::sin(angle) * waves;
   std::vector<double> canvas(static_cast<std::size_t>(size * size * 3));
   for (std::int64_t y = 0; y < size; ++y)
     for (std::int64_t x = 0; x < size; ++x) {
-      const double share = 0.35 * (0.5 + 0.5 * std::sin(gx * static_cast<double>(x) + gy * static_cast<double>(y)));
+      const double share = 0.5 * (0.5 + 0.5 * std::sin(gx * static_cast<double>(x) + gy * static_cast<double>(y)));
       for (std::size_t c = 0; c < 3; ++c)
         canvas[static_cast<std::size_t>((y * size + x) * 3) + c] = ground[c] + share * (other[c] - ground[c]);
     }
@@ -88,8 +86,7 @@ ShapeImage ShapeImages::get(std::int64_t index) const {
     const double radius = rng.uniform(options_.min_extent, options_.max_extent) * n / 2;
     const double cx = rng.uniform(radius, n - radius), cy = rng.uniform(radius, n - radius);
     const double turn = rng.uniform(-0.3, 0.3), cosine = std::cos(turn) / radius, sine = std::sin(turn) / radius;
-    Colour colour = draw_colour(rng);
-    while (distance(colour, ground) < 90 || distance(colour, other) < 60) colour = draw_colour(rng);
+    const Colour colour = draw_colour(130, 245, rng);
     object.left = object.top = n;
     const auto first = [&](double v) { return std::max<std::int64_t>(0, static_cast<std::int64_t>(v - radius)); };
     const auto last = [&](double v) { return std::min(size - 1, static_cast<std::int64_t>(v + radius)); };

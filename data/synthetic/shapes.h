@@ -1,7 +1,7 @@
 #pragma once
-// A synthetic source of images: coloured shapes on textured backgrounds, with their classes and boxes. Class = shape; colour, size, place,
-// turn and background are drawn without regard to it, so that nothing but the form tells the class. An image is a function of (seed,
-// index): there are as many as one asks for.
+// A synthetic source of images: bright coloured shapes on dark textured backgrounds, with their classes and boxes. Class = shape; colour,
+// size, place, turn and background are drawn without regard to it, so that nothing but the form tells the class. An image is a function of
+// (seed, index): there are as many as one asks for.
 
 #include <cstdint>
 #include <string>
@@ -12,11 +12,11 @@
 namespace capstan::data {
 
 struct ShapesOptions {
-  std::int64_t size = 32;                      ///< height and width, at least 16
-  std::int64_t classes = 6;                    ///< the first of ShapeImages::names(), 2 .. 6
-  std::int64_t max_objects = 1;                ///< 1 .. max_objects shapes an image, which may overlap a little
-  double min_extent = 0.35, max_extent = 0.6;  ///< side of a shape's box, as a share of the image's
-  double noise = 12;                           ///< standard deviation of the pixel noise, in steps of 0 .. 255
+  std::int64_t size = 32;                     ///< height and width, at least 16
+  std::int64_t classes = 6;                   ///< the first of ShapeImages::names(), 2 .. 6
+  std::int64_t max_objects = 1;               ///< 1 .. max_objects shapes an image, which may overlap a little
+  double min_extent = 0.5, max_extent = 0.8;  ///< side of a shape's box, as a share of the image's
+  double noise = 8;                           ///< standard deviation of the pixel noise, in steps of 0 .. 255
   std::uint64_t seed = 1;
 };
 

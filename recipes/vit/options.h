@@ -52,7 +52,7 @@ struct DataOptions {
 /// The generator of data/synthetic/shapes.h, for data.source = shapes.
 struct ShapesSection {
   std::int64_t train = 4000, validation = 500, test = 500, size = 32, classes = 6, seed = 1;
-  double noise = 12;
+  double noise = 8;
 
   template <class V>
   void visit(V& v) {

@@ -33,8 +33,8 @@ TEST(Shapes, BoxesHoldTheObjectTightly) {
     EXPECT_GE(o.top, 0);
     EXPECT_LE(o.right, 48);
     EXPECT_LE(o.bottom, 48);
-    EXPECT_GE(o.right - o.left, 48 * 0.35 * 0.6);
-    EXPECT_LE(o.right - o.left, 48 * 0.6 + 2);
+    EXPECT_GE(o.right - o.left, 48 * 0.5 * 0.6);
+    EXPECT_LE(o.right - o.left, 48 * 0.8 + 2);
     // Colour jumps of an edge lie inside the box, never outside.
     const auto edge = [&](std::int64_t y, std::int64_t x) {
       double d = 0;
@@ -66,7 +66,7 @@ TEST(Shapes, RefusesOptionsOutOfRange) {
   EXPECT_THROW(ShapeImages({.size = 8}), ConfigError);
   EXPECT_THROW(ShapeImages({.classes = 7}), ConfigError);
   EXPECT_THROW(ShapeImages({.max_objects = 0}), ConfigError);
-  EXPECT_THROW(ShapeImages({.min_extent = 0.7, .max_extent = 0.6}), ConfigError);
+  EXPECT_THROW(ShapeImages({.min_extent = 0.9, .max_extent = 0.8}), ConfigError);
 }
 
 }  // namespace
