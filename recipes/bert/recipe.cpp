@@ -14,6 +14,7 @@ namespace {
 /// What the original adds to the number of predictions before it divides by it.
 constexpr double kWeightEpsilon = 1e-5;
 
+/// The options as they are used: relative positions need padding.
 ModelOptions model_options(ModelOptions o) {
   o.packed = o.packed && o.positions == nn::RelativePositions::none;
   return o;
@@ -98,7 +99,9 @@ const std::vector<data::Instance>& Bert::held_out(engine::Split split) {
 
 engine::Metrics Bert::evaluate(engine::Split split) {
   const auto& instances = held_out(split);
-  if (instances.empty()) return {};
+  require<DataError>(setup_.purpose == engine::Purpose::train || !instances.empty(), "bert: there is no ",
+                     split == engine::Split::test ? "test" : "validation", " text to evaluate on: ", dataset().summary());
+  if (instances.empty()) return {};  // training goes on without
   engine::Metrics out = evaluate_model(*model_, instances, config_.instances.max_length, pad_id_, config_.evaluate.batch_size);
   if (config_.evaluate.baselines)
     for (engine::Metric& m : frequency_baselines(dataset().token_counts(), instances)) out.push_back(std::move(m));

@@ -206,6 +206,9 @@ TEST_F(BertProgram, SaysWhatIsWrong) {
   const std::string file = checkpoint("good");
   EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", file}, {"data.vocab_size=80", "data.held_out=0.5"})), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("another vocabulary than the checkpoint's"));
+  ASSERT_EQ(train("alone", {"train.max_steps=1", "data.held_out=0"}), engine::kOk) << err.str();
+  EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", checkpoint("alone")}, {"data.held_out=0"})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("there is no test text to evaluate on"));
 }
 
 TEST(BertSchedule, BothFormsOfTheOriginalAndItsPorts) {
