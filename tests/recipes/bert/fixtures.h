@@ -86,6 +86,7 @@ struct BertProgram : testing::Test {
             "run.threads=1",
             "instances.max_length=24",
             "instances.max_predictions=4",
+            "model.positions=absolute",
             "model.hidden_size=16",
             "model.intermediate_size=32",
             "train.batch_size=4",
