@@ -11,6 +11,7 @@
 #include "data/hdf5.h"
 #include "optim/adam.h"
 #include "recipes/vit/model.h"
+#include "tests/recipes/vit/formula.h"
 
 namespace capstan::vit {
 namespace {
@@ -53,28 +54,11 @@ const data::Hdf5Reader& file() {
 }
 std::vector<double> stored(const Case& c, const std::string& what) { return file().read("/" + c.name + "/" + what).to_vector(); }
 
-/// Gives all parameters the values of the formula at the top of make_vit.py.
-void fill(const nn::ParameterStore& store) {
-  int t = 0;
-  for (const Parameter& p : store.parameters()) {
-    const bool gain = p.name.find("norm") != std::string::npos && p.name.ends_with("weight");
-    dispatch_floating("test", p.value.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      for (std::int64_t n = 0; n < p.value.numel(); ++n) {
-        const auto i = static_cast<double>(n);
-        const double v = .15 * std::sin(.7 * i + .01 * i * i + .3 * t + .1) + (gain ? 1 : 0);
-        if constexpr (!std::is_same_v<T, bfloat16>) p.value.data<T>()[n] = static_cast<T>(v);
-      }
-    });
-    ++t;
-  }
-}
-
 void expect_follows_pytorch(const Case& c, DType dtype, double tolerance) {
   SCOPED_TRACE(c.name + " " + std::string(name_of(dtype)));
   nn::ParameterStore store(1, dtype);
   const VitModel model(store.root(), c.options);
-  fill(store);
+  fill_by_chirp(store);
   const Tensor images = cast(file().read("/" + c.name + "/images"), dtype), labels = file().read("/" + c.name + "/labels");
   Tape tape;
   const Tensor logits = model.logits(images, {});
@@ -116,7 +100,7 @@ TEST(VitGolden, LearnsAsPyTorchDoes) {
     SCOPED_TRACE(c.name);
     nn::ParameterStore store;
     const VitModel model(store.root(), c.options);
-    fill(store);
+    fill_by_chirp(store);
     optim::AdamW optimizer(store.parameters(), {.weight_decay = .05});
     const Tensor images = file().read("/" + c.name + "/images"), labels = file().read("/" + c.name + "/labels");
     const std::vector<double> losses = stored(c, "curve"), rates = stored(c, "rates");
