@@ -25,8 +25,10 @@ inline Padding same_padding() { return {.same = true}; }
 Window window_over(const Shape& images, std::int64_t kernel, std::int64_t stride, const Padding& padding, std::int64_t dilation = 1);
 
 struct Conv2dOptions {
-  std::int64_t in = 0, out = 0;
-  std::int64_t kernel = 1, stride = 1, dilation = 1, groups = 1;
+  std::int64_t in = 0, out = 0;  ///< channels
+  std::int64_t kernel = 1;       ///< height and width
+  std::int64_t stride = 1, dilation = 1;
+  std::int64_t groups = 1;  ///< parts of the channels that are convolved by themselves
   Padding padding = {};
   bool bias = true;
   Initializer init = he_normal();

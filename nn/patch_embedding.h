@@ -10,7 +10,9 @@
 namespace capstan::nn {
 
 struct PatchEmbeddingOptions {
-  std::int64_t channels = 0, patch = 1, width = 0;
+  std::int64_t channels = 0;  ///< of the images
+  std::int64_t patch = 1;     ///< height and width of a patch
+  std::int64_t width = 0;     ///< of the tokens
   bool bias = true;
   Initializer init = glorot_uniform();
   Initializer bias_init = zeros();
