@@ -50,9 +50,9 @@ std::string answer(const Query& q, std::span<const float> logits, const std::vec
   bool first = true;
   for (const std::int64_t c : engine::top_k(p, options.top)) {
     const std::string& name = names[static_cast<std::size_t>(c)];
-    const float probability = p[static_cast<std::size_t>(c)];
+    const double probability = std::round(p[static_cast<std::size_t>(c)] * 1e6) / 1e6;
     out += tsv ? join_text("\t", name, "\t", probability)
-               : join_text(first ? "" : ",", engine::to_json({{"class", name}, {"probability", static_cast<double>(probability)}}));
+               : join_text(first ? "" : ",", engine::to_json({{"class", name}, {"probability", probability}}));
     first = false;
   }
   return tsv ? out : out + "]}";
