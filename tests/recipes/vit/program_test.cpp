@@ -1,0 +1,268 @@
+// ViT through the command line: every configuration, interruption and resume to the bit, learning, evaluation, prediction with pictures,
+// bad input and broken files.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "data/hdf5.h"
+#include "data/image/image.h"
+#include "data/synthetic/shapes.h"
+#include "recipes/engine/run_recipe.h"
+#include "recipes/engine/system.h"
+#include "recipes/vit/recipe.h"
+#include "tests/data/scratch.h"
+
+namespace capstan::vit {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigs = CAPSTAN_SOURCE_DIR "/recipes/vit/";
+
+using Tensors = std::map<std::string, std::vector<double>>;
+
+struct VitProgram : testing::Test {
+  data::Scratch scratch;
+  std::ostringstream out, err;
+  const std::string config = std::string(kConfigs) + "quickstart.cfg";
+
+  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
+    static const std::vector<engine::RecipeEntry> recipes{{Vit::name, engine::run_recipe<Vit>}};
+    engine::clear_stop_signal();
+    out.str("");
+    err.str("");
+    std::istringstream in(input);
+    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
+  }
+  /// The quickstart, small: 5 steps an epoch, everything random switched on.
+  static std::vector<std::string> small() {
+    return {"run.threads=1",       "shapes.train=80",     "shapes.validation=24",       "shapes.test=24",
+            "shapes.size=16",      "model.image_size=16", "model.hidden_size=16",       "model.layers=2",
+            "model.heads=2",       "model.mlp_size=32",   "model.dropout=0.1",          "model.stochastic_depth=0.2",
+            "train.batch_size=16", "train.epochs=4",      "train.log_every=1",          "augment.rand_layers=1",
+            "augment.erase=0.3",   "augment.mixup=0.4",   "augment.mix_probability=0.5"};
+  }
+  static std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+  }
+  int train(const std::string& run, const std::vector<std::string>& more = {}) {
+    return capstan(joined(joined({"train", config, "run.dir=" + scratch / run}, small()), more));
+  }
+  std::string checkpoint(const std::string& run) const {
+    std::string newest;
+    for (const auto& e : fs::directory_iterator(scratch / run + "/checkpoints"))
+      if (const std::string name = e.path().filename(); name.starts_with("step-")) newest = std::max(newest, e.path().string());
+    return newest;
+  }
+  static Tensors tensors(const std::string& path) {
+    Tensors all;
+    const data::Hdf5Reader reader(path);
+    for (const auto& e : reader.entries())
+      if (e.name.starts_with("/model") || e.name.starts_with("/optimizer")) all[e.name] = reader.read(e.name).to_vector();
+    return all;
+  }
+  double metric(const std::string& name) const {
+    std::istringstream lines(out.str());
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with(name + "  ")) return std::stod(line.substr(name.size()));
+    ADD_FAILURE() << "no " << name << " in\n" << out.str();
+    return -1;
+  }
+  /// Folders train, val of PNG files of shapes, `count` a class.
+  void write_folders(std::int64_t count) const {
+    const data::ShapeImages shapes({.size = 20, .classes = 3, .seed = 9});
+    for (std::int64_t i = 0; i < 6 * count; ++i) {
+      const auto made = shapes.get(i);
+      const std::string folder =
+          scratch / (i < 3 * count ? "train/" : "val/") + shapes.names()[static_cast<std::size_t>(made.objects[0].label)];
+      fs::create_directories(folder);
+      data::write_png(folder + "/" + std::to_string(i) + ".png", made.image);
+    }
+  }
+  std::vector<std::string> on_folders() const { return {"data.source=folder", "data.path=" + scratch.path(), "data.mean=0.5"}; }
+};
+
+TEST_F(VitProgram, EveryConfigurationDryRuns) {
+  std::size_t count = 0;
+  for (const auto& e : fs::directory_iterator(kConfigs)) {
+    if (e.path().extension() != ".cfg") continue;
+    ++count;
+    // Data of its own kind is not at hand, and full sizes take their time: generated shapes, two narrow layers.
+    const std::vector<std::string> arguments{"train",
+                                             e.path().string(),
+                                             "--check",
+                                             "data.source=shapes",
+                                             "shapes.train=40",
+                                             "shapes.validation=6",
+                                             "shapes.test=6",
+                                             "data.holdout=0",
+                                             "model.layers=2",
+                                             "model.hidden_size=48",
+                                             "model.mlp_size=32",
+                                             "model.classes=0",
+                                             "model.heads=3",
+                                             "train.batch_size=2",
+                                             "train.micro_batch_size=2",
+                                             "model.stem_width=32",
+                                             "model.image_size=64"};
+    ASSERT_EQ(capstan(arguments), engine::kOk) << e.path() << ": " << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("loss of the first batch"));
+    EXPECT_THAT(out.str(), HasSubstr("head/weight  f32[6, 48]"));
+  }
+  EXPECT_GE(count, 8u);
+}
+
+TEST_F(VitProgram, ResumesToTheBit) {
+  ASSERT_EQ(train("whole", {"train.max_steps=12", "loader.workers=2"}), engine::kOk) << err.str();
+  const Tensors expected = tensors(checkpoint("whole"));
+  ASSERT_FALSE(expected.empty());
+  for (const int stop : {5, 7}) {  // the end of an epoch, and the middle of one
+    const std::string run = "stopped" + std::to_string(stop);
+    ASSERT_EQ(train(run, {"train.max_steps=" + std::to_string(stop), "loader.workers=0"}), engine::kOk) << err.str();
+    EXPECT_NE(tensors(checkpoint(run)), expected);
+    ASSERT_EQ(train(run, {"train.max_steps=12", "--resume", "auto"}), engine::kOk) << err.str();
+    EXPECT_EQ(tensors(checkpoint(run)), expected) << "stopped after " << stop << " steps";
+  }
+}
+
+TEST_F(VitProgram, MicroBatchesAddUpToTheBatch) {
+  // Without what is drawn by batch, so that the parts see what the whole sees.
+  const std::vector<std::string> options{"model.dropout=0", "model.stochastic_depth=0", "augment.mixup=0", "train.max_steps=2"};
+  ASSERT_EQ(train("whole", options), engine::kOk) << err.str();
+  ASSERT_EQ(train("parts", joined(options, {"train.micro_batch_size=4"})), engine::kOk) << err.str();
+  const Tensors whole = tensors(checkpoint("whole")), parts = tensors(checkpoint("parts"));
+  for (const auto& [name, values] : whole) {
+    if (name.ends_with("key/bias") || !name.starts_with("/model")) continue;  // the key bias has no gradient but rounding
+    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(parts.at(name)[i], values[i], 2e-4) << name;
+  }
+}
+
+TEST_F(VitProgram, LearnsShapesAndIsUsed) {
+  const std::vector<std::string> options{"shapes.train=600",      "shapes.classes=3",
+                                         "shapes.noise=4",        "shapes.test=90",
+                                         "model.dropout=0",       "model.stochastic_depth=0",
+                                         "augment.rand_layers=0", "augment.padding=1",
+                                         "augment.erase=0",       "augment.mixup=0",
+                                         "train.epochs=14",       "model.hidden_size=32",
+                                         "model.mlp_size=64",     "optimizer.learning_rate=0.003",
+                                         "train.log_every=20"};
+  ASSERT_EQ(train("run", options), engine::kOk) << err.str();
+  const std::vector<std::string> with{"--checkpoint", scratch / "run/checkpoints/best.h5"};
+  const auto command = [&](std::vector<std::string> first) { return joined(joined(joined(std::move(first), with), small()), options); };
+  ASSERT_EQ(capstan(command({"evaluate", config, "evaluate.confusion=" + scratch / "confusion.tsv", "evaluate.per_class=yes"})),
+            engine::kOk)
+      << err.str();
+  EXPECT_GE(metric("accuracy"), 0.6) << "chance is .333";
+  EXPECT_NEAR((metric("recall/disc") + metric("recall/square") + metric("recall/triangle")) / 3, metric("accuracy"), 1e-6);
+  EXPECT_THAT(out.str(), HasSubstr("test: 90 images of 3 classes"));
+  std::ifstream file(scratch / "confusion.tsv");
+  std::string header;
+  std::getline(file, header);
+  EXPECT_EQ(header, "true\\predicted\tdisc\tsquare\ttriangle\trecall");
+
+  // A file on disk and the same image by its number give the same answer, here and in pictures.
+  const data::ShapeImages shapes({.size = 16, .classes = 3, .noise = 4, .seed = 1});
+  const data::Image image = shapes.get(600 + 24 + 5).image;  // after those of training and validation
+  data::write_png(scratch / "five.png", image);
+  ASSERT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "predict.pictures=" + scratch / "pictures",
+                             "predict.picture_size=64"}),
+                    scratch / "five.png" + "\n"),
+            engine::kOk)
+      << err.str();
+  const std::string by_path = out.str();
+  EXPECT_THAT(by_path, HasSubstr("five.png\t"));
+  for (const char* name : {"disc", "square", "triangle"}) EXPECT_THAT(by_path, HasSubstr(name));
+  ASSERT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "predict.input=indices"}), "5\n"), engine::kOk)
+      << err.str();
+  EXPECT_EQ(by_path.substr(by_path.find('\t')), out.str().substr(out.str().find('\t')));
+  const data::Image heads = data::read_image(scratch / "pictures/0001-five-heads.png");
+  EXPECT_EQ(heads.height, 2 * 32 + 4) << "two layers";
+  EXPECT_EQ(heads.width, 2 * 32 + 4) << "two heads";
+  const data::Image rollout = data::read_image(scratch / "pictures/0001-five-rollout.png");
+  EXPECT_EQ(rollout.height, 64);
+  EXPECT_EQ(rollout.width, 3 * 64 + 2 * 4);
+
+  ASSERT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "predict.input=indices", "predict.top=1",
+                             "predict.format=jsonl"}),
+                    "0\n1\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(),
+              ::testing::MatchesRegex("\\{\"input\":\"0\",\"classes\":\\[\\{\"class\":\"[a-z]+\",\"probability\":[0-9.e-]+\\}\\]\\}\n"
+                                      "\\{\"input\":\"1\",.*\n"));
+  EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "predict.input=indices"}), "90\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("line 1: expected the number of a test image, 0 .. 89, found '90'"));
+  EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-"}), scratch / "nothing.png" + "\n"), engine::kIo);
+  EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-"}), scratch.write("text.png", "hello") + "\n"),
+            engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("text.png: not an image"));
+  ASSERT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "data.broken=skip"}),
+                    scratch / "text.png" + "\n" + scratch / "five.png" + "\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("text.png\t-\t"));
+  EXPECT_THAT(out.str(), HasSubstr(by_path)) << "the other image is answered as before";
+}
+
+TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
+  if (!data::can_decode(data::ImageFormat::png)) GTEST_SKIP();
+  write_folders(8);
+  std::ofstream(scratch / "train/disc/0.png", std::ios::binary).close();
+  scratch.write("val/square/broken.jpeg", "\xff\xd8\xff\xe0");
+  EXPECT_EQ(train("strict", joined(on_folders(), {"train.epochs=1"})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("train/disc/0.png: the file is empty"));
+
+  const std::vector<std::string> lenient =
+      joined(on_folders(), {"train.epochs=1", "data.broken=skip", "data.broken_list=" + scratch / "list"});
+  ASSERT_EQ(train("lenient", lenient), engine::kOk) << err.str();
+  std::stringstream list, rows;
+  list << std::ifstream(scratch / "list").rdbuf();
+  EXPECT_THAT(list.str(), HasSubstr("train/disc/0.png: the file is empty"));
+  EXPECT_THAT(list.str(), HasSubstr("val/square/broken.jpeg: "));
+  rows << std::ifstream(scratch / "lenient/metrics.jsonl").rdbuf();
+  EXPECT_THAT(rows.str(), HasSubstr("\"skipped_images\":1"));
+
+  ASSERT_EQ(capstan(joined({"prepare", config}, on_folders())), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("24 training, 25 validation and 25 test images of 3 classes"));
+  EXPECT_THAT(out.str(), HasSubstr("which are the test images too; broken files: 2\n"));
+  EXPECT_THAT(out.str(), HasSubstr("broken.jpeg"));
+}
+
+TEST_F(VitProgram, BenchesWithoutData) {
+  for (const char* name : {"fashion_mnist.cfg", "tiny.cfg"}) {
+    ASSERT_EQ(
+        capstan({"bench", std::string(kConfigs) + name, "--steps", "1", "--json", "train.batch_size=2", "model.layers=1", "run.threads=1"}),
+        engine::kOk)
+        << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("\"flops_per_step\""));
+  }
+}
+
+TEST_F(VitProgram, SaysWhatIsWrong) {
+  EXPECT_EQ(train("bad", {"model.classes=7"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.classes is 7, but there are 6 classes; 0 takes as many as there are"));
+  EXPECT_EQ(train("bad", {"model.patch_size=5"}), engine::kUsage);
+  EXPECT_EQ(train("bad", {"data.mean=0.1, 0.2"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("one number or one for each of 3 channels, got 2 and 1"));
+  EXPECT_EQ(train("bad", {"data.holdout=80"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.holdout must be below the number of training images, got 80 of 80"));
+  EXPECT_EQ(train("bad", {"augment.min_area=0.9", "augment.max_area=0.5"}), engine::kUsage);
+  EXPECT_EQ(train("bad", {"data.source=folder"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.path must name the folder"));
+  EXPECT_EQ(train("bad", {"data.source=folder", "data.path=" + scratch.path()}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("found no folder train/"));
+  EXPECT_EQ(train("bad", {"data.source=idx", "data.path=" + scratch.path()}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("found neither train-images-idx3-ubyte"));
+  EXPECT_EQ(train("bad", {"augment.mixupp=1"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("augment.mixup"));
+}
+
+}  // namespace
+}  // namespace capstan::vit
