@@ -31,11 +31,12 @@ struct MatmulProblem {
 /// Runs the product; `bias` holds one number a column, or is null.
 void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias = nullptr);
 
-/// The ways to compute a product of f32. bf16 has only the last two.
+/// The ways to compute a product of f32. bf16 has only the two in the middle.
 enum class MatmulKernel {
   split,    ///< openmp/matmul.h: the depth divided into fixed parts, partial sums added in order
   library,  ///< onednn/matmul.h
   library_transposed,  ///< the same for the transposed product, copied to C
+  library_padded,      ///< the same with a copy of B whose rows begin at different places of a page
 };
 /// Which one `matmul` uses. The rule and its measurements are in matmul.cpp.
 MatmulKernel choose_matmul_kernel(const MatmulProblem& problem);

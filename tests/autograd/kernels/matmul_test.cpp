@@ -111,6 +111,13 @@ TEST(Matmul, GreatDepthAndTallWeightGradients) {
     check_all_types(t);
 }
 
+TEST(Matmul, RowsThatMeetInTheCache) {
+  for (const bool transposed : {false, true}) {
+    check<float, float>({.rows = 512, .columns = 1024, .depth = 33, .a_transposed = transposed});
+    check<float, float>({.rows = 513, .columns = 768, .depth = 20, .a_transposed = transposed, .bias = true, .relu = true, .beta = 0.5});
+  }
+}
+
 TEST(Matmul, ChoosesAsMeasured) {
   const auto chosen = [](std::int64_t m, std::int64_t n, std::int64_t k, bool transposed, DType dtype = DType::f32) {
     MatmulProblem p{.in = dtype, .out = dtype, .rows = m, .columns = n, .depth = k};
@@ -125,6 +132,10 @@ TEST(Matmul, ChoosesAsMeasured) {
   EXPECT_EQ(chosen(30522, 128, 1024, true), MatmulKernel::library_transposed);
   EXPECT_EQ(chosen(3416, 100, 512, true, DType::bf16), MatmulKernel::library_transposed);
   EXPECT_EQ(chosen(32, 100, 100, false, DType::bf16), MatmulKernel::library);
+  EXPECT_EQ(chosen(1024, 3072, 768, false), MatmulKernel::library_padded);
+  EXPECT_EQ(chosen(768, 3072, 1024, true), MatmulKernel::library_padded);
+  EXPECT_EQ(chosen(256, 1024, 4096, true), MatmulKernel::library);
+  EXPECT_EQ(chosen(1024, 3080, 768, false), MatmulKernel::library);
 }
 
 TEST(Matmul, ReadsNothingOfCWithoutBeta) {
