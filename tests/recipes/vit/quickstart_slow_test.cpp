@@ -3,50 +3,32 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <sstream>
+#include <string>
 
 #include "data/image/image.h"
 #include "data/synthetic/shapes.h"
-#include "recipes/engine/run_recipe.h"
-#include "recipes/engine/system.h"
 #include "recipes/vit/recipe.h"
-#include "tests/data/scratch.h"
+#include "tests/recipes/recipe_program.h"
 
 namespace capstan::vit {
 namespace {
 
 constexpr std::int64_t kSize = 96;  // of a panel
 
-struct VitQuickstart : testing::Test {
-  data::Scratch scratch;
-  std::ostringstream out, err;
-
-  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
-    static const std::vector<engine::RecipeEntry> recipes{{Vit::name, engine::run_recipe<Vit>}};
-    engine::clear_stop_signal();
-    out.str("");
-    err.str("");
-    std::istringstream in(input);
-    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
-  }
-};
+using VitQuickstart = engine::test::RecipeProgram<Vit>;
 
 TEST_F(VitQuickstart, LooksAtTheObject) {
   if (!data::can_decode(data::ImageFormat::png)) GTEST_SKIP() << "built without PNG";
-  const std::string config = CAPSTAN_SOURCE_DIR "/recipes/vit/quickstart.cfg", run = "run.dir=" + scratch / "run";
-  ASSERT_EQ(capstan({"train", config, run, "train.epochs=10"}), engine::kOk) << err.str();
-  const std::string checkpoint = scratch / "run/checkpoints/best.h5";
-  ASSERT_EQ(capstan({"evaluate", config, "--checkpoint", checkpoint, "--json"}), engine::kOk) << err.str();
-  const std::string metrics = out.str();
-  const std::size_t at = metrics.find("\"accuracy\":");
-  ASSERT_NE(at, std::string::npos) << metrics;
-  EXPECT_GE(std::stod(metrics.substr(at + 11)), 0.85) << metrics;
+  ASSERT_EQ(train_quickstart("run", {"train.epochs=10"}), engine::kOk) << err.str();
+  const std::string best = scratch / "run/checkpoints/best.h5";
+  ASSERT_EQ(capstan({"evaluate", config, "--checkpoint", best}), engine::kOk) << err.str();
+  EXPECT_GE(metric("accuracy"), 0.85);
 
   // The second panel of a rollout picture is the image times the mask; their ratio is the mask.
   constexpr int kImages = 30;
   std::string numbers;
   for (int i = 0; i < kImages; ++i) numbers += std::to_string(i) + "\n";
-  ASSERT_EQ(capstan({"predict", config, "--checkpoint", checkpoint, "--input", "-", "--output", "-", "predict.input=indices",
+  ASSERT_EQ(capstan({"predict", config, "--checkpoint", best, "--input", "-", "--output", "-", "predict.input=indices",
                      "predict.pictures=" + scratch / "pictures", "predict.picture_size=" + std::to_string(kSize)},
                     numbers),
             engine::kOk)
