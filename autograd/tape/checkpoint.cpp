@@ -57,7 +57,7 @@ std::vector<Tensor> checkpoint(CheckpointedFunction fn, std::span<const Tensor> 
   if (outer == nullptr) return fn(inputs);
   std::vector<Tensor> operands = operands_of(inputs), outputs, parameters;
   {
-    Tape inner;  // tells which leaves fn reads; what its operations keep goes with it
+    Tape inner(Tape::Leaves::keep);  // tells which leaves fn reads; what its operations keep goes with it
     outputs = fn(operands);
     for (const Tensor& leaf : inner.leaves()) {
       bool is_operand = false;

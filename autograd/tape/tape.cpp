@@ -44,7 +44,7 @@ Gradient Gradients::of(const Tensor& leaf) const {
   return it == by_leaf_.end() ? Gradient{} : it->second;
 }
 
-Tape::Tape() : id_(next_tape_number()), outer_(std::exchange(innermost, this)) {}
+Tape::Tape(Leaves leaves) : id_(next_tape_number()), outer_(std::exchange(innermost, this)), keeps_leaves_(leaves == Leaves::keep) {}
 
 Tape::~Tape() { innermost = outer_; }
 
@@ -63,7 +63,7 @@ std::int64_t Tape::slot_of(const Tensor& t, std::string_view op) {
       const auto [it, is_new] = leaf_slots_.try_emplace(node.owner, -1);
       if (is_new) {
         it->second = new_slot(t.spec());
-        leaves_.push_back(t);
+        if (keeps_leaves_) leaves_.push_back(t);
       }
       return it->second;
     }

@@ -44,7 +44,11 @@ class Tape {
     virtual std::vector<Gradient> backward(std::span<const Tensor> output_gradients, const std::vector<bool>& needs) = 0;
   };
 
-  Tape();   ///< becomes the thread's recording tape; tapes nest, the innermost records
+  /// Whether the tape keeps the leaves that it meets, for leaves(). Forgetting them lets their memory be used again.
+  enum class Leaves { forget, keep };
+
+  /// Becomes the thread's recording tape; tapes nest, the innermost records.
+  explicit Tape(Leaves leaves = Leaves::forget);
   ~Tape();  ///< must be destroyed on its thread, innermost first
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
@@ -55,7 +59,7 @@ class Tape {
   Gradients backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents);
 
   std::size_t size() const { return records_.size(); }
-  /// The leaves that recorded operations read, in the order of their first use.
+  /// The leaves that recorded operations read, in the order of their first use; empty unless they are kept.
   std::span<const Tensor> leaves() const { return leaves_; }
 
   /// The tape that records on this thread; null without one or under NoGrad.
@@ -84,6 +88,7 @@ class Tape {
   std::vector<Spec> specs_;                                   // by slot
   std::vector<Gradient> gradients_;                           // by slot, while backward runs
   std::unordered_map<std::uint64_t, std::int64_t> leaf_slots_;  // leaf number -> slot
+  bool keeps_leaves_;
   std::vector<Tensor> leaves_;
 };
 
