@@ -1,21 +1,13 @@
 #pragma once
 // What the tests of BERT share: instances from lists, `capstan` in process, small configurations and texts.
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+#include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "data/hdf5.h"
 #include "recipes/bert/recipe.h"
-#include "recipes/engine/run_recipe.h"
-#include "recipes/engine/system.h"
-#include "tests/data/scratch.h"
+#include "tests/recipes/recipe_program.h"
 
 namespace capstan::bert {
 
@@ -64,19 +56,7 @@ inline std::string tiny_text() {
          "two ships left the port\none carried salt and iron\nthe other carried wine\na storm took them both\n";
 }
 
-struct BertProgram : testing::Test {
-  data::Scratch scratch;
-  std::ostringstream out, err;
-  const std::string config = CAPSTAN_SOURCE_DIR "/recipes/bert/quickstart.cfg";
-
-  int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
-    static const std::vector<engine::RecipeEntry> recipes{{Bert::name, engine::run_recipe<Bert>}};
-    engine::clear_stop_signal();
-    out.str("");
-    err.str("");
-    std::istringstream in(input);
-    return engine::run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
-  }
+struct BertProgram : engine::test::RecipeProgram<Bert> {
   /// A small model on the text of the file text.txt.
   std::vector<std::string> small() {
     return {"data.train=" + scratch / "text.txt",
@@ -93,36 +73,12 @@ struct BertProgram : testing::Test {
             "train.log_every=1",
             "train.evaluate_every=0"};
   }
-  std::vector<std::string> with_small(std::vector<std::string> arguments, const std::vector<std::string>& more = {}) {
-    for (const auto& s : small()) arguments.push_back(s);
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
+  std::vector<std::string> with_small(const std::vector<std::string>& arguments, const std::vector<std::string>& more = {}) {
+    return joined(joined(arguments, small()), more);
   }
   int train(const std::string& run, const std::vector<std::string>& more = {}) {
     if (!std::filesystem::exists(scratch / "text.txt")) scratch.write("text.txt", tiny_text());
-    return capstan(with_small({"train", config, "run.dir=" + scratch / run}, more));
-  }
-  std::string checkpoint(const std::string& run) const { return checkpoint_in(scratch / run); }
-  static std::string checkpoint_in(const std::string& directory) {
-    std::string newest;
-    for (const auto& e : std::filesystem::directory_iterator(directory + "/checkpoints"))
-      if (const std::string name = e.path().filename(); name.starts_with("step-")) newest = std::max(newest, e.path().string());
-    return newest;
-  }
-  /// Parameters and optimiser state.
-  static std::map<std::string, std::vector<double>> tensors(const std::string& path) {
-    std::map<std::string, std::vector<double>> all;
-    const data::Hdf5Reader reader(path);
-    for (const auto& e : reader.entries())
-      if (e.name.starts_with("/model") || e.name.starts_with("/optimizer")) all[e.name] = reader.read(e.name).to_vector();
-    return all;
-  }
-  double metric(const std::string& name) const {
-    std::istringstream lines(out.str());
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with(name + "  ")) return std::stod(line.substr(name.size()));
-    ADD_FAILURE() << "no " << name << " in\n" << out.str();
-    return -1;
+    return train_quickstart(run, joined(small(), more));
   }
 };
 

@@ -13,22 +13,11 @@ namespace fs = std::filesystem;
 
 TEST_F(BertProgram, EveryConfigurationDryRuns) {
   scratch.write("text.txt", tiny_text());
-  std::size_t count = 0;
-  for (const auto& e : fs::directory_iterator(fs::path(config).parent_path())) {
-    if (e.path().extension() != ".cfg") continue;
-    ++count;
-    const std::vector<std::string> small_text{"data.train=" + scratch / "text.txt",
-                                              "data.validation=", "data.test=", "data.prepared=" + scratch / e.path().stem().string(),
-                                              "data.vocab_size=90"};
-    std::vector<std::string> arguments{
-        "train",         e.path().string(),           "--check", "train.batch_size=4", "train.micro_batch_size=2", "model.hidden_size=32",
-        "model.heads=2", "model.intermediate_size=32"};
-    arguments.insert(arguments.end(), small_text.begin(), small_text.end());
-    ASSERT_EQ(capstan(arguments), engine::kOk) << e.path() << ": " << err.str();
-    EXPECT_THAT(out.str(), HasSubstr("loss of the first batch"));
-    EXPECT_THAT(out.str(), HasSubstr("bert/embeddings/word_embeddings  f32["));
-  }
-  EXPECT_GE(count, 9u);
+  check_every_configuration(
+      9,
+      {"data.train=" + scratch / "text.txt", "data.validation=", "data.test=", "data.prepared=" + scratch / "prepared", "data.vocab_size=90",
+       "train.batch_size=4", "train.micro_batch_size=2", "model.hidden_size=32", "model.heads=2", "model.intermediate_size=32"},
+      [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("bert/embeddings/word_embeddings  f32[")) << name; });
 }
 
 // The check of the original's README: twenty steps on one small file, then every mask and every pair is right.
