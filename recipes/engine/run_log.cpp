@@ -18,9 +18,17 @@ namespace {
 
 constexpr std::string_view kStepKey = "{\"step\":";
 
-std::string json_string(std::string_view s) {
+int open_to_append(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  require<IoError>(fd >= 0, path, ": cannot open: ", std::strerror(errno));
+  return fd;
+}
+
+}  // namespace
+
+std::string json_string(std::string_view text) {
   std::string out(1, '"');
-  for (const char c : s) {
+  for (const char c : text) {
     const auto code = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -36,14 +44,6 @@ std::string json_string(std::string_view s) {
   }
   return out + '"';
 }
-
-int open_to_append(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  require<IoError>(fd >= 0, path, ": cannot open: ", std::strerror(errno));
-  return fd;
-}
-
-}  // namespace
 
 std::string to_json(const JsonRow& row) {
   std::string out = "{", not_finite;

@@ -10,6 +10,7 @@
 
 #include "autograd/core/error.h"
 #include "recipes/engine/metrics.h"
+#include "recipes/engine/run_log.h"
 
 namespace capstan::sasrec {
 namespace {
@@ -19,21 +20,6 @@ struct Query {
   std::vector<std::int32_t> items;
   std::vector<std::string> unknown;
 };
-
-std::string quoted(std::string_view text) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += {'\\', 'u', '0', '0', hex[static_cast<std::size_t>(c >> 4)], hex[static_cast<std::size_t>(c & 15)]};
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 std::vector<std::string_view> fields_of(std::string_view line) {
   const char separator = line.find('\t') == std::string_view::npos ? ' ' : '\t';
@@ -51,14 +37,14 @@ std::string answer(const Query& q, std::span<const std::int64_t> best, std::span
                    PredictFormat format) {
   const bool tsv = format == PredictFormat::tsv;
   std::string unknown;
-  for (const auto& u : q.unknown) unknown += (unknown.empty() ? "" : ",") + (tsv ? u : quoted(u));
+  for (const auto& u : q.unknown) unknown += (unknown.empty() ? "" : ",") + (tsv ? u : engine::json_string(u));
   std::string out = tsv ? q.key + "\t" + (unknown.empty() ? "-" : unknown)
-                        : R"({"input":)" + quoted(q.key) + R"(,"unknown":[)" + unknown + R"(],"items":[)";
+                        : R"({"input":)" + engine::json_string(q.key) + R"(,"unknown":[)" + unknown + R"(],"items":[)";
   bool first = true;
   for (const auto item : best) {
     const std::string_view name = names[item - 1];
     const float score = scores[static_cast<std::size_t>(item)];
-    out += tsv ? join_text("\t", name, "\t", score) : join_text(first ? "" : ",", R"({"item":)", quoted(name), R"(,"score":)", score, "}");
+    out += tsv ? join_text("\t", name, "\t", score) : join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), R"(,"score":)", score, "}");
     first = false;
   }
   return tsv ? out : out + "]}";
