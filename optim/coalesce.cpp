@@ -6,13 +6,14 @@
 namespace capstan::optim {
 
 Gradient coalesced(const Gradient& gradient) {
+  if (gradient.has_unique_rows()) return gradient;
   const Tensor indices = gradient.indices().contiguous(), rows = gradient.row_values().contiguous();
   const std::int64_t n = indices.numel();
   Tensor unique(Shape{n}, DType::i64);
   const Tensor position(Shape{n}, DType::i64);
   const std::int64_t count = kernels::coalesce(indices.span<const std::int64_t>(), gradient.shape()[0], unique.span<std::int64_t>(),
                                                position.span<std::int64_t>());
-  if (count == n) return Gradient::rows(indices, rows, gradient.shape());
+  if (count == n) return Gradient::rows(indices, rows, gradient.shape(), true);
   unique = unique.view(unique.layout().slice(0, 0, count));
   const Tensor sums(gradient.shape().with(0, count), rows.dtype());
   const std::int64_t width = gradient.shape().without(0).numel();
@@ -22,7 +23,7 @@ Gradient coalesced(const Gradient& gradient) {
   } else {
     kernels::sum_rows(rows.data<float>(), positions, count, width, sums.data<float>());
   }
-  return Gradient::rows(unique, sums, gradient.shape());
+  return Gradient::rows(unique, sums, gradient.shape(), true);
 }
 
 }  // namespace capstan::optim

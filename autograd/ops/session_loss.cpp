@@ -1,5 +1,6 @@
 #include "autograd/ops/session_loss.h"
 
+#include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/embedding.h"
 #include "autograd/kernels/product.h"
 #include "autograd/kernels/scratch.h"
@@ -54,18 +55,9 @@ Tensor scaled(const Tensor& t, double factor) {
 
 // factor * the sum over the rows of each column
 Tensor column_sums(const Tensor& t, double factor) {
-  Tensor out = Tensor::zeros({t.size(1)}, t.dtype());
-  with_compute_type(t.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const std::int64_t n = t.size(1);
-    T* const sums = out.data<T>();
-    for (std::int64_t i = 0; i < t.size(0); ++i) {
-      const T* const row = t.data<const T>() + i * n;
-      for (std::int64_t j = 0; j < n; ++j) sums[j] += row[j];
-    }
-    for (std::int64_t j = 0; j < n; ++j) sums[j] *= static_cast<T>(factor);
-  });
-  return out;
+  const Tensor out(Shape{t.size(1)}, t.dtype());
+  kernels::sum_to_shape(t, out);
+  return scaled(out, factor);
 }
 
 }  // namespace

@@ -53,7 +53,8 @@ struct Buffers {
 template <class Update>
 void expect_equal_results(const Update& update, bool with_first = true) {
   for (const Case& c : {Case{1, 1, 0, false}, Case{1, 17, 0, false}, Case{3, 100003, 0, false}, Case{1000, 50, 99, false},
-                        Case{1000, 50, 99, true}, Case{40, 8195, 5, false}, Case{9, 8195, 2, true}, Case{5, 0, 2, true}}) {
+                        Case{1000, 50, 99, true}, Case{9000, 1, 8999, false}, Case{2000, 3, 1999, false}, Case{500, 16, 499, false},
+                        Case{500, 17, 499, false}, Case{40, 8195, 5, false}, Case{9, 8195, 2, true}, Case{5, 0, 2, true}}) {
     Buffers fast(c), slow(c);
     if (!with_first) fast.tensor.first = slow.tensor.first = nullptr;
     update(std::span<const UpdateTensor<float>>(&fast.tensor, 1));

@@ -135,9 +135,10 @@ Storage dense_copy(const MatmulProblem& p, MatrixLayout& m, std::int64_t rows, s
   return memory;
 }
 
-// Waking a second thread costs about 50 microseconds when threads wait passively, in which one thread does 7 million flops: small
-// products stay on this thread (32 x 100 x 100 takes 6 microseconds instead of 64).
-constexpr std::int64_t kSmall = 6'000'000;  // multiplications
+// Small products stay on this thread. A second thread that still spins from the last parallel part (recipes/README.md, Decisions) joins in
+// a few microseconds, in which one thread does half a million flops; one that sleeps takes fifty. A GRU4Rec step with products of 1 and of
+// 4 million multiplications (batch 32, 128) takes .68 and 1.87 ms with all of them on one thread, .63 and 1.62 ms with this bound.
+constexpr std::int64_t kSmall = 750'000;  // multiplications
 class OneThreadIfSmall {
  public:
   explicit OneThreadIfSmall(const MatmulProblem& p) : before_(omp_get_max_threads()) {

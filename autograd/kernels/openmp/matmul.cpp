@@ -30,17 +30,20 @@ void matmul_split(const MatmulProblem& p, const float* a, const float* b, float*
     accumulate_part(p, a, b, first, last, packed.data() + part * block, sums.data() + part * size);
   });
   const auto alpha = static_cast<float>(p.alpha), beta = static_cast<float>(p.beta);
-  for (std::int64_t i = 0; i < p.rows; ++i) {
-    float* const to = c + i * p.c.row;
+  parallel_tasks(p.rows, parts * size, [&](std::int64_t i) {
+    float *const first = sums.data() + i * p.columns, *const to = c + i * p.c.row;
+    for (std::int64_t part = 1; part < parts; ++part) {
+      const float* const next = first + part * size;
+#pragma omp simd
+      for (std::int64_t j = 0; j < p.columns; ++j) first[j] += next[j];
+    }
     for (std::int64_t j = 0; j < p.columns; ++j) {
-      float sum = 0.0f;
-      for (std::int64_t part = 0; part < parts; ++part) sum += sums[part * size + i * p.columns + j];
-      float y = alpha * sum;
+      float y = alpha * first[j];
       if (beta != 0.0f) y += beta * to[j];
       if (bias != nullptr) y += bias[j];
       to[j] = p.relu ? std::max(y, 0.0f) : y;
     }
-  }
+  });
 }
 
 template <class T>

@@ -13,6 +13,9 @@ namespace capstan::kernels::openmp {
 namespace {
 
 constexpr std::int64_t kBlock = 8192;         // elements of a long row in one piece
+constexpr std::int64_t kScattered = 4096;     // elements of rows named by an index in one piece
+constexpr std::int64_t kNarrow = 16;          // elements of a row that are too few for a loop of their own
+constexpr std::int64_t kGroup = 256;          // elements of such rows that are updated together
 constexpr std::int64_t kAhead = 4;            // rows whose memory is asked for beforehand
 constexpr std::int64_t kSerialBelow = 32768;  // elements below which starting threads costs more than it gains
 
@@ -28,19 +31,54 @@ std::int64_t element_count(std::span<const UpdateTensor<float>> tensors) {
   return n;
 }
 
-/// f(tensor, offset of value and state, gradient or null, elements) for the runs of one piece.
+/// What an update works on: `count` elements that lie one after another. No gradient: zeros.
+struct Run {
+  float* value;
+  float* first;   // null if the rule has none
+  float* second;  // null if the rule has none
+  const float* gradient;
+  std::int64_t count;
+};
+
+/// Rows of few elements (a bias by item), touched rows only: copied together, updated as one run, copied back. Rows are distinct.
+template <class F>
+void run_narrow_rows(const Piece& piece, F&& f) {
+  const UpdateTensor<float>& t = *piece.tensor;
+  const std::int64_t group = kGroup / t.width;
+  float copies[3][kGroup];
+  float* const arrays[3] = {t.value, t.first, t.second};
+  for (std::int64_t i = piece.row, end = piece.row + piece.count; i < end; i += group) {
+    const std::int64_t rows = std::min(group, end - i);
+    const auto for_elements = [&](const auto& move) {
+      for (int a = 0; a < 3; ++a) {
+        if (arrays[a] == nullptr) continue;
+        for (std::int64_t r = 0; r < rows; ++r)
+          for (std::int64_t j = 0; j < t.width; ++j) move(arrays[a][t.rows[i + r] * t.width + j], copies[a][r * t.width + j]);
+      }
+    };
+    for_elements([](float& element, float& copy) { copy = element; });
+    f(t, Run{copies[0], t.first == nullptr ? nullptr : copies[1], t.second == nullptr ? nullptr : copies[2], t.gradient + i * t.width,
+             rows * t.width});
+    for_elements([](float& element, float& copy) { element = copy; });
+  }
+}
+
+/// f(tensor, run) for the runs of one piece.
 template <class F>
 void run_piece(const Piece& piece, F&& f) {
   const UpdateTensor<float>& t = *piece.tensor;
+  if (t.rows != nullptr && t.width <= kNarrow) return run_narrow_rows(piece, f);
   const bool part_of_row = t.width > kBlock;
+  const auto at = [](float* base, std::int64_t offset) { return base == nullptr ? nullptr : base + offset; };
   for (std::int64_t i = piece.row, end = part_of_row ? piece.row + 1 : piece.row + piece.count; i < end; ++i) {
     const std::int64_t row = t.rows != nullptr ? t.rows[i] : i;
     if (t.rows != nullptr && !part_of_row && i + kAhead < end)
       for (const float* const part : {t.value, t.first, t.second})
-        if (part != nullptr) prefetch_row(part + t.rows[i + kAhead] * t.width, t.width);
+        if (part != nullptr) prefetch_row<Prefetch::write>(part + t.rows[i + kAhead] * t.width, t.width);
     const std::int64_t from = t.gradient_row != nullptr ? t.gradient_row[i] : i;
     const float* const g = from < 0 ? nullptr : t.gradient + from * t.width + piece.column;
-    f(t, row * t.width + piece.column, g, part_of_row ? piece.count : t.width);
+    const std::int64_t offset = row * t.width + piece.column;
+    f(t, Run{t.value + offset, at(t.first, offset), at(t.second, offset), g, part_of_row ? piece.count : t.width});
   }
 }
 
@@ -53,12 +91,13 @@ void for_each_run(std::span<const UpdateTensor<float>> tensors, F&& f) {
       for (std::int64_t i = 0; i < t.count; ++i)
         for (std::int64_t j = 0; j < t.width; j += kBlock) pieces.push_back({&t, i, j, std::min(kBlock, t.width - j)});
     } else {
-      const std::int64_t rows = std::max<std::int64_t>(1, kBlock / t.width);
+      const std::int64_t block = t.rows != nullptr ? kScattered : kBlock, rows = std::max<std::int64_t>(1, block / t.width);
       for (std::int64_t i = 0; i < t.count; i += rows) pieces.push_back({&t, i, 0, std::min(rows, t.count - i)});
     }
   }
   const auto n = static_cast<std::int64_t>(pieces.size());
-#pragma omp parallel for schedule(static) if (element_count(tensors) >= kSerialBelow)
+  // Dynamic: a piece of scattered rows takes several times as long as one that lies in a row.
+#pragma omp parallel for schedule(dynamic) if (element_count(tensors) >= kSerialBelow)
   for (std::int64_t i = 0; i < n; ++i) run_piece(pieces[static_cast<std::size_t>(i)], f);
 }
 
@@ -67,7 +106,10 @@ struct Sgd {
   bool nesterov;
 
   template <bool kGradient>
-  void run(float decay, float* p, float* m, const float* gradient, std::int64_t n) const {
+  void run(float decay, const Run& of) const {
+    float *const p = of.value, *const m = of.first;
+    const float* const gradient = of.gradient;
+    const std::int64_t n = of.count;
     if (m == nullptr) {
 #pragma omp simd
       for (std::int64_t i = 0; i < n; ++i) p[i] -= rate * ((kGradient ? scale * gradient[i] : 0.0f) + decay * p[i]);
@@ -87,7 +129,10 @@ struct Adam {
   float scale, rate1, rate2, size, root_scale, epsilon;
 
   template <bool kGradient>
-  void run(float l2, float decay, float* p, float* m, float* v, const float* gradient, std::int64_t n) const {
+  void run(float l2, float decay, const Run& of) const {
+    float *const p = of.value, *const m = of.first, *const v = of.second;
+    const float* const gradient = of.gradient;
+    const std::int64_t n = of.count;
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
       const float g = (kGradient ? scale * gradient[i] : 0.0f) + l2 * p[i];
@@ -102,7 +147,10 @@ struct Adagrad {
   float scale, rate, momentum, epsilon_inside, epsilon_outside;
 
   template <bool kGradient>
-  void run(float decay, float* p, float* m, float* a, const float* gradient, std::int64_t n) const {
+  void run(float decay, const Run& of) const {
+    float *const p = of.value, *const m = of.first, *const a = of.second;
+    const float* const gradient = of.gradient;
+    const std::int64_t n = of.count;
     if (m == nullptr) {
 #pragma omp simd
       for (std::int64_t i = 0; i < n; ++i) {
@@ -122,27 +170,26 @@ struct Adagrad {
   }
 };
 
-float* at(float* base, std::int64_t offset) { return base == nullptr ? nullptr : base + offset; }
-
 }  // namespace
 
 void average_update(std::span<const UpdateTensor<float>> tensors, double rate) {
   const auto share = static_cast<float>(rate);
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* x, std::int64_t n) {
-    float* const average = t.value + offset;
+  for_each_run(tensors, [&](const UpdateTensor<float>&, const Run& run) {
+    float* const average = run.value;
+    const float* const x = run.gradient;
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) average[i] += share * (x[i] - average[i]);
+    for (std::int64_t i = 0; i < run.count; ++i) average[i] += share * (x[i] - average[i]);
   });
 }
 
 void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rule) {
   const Sgd sgd{static_cast<float>(rule.scale), static_cast<float>(rule.learning_rate), static_cast<float>(rule.momentum), rule.nesterov};
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* g, std::int64_t n) {
+  for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
     const auto decay = static_cast<float>(t.weight_decay);
-    if (g != nullptr) {
-      sgd.run<true>(decay, t.value + offset, at(t.first, offset), g, n);
+    if (run.gradient != nullptr) {
+      sgd.run<true>(decay, run);
     } else {
-      sgd.run<false>(decay, t.value + offset, at(t.first, offset), g, n);
+      sgd.run<false>(decay, run);
     }
   });
 }
@@ -150,13 +197,13 @@ void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rul
 void adam_update(std::span<const UpdateTensor<float>> tensors, const AdamRule& rule) {
   const Adam adam{static_cast<float>(rule.scale),     static_cast<float>(1 - rule.beta1),  static_cast<float>(1 - rule.beta2),
                   static_cast<float>(rule.step_size), static_cast<float>(rule.root_scale), static_cast<float>(rule.epsilon)};
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* g, std::int64_t n) {
+  for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
     const auto l2 = static_cast<float>(rule.l2 ? t.weight_decay : 0),
                decay = static_cast<float>(rule.l2 ? 0 : rule.decay_rate * t.weight_decay);
-    if (g != nullptr) {
-      adam.run<true>(l2, decay, t.value + offset, t.first + offset, t.second + offset, g, n);
+    if (run.gradient != nullptr) {
+      adam.run<true>(l2, decay, run);
     } else {
-      adam.run<false>(l2, decay, t.value + offset, t.first + offset, t.second + offset, g, n);
+      adam.run<false>(l2, decay, run);
     }
   });
 }
@@ -165,12 +212,12 @@ void adagrad_update(std::span<const UpdateTensor<float>> tensors, const AdagradR
   const auto epsilon = static_cast<float>(rule.epsilon);
   const Adagrad adagrad{static_cast<float>(rule.scale), static_cast<float>(rule.learning_rate), static_cast<float>(rule.momentum),
                         rule.epsilon_inside ? epsilon : 0.0f, rule.epsilon_inside ? 0.0f : epsilon};
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, std::int64_t offset, const float* g, std::int64_t n) {
+  for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
     const auto decay = static_cast<float>(t.weight_decay);
-    if (g != nullptr) {
-      adagrad.run<true>(decay, t.value + offset, at(t.first, offset), t.second + offset, g, n);
+    if (run.gradient != nullptr) {
+      adagrad.run<true>(decay, run);
     } else {
-      adagrad.run<false>(decay, t.value + offset, at(t.first, offset), t.second + offset, g, n);
+      adagrad.run<false>(decay, run);
     }
   });
 }
