@@ -1,6 +1,7 @@
 #include "data/interactions.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <chrono>
@@ -99,7 +100,7 @@ bool take(std::string_view& s, char c) {
   return true;
 }
 
-/// "2014-04-07", "2014-04-07 10:51:09", "2014-04-07T10:51:09.277Z"
+/// "2014-04-07", "2014-04-07 10:51:09", "2014-04-07T10:51:09.277Z", "2019-10-01 00:00:00 UTC", in seconds
 std::optional<double> parse_date(std::string_view s) {
   const int y = take_digits(s, 4), dash1 = take(s, '-'), m = take_digits(s, 2), dash2 = take(s, '-'), d = take_digits(s, 2);
   if (y < 0 || !dash1 || m < 0 || !dash2 || d < 0) return std::nullopt;
@@ -116,15 +117,20 @@ std::optional<double> parse_date(std::string_view s) {
     return std::nullopt;
   }
   s.remove_prefix(static_cast<std::size_t>(end - s.data()));
-  take(s, 'Z');
-  if (!s.empty()) return std::nullopt;
+  if (!s.empty() && s != "Z" && s != " UTC" && s != "+00:00" && s != "+00") return std::nullopt;
   return seconds + 3600.0 * hour + 60.0 * minute + second;
 }
 
-std::optional<double> parse_time(std::string_view s) {
+std::optional<double> parse_number(std::string_view s) {
   double value = 0;
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
-  if (error == std::errc() && end == s.data() + s.size() && std::isfinite(value)) return value;
+  if (s.empty() || error != std::errc() || end != s.data() + s.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+/// Seconds of a number in units of `unit` seconds, or of a date.
+std::optional<double> parse_time(std::string_view s, double unit) {
+  if (const auto number = parse_number(s)) return *number * unit;
   return parse_date(s);
 }
 
@@ -134,9 +140,10 @@ std::string lower(std::string_view s) {
   return out;
 }
 
-/// Which columns hold what; time may be missing (-1).
+/// Which columns hold what; all but user and item may be missing (-1).
 struct Columns {
-  std::int64_t user = -1, item = -1, time = -1, needed = 0;
+  std::int64_t user = -1, item = -1, time = -1, time_offset = -1, event = -1, needed = 0;
+  std::int64_t last() const { return std::max({user, item, time, time_offset, event}); }
   bool has_header = false, exact = false;  // exact: every line has `needed` fields
 };
 
@@ -165,9 +172,13 @@ std::optional<std::int64_t> as_number(std::string_view s) {
   return v;
 }
 
+std::array<const std::string*, 5> column_options(const ReadOptions& o) {
+  return {&o.user_column, &o.item_column, &o.time_column, &o.time_offset_column, &o.event_column};
+}
+
 Columns columns_by_number(const std::vector<std::string_view>& fields, const ReadOptions& options, const std::string& where) {
   const auto count = static_cast<std::int64_t>(fields.size());
-  const bool chosen = !options.user_column.empty() || !options.item_column.empty() || !options.time_column.empty();
+  const bool chosen = std::ranges::any_of(column_options(options), [](const std::string* wanted) { return !wanted->empty(); });
   Columns c;
   const auto number = [&](const std::string& wanted, std::int64_t otherwise) {
     if (wanted.empty()) return otherwise;
@@ -179,10 +190,12 @@ Columns columns_by_number(const std::vector<std::string_view>& fields, const Rea
   c.user = number(options.user_column, 0);
   c.item = number(options.item_column, 1);
   c.time = number(options.time_column, !chosen && count == 3 ? 2 : -1);
+  c.time_offset = number(options.time_offset_column, -1);
+  c.event = number(options.event_column, -1);
   require<DataError>(chosen || count == 2 || count == 3, where, count, count == 1 ? " field" : " fields",
                      ", expected \"user item\" or \"user item time\"; for other columns set their names or numbers");
   c.exact = !chosen;
-  c.needed = c.exact ? count : std::max({c.user, c.item, c.time}) + 1;
+  c.needed = c.exact ? count : c.last() + 1;
   return c;
 }
 
@@ -194,9 +207,11 @@ Columns find_columns(const std::vector<std::string_view>& fields, const ReadOpti
   c.user = find_column(header, options.user_column, kUserNames);
   c.item = find_column(header, options.item_column, kItemNames);
   c.time = find_column(header, options.time_column, kTimeNames);
+  c.time_offset = find_column(header, options.time_offset_column, {});
+  c.event = find_column(header, options.event_column, {});
 
   bool named = false, numbered = false;  // what the configured columns say about the header
-  for (const auto* wanted : {&options.user_column, &options.item_column, &options.time_column}) {
+  for (const std::string* wanted : column_options(options)) {
     if (!wanted->empty()) (as_number(*wanted) ? numbered : named) = true;
   }
   const bool known = c.user >= 0 || c.item >= 0;
@@ -218,7 +233,9 @@ Columns find_columns(const std::vector<std::string_view>& fields, const ReadOpti
   check(c.user, options.user_column, "user");
   check(c.item, options.item_column, "item");
   if (!options.time_column.empty()) check(c.time, options.time_column, "time");
-  c.needed = std::max({c.user, c.item, c.time}) + 1;
+  if (!options.time_offset_column.empty()) check(c.time_offset, options.time_offset_column, "time offset");
+  if (!options.event_column.empty()) check(c.event, options.event_column, "event");
+  c.needed = c.last() + 1;
   return c;
 }
 
@@ -259,6 +276,12 @@ Interactions finish(Events&& e, IdOrder order, const std::string& path) {
   }
   return group_events(e.users, e.items, e.times, std::make_shared<IdMap>(std::move(e.user_ids)),
                       std::make_shared<IdMap>(std::move(e.item_ids)));
+}
+
+char separator_of(std::string_view line) {
+  for (const char c : {'\t', ',', ';'})
+    if (line.find(c) != line.npos) return c;
+  return kSpaces;
 }
 
 }  // namespace
@@ -303,15 +326,19 @@ Interactions group_events(std::span<const std::int32_t> users, std::span<const s
 }
 
 Interactions read_interactions(const std::string& path, const ReadOptions& options) {
+  require<ConfigError>(options.event_column.empty() == options.events.empty(), path, ": the column of events and the events to keep go together: column \"",
+                       options.event_column, "\", ", options.events.size(), " events");
   LineReader reader(path);
   std::string_view line;
   do require<DataError>(reader.next(line), path, ": file is empty, expected lines \"user item [time]\"");
   while (trimmed(line).empty());
 
-  const char separator = line.find('\t') != line.npos ? '\t' : line.find(',') != line.npos ? ',' : kSpaces;
+  const char separator = separator_of(line);
   FieldCutter cutter(separator);
   const Columns columns = find_columns(cutter.cut(line), options, reader.where());
   const auto user_at = static_cast<std::size_t>(columns.user), item_at = static_cast<std::size_t>(columns.item);
+
+  const double unit = options.time_unit == TimeUnit::milliseconds ? 0.001 : 1.0;
 
   Events e;
   std::string last_name;  // files are mostly grouped by user, so most lines need no lookup
@@ -326,6 +353,7 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
       throw DataError(join_text(reader.where(), count, count == 1 ? " field" : " fields", ", expected ", columns.exact ? "" : "at least ",
                                 columns.needed));
     }
+    if (columns.event >= 0 && std::ranges::find(options.events, fields[static_cast<std::size_t>(columns.event)]) == options.events.end()) continue;
     const auto user = fields[user_at], item = fields[item_at];
     if (user.empty() || item.empty()) [[unlikely]] {
       throw DataError(join_text(reader.where(), "empty ", user.empty() ? "user" : "item", " id in column ",
@@ -339,13 +367,22 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
     e.items.push_back(e.item_ids.add(item));
     if (columns.time >= 0) {
       const auto text = fields[static_cast<std::size_t>(columns.time)];
-      const auto time = parse_time(text);
+      const auto time = parse_time(text, unit);
       if (!time) [[unlikely]] {
         throw DataError(join_text(reader.where(), "time \"", text, "\" is neither a number nor a date like 2014-04-07T10:51:09Z"));
       }
-      e.times.push_back(*time);
+      double offset = 0;
+      if (columns.time_offset >= 0) {
+        const auto added = fields[static_cast<std::size_t>(columns.time_offset)];
+        const auto number = parse_number(added);
+        if (!number) [[unlikely]] throw DataError(join_text(reader.where(), "time offset \"", added, "\" is not a number"));
+        offset = *number * unit;
+      }
+      e.times.push_back(*time + offset);
     }
   }
+  require<DataError>(!e.items.empty() || options.events.empty(), path, ": no line has one of the chosen events in column \"", options.event_column,
+                     "\"");
   return finish(std::move(e), options.order, path);
 }
 

@@ -44,18 +44,27 @@ enum class IdOrder {
   numeric,           ///< index 0 is the smallest; all ids must be integers
 };
 enum class Header { automatic, present, absent };
+enum class TimeUnit { seconds, milliseconds };
 
 struct ReadOptions {
   /// Names in the header, or numbers from 1 where there is none. Empty: the usual names (user_id, SessionId, item_id, ItemId,
   /// timestamp, Time, ... in any case), or columns 1, 2 and, if the file has three, 3. A file need not have a time column unless named.
   std::string user_column = {}, item_column = {}, time_column = {};
+  /// A column whose number is added to the time, for files that keep the day and the time within it apart; empty: none.
+  std::string time_offset_column = {};
+  /// Of times and offsets that are numbers.
+  TimeUnit time_unit = TimeUnit::seconds;
+  /// Lines whose `event_column` is none of `events` are left out, before anything else of them is looked at; empty: all lines count.
+  std::string event_column = {};
+  std::vector<std::string> events = {};
   Header header = Header::automatic;
   IdOrder order = IdOrder::first_appearance;
 };
 
 /// Reads "user item [time]" with or without a header, plain or gzip. Fields are separated by tabs, else by commas (fields may be in
-/// double quotes), else by spaces, whichever the first line has. RecBole headers (name:type) are understood. Times are seconds as
-/// numbers, or dates like 2014-04-07T10:51:09.277Z (UTC). Blank lines are skipped. Throws DataError "path:line: ..." or IoError.
+/// double quotes), else by semicolons, else by spaces, whichever the first line has. RecBole headers (name:type) are understood. Times are
+/// numbers, or dates like 2014-04-07T10:51:09.277Z or 2019-10-01 00:00:00 UTC. Blank lines are skipped. Throws DataError "path:line: ...",
+/// IoError, or ConfigError for options that do not go together.
 Interactions read_interactions(const std::string& path, const ReadOptions& options = {});
 
 /// Reads one session a line: item ids in click order, separated by spaces or tabs. Sessions are named by their line number.

@@ -231,7 +231,9 @@ int run_recipe(const CommandLine& line, const Console& console) {
       if constexpr (StatesProtocol<R>) {
         if (!json) console.out << recipe.protocol(which);
       }
-      print_metrics(recipe.evaluate(which), split, c, json, console.out);
+      const Metrics metrics = recipe.evaluate(which);
+      require<ConfigError>(!metrics.empty(), "evaluate: with this configuration there is no ", split, " part to evaluate on");
+      print_metrics(metrics, split, c, json, console.out);
     });
   }
   if (line.command == "predict") {

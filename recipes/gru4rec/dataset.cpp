@@ -15,7 +15,13 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 data::Interactions read(const DataOptions& o, const std::string& path) {
   if (o.form == FileForm::lines) return data::read_session_lines(path);
-  data::Interactions x = data::read_interactions(path, {.user_column = o.session_column, .item_column = o.item_column, .time_column = o.time_column});
+  data::Interactions x = data::read_interactions(path, {.user_column = o.session_column,
+                                                        .item_column = o.item_column,
+                                                        .time_column = o.time_column,
+                                                        .time_offset_column = o.time_offset_column,
+                                                        .time_unit = o.time_unit,
+                                                        .event_column = o.event_column,
+                                                        .events = o.events});
   return x.has_times() ? data::order_by_start(x) : x;
 }
 
@@ -25,15 +31,19 @@ data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, st
   const std::string path = setup.data_path(o.log);
   const auto make = [&] {
     data::Interactions x = read(o, path);
-    if (o.session_gap > 0) x = data::order_by_start(data::cut_at_gaps(x, o.session_gap));
+    if (o.session_gap > 0) x = data::cut_at_gaps(x, o.session_gap);
     if (o.drop_repeats) x = data::drop_repeats(x);
-    return data::compact(data::filter(x, o.min_length, o.min_support, o.filter));
+    x = data::filter(x, o.min_length, o.min_support, o.filter);
+    return data::compact(x.has_times() ? data::order_by_start(x) : x);  // after the filters, which may take a session's first event
   };
   if (o.prepared.empty()) {
     if (why != nullptr) *why = "data.prepared is empty";
     return make();
   }
-  const std::string shaping = join_text("gru4rec 1 session ", o.session_column, " item ", o.item_column, " time ", o.time_column, " form ",
+  std::string kept;
+  for (const std::string& event : o.events) kept += event + ",";
+  const std::string shaping = join_text("gru4rec 2 session ", o.session_column, " item ", o.item_column, " time ", o.time_column, " + ", o.time_offset_column, " unit ", static_cast<int>(o.time_unit),
+                                        " event ", o.event_column, " ", kept, " form ",
                                         static_cast<int>(o.form), " gap ", o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length,
                                         " support ", o.min_support, " filter ", static_cast<int>(o.filter));
   return data::prepared_interactions(setup.data_path(o.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why);

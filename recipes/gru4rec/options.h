@@ -24,7 +24,9 @@ struct DataOptions {
   Source source = Source::split;
   std::string train, validation, test, log;
   FileForm form = FileForm::table;
-  std::string session_column, item_column, time_column;
+  std::string session_column, item_column, time_column, time_offset_column, event_column;
+  data::TimeUnit time_unit = data::TimeUnit::seconds;
+  std::vector<std::string> events;
   double session_gap = 0;
   bool drop_repeats = false;
   std::int64_t min_length = 2, min_support = 5;
@@ -46,6 +48,10 @@ struct DataOptions {
     v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names");
     v("item_column", item_column, "the same for the item column");
     v("time_column", time_column, "the same for the time column");
+    v("time_offset_column", time_offset_column, "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none");
+    v("time_unit", time_unit, "of times and offsets that are numbers, not dates", {{"seconds", data::TimeUnit::seconds}, {"milliseconds", data::TimeUnit::milliseconds}});
+    v("event_column", event_column, "the column with the kind of event, for `events`; empty: every line counts");
+    v("events", events, "kinds of events that count, such as view; other lines are left out");
     v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file", V::non_negative());
     v("drop_repeats", drop_repeats, "log: leave out events that repeat the item just before them");
     v("min_length", min_length, "log: sessions with fewer events are left out", V::between(2, 1e6));
@@ -178,7 +184,7 @@ struct UpdateOptions {
   template <class V>
   void visit(V& v) {
     v("from", from, "checkpoint to go on from with the training sessions given here: its items keep their rows and their optimiser state, items it "
-                    "does not know are appended; relative to the working directory; empty: a new model");
+                    "does not know are appended; relative to the working directory, and needed there until the run has ended; empty: a new model");
   }
 };
 
@@ -215,6 +221,16 @@ struct Config {
     v.section("predict", predict);
     v.section("update", update);
     v.section("bench", bench);
+  }
+
+  /// Throws ConfigError for values that do not go together.
+  void validate() const {
+    require<ConfigError>(loss.elu == 0 || loss.kind != SessionLossKind::cross_entropy, "loss.elu = ", loss.elu,
+                         ": scores pass no ELU in loss.kind = cross_entropy; set loss.elu = 0 or a ranking loss");
+    require<ConfigError>(data.event_column.empty() == data.events.empty(), "data.event_column and data.events go together: ",
+                         data.event_column.empty() ? "events are named, but no column" : "a column is named, but no events");
+    require<ConfigError>(data.time_offset_column.empty() || !data.time_column.empty(), "data.time_offset_column = ", data.time_offset_column,
+                         ": data.time_column must name what it is added to");
   }
 };
 

@@ -45,10 +45,11 @@ void Recommender::run(std::istream& in, std::ostream& out) {
     if (line.ends_with('\r')) line.pop_back();
     const std::size_t end = line.find(line.find('\t') == std::string::npos ? ' ' : '\t');
     require<DataError>(end != std::string::npos && end > 0 && end + 1 < line.size(), "line ", number, ": expected 'session <tab> item', got '", line, "'");
-    const std::string_view session = std::string_view(line).substr(0, end);
+    const std::string_view session = std::string_view(line).substr(0, end), rest = std::string_view(line).substr(end + 1);
+    const std::string_view item = rest.substr(0, rest.find(line[end]));  // what follows, such as the time in a file for training, is not needed
     out << session;
-    for (const auto& [item, score] : observe(session, names_.find(std::string_view(line).substr(end + 1))))
-      out << join_text("\t", names_[item], "\t", score);
+    for (const auto& [best, score] : observe(session, names_.find(item)))
+      out << join_text("\t", names_[best], "\t", score);
     out << '\n';
     if (in.rdbuf()->in_avail() <= 0) out.flush();
   }

@@ -101,6 +101,33 @@ TEST(Interactions, Dates) {
   EXPECT_THAT(refusal("u a 2001-02-29\n"), HasSubstr(":1: time \"2001-02-29\" is neither"));
 }
 
+TEST(Interactions, DatesWithAZone) {
+  const auto x = read("user,item,event_time\nu,a,2019-10-01 00:00:01 UTC\nu,b,2019-10-01 00:00:02+00:00\n");
+  EXPECT_THAT(x.times, ElementsAre(1569888001.0, 1569888002.0));
+  EXPECT_THAT(refusal("user,item,time\nu,a,2019-10-01 00:00:01 CET\n"), HasSubstr(":2: time \"2019-10-01 00:00:01 CET\" is neither"));
+}
+
+// The form of train-item-views.csv: the day, and milliseconds within the session.
+TEST(Interactions, SemicolonsAndATimeInTwoColumns) {
+  const std::string file = "sessionId;userId;itemId;timeframe;eventdate\n1;NA;81766;526309;1970-01-03\n1;NA;31331;1031018.5;1970-01-03\n1;NA;9;7;1970-01-03\n";
+  const auto x = read(file, {.user_column = "sessionId", .time_column = "eventdate", .time_offset_column = "timeframe", .time_unit = TimeUnit::milliseconds});
+  EXPECT_THAT(shown(x), ElementsAre("1: 9 81766 31331"));
+  EXPECT_THAT(x.times, ElementsAre(172800.007, 173326.309, 173831.0185));
+  EXPECT_EQ(refusal("sessionId;itemId;day;ms\n1;2;1970-01-01;x\n", {.time_column = "day", .time_offset_column = "ms"}),
+            ":2: time offset \"x\" is not a number");
+  EXPECT_EQ(refusal("sessionId;itemId\n1;2\n", {.time_offset_column = "ms"}), ":1: no time offset column \"ms\"; the header has: sessionId, itemId");
+}
+
+TEST(Interactions, OnlyChosenEvents) {
+  const std::string file = "timestamp,visitorid,event,itemid\n2000,u,view,a\n1500,u,cart,b\n1000,u,buy,c\n500,u,page,\n";
+  const auto x = read(file, {.time_unit = TimeUnit::milliseconds, .event_column = "event", .events = {"view", "buy"}});
+  EXPECT_THAT(shown(x), ElementsAre("u: c a"));
+  EXPECT_THAT(x.times, ElementsAre(1.0, 2.0));
+  EXPECT_EQ(refusal(file, {.event_column = "event", .events = {"View"}}), ": no line has one of the chosen events in column \"event\"");
+  EXPECT_THAT(refusal(file, {.event_column = "event", .events = {"page"}}), HasSubstr(":5: empty item id"));
+  EXPECT_THROW(read(file, {.event_column = "event"}), ConfigError);
+}
+
 TEST(Interactions, Refusals) {
   EXPECT_EQ(refusal(""), ": file is empty, expected lines \"user item [time]\"");
   EXPECT_EQ(refusal("user_id,item_id\n"), ": no interactions in this file");

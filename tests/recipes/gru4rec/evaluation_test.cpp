@@ -161,6 +161,19 @@ TEST(Dataset, SplitsALogInBothWays) {
   EXPECT_THAT(spelled(by_start.split(engine::Split::test)->events), ElementsAre("AB", "CA"));
 }
 
+// A session whose first event is filtered out takes the place of its first event that is left.
+TEST(Dataset, OrdersSessionsAfterTheFilters) {
+  const data::Scratch scratch;
+  engine::Setup setup;
+  DataOptions o;
+  o.source = Source::log;
+  o.min_support = 2;
+  o.log = scratch.write("log.tsv", "SessionId\tItemId\tTime\n1\trare\t0\n1\tA\t50\n1\tB\t60\n2\tB\t10\n2\tA\t20\n3\tA\t900000\n3\tB\t900001\n");
+  const Dataset d(o, {}, setup, nullptr, false);
+  ASSERT_EQ(d.train().sequences(), 2);
+  EXPECT_THAT(d.train().times, ElementsAre(10, 20, 50, 60));
+}
+
 // ---- recommendation
 
 TEST_F(RecipeTest, StreamsRecommendationsWithTheStateOfEachSession) {
@@ -195,6 +208,7 @@ TEST_F(RecipeTest, StreamsRecommendationsWithTheStateOfEachSession) {
   for (std::string f; std::getline(split, f, '\t');) fields.push_back(f);
   ASSERT_EQ(fields.size(), 13u);
   EXPECT_EQ(fields[static_cast<std::size_t>(2 * rank - 1)], "2");
+  EXPECT_EQ(answers("x\t1\t1396867868\nx\t2\t1396867869\n", {.top = 3}), alone);  // lines of a training file, with their time
   EXPECT_THROW(answers("x\t1\nnonsense\n", {}), DataError);
 }
 

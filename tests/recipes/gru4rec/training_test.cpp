@@ -219,6 +219,21 @@ TEST_F(RecipeTest, DropoutRatesAreWhatTheySay) {
   EXPECT_NE(values_with_embed, plain);
 }
 
+// T11: a dropped element of the input row takes no part in the step, so that much of the row stays as it was.
+TEST_F(RecipeTest, InputDropoutLeavesItsShareOfTheRowAlone) {
+  config.model = {.input = Input::separate, .layers = {16}, .embedding = 2000, .dropout_embed = .3};
+  Gru4Rec recipe(config, setup);
+  recipe.begin_epoch(0);
+  const auto batch = recipe.next_batch();
+  const auto before = values(recipe, "embedding/weight");
+  train_batch(recipe, *batch, 0);
+  const auto after = values(recipe, "embedding/weight");
+  const auto row = static_cast<std::size_t>(batch->inputs.to_vector()[0]) * 2000;
+  std::int64_t kept = 0;
+  for (std::size_t j = 0; j < 2000; ++j) kept += before[row + j] == after[row + j] ? 1 : 0;
+  EXPECT_NEAR(static_cast<double>(kept) / 2000, .3, .04);
+}
+
 // ---- updates
 
 // T15, T17: only rows that a step names change, in value, accumulator and momentum; the rows of a repeated item get one summed update.
@@ -239,12 +254,13 @@ TEST_F(RecipeTest, OnlyNamedRowsChange) {
     std::set<std::int64_t> named;
     for (const double item : batch->candidates.items.to_vector()) named.insert(static_cast<std::int64_t>(item));
     for (const double item : batch->inputs.to_vector()) named.insert(static_cast<std::int64_t>(item));
-    for (std::int64_t row = 0; row < recipe.dataset().item_count(); ++row)
-      for (const std::size_t table : {std::size_t{0}})  // items/weight
-        for (std::size_t j = 0; j < 3; ++j) {
-          const std::size_t at = static_cast<std::size_t>(row) * 3 + j;
-          EXPECT_EQ(before[table][at] != after[table][at], named.contains(row)) << "step " << i << ", row " << row;
-        }
+    const std::size_t parameters = recipe.parameters().parameters().size(), items = static_cast<std::size_t>(recipe.dataset().item_count());
+    ASSERT_EQ(before.size(), 3 * parameters);  // values, then accumulators, then momenta
+    for (const std::size_t table : {std::size_t{0}, parameters, 2 * parameters}) {  // items/weight is the first parameter
+      ASSERT_EQ(before[table].size(), 3 * items);
+      for (std::size_t at = 0; at < 3 * items; ++at)
+        EXPECT_EQ(before[table][at] != after[table][at], named.contains(static_cast<std::int64_t>(at / 3))) << "step " << i << ", array " << table << ", element " << at;
+    }
   }
 }
 
