@@ -14,7 +14,7 @@ constexpr std::int64_t kSide = 32, kPlane = kSide * kSide;
 std::int64_t class_count(CifarLabels labels) { return labels == CifarLabels::ten ? 10 : labels == CifarLabels::coarse ? 20 : 100; }
 
 std::vector<std::string> read_names(const std::string& path, std::int64_t classes) {
-  if (!std::filesystem::is_regular_file(path)) return numbered_classes(classes);
+  if (std::error_code error; !std::filesystem::is_regular_file(path, error)) return numbered_classes(classes);
   std::vector<std::string> names;
   LineReader reader(path);
   for (std::string_view line; reader.next(line);)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <span>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
@@ -18,57 +19,124 @@ bool is_image_name(const fs::path& path) {
   return end == ".jpg" || end == ".jpeg" || end == ".png";
 }
 
+std::vector<fs::directory_entry> entries_of(const std::string& folder) {
+  std::error_code error;
+  std::vector<fs::directory_entry> entries;
+  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error))
+    if (!it->path().filename().string().starts_with('.')) entries.push_back(*it);  // caches and copies of other programs
+  require<IoError>(!error, folder, ": cannot list the folder: ", error.message());
+  return entries;
+}
+
+/// What an entry is, or what the link leads to. Where that cannot be told it may be a folder of images, which must not be lost in silence:
+/// IoError, unless its name says that it is an image.
+fs::file_type type_of(const fs::directory_entry& e) {
+  std::error_code error;
+  const fs::file_type type = e.status(error).type();
+  const bool known = type != fs::file_type::none && type != fs::file_type::not_found;
+  require<IoError>(known || is_image_name(e.path()), e.path().string(), ": cannot be reached: ", error.message());
+  return type;
+}
+
+/// Both without links: whether `path` is `folder` or lies in it.
+bool is_within(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
+}
+
+fs::path without_links(const std::string& path) {
+  std::error_code error;
+  fs::path result = fs::canonical(path, error);
+  require<IoError>(!error, path, ": cannot be reached: ", error.message());
+  return result;
+}
+
+/// Calls visit(path, bytes) for the image files of a folder and the folders below it. `above` holds, without links, the folder and those on
+/// the way to it.
+template <class Visit>
+void visit_images(const std::string& folder, std::vector<fs::path>& above, const Visit& visit) {
+  for (const fs::directory_entry& e : entries_of(folder)) {
+    const std::string path = folder + "/" + e.path().filename().string();
+    const fs::file_type type = type_of(e);
+    if (type == fs::file_type::directory) {
+      const fs::path place = without_links(path);
+      // A link to a folder that it lies in leads round in a circle, through images that are listed already: passed over.
+      if (std::ranges::any_of(above, [&](const fs::path& p) { return is_within(p, place); })) continue;
+      above.push_back(place);
+      visit_images(path, above, visit);
+      above.pop_back();
+      continue;
+    }
+    // An image that cannot be reached is listed like a broken one, so that read() names it.
+    const bool unreachable = type == fs::file_type::none || type == fs::file_type::not_found;
+    if (!is_image_name(e.path()) || (type != fs::file_type::regular && !unreachable)) continue;
+    std::error_code error;
+    const std::uintmax_t bytes = e.file_size(error);
+    visit(path, error ? 0 : bytes);
+  }
+}
+
 }  // namespace
 
 ImageFolder::ImageFolder(const std::string& root, const Options& options)
     : root_(root), options_(options), class_names_(options.class_names) {
-  std::error_code error;
   std::vector<std::string> found;
-  for (const auto& e : fs::directory_iterator(root, error))
-    if (e.is_directory()) found.push_back(e.path().filename());
-  require<IoError>(!error, root, ": cannot list the folder: ", error.message());
+  for (const fs::directory_entry& e : entries_of(root))
+    if (type_of(e) == fs::file_type::directory) found.push_back(e.path().filename());
   std::ranges::sort(found);
   if (class_names_.empty()) class_names_ = found;
   for (const std::string& name : found) {
+    const std::string folder = root + "/" + name;
     const auto known = std::ranges::find(class_names_, name);
-    require<DataError>(known != class_names_.end(), root, "/", name, ": a class that is not among the ", class_names_.size(),
-                       " known ones (", class_names_.front(), " .. ", class_names_.back(), ")");
-    const std::size_t first = files_.size();
-    for (const auto& e : fs::recursive_directory_iterator(root + "/" + name, fs::directory_options::follow_directory_symlink, error))
-      if (e.is_regular_file() && is_image_name(e.path()))
-        files_.push_back({e.path().string().substr(root.size() + 1), known - class_names_.begin(), e.file_size()});
-    require<IoError>(!error, root, "/", name, ": cannot list the folder: ", error.message());
-    std::sort(files_.begin() + static_cast<std::ptrdiff_t>(first), files_.end(),
-              [](const File& a, const File& b) { return a.name < b.name; });
+    require<DataError>(known != class_names_.end(), folder, ": a class that is not among the ", class_names_.size(), " known ones (",
+                       class_names_.front(), " .. ", class_names_.back(), ")");
+    const auto first = static_cast<std::ptrdiff_t>(files_.size());
+    std::vector<fs::path> above{without_links(folder)};
+    visit_images(folder, above, [&](const std::string& path, std::uintmax_t bytes) {
+      files_.push_back({path.substr(root.size() + 1), known - class_names_.begin(), bytes});
+    });
+    require<DataError>(size() > first, folder, ": a class without image files (.jpg, .jpeg, .png)");
+    std::sort(files_.begin() + first, files_.end(), [](const File& a, const File& b) { return a.name < b.name; });
   }
   require<DataError>(!files_.empty(), root, ": found no image files (.jpg, .jpeg, .png) in subfolders named by class");
 }
 
 std::string ImageFolder::path(std::int64_t index) const { return root_ + "/" + files_[static_cast<std::size_t>(index)].name; }
 
-ImageFolder::Sample ImageFolder::read(std::int64_t index) const {
-  if (options_.broken == Broken::refuse) return {read_image(path(index), options_.limits), index, label(index)};
-  for (std::int64_t tried = 0; tried < size(); ++tried) {
-    const std::int64_t i = (index + tried) % size();
-    try {
-      return {read_image(path(i), options_.limits), i, label(i)};
-    } catch (const DataError& e) {
-      const std::lock_guard lock(mutex_);
-      broken_.emplace(path(i), e.what());
-    }
+std::optional<Image> ImageFolder::try_read(std::int64_t index) const {
+  const auto note = [&](const Error& e) {
+    const std::lock_guard lock(mutex_);
+    broken_.emplace(path(index), e.what());
+  };
+  try {
+    return read_image(path(index), options_.limits);
+  } catch (const DataError& e) {
+    note(e);
+  } catch (const IoError& e) {
+    note(e);
   }
-  throw DataError(join_text(root_, ": none of ", size(), " image files can be decoded; the first: ", broken().begin()->second));
+  return std::nullopt;
+}
+
+ImageFolder::Sample ImageFolder::read_first(std::int64_t count, const std::function<std::int64_t(std::int64_t tried)>& candidate) const {
+  for (std::int64_t tried = 0; tried < count; ++tried) {
+    const std::int64_t i = candidate(tried);
+    if (options_.broken == Broken::refuse) return {read_image(path(i), options_.limits), i, label(i)};
+    if (auto image = try_read(i)) return {std::move(*image), i, label(i)};
+  }
+  throw DataError(join_text(root_, ": none of ", count, " image files can be read; the first: ", broken().at(path(candidate(0)))));
+}
+
+ImageFolder::Sample ImageFolder::read(std::int64_t index) const {
+  return read_first(size(), [&](std::int64_t tried) { return (index + tried) % size(); });
+}
+
+ImageFolder::Sample ImageFolder::read(std::span<const std::int64_t> part, std::int64_t position) const {
+  return read_first(std::ssize(part),
+                    [&](std::int64_t tried) { return part[static_cast<std::size_t>((position + tried) % std::ssize(part))]; });
 }
 
 void ImageFolder::check_all() const {
-  for (std::int64_t i = 0; i < size(); ++i) {
-    try {
-      read_image(path(i), options_.limits);
-    } catch (const DataError& e) {
-      const std::lock_guard lock(mutex_);
-      broken_.emplace(path(i), e.what());
-    }
-  }
+  for (std::int64_t i = 0; i < size(); ++i) try_read(i);
 }
 
 std::map<std::string, std::string> ImageFolder::broken() const {

@@ -38,6 +38,11 @@ struct Image {
   bool operator==(const Image&) const = default;
 };
 
+/// A part of an image, in pixels.
+struct Rectangle {
+  std::int64_t top = 0, left = 0, height = 0, width = 0;
+};
+
 /// A rectangle of pixels inside an image that outlives it.
 struct ImageView {
   std::int64_t height = 0, width = 0, channels = 0, stride = 0;

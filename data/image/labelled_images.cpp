@@ -61,9 +61,10 @@ std::vector<std::uint8_t> read_inflated(const std::string& path, std::int64_t ma
 }
 
 std::string find_plain_or_gzip(const std::string& folder, const std::vector<std::string>& names) {
+  std::error_code error;  // of a link that leads round in a circle, for example: no file
   for (const std::string& name : names)
     for (const char* end : {"", ".gz"})
-      if (std::string path = folder + "/" + name + end; std::filesystem::is_regular_file(path)) return path;
+      if (std::string path = folder + "/" + name + end; std::filesystem::is_regular_file(path, error)) return path;
   return "";
 }
 

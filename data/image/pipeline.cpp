@@ -19,8 +19,11 @@ Image ImagePipeline::shown(const ImageView& image) const {
   const std::int64_t size = options_.size;
   const auto side = static_cast<std::int64_t>(std::floor(static_cast<double>(size) / options_.crop_share));
   if (std::min(image.height, image.width) == side) return with_channels(centre_crop(image, size, size), options_.channels);
-  const Image scaled = resize_shorter_side(image, side, options_.filter);
-  return with_channels(centre_crop(scaled, size, size), options_.channels);
+  // Only what the crop keeps is computed: scaled as a whole, a strip of 1 x 60000 pixels would be far larger than the limit on pixels that
+  // its file was held to. No image that was decoded fails here.
+  const auto [height, width] = shorter_side_size(image, side);
+  const Image scaled = resize_part(image, height, width, centre_of(height, width, size, size), options_.filter);
+  return with_channels(scaled, options_.channels);
 }
 
 void ImagePipeline::for_evaluation(const ImageView& image, std::span<float> out) const {

@@ -28,23 +28,24 @@ double weight_of(Filter filter, double x) {
   return 0;
 }
 
-/// For every target pixel the first source pixel and `taps` weights, those beyond the last one 0.
+/// For each of some target pixels the first source pixel and `taps` weights, those beyond the last one 0.
 struct Weights {
   std::vector<std::int64_t> first, count;
-  std::vector<std::int32_t> values;  // [out, taps]
+  std::vector<std::int32_t> values;  // [target pixels, taps]
   std::int64_t taps = 0;
   const std::int32_t* of(std::int64_t i) const { return values.data() + i * taps; }
 };
 
-Weights weights_of(std::int64_t in, std::int64_t out, Filter filter) {
+/// Of `count` target pixels from `begin` on, when `in` pixels become `out`.
+Weights weights_of(std::int64_t in, std::int64_t out, std::int64_t begin, std::int64_t count, Filter filter) {
   const double scale = static_cast<double>(in) / static_cast<double>(out), stretch = std::max(scale, 1.0);
   const double support = support_of(filter) * stretch;
   Weights w;
   w.taps = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
-  w.values.assign(static_cast<std::size_t>(out * w.taps), 0);
+  w.values.assign(static_cast<std::size_t>(count * w.taps), 0);
   std::vector<double> k(static_cast<std::size_t>(w.taps));
-  for (std::int64_t i = 0; i < out; ++i) {
-    const double centre = (static_cast<double>(i) + 0.5) * scale;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double centre = (static_cast<double>(begin + i) + 0.5) * scale;
     const std::int64_t first = std::max<std::int64_t>(0, static_cast<std::int64_t>(centre - support + 0.5));
     const std::int64_t last = std::min(in, static_cast<std::int64_t>(centre + support + 0.5));
     double sum = 0;
@@ -84,37 +85,42 @@ void resize_rows(const ImageView& from, std::int64_t y0, std::int64_t y1, const 
 
 }  // namespace
 
-Image resize(const ImageView& image, std::int64_t height, std::int64_t width, Filter filter) {
-  require<DataError>(height > 0 && width > 0 && height <= (1 << 20) && width <= (1 << 20), "resize: sizes must be between 1 and 2^20, got ",
-                     height, " x ", width);
-  if (height == image.height && width == image.width) return copy_of(image);
-  const Weights across = weights_of(image.width, width, filter), down = weights_of(image.height, height, filter);
-  const std::int64_t y0 = down.first.front(), y1 = down.first.back() + down.count.back();  // rows that the second pass reads
-
+Image resize_part(const ImageView& image, std::int64_t height, std::int64_t width, const Rectangle& part, Filter filter) {
+  require<DataError>(part.top >= 0 && part.left >= 0 && part.height > 0 && part.width > 0 && part.top + part.height <= height &&
+                         part.left + part.width <= width,
+                     "resize: a part of ", part.height, " x ", part.width, " at (", part.top, ", ", part.left, ") is not inside ", height,
+                     " x ", width);
   // Where one side stays as it is, its weights are a single 1 and the pass over it changes nothing; it is left out.
-  ImageView rows = image;
-  std::int64_t top = 0;
+  const bool same_height = height == image.height, same_width = width == image.width;
+  const Weights across = weights_of(image.width, width, part.left, part.width, filter);
+  const Weights down = weights_of(image.height, height, part.top, part.height, filter);
+  const std::int64_t y0 = same_height ? part.top : down.first.front();  // rows that the second pass reads: y0 .. y1 - 1
+  const std::int64_t y1 = same_height ? part.top + part.height : down.first.back() + down.count.back();
+
+  ImageView rows;
   std::vector<std::uint8_t> between;
-  if (width != image.width) {
-    between.resize(static_cast<std::size_t>((y1 - y0) * width * image.channels));
+  if (same_width) {
+    rows = image.part(y0, part.left, y1 - y0, part.width);
+  } else {
+    between.resize(static_cast<std::size_t>((y1 - y0) * part.width * image.channels));
     if (image.channels == 1) resize_rows<1>(image, y0, y1, across, between.data());
     if (image.channels == 3) resize_rows<3>(image, y0, y1, across, between.data());
     rows.pixels = between.data();
     rows.height = y1 - y0;
-    rows.width = width;
-    rows.stride = width * image.channels;
-    top = y0;
+    rows.width = part.width;
+    rows.channels = image.channels;
+    rows.stride = part.width * image.channels;
   }
-  if (height == image.height) return copy_of(rows);
+  if (same_height) return copy_of(rows);
 
-  Image out(height, width, image.channels);
+  Image out(part.height, part.width, image.channels);
   const std::int64_t n = out.stride();
   std::vector<std::int32_t> sums(static_cast<std::size_t>(n));
-  for (std::int64_t y = 0; y < height; ++y) {
+  for (std::int64_t y = 0; y < part.height; ++y) {
     std::ranges::fill(sums, kHalf);
     const std::int32_t* k = down.of(y);
     for (std::int64_t j = 0; j < down.count[static_cast<std::size_t>(y)]; ++j) {
-      const std::uint8_t* p = rows.row(down.first[static_cast<std::size_t>(y)] + j - top);
+      const std::uint8_t* p = rows.row(down.first[static_cast<std::size_t>(y)] + j - y0);
       for (std::int64_t i = 0; i < n; ++i) sums[static_cast<std::size_t>(i)] += k[j] * p[i];
     }
     std::ranges::transform(sums, out.row(y), to_byte);
@@ -122,9 +128,20 @@ Image resize(const ImageView& image, std::int64_t height, std::int64_t width, Fi
   return out;
 }
 
+Image resize(const ImageView& image, std::int64_t height, std::int64_t width, Filter filter) {
+  require<DataError>(height > 0 && width > 0 && height <= (1 << 20) && width <= (1 << 20), "resize: sizes must be between 1 and 2^20, got ",
+                     height, " x ", width);
+  return resize_part(image, height, width, {0, 0, height, width}, filter);
+}
+
+std::pair<std::int64_t, std::int64_t> shorter_side_size(const ImageView& image, std::int64_t side) {
+  if (image.height <= image.width) return {side, std::max(side, side * image.width / image.height)};
+  return {std::max(side, side * image.height / image.width), side};
+}
+
 Image resize_shorter_side(const ImageView& image, std::int64_t side, Filter filter) {
-  if (image.height <= image.width) return resize(image, side, std::max(side, side * image.width / image.height), filter);
-  return resize(image, std::max(side, side * image.height / image.width), side, filter);
+  const auto [height, width] = shorter_side_size(image, side);
+  return resize(image, height, width, filter);
 }
 
 }  // namespace capstan::data

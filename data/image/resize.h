@@ -6,6 +6,7 @@
 // max(1, in/out), cut at the border and normalised to 1.
 
 #include <cstdint>
+#include <utility>
 
 #include "data/image/image.h"
 
@@ -18,7 +19,10 @@ enum class Filter : std::uint8_t {
 };
 
 Image resize(const ImageView& image, std::int64_t height, std::int64_t width, Filter filter = Filter::bilinear);
-/// The shorter side becomes `side`; the longer one keeps the ratio, rounded down.
+/// A part of what resize(image, height, width) gives, to the bit. Time and memory are those of the part, however large the whole would be.
+Image resize_part(const ImageView& image, std::int64_t height, std::int64_t width, const Rectangle& part, Filter filter = Filter::bilinear);
+/// Height and width if the shorter side becomes `side`; the longer one keeps the ratio, rounded down.
+std::pair<std::int64_t, std::int64_t> shorter_side_size(const ImageView& image, std::int64_t side);
 Image resize_shorter_side(const ImageView& image, std::int64_t side, Filter filter = Filter::bilinear);
 
 }  // namespace capstan::data

@@ -13,17 +13,13 @@ std::int64_t draw_between(std::int64_t low, std::int64_t high, Rng& rng) {
   return low + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(high - low + 1)));
 }
 
-struct Box {
-  std::int64_t top = 0, left = 0, height = 0, width = 0;
-};
-
 /// Ten tries for a box of a drawn share of the area and a drawn ratio of width to height; height 0 if none fits.
-Box draw_box(std::int64_t height, std::int64_t width, double min_area, double max_area, double min_ratio, double max_ratio, bool whole,
-             Rng& rng) {
+Rectangle draw_box(std::int64_t height, std::int64_t width, double min_area, double max_area, double min_ratio, double max_ratio,
+                   bool whole, Rng& rng) {
   for (int tried = 0; tried < 10; ++tried) {
     const double area = rng.uniform(min_area, max_area) * static_cast<double>(height * width);
     const double ratio = std::exp(rng.uniform(std::log(min_ratio), std::log(max_ratio)));
-    Box b;
+    Rectangle b;
     b.width = std::llrint(std::sqrt(area * ratio));
     b.height = std::llrint(std::sqrt(area / ratio));
     const std::int64_t margin = whole ? 0 : 1;
@@ -93,13 +89,18 @@ Image random_pad_crop(const ImageView& image, std::int64_t padding, std::uint8_t
   return out;
 }
 
+Rectangle centre_of(std::int64_t rows, std::int64_t columns, std::int64_t height, std::int64_t width) {
+  const std::int64_t h = std::min(height, rows), w = std::min(width, columns);
+  return {std::llrint(static_cast<double>(rows - h) / 2), std::llrint(static_cast<double>(columns - w) / 2), h, w};
+}
+
 ImageView centre_crop(const ImageView& image, std::int64_t height, std::int64_t width) {
-  const std::int64_t h = std::min(height, image.height), w = std::min(width, image.width);
-  return image.part(std::llrint(static_cast<double>(image.height - h) / 2), std::llrint(static_cast<double>(image.width - w) / 2), h, w);
+  const Rectangle r = centre_of(image.height, image.width, height, width);
+  return image.part(r.top, r.left, r.height, r.width);
 }
 
 ImageView random_area(const ImageView& image, const ResizedCrop& o, Rng& rng) {
-  const Box b = draw_box(image.height, image.width, o.min_area, o.max_area, o.min_ratio, o.max_ratio, true, rng);
+  const Rectangle b = draw_box(image.height, image.width, o.min_area, o.max_area, o.min_ratio, o.max_ratio, true, rng);
   if (b.height > 0) return image.part(b.top, b.left, b.height, b.width);
   const double ratio = static_cast<double>(image.width) / static_cast<double>(image.height);
   std::int64_t h = image.height, w = image.width;
@@ -140,7 +141,7 @@ void random_erase(std::span<float> planes, std::int64_t channels, std::int64_t h
   require<InternalError>(static_cast<std::int64_t>(planes.size()) == channels * height * width, "random erasing: ", planes.size(),
                          " numbers are not an image of ", channels, " x ", height, " x ", width);
   if (o.probability <= 0 || rng.uniform() >= o.probability) return;
-  const Box b = draw_box(height, width, o.min_area, o.max_area, o.min_ratio, o.max_ratio, false, rng);
+  const Rectangle b = draw_box(height, width, o.min_area, o.max_area, o.min_ratio, o.max_ratio, false, rng);
   for (std::int64_t c = 0; c < channels; ++c)
     for (std::int64_t y = b.top; y < b.top + b.height; ++y)
       for (std::int64_t x = b.left; x < b.left + b.width; ++x)

@@ -21,7 +21,9 @@ void flip_horizontal(Image& image);
 /// A crop of the image's own size from the image with `padding` pixels of `fill` on each side, at a uniformly drawn place.
 Image random_pad_crop(const ImageView& image, std::int64_t padding, std::uint8_t fill, Rng& rng);
 
-/// The middle part, with margins rounded as PyTorch's CenterCrop does (half to even); sides that are too short are taken whole.
+/// The middle part of an image of rows x columns, with margins rounded as PyTorch's CenterCrop does (half to even); sides that are too
+/// short are taken whole.
+Rectangle centre_of(std::int64_t rows, std::int64_t columns, std::int64_t height, std::int64_t width);
 ImageView centre_crop(const ImageView& image, std::int64_t height, std::int64_t width);
 
 struct ResizedCrop {

@@ -77,7 +77,7 @@ class Reader {
                          ": expected the number of a test image, 0 .. ", data_->size(Part::test) - 1, ", found '", q.text, "'");
       const Example example = data_->read(Part::test, index);
       if (example.substitute) {
-        q.fault = "the image file is broken";
+        q.fault = "the image file is broken or cannot be read";
       } else {
         q.image = pipeline_.shown(example.view);
       }
@@ -89,7 +89,8 @@ class Reader {
       require<DataError>(config_.data.broken == data::Broken::skip, "line ", line, ": ", e.what());
       q.fault = e.what();
     } catch (const IoError& e) {
-      throw IoError(join_text("line ", line, ": ", e.what()));
+      require<IoError>(config_.data.broken == data::Broken::skip, "line ", line, ": ", e.what());
+      q.fault = e.what();
     }
     return q;
   }

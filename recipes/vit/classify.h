@@ -4,9 +4,9 @@
 // A line is the path of an image file, or with predict.input = indices the number of a test image of the data. An answer is one line:
 //     tsv    input <tab> class <tab> probability <tab> class <tab> probability ...
 //     jsonl  {"input":"a.png","classes":[{"class":"shoe","probability":0.9}, ...]}
-// A broken image file ends the work with a DataError naming line and file, or with data.broken = skip is answered by `input <tab> - <tab>
-// fault` and {"input":"a.png","error":"fault"}. With predict.pictures two PNG files appear there for each input: <line>-<name>-heads.png
-// and <line>-<name>-rollout.png (pictures.h).
+// An image file that is broken or cannot be read ends the work with a DataError or IoError naming line and file, or with data.broken = skip
+// is answered by `input <tab> - <tab> fault` and {"input":"a.png","error":"fault"}. With predict.pictures two PNG files appear there for
+// each input: <line>-<name>-heads.png and <line>-<name>-rollout.png (pictures.h).
 
 #include <functional>
 #include <iosfwd>

@@ -57,7 +57,10 @@ Dataset::Dataset(const DataOptions& data, const ShapesSection& shapes, const eng
 void Dataset::add_set(Set set, Part part) {
   const std::int64_t n = std::holds_alternative<data::LabelledImages>(set) ? std::get<data::LabelledImages>(set).size()
                                                                            : std::get<std::unique_ptr<data::ImageFolder>>(set)->size();
-  for (std::int64_t i = 0; i < n; ++i) places_of(part).push_back({sets_.size(), i});
+  Places& places = places_of(part);
+  places.set = sets_.size();
+  places.indices.resize(static_cast<std::size_t>(n));
+  std::iota(places.indices.begin(), places.indices.end(), std::int64_t{0});
   sets_.push_back(std::move(set));
 }
 
@@ -101,7 +104,12 @@ void Dataset::open_folders(const DataOptions& data, const std::string& path, con
     }
     add_set(std::move(folder), part);
   };
-  const auto exists = [&](const char* name) { return fs::is_directory(path + "/" + name); };
+  const auto exists = [&](const char* name) {
+    std::error_code error;
+    const fs::file_type type = fs::status(path + "/" + name, error).type();
+    require<IoError>(type != fs::file_type::none, path, "/", name, ": cannot be reached: ", error.message());
+    return type == fs::file_type::directory;
+  };
   require<DataError>(exists("train"), path, ": found no folder train/ with a subfolder for each class");
   const char* validation = exists("val") ? "val" : exists("validation") ? "validation" : "";
   require<DataError>(*validation != '\0' || exists("test"), path, ": found neither val/ nor test/ beside train/");
@@ -119,33 +127,34 @@ void Dataset::open_folders(const DataOptions& data, const std::string& path, con
 }
 
 void Dataset::hold_out(std::int64_t count) {
-  std::vector<Place>& train = places_of(Part::train);
+  std::vector<std::int64_t>& train = places_of(Part::train).indices;
   require<ConfigError>(count < size(Part::train), "vit: data.holdout must be below the number of training images, got ", count, " of ",
                        train.size());
   std::vector<std::int64_t> order = data::shuffled(size(Part::train), kHoldoutSeed, 0);
   const auto middle = order.begin() + static_cast<std::ptrdiff_t>(count);
   std::sort(order.begin(), middle);
   std::sort(middle, order.end());
-  std::vector<Place> kept, held;
+  std::vector<std::int64_t> kept, held;
   for (auto i = order.begin(); i != order.end(); ++i) (i < middle ? held : kept).push_back(train[static_cast<std::size_t>(*i)]);
   train = std::move(kept);
-  places_of(Part::validation) = std::move(held);
+  places_of(Part::validation) = {places_of(Part::train).set, std::move(held)};
   validation_source_ = "set aside from the training images";
 }
 
 Example Dataset::read(Part part, std::int64_t index) const {
-  const Place place = places_of(part)[static_cast<std::size_t>(index)];
+  const Places& places = places_of(part);
+  const std::int64_t place = places.indices[static_cast<std::size_t>(index)];
   Example e;
-  if (const auto* images = std::get_if<data::LabelledImages>(&sets_[place.set])) {
-    e.view = images->image(place.index);
-    e.label = images->labels[static_cast<std::size_t>(place.index)];
+  if (const auto* images = std::get_if<data::LabelledImages>(&sets_[places.set])) {
+    e.view = images->image(place);
+    e.label = images->labels[static_cast<std::size_t>(place)];
     return e;
   }
-  auto sample = std::get<std::unique_ptr<data::ImageFolder>>(sets_[place.set])->read(place.index);
+  auto sample = std::get<std::unique_ptr<data::ImageFolder>>(sets_[places.set])->read(places.indices, index);
   e.owned = std::move(sample.image);
   e.view = e.owned;
   e.label = sample.label;
-  e.substitute = sample.index != place.index;
+  e.substitute = sample.index != place;
   return e;
 }
 

@@ -41,7 +41,9 @@ class Dataset {
   Dataset(const DataOptions& data, const ShapesSection& shapes, const engine::Setup& setup,
           const std::vector<std::string>& class_names = {});
 
-  std::int64_t size(Part part) const { return static_cast<std::int64_t>(places_of(part).size()); }
+  std::int64_t size(Part part) const { return static_cast<std::int64_t>(places_of(part).indices.size()); }
+  /// With data.broken = skip the next sound image of the same part stands in for one that cannot be read; otherwise throws DataError or
+  /// IoError.
   Example read(Part part, std::int64_t index) const;
   const std::vector<std::string>& class_names() const { return class_names_; }
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names_.size()); }
@@ -49,7 +51,7 @@ class Dataset {
   /// The order of the training images in an epoch: numbers within the training part.
   std::shared_ptr<const std::vector<std::int64_t>> order(std::int64_t epoch) const;
 
-  /// Reads every file of the folders once, so that broken() is complete. Throws nothing for broken files.
+  /// Reads every file of the folders once, so that broken() is complete. Throws nothing for files that are broken or cannot be read.
   void check_all() const;
   /// Image files that could not be read so far, and why.
   std::map<std::string, std::string> broken() const;
@@ -62,20 +64,20 @@ class Dataset {
 
  private:
   using Set = std::variant<data::LabelledImages, std::unique_ptr<data::ImageFolder>>;
-  /// The place of an image: which set, which number in it.
-  struct Place {
-    std::size_t set;
-    std::int64_t index;
+  /// The images of a part: of which set, and their numbers in it.
+  struct Places {
+    std::size_t set = 0;
+    std::vector<std::int64_t> indices;
   };
   void open_memory(const DataOptions& data, const ShapesSection& shapes, const std::string& path);
   void open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names);
   void add_set(Set set, Part part);
   void hold_out(std::int64_t count);
-  std::vector<Place>& places_of(Part part) { return places_[static_cast<std::size_t>(part)]; }
-  const std::vector<Place>& places_of(Part part) const { return places_[static_cast<std::size_t>(part)]; }
+  Places& places_of(Part part) { return places_[static_cast<std::size_t>(part)]; }
+  const Places& places_of(Part part) const { return places_[static_cast<std::size_t>(part)]; }
 
   std::vector<Set> sets_;
-  std::vector<Place> places_[3];
+  Places places_[3];
   std::vector<std::string> class_names_;
   std::string digest_, validation_source_;
   std::uint64_t seed_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/core/error.h"
+#include "recipes/vit/resnet_stem.h"
 
 namespace capstan::vit {
 namespace {
@@ -16,6 +17,7 @@ std::vector<double> for_channels(const std::vector<double>& values, std::int64_t
 }  // namespace
 
 void Config::validate() const {
+  validate_sizes();
   require<ConfigError>(model.channels == 1 || model.channels == 3, "vit: model.channels must be 1 or 3, got ", model.channels);
   for (const auto* list : {&data.mean, &data.deviation})
     require<ConfigError>(list->size() == 1 || static_cast<std::int64_t>(list->size()) == model.channels,
@@ -26,9 +28,24 @@ void Config::validate() const {
                        augment.max_area, " and ", augment.min_ratio, " .. ", augment.max_ratio);
 }
 
+void Config::validate_sizes() const {
+  require<ConfigError>(predict.pictures.empty() || model.layers > 0,
+                       "vit: predict.pictures shows the attention of layers, but model.layers is ", model.layers);
+  constexpr std::size_t kMaxStages = 8;  // width and stride double with each
+  const bool stem = model.stem == Stem::resnet;
+  require<ConfigError>(!stem || model.stem_blocks.size() <= kMaxStages, "vit: model.stem_blocks names ", model.stem_blocks.size(),
+                       " stages, at most ", kMaxStages, " are possible");
+  // The model takes images of another size than its own, but only of whole patches.
+  const std::int64_t size = image_size();
+  const std::int64_t source = stem ? ResNetStem::feature_size(model, size, size).first : size;
+  require<ConfigError>(source > 0 && source % model.patch_size == 0, "vit: model.patch_size must divide ",
+                       stem ? "the size of the stem's features of " : "", data.image_size > 0 ? "data.image_size" : "model.image_size",
+                       ": image_size ", size, stem ? join_text(", features ", source) : "", ", patch_size ", model.patch_size);
+}
+
 data::PipelineOptions Config::pipeline() const {
   data::PipelineOptions p;
-  p.size = data.image_size > 0 ? data.image_size : model.image_size;
+  p.size = image_size();
   p.channels = model.channels;
   p.normalization = {for_channels(data.mean, model.channels), for_channels(data.deviation, model.channels)};
   p.filter = evaluate.filter;

@@ -39,9 +39,13 @@ struct DataOptions {
     v("class_names", class_names, "names of the classes of IDX files; empty: numbers");
     v("holdout", holdout, "training images set aside for validation, always the same; 0: validate on val/, or on the test images",
       V::non_negative());
-    v("broken", broken, "what happens to an image file that is damaged, too large or empty: refuse ends the run, skip takes the next one",
+    v("broken", broken,
+      "what happens to an image file that is damaged, too large, empty or cannot be read: refuse ends the run, skip takes the next sound "
+      "one of the same part (training, validation or test)",
       {{"refuse", data::Broken::refuse}, {"skip", data::Broken::skip}});
-    v("broken_list", broken_list, "file that the skipped images and their faults are written to; empty: none");
+    v("broken_list", broken_list,
+      "file that broken images and their faults are written to: by prepare all of them, by train those met so far, at each validation; "
+      "evaluate and predict leave it as it is; empty: none");
     v("max_pixels", max_pixels, "images of more pixels are refused before they are decoded", V::positive());
     v("image_size", image_size, "height and width that images are brought to; 0: model.image_size", V::between(0, 16384));
     v("mean", mean, "subtracted from pixels in 0 .. 1: one number, or one a channel", V::any());
@@ -187,6 +191,11 @@ struct Config {
   void validate() const;
   /// How images become batches.
   data::PipelineOptions pipeline() const;
+
+ private:
+  void validate_sizes() const;
+  /// Height and width of the images that the model gets.
+  std::int64_t image_size() const { return data.image_size > 0 ? data.image_size : model.image_size; }
 };
 
 }  // namespace capstan::vit

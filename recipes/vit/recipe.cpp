@@ -89,7 +89,7 @@ engine::Metrics Vit::evaluate(engine::Split split) {
       vit::evaluate(dataset(), part_of(split), pipeline_, config_.evaluate, [&](const Tensor& images) { return logits(images); });
   if (setup_.purpose == engine::Purpose::evaluate && !config_.evaluate.confusion.empty())
     data::write_file_durably(config_.evaluate.confusion, std::string_view(result.confusion.to_tsv(class_names_)));
-  write_broken_list();
+  if (setup_.purpose == engine::Purpose::train) write_broken_list();  // one that evaluation alone met would replace the longer one
   return result.metrics;
 }
 

@@ -37,8 +37,9 @@ std::vector<BottleneckOptions> blocks_of(const ModelOptions& o) {
   return blocks;
 }
 
-// Places of a window along an axis.
+// Places of a window along an axis; 0 where it does not fit.
 std::int64_t places(std::int64_t size, std::int64_t kernel, std::int64_t stride, const nn::Padding& padding) {
+  if (!padding.same && size + 2 * padding.amount < kernel) return 0;
   return padding.same ? (size + stride - 1) / stride : (size + 2 * padding.amount - kernel) / stride + 1;
 }
 

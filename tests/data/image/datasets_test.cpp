@@ -186,7 +186,70 @@ TEST_F(FolderTest, RefusesOrSkipsBrokenFiles) {
 
   for (const char* name : {"dog/images/2.PNG", "cat/z.png"}) scratch.write(name, "gone");
   const ImageFolder hopeless(scratch.path(), {.broken = Broken::skip});
-  EXPECT_THAT(message_of([&] { hopeless.read(3); }), HasSubstr("none of 5 image files can be decoded; the first: "));
+  EXPECT_THAT(message_of([&] { hopeless.read(3); }), HasSubstr("none of 5 image files can be read; the first: "));
+}
+
+TEST_F(FolderTest, TreatsUnreadableFilesLikeBrokenOnes) {
+  if (!can_decode(ImageFormat::png)) GTEST_SKIP();
+  fs::create_symlink("nowhere.png", scratch / "cat/a.png");
+  fs::create_symlink("b.png", scratch / "cat/b.png");  // round in a circle
+  put("dog/images/1.png", 5);
+  const ImageFolder strict(scratch.path(), {}), lenient(scratch.path(), {.broken = Broken::skip});
+  ASSERT_EQ(lenient.size(), 6);
+  fs::remove(scratch / "dog/images/1.png");
+  EXPECT_THAT(message_of([&] { strict.read(0); }), HasSubstr("cat/a.png: open failed: "));
+  EXPECT_THROW(strict.read(1), IoError);
+  EXPECT_EQ(lenient.read(0).index, 2);
+  EXPECT_EQ(lenient.broken().size(), 2u) << "what was met so far";
+  lenient.check_all();
+  const auto broken = lenient.broken();
+  EXPECT_EQ(broken.size(), 3u);
+  EXPECT_THAT(broken.at(scratch / "cat/b.png"), HasSubstr("cat/b.png: open failed: "));
+  EXPECT_THAT(broken.at(scratch / "dog/images/1.png"), HasSubstr("No such file"));
+}
+
+TEST_F(FolderTest, TheSubstituteIsOfTheSamePart) {
+  if (!can_decode(ImageFormat::png)) GTEST_SKIP();
+  scratch.write("cat/z.png", "");
+  const ImageFolder folder(scratch.path(), {.broken = Broken::skip});
+  const std::vector<std::int64_t> part{0, 2}, broken{0};
+  EXPECT_EQ(folder.read(0).index, 1);
+  EXPECT_EQ(folder.read(part, 0).index, 2);
+  EXPECT_EQ(folder.read(part, 1).index, 2);
+  EXPECT_THAT(message_of([&] { folder.read(broken, 0); }),
+              HasSubstr("none of 1 image files can be read; the first: " + scratch / "cat/z.png"));
+}
+
+TEST_F(FolderTest, FollowsLinksButNotInACircle) {
+  fs::create_directory_symlink("../dog", scratch / "cat/more");  // dog's links come with it
+  fs::create_directory_symlink("../..", scratch / "dog/images/root");
+  fs::create_directory_symlink("../cat", scratch / "dog/cats");
+  const ImageFolder folder(scratch.path(), {});
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < folder.size(); ++i) names.push_back(folder.path(i).substr(scratch.path().size() + 1));
+  EXPECT_THAT(names, ElementsAre("cat/more/images/10.png", "cat/more/images/2.PNG", "cat/z.png", "dog/cats/z.png", "dog/images/10.png",
+                                 "dog/images/2.PNG"));
+  for (const std::string place : {"cat/self", "self"}) {  // below a class, and beside the classes
+    fs::create_symlink("self", scratch / place);
+    EXPECT_THAT(message_of([&] { ImageFolder(scratch.path(), {}); }), HasSubstr(scratch / place + ": cannot be reached: ")) << place;
+    EXPECT_THROW(ImageFolder(scratch.path(), {}), IoError);
+    fs::remove(scratch / place);
+  }
+}
+
+TEST_F(FolderTest, HiddenFoldersAreNoClassesAndClassesHaveImages) {
+  fs::create_directories(scratch / ".ipynb_checkpoints");
+  fs::create_directories(scratch / "cat/.ipynb_checkpoints");
+  put(".ipynb_checkpoints/a.png", 1);
+  put("cat/.ipynb_checkpoints/a.png", 1);
+  put("cat/._z.png", 1);
+  const ImageFolder folder(scratch.path(), {});
+  EXPECT_THAT(folder.class_names(), ElementsAre("cat", "dog"));
+  EXPECT_EQ(folder.size(), 3);
+  fs::create_directories(scratch / "bird");
+  scratch.write("bird/notes.txt", "not an image");
+  EXPECT_THAT(message_of([&] { ImageFolder(scratch.path(), {}); }), HasSubstr(scratch / "bird: a class without image files"));
+  EXPECT_THROW(ImageFolder(scratch.path(), {}), DataError);
 }
 
 }  // namespace

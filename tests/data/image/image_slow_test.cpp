@@ -5,8 +5,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <iostream>
 
 #include "data/image/cifar.h"
@@ -14,16 +12,10 @@
 #include "data/image/idx.h"
 #include "data/image/pipeline.h"
 #include "tests/data/image/golden.h"
-#include "tests/data/scratch.h"
+#include "tests/data/image/real_data.h"
 
 namespace capstan::data {
 namespace {
-
-std::string data_folder(const std::string& name) {
-  const char* folder = std::getenv("CAPSTAN_DATA");
-  const std::string path = folder == nullptr ? "" : std::string(folder).append("/").append(name);
-  return std::filesystem::exists(path) ? path : "";
-}
 
 std::vector<std::int64_t> class_counts(const LabelledImages& set) {
   std::vector<std::int64_t> counts(set.class_names.size());
@@ -40,7 +32,7 @@ double rate(std::int64_t images, const F& make) {
 }
 
 TEST(RealImages, FashionMnist) {
-  const auto folder = data_folder("fashion-mnist");
+  const auto folder = real_data("fashion-mnist");
   if (folder.empty()) GTEST_SKIP() << "CAPSTAN_DATA has no fashion-mnist";
   const LabelledImages train = read_idx_folder(folder, IdxPart::train), test = read_idx_folder(folder, IdxPart::test);
   EXPECT_EQ(class_counts(train), std::vector<std::int64_t>(10, 6000));
@@ -64,7 +56,7 @@ TEST(RealImages, FashionMnist) {
 }
 
 TEST(RealImages, CifarFirstBatch) {
-  const auto folder = data_folder("cifar10-part");
+  const auto folder = real_data("cifar10-part");
   if (folder.empty()) GTEST_SKIP() << "CAPSTAN_DATA has no cifar10-part";
   const LabelledImages train = read_cifar_folder(folder, CifarPart::train, CifarLabels::ten);
   const LabelledImages test = read_cifar_folder(folder, CifarPart::test, CifarLabels::ten);
@@ -79,13 +71,11 @@ TEST(RealImages, CifarFirstBatch) {
 }
 
 TEST(RealImages, TinyImagenet) {
-  const auto archive = data_folder("tiny-imagenet-20/tiny-imagenet-20.tar.gz");
-  if (archive.empty()) GTEST_SKIP() << "CAPSTAN_DATA has no tiny-imagenet-20";
+  if (real_data("tiny-imagenet-20").empty()) GTEST_SKIP() << "CAPSTAN_DATA has no tiny-imagenet-20";
   if (!can_decode(ImageFormat::jpeg)) GTEST_SKIP() << "built without JPEG";
   const Scratch scratch;
-  ASSERT_EQ(std::system(("tar -xzf " + archive + " -C " + scratch.path()).c_str()), 0);
-  std::string root = scratch.path();
-  if (!std::filesystem::exists(root + "/train")) root = std::filesystem::directory_iterator(root)->path();
+  const std::string root = unpack_tiny_imagenet(scratch);
+  ASSERT_NE(root, "");
   const ImageFolder train(root + "/train", {}), validation(root + "/val", {.class_names = train.class_names()});
   EXPECT_EQ(train.class_names().size(), 20u);
   EXPECT_EQ(train.size(), 10000);

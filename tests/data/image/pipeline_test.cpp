@@ -30,6 +30,39 @@ TEST(Pipeline, EvaluationScalesTheShorterSideAndCropsTheMiddle) {
             with_channels(square, 1));
 }
 
+TEST(Pipeline, EvaluationEqualsScalingTheWholeImage) {
+  for (const char* name : {"source_1", "source_3"}) {
+    const Image source = golden_image(name);
+    for (const Filter filter : {Filter::box, Filter::bilinear, Filter::bicubic})
+      for (const double share : {1.0, 0.875, 0.3})
+        for (const std::int64_t size : {1, 5, 14, 17, 31}) {
+          const ImagePipeline pipeline({.size = size, .normalization = kPlain, .filter = filter, .crop_share = share});
+          const auto side = static_cast<std::int64_t>(static_cast<double>(size) / share);
+          const Image whole = resize_shorter_side(source, side, filter);
+          ASSERT_EQ(pipeline.shown(source), with_channels(centre_crop(whole, size, size), 3)) << name << " " << size << " " << share;
+        }
+  }
+}
+
+TEST(Pipeline, TakesStripsThatWouldBeHugeWhenScaled) {
+  for (const bool tall : {true, false}) {
+    Image strip = tall ? Image(60000, 1, 3) : Image(1, 60000, 3);   // scaled as a whole: 224 x 13,440,000 pixels
+    for (std::size_t i = 0; i < 90000; ++i) strip.pixels[i] = 200;  // the first half
+    PipelineOptions options{.size = 224, .normalization = kPlain, .filter = Filter::box};
+    const Image shown = ImagePipeline(options).shown(strip);
+    ASSERT_EQ(shown.height, 224);
+    ASSERT_EQ(shown.width, 224);
+    EXPECT_EQ(shown.at(0, 0, 0), 200);
+    EXPECT_EQ(tall ? shown.at(111, 223, 1) : shown.at(223, 111, 1), 200);
+    EXPECT_EQ(tall ? shown.at(112, 0, 1) : shown.at(0, 112, 1), 0) << "the middle";
+    for (const TrainingCrop crop : {TrainingCrop::none, TrainingCrop::padded, TrainingCrop::resized_area}) {
+      options.crop = crop;
+      std::vector<float> out(3 * 224 * 224);
+      EXPECT_NO_THROW(ImagePipeline(options).for_training(strip, 1, out));
+    }
+  }
+}
+
 TEST(Pipeline, TrainingIsAFunctionOfTheKey) {
   const Image source = golden_image("source_3");
   PipelineOptions all{.size = 12, .normalization = kPlain, .crop = TrainingCrop::resized_area, .flip = 0.5};

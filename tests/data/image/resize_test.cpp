@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "tests/data/image/golden.h"
@@ -45,6 +46,23 @@ TEST(Resize, OfAPartSeesThePartOnly) {
   const ImageView part = ImageView(source).part(3, 2, 11, 9);
   EXPECT_EQ(resize(part, 20, 20, Filter::bicubic), resize(copy_of(part), 20, 20, Filter::bicubic));
   EXPECT_EQ(resize(part, 11, 9), copy_of(part));
+}
+
+TEST(Resize, APartHasThePixelsOfTheWhole) {
+  for (const char* name : {"source_1", "source_3"}) {
+    const Image source = golden_image(name);
+    const std::int64_t h = source.height, w = source.width;
+    for (const auto& [height, width] :
+         {std::pair{std::int64_t{40}, std::int64_t{31}}, {9, 50}, {5, 7}, {h, 6}, {h, 30}, {4, w}, {33, w}, {h, w}})
+      for (const Filter f : {Filter::box, Filter::bilinear, Filter::bicubic}) {
+        const Image whole = resize(source, height, width, f);
+        for (const Rectangle& r : {Rectangle{0, 0, height, width}, Rectangle{1, 2, height - 2, width - 3}, Rectangle{height / 2, 0, 1, 1},
+                                   Rectangle{height - 1, width - 2, 1, 2}})
+          ASSERT_EQ(resize_part(source, height, width, r, f), copy_of(ImageView(whole).part(r.top, r.left, r.height, r.width)))
+              << name << " to " << height << " x " << width << " at " << r.top;
+      }
+  }
+  EXPECT_THROW(resize_part(golden_image("source_1"), 9, 9, {5, 0, 5, 1}), DataError);
 }
 
 TEST(Resize, ShorterSide) {

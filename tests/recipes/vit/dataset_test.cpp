@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "recipes/vit/batch.h"
 #include "recipes/vit/evaluation.h"
 #include "recipes/vit/pictures.h"
+#include "tests/data/scratch.h"
 
 namespace capstan::vit {
 namespace {
@@ -49,6 +51,55 @@ TEST(VitDataset, HoldsOutTheSameImagesForEverySeed) {
   EXPECT_EQ(all.size(), 50u) << "no image is in both parts";
   EXPECT_NE(*a.order(0), *b.order(0));
   EXPECT_NE(*a.order(0), *a.order(1));
+}
+
+TEST(VitDataset, HeldOutImagesStandInForNoTrainingImage) {
+  if (!data::can_decode(data::ImageFormat::png)) GTEST_SKIP();
+  const data::Scratch scratch;
+  constexpr std::int64_t kImages = 30;
+  for (const char* part : {"train", "test"}) {
+    for (const char* name : {"a", "b"}) std::filesystem::create_directories(scratch / part + "/" + name);
+    for (std::int64_t i = 0; i < kImages; ++i) {
+      data::Image image(2, 2, 3);
+      image.pixels[0] = static_cast<std::uint8_t>(i);  // tells which one it is
+      const std::string number = std::to_string(100 + i);
+      data::write_png(scratch / part + (i % 2 == 0 ? "/a/" : "/b/") + number + ".png", image);
+    }
+  }
+  Config c;
+  c.data.path = scratch.path();
+  c.data.holdout = 12;
+  c.data.broken = data::Broken::skip;
+  const auto number_of = [](const Example& e) { return static_cast<int>(e.view.pixels[0]); };
+  std::set<int> held, trained;
+  {
+    const Dataset sound(c.data, c.shapes, {.seed = 1});
+    for (std::int64_t i = 0; i < 12; ++i) held.insert(number_of(sound.read(Part::validation, i)));
+    for (std::int64_t i = 0; i < kImages - 12; ++i) trained.insert(number_of(sound.read(Part::train, i)));
+  }
+  ASSERT_EQ(held.size() + trained.size(), 30u);
+  const int last = *trained.begin();
+  for (const int i : trained)  // all but one
+    if (i != last) scratch.write(std::string("train/") + (i % 2 == 0 ? "a/" : "b/") + std::to_string(100 + i) + ".png", "broken");
+  const Dataset d(c.data, c.shapes, {.seed = 1});
+  for (std::int64_t i = 0; i < d.size(Part::train); ++i) EXPECT_EQ(number_of(d.read(Part::train, i)), last);
+  EXPECT_EQ(d.broken().size(), trained.size() - 1);
+  scratch.write(std::string("train/") + (last % 2 == 0 ? "a/" : "b/") + std::to_string(100 + last) + ".png", "broken");
+  EXPECT_THROW(d.read(Part::train, 0), DataError) << "rather than a validation image";
+  for (std::int64_t i = 0; i < 12; ++i) EXPECT_TRUE(held.contains(number_of(d.read(Part::validation, i))));
+}
+
+TEST(VitDataset, NamesAFolderThatCannotBeReached) {
+  const data::Scratch scratch;
+  std::filesystem::create_symlink("train", scratch / "train");  // round in a circle
+  Config c;
+  c.data.path = scratch.path();
+  try {
+    const Dataset d(c.data, c.shapes, {.seed = 1});
+    ADD_FAILURE() << "accepted";
+  } catch (const IoError& e) {
+    EXPECT_THAT(e.what(), HasSubstr(scratch / "train: cannot be reached: "));
+  }
 }
 
 TEST(VitDataset, BatchesAreFunctionsOfTheirPlace) {

@@ -40,6 +40,19 @@ struct VitProgram : engine::test::RecipeProgram<Vit> {
       data::write_png(place + "/" + std::to_string(i) + ".png", made.image);
     }
   }
+  /// What stands behind `capstan` in the comment of a configuration that shows a command.
+  std::string command_of(const std::string& file, const std::string& command) const {
+    std::ifstream lines(folder + "/" + file);
+    for (std::string line; std::getline(lines, line);)
+      if (const auto at = line.find("capstan " + command); line.starts_with('#') && at != std::string::npos) return line.substr(at + 8);
+    ADD_FAILURE() << file << " shows no command " << command;
+    return "";
+  }
+  std::string content(const std::string& name) const {
+    std::stringstream text;
+    text << std::ifstream(scratch / name).rdbuf();
+    return text.str();
+  }
   Arguments on_folders() const { return {"data.source=folder", "data.path=" + scratch.path(), "data.mean=0.5"}; }
 };
 
@@ -142,6 +155,19 @@ TEST_F(VitProgram, LearnsShapesAndIsUsed) {
       << err.str();
   EXPECT_THAT(out.str(), HasSubstr("text.png\t-\t"));
   EXPECT_THAT(out.str(), HasSubstr(by_path)) << "the other image is answered as before";
+  ASSERT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "data.broken=skip"}),
+                    scratch / "nothing.png" + "\n" + scratch / "five.png" + "\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("nothing.png\t-\t" + scratch / "nothing.png: open failed: "));
+  EXPECT_THAT(out.str(), HasSubstr(by_path));
+
+  // The command that quickstart.cfg shows, as it stands but for the places of files.
+  std::istringstream words(command_of("quickstart.cfg", "predict"));
+  Arguments shown;
+  for (std::string word; words >> word;) shown.push_back(word == "vit/quickstart" ? config : word.ends_with(".h5") ? with[1] : word);
+  ASSERT_EQ(capstan(joined(joined(shown, small()), options), "1\n2\n"), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t[a-z]+\t.*\n2\t[a-z]+\t.*\n"));
 }
 
 TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
@@ -154,17 +180,38 @@ TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
 
   const Arguments lenient = joined(on_folders(), {"train.epochs=1", "data.broken=skip", "data.broken_list=" + scratch / "list"});
   ASSERT_EQ(train("lenient", lenient), engine::kOk) << err.str();
-  std::stringstream list, rows;
-  list << std::ifstream(scratch / "list").rdbuf();
-  EXPECT_THAT(list.str(), HasSubstr("train/disc/0.png: the file is empty"));
-  EXPECT_THAT(list.str(), HasSubstr("val/square/broken.jpeg: "));
-  rows << std::ifstream(scratch / "lenient/metrics.jsonl").rdbuf();
-  EXPECT_THAT(rows.str(), HasSubstr("\"skipped_images\":1"));
+  EXPECT_THAT(content("list"), HasSubstr("train/disc/0.png: the file is empty"));
+  EXPECT_THAT(content("list"), HasSubstr("val/square/broken.jpeg: "));
+  EXPECT_THAT(content("lenient/metrics.jsonl"), HasSubstr("\"skipped_images\":1"));
 
   ASSERT_EQ(capstan(joined({"prepare", config}, on_folders())), engine::kOk) << err.str();
   EXPECT_THAT(out.str(), HasSubstr("24 training, 25 validation and 25 test images of 3 classes"));
   EXPECT_THAT(out.str(), HasSubstr("which are the test images too; broken files: 2\n"));
   EXPECT_THAT(out.str(), HasSubstr("broken.jpeg"));
+
+  // A file that cannot be read is like a broken one, a strip is an image like any other, and the list stays that of training.
+  fs::create_symlink("nowhere.png", scratch / "val/disc/gone.png");
+  data::write_png(scratch / "val/disc/strip.png", data::Image(1, 60000, 3));
+  const std::string list = content("list");
+  const Arguments evaluation = joined({"evaluate", config, "--checkpoint", checkpoint("lenient")}, joined(small(), on_folders()));
+  EXPECT_EQ(capstan(evaluation), engine::kIo);
+  EXPECT_THAT(err.str(), HasSubstr("val/disc/gone.png: open failed: "));
+  ASSERT_EQ(capstan(joined(evaluation, {"data.broken=skip", "data.broken_list=" + scratch / "list"})), engine::kOk) << err.str();
+  EXPECT_EQ(metric("skipped_images"), 2);
+  EXPECT_EQ(content("list"), list);
+  ASSERT_EQ(capstan(joined({"prepare", config, "data.broken_list=" + scratch / "list"}, on_folders())), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("broken files: 3\n"));
+  EXPECT_THAT(content("list"), HasSubstr("val/disc/gone.png: open failed: "));
+}
+
+TEST_F(VitProgram, LargeModelsEvaluateInSmallBatches) {
+  for (const char* name : {"base.cfg", "hybrid.cfg"}) {
+    ASSERT_EQ(capstan({"train", folder + "/" + name, "--print-config"}), engine::kOk) << err.str();
+    const std::string resolved = out.str();
+    const std::size_t section = resolved.find("[evaluate]");
+    ASSERT_NE(section, std::string::npos);
+    EXPECT_THAT(resolved.substr(section, resolved.find("\n[", section) - section), HasSubstr("\nbatch_size = 32 ")) << name;
+  }
 }
 
 TEST_F(VitProgram, BenchesWithoutData) {
@@ -180,6 +227,18 @@ TEST_F(VitProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", {"model.classes=7"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("model.classes is 7, but there are 6 classes; 0 takes as many as there are"));
   EXPECT_EQ(train("bad", {"model.patch_size=5"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.patch_size must divide model.image_size: image_size 16, patch_size 5"));
+  EXPECT_EQ(train("bad", {"data.image_size=30", "model.patch_size=4"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.patch_size must divide data.image_size: image_size 30, patch_size 4"));
+  const Arguments hybrid{"model.stem=resnet", "model.stem_width=32", "model.stem_blocks=1"};
+  EXPECT_EQ(train("bad", joined(hybrid, {"data.image_size=20", "model.patch_size=2"})), engine::kUsage);
+  EXPECT_THAT(err.str(),
+              HasSubstr("must divide the size of the stem's features of data.image_size: image_size 20, features 5, patch_size 2"));
+  EXPECT_EQ(train("bad", joined(hybrid, {"model.image_size=2", "model.patch_size=1", "model.stem_form=torch_port"})), engine::kUsage);
+  EXPECT_EQ(train("bad", joined(hybrid, {"model.stem_blocks=1, 1, 1, 1, 1, 1, 1, 1, 1"})), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.stem_blocks names 9 stages, at most 8 are possible"));
+  EXPECT_EQ(train("bad", {"model.layers=0", "predict.pictures=pictures"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("predict.pictures shows the attention of layers, but model.layers is 0"));
   EXPECT_EQ(train("bad", {"data.mean=0.1, 0.2"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("one number or one for each of 3 channels, got 2 and 1"));
   EXPECT_EQ(train("bad", {"data.holdout=80"}), engine::kUsage);

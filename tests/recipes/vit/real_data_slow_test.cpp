@@ -2,8 +2,6 @@
 // dropout and augmentation. Needs the environment variable CAPSTAN_DATA to name a folder with the data sets; skipped without it.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,16 +13,11 @@
 #include "data/image/transforms.h"
 #include "optim/adam.h"
 #include "recipes/vit/model.h"
+#include "tests/data/image/real_data.h"
 #include "tests/recipes/vit/formula.h"
 
 namespace capstan::vit {
 namespace {
-
-std::string data_folder(const std::string& name) {
-  const char* folder = std::getenv("CAPSTAN_DATA");
-  const std::string path = folder == nullptr ? "" : std::string(folder).append("/").append(name);
-  return std::filesystem::exists(path) ? path : "";
-}
 
 /// Writes image `index`, normalised, to `out` and returns its class.
 using Read = std::function<std::int64_t(std::int64_t index, std::span<float> out)>;
@@ -61,7 +54,7 @@ void expect_learns_as_pytorch(const std::string& name, std::int64_t pixels, std:
 }
 
 TEST(VitRealData, LearnsCifar10AsPyTorchDoes) {
-  const std::string path = data_folder("cifar10-part");
+  const std::string path = data::real_data("cifar10-part");
   if (path.empty()) GTEST_SKIP() << "CAPSTAN_DATA has no cifar10-part";
   const data::LabelledImages set = data::read_cifar_folder(path, data::CifarPart::train, data::CifarLabels::ten);
   const data::Normalization normalization{{.4914, .4822, .4465}, {.2470, .2435, .2616}};
@@ -72,9 +65,12 @@ TEST(VitRealData, LearnsCifar10AsPyTorchDoes) {
 }
 
 TEST(VitRealData, LearnsTinyImagenetAsPyTorchDoes) {
-  const std::string path = data_folder("tiny-imagenet-20/train");
-  if (path.empty()) GTEST_SKIP() << "CAPSTAN_DATA has no tiny-imagenet-20";
-  const data::ImageFolder set(path, {});
+  if (data::real_data("tiny-imagenet-20").empty()) GTEST_SKIP() << "CAPSTAN_DATA has no tiny-imagenet-20";
+  if (!data::can_decode(data::ImageFormat::jpeg)) GTEST_SKIP() << "built without JPEG";
+  const data::Scratch scratch;
+  const std::string path = data::unpack_tiny_imagenet(scratch);
+  ASSERT_NE(path, "");
+  const data::ImageFolder set(path + "/train", {});
   const data::Normalization normalization{{.485, .456, .406}, {.229, .224, .225}};
   expect_learns_as_pytorch("tiny_imagenet", 64, 8, 20, set.size(), [&](std::int64_t index, std::span<float> out) {
     const data::ImageFolder::Sample sample = set.read(index);
