@@ -17,6 +17,7 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/hdf5_format.h"
+#include "data/text/streamed_file.h"
 
 namespace capstan::data {
 namespace {
@@ -190,7 +191,8 @@ void Hdf5Writer::write(std::string_view path, const Tensor& tensor, const Hdf5St
   impl_->check(space.ok() && H5Pset_obj_track_times(create, false) >= 0, name, "describe the dataset");
   if (storage.deflate > 0 && t.rank() > 0 && t.numel() > 0) {
     const hsize_t row_bytes = bytes_of(t).size() / sizes[0];
-    sizes[0] = std::clamp<hsize_t>((hsize_t{1} << 20) / row_bytes, 1, sizes[0]);
+    const auto wanted = storage.chunk_rows > 0 ? static_cast<hsize_t>(storage.chunk_rows) : (hsize_t{1} << 20) / row_bytes;
+    sizes[0] = std::clamp<hsize_t>(wanted, 1, sizes[0]);
     const bool ok = H5Pset_chunk(create, t.rank(), sizes.data()) >= 0 && H5Pset_shuffle(create) >= 0 &&
                     H5Pset_deflate(create, static_cast<unsigned>(storage.deflate)) >= 0;
     impl_->check(ok, name, "set chunks and deflate");
@@ -275,11 +277,13 @@ std::vector<Link> links_of(hid_t group, bool& ok) {
 
 struct Hdf5Reader::Impl {
   std::string path;
-  std::vector<std::byte> image;
-  std::size_t hdf5_bytes = 0;  // of image; the seal follows
+  std::vector<std::byte> memory;
+  std::optional<MappedFile> map;
+  std::span<const std::byte> image;  // one of the two
+  std::size_t hdf5_bytes = 0;        // of image; the seal follows
   bool sealed = false;
   Options options;
-  Handle file;
+  mutable Handle file;  // see opened()
   std::vector<Hdf5Entry> entries;
   std::vector<std::string> groups;
   std::set<haddr_t> seen;
@@ -297,20 +301,26 @@ struct Hdf5Reader::Impl {
     std::tie(hdf5_bytes, sealed) = check_seal(image, path);
     require<DataError>(sealed || !options.require_seal, path, ": file is cut short or was not written by capstan: no seal at the end of its ",
                        image.size(), " bytes");
-    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-    auto callbacks = shared_image(image.data());
-    const bool ready = access.ok() && H5Pset_fapl_core(access, 1u << 16, false) >= 0 &&
-                       H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
-                       H5Pset_file_image(access, image.data(), hdf5_bytes) >= 0;
-    done(ready, "/", "set the memory driver");
-    file = Handle(H5Fopen(image_name().c_str(), H5F_ACC_RDONLY, access), H5Fclose);
-    done(file.ok(), "/", "open it as HDF5");
-    const Handle root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose);
+    const Handle root(H5Gopen2(opened(), "/", H5P_DEFAULT), H5Gclose);
     done(root.ok(), "/", "open the root group");
     groups.push_back("/");
     walk(root, "", 0);
     std::sort(groups.begin(), groups.end());
     std::sort(entries.begin(), entries.end(), [](const Hdf5Entry& a, const Hdf5Entry& b) { return a.name < b.name; });
+  }
+
+  /// libhdf5's file, opened again if it was released.
+  hid_t opened() const {
+    if (file.ok()) return file;
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    auto callbacks = shared_image(const_cast<std::byte*>(image.data()));  // opened for reading, nothing is written
+    const bool ready = access.ok() && H5Pset_fapl_core(access, 1u << 16, false) >= 0 &&
+                       H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
+                       H5Pset_file_image(access, const_cast<std::byte*>(image.data()), hdf5_bytes) >= 0;
+    done(ready, "/", "set the memory driver");
+    file = Handle(H5Fopen(image_name().c_str(), H5F_ACC_RDONLY, access), H5Fclose);
+    done(file.ok(), "/", "open it as HDF5");
+    return file;
   }
 
   void walk(hid_t group, const std::string& prefix, int depth) {
@@ -451,7 +461,7 @@ struct Hdf5Reader::Impl {
   }
 
   void read(const Hdf5Entry& e, std::span<std::byte> out) const {
-    const Handle set(H5Dopen2(file, e.name.c_str(), H5P_DEFAULT), H5Dclose);
+    const Handle set(H5Dopen2(opened(), e.name.c_str(), H5P_DEFAULT), H5Dclose);
     done(set.ok(), e.name, "open the dataset");
     const Handle type(H5Dget_type(set), H5Tclose);
     done(type.ok() && (out.empty() || H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()) >= 0), e.name, "read the dataset");
@@ -465,12 +475,26 @@ struct Hdf5Reader::Impl {
     check(*want == got, e.name, "checksum of the data is ", got, ", the file says ", *want, ": the file is damaged");
   }
 
+  void read_rows(const Hdf5Entry& e, std::int64_t first, const Shape& shape, std::span<std::byte> out) const {
+    if (out.empty()) return;
+    std::array<hsize_t, kMaxRank> start{}, sizes{};
+    start[0] = static_cast<hsize_t>(first);
+    std::transform(shape.begin(), shape.end(), sizes.begin(), [](std::int64_t n) { return static_cast<hsize_t>(n); });
+    const Handle set(H5Dopen2(opened(), e.name.c_str(), H5P_DEFAULT), H5Dclose);
+    done(set.ok(), e.name, "open the dataset");
+    const Handle type(H5Dget_type(set), H5Tclose), stored(H5Dget_space(set), H5Sclose);
+    const Handle wanted(H5Screate_simple(shape.rank(), sizes.data(), nullptr), H5Sclose);
+    done(type.ok() && wanted.ok() && H5Sselect_hyperslab(stored, H5S_SELECT_SET, start.data(), nullptr, sizes.data(), nullptr) >= 0 &&
+             H5Dread(set, type, wanted, stored, H5P_DEFAULT, out.data()) >= 0,
+         e.name, "read rows of the dataset");
+  }
+
   Hdf5Attribute need(std::string_view where, std::string_view name) const {
     const std::string full = normal_path(where);
     const bool known = std::binary_search(groups.begin(), groups.end(), full) ||
                        std::any_of(entries.begin(), entries.end(), [&](const Hdf5Entry& e) { return e.name == full; });
     check(known, full, "no such group or dataset");
-    const Handle object(H5Oopen(file, full.c_str(), H5P_DEFAULT), H5Oclose);
+    const Handle object(H5Oopen(opened(), full.c_str(), H5P_DEFAULT), H5Oclose);
     done(object.ok(), full, "open the object");
     auto value = attribute(object, std::string(name));
     check(value.has_value(), full, "has no attribute ", name);
@@ -479,11 +503,25 @@ struct Hdf5Reader::Impl {
 };
 
 Hdf5Reader::Hdf5Reader(const std::string& path) : Hdf5Reader(path, Options{}) {}
-Hdf5Reader::Hdf5Reader(const std::string& path, const Options& options) : Hdf5Reader(read_file(path), path, options) {}
+Hdf5Reader::Hdf5Reader(const std::string& path, const Options& options) : impl_(std::make_unique<Impl>()) {
+  impl_->path = path;
+  impl_->options = options;
+  if (options.mapped) {
+    impl_->map.emplace(path);
+    impl_->image = impl_->map->bytes();
+  } else {
+    impl_->memory = read_file(path);
+    impl_->image = impl_->memory;
+  }
+  const Library library;
+  impl_->open();
+  release();
+}
 Hdf5Reader::Hdf5Reader(std::vector<std::byte> image, std::string name, const Options& options) : impl_(std::make_unique<Impl>()) {
   const Library library;
   impl_->path = std::move(name);
-  impl_->image = std::move(image);
+  impl_->memory = std::move(image);
+  impl_->image = impl_->memory;
   impl_->options = options;
   impl_->open();
 }
@@ -532,6 +570,25 @@ void Hdf5Reader::read_into(std::string_view name, const Tensor& target) const {
   impl_->read(e, bytes_of(target));
 }
 
+Tensor Hdf5Reader::read_rows(std::string_view name, std::int64_t first, std::int64_t count) const {
+  const Library library;
+  const auto& e = impl_->entry(normal_path(name), false);
+  const Shape& shape = e.spec.shape;
+  impl_->check(impl_->sealed, e.name, "rows are read of sealed files only");
+  impl_->check(shape.rank() > 0 && first >= 0 && count >= 0 && first <= shape[0] && count <= shape[0] - first, e.name, "has no rows ",
+               first, " to ", first + count, ", it is ", e.spec);
+  Tensor rows(shape.with(0, count), e.spec.dtype);
+  impl_->read_rows(e, first, rows.shape(), bytes_of(rows));
+  return rows;
+}
+
+void Hdf5Reader::release() const {
+  const Library library;
+  if (!impl_->map) return;
+  impl_->file = Handle();  // by its closing, for libhdf5 keeps a megabyte or two of each open file
+  impl_->map->release();
+}
+
 std::string Hdf5Reader::read_text(std::string_view name) const {
   const Library library;
   const auto& e = impl_->entry(normal_path(name), true);
@@ -546,7 +603,7 @@ std::map<std::string, Hdf5Attribute> Hdf5Reader::attributes(std::string_view pat
   const std::string full = normal_path(path);
   const bool known = std::binary_search(groups().begin(), groups().end(), full) || find(full) != nullptr;
   impl_->check(known, full, "no such group or dataset");
-  const Handle object(H5Oopen(impl_->file, full.c_str(), H5P_DEFAULT), H5Oclose);
+  const Handle object(H5Oopen(impl_->opened(), full.c_str(), H5P_DEFAULT), H5Oclose);
   impl_->done(object.ok(), full, "open the object");
   std::vector<std::string> names;
   hsize_t position = 0;

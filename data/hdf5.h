@@ -28,9 +28,10 @@ namespace capstan::data {
 
 using Hdf5Attribute = std::variant<std::int64_t, double, std::string>;
 
-/// How a tensor is stored: as it is, or in chunks of about 1 MiB, shuffled and deflated (levels 1..9).
+/// How a tensor is stored: as it is, or in chunks of whole rows, shuffled and deflated (levels 1..9).
 struct Hdf5Storage {
   int deflate = 0;
+  std::int64_t chunk_rows = 0;  ///< of a chunk, few for readers of single rows; 0: about 1 MiB
 };
 
 class Hdf5Writer {
@@ -75,8 +76,10 @@ class Hdf5Reader {
     /// Refuse files without the seal. Files of other programs have none: false reads them, checking what can be checked.
     bool require_seal = true;
     std::uint64_t max_bytes = std::uint64_t{1} << 40;  ///< of all datasets together, unpacked
+    /// Map the file instead of reading it into memory, for read_rows(). It must not change while the reader lives.
+    bool mapped = false;
   };
-  /// Reads the whole file. Throws IoError or DataError.
+  /// Reads the whole file, or maps it. Throws IoError or DataError.
   explicit Hdf5Reader(const std::string& path);
   Hdf5Reader(const std::string& path, const Options& options);
   /// The same for an image in memory; `name` stands for the path in messages.
@@ -97,6 +100,10 @@ class Hdf5Reader {
   Tensor read(std::string_view name, const Spec& expected) const;
   /// Reads into a contiguous tensor of the same shape and type; its content is undefined if this throws.
   void read_into(std::string_view name, const Tensor& target) const;
+  /// The rows [first, first + count) along axis 0. Needs a sealed file: the checksum of a dataset says nothing about a part of it.
+  Tensor read_rows(std::string_view name, std::int64_t first, std::int64_t count) const;
+  /// Gives back what a mapped file takes of memory, its pages and libhdf5's own; the next read fetches them again.
+  void release() const;
   std::string read_text(std::string_view name) const;
 
   /// The attributes of a group or dataset; kinds that a writer of this project never makes are left out.

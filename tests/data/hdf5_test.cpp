@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <fstream>
 #include <thread>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
@@ -114,6 +116,65 @@ TEST(Hdf5, DeflatedChunks) {
   EXPECT_EQ(std::memcmp(r.read("/x").data<std::int32_t>(), values.data(), 4 * values.size()), 0);
   EXPECT_EQ(r.read("/scalar").item(), 3);
   EXPECT_EQ(r.read("/constant").span<float>()[999'999], 0);
+}
+
+TEST(Hdf5, RowsOfADataset) {
+  std::vector<std::int32_t> values(3 * 1000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::int32_t>(i);
+  Hdf5Writer w;
+  w.write("/plain", Tensor::from(values, {1000, 3}));
+  w.write("/packed", Tensor::from(values, {1000, 3}), {.deflate = 1, .chunk_rows = 64});
+  w.write("/column", Tensor::from(std::vector<std::uint8_t>{7, 8, 9}, {3}));
+  w.write("/scalar", Tensor::scalar(3));
+  w.write("/empty", Tensor(Shape{0, 4}));
+  const Scratch dir;
+  write_file_durably(dir / "x.h5", w.finish());
+  for (const bool mapped : {false, true}) {
+    const Hdf5Reader r(dir / "x.h5", {.mapped = mapped});
+    for (const char* name : {"/plain", "packed"})
+      for (const auto& [first, count] : {std::pair<int, int>{0, 1000}, {60, 9}, {999, 1}, {5, 0}, {1000, 0}}) {
+        const Tensor rows = r.read_rows(name, first, count);
+        ASSERT_EQ(rows.spec(), (Spec{{count, 3}, DType::i32})) << name;
+        EXPECT_EQ(std::memcmp(rows.data<std::int32_t>(), values.data() + 3 * first, static_cast<std::size_t>(12 * count)), 0) << name;
+        r.release();
+      }
+    EXPECT_EQ(r.read_rows("/column", 1, 2).to_vector(), (std::vector<double>{8, 9}));
+    EXPECT_EQ(r.read_rows("/empty", 0, 0).spec(), (Spec{{0, 4}, DType::f32}));
+    EXPECT_THAT(message_of([&] { r.read_rows("/plain", 999, 2); }), HasSubstr("/plain: has no rows 999 to 1001"));
+    EXPECT_THAT(message_of([&] { r.read_rows("/plain", -1, 2); }), HasSubstr("has no rows -1 to 1"));
+    EXPECT_THAT(message_of([&] { r.read_rows("/scalar", 0, 1); }), HasSubstr("/scalar: has no rows"));
+    EXPECT_THAT(message_of([&] { r.read_rows("/none", 0, 1); }), HasSubstr("no such dataset"));
+    EXPECT_EQ(r.read("/packed").to_vector(), r.read("/plain").to_vector());
+  }
+  const Hdf5Reader unsealed(std::string(CAPSTAN_SOURCE_DIR) + "/tests/data/goldens/plain.h5", {.require_seal = false});
+  EXPECT_THAT(message_of([&] { unsealed.read_rows("/values", 0, 1); }), HasSubstr("sealed files only"));
+}
+
+/// Memory of this process that belongs to no file.
+std::int64_t own_kilobytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssAnon:")) return std::stoll(line.substr(8));
+  return 0;
+}
+
+TEST(Hdf5, AMappedFileIsNotRead) {
+  const Scratch dir;
+  constexpr std::int64_t kRows = std::int64_t{1} << 15, kWidth = 256;  // 32 MiB
+  {
+    Hdf5Writer w;
+    w.write("/x", Tensor::full({kRows, kWidth}, 3));
+    write_file_durably(dir / "x.h5", w.finish());
+  }
+  EXPECT_THROW(Hdf5Reader(dir / "none.h5", {.mapped = true}), IoError);
+  const std::int64_t before = own_kilobytes();
+  const Hdf5Reader r(dir / "x.h5", {.mapped = true});
+  for (std::int64_t i = 0; i < kRows; i += 1000) ASSERT_EQ(r.read_rows("/x", i, 1).span<float>()[255], 3);
+  EXPECT_LT(own_kilobytes() - before, 16 << 10);
+  auto image = read_file(dir / "x.h5");
+  image[image.size() / 2] ^= std::byte{1};
+  write_file_durably(dir / "bad.h5", image);
+  EXPECT_THAT(message_of([&] { Hdf5Reader(dir / "bad.h5", {.mapped = true}); }), HasSubstr("file is damaged"));
 }
 
 TEST(Hdf5, ThroughAFile) {
