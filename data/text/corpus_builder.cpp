@@ -53,6 +53,11 @@ void CorpusBuilder::end_file() {
   }
 }
 
+void CorpusBuilder::end_document() {
+  end_file();
+  writer_.end_document();
+}
+
 void CorpusBuilder::add_line(std::string_view line) {
   const std::string_view text = unicode::strip(line);
   switch (form_) {

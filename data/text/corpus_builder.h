@@ -36,8 +36,12 @@ class CorpusBuilder {
   void add_file(const std::string& path);
   /// Adds a line as if it stood in a file.
   void add_line(std::string_view line);
-  /// What the end of a file does.
+  /// What the end of a file does: of the forms `sentences` and `paragraphs` the next file may go on with the document.
   void end_file();
+  /// The same where the text that follows is not what follows in the original: the document ends whatever the form.
+  void end_document();
+  /// Sentences with tokens so far; what is still open counts after end_file().
+  std::int64_t sentences() const { return writer_.sentences(); }
 
   struct Counts {
     std::int64_t documents = 0, sentences = 0, tokens = 0;

@@ -3,15 +3,21 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
-#include "data/hdf5.h"
 
 namespace capstan::data {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+
+constexpr std::int64_t kBlockRows = 64;  // of a chunk and of a block of the cache
+constexpr std::uint32_t kBlocksUntilRelease = 256;
+constexpr std::size_t kOpenFiles = 16;
+constexpr std::size_t kAllocations = 3 * 16;  // what the allocator adds to the vectors of an instance
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -65,14 +71,14 @@ void write_instances(const std::string& path, std::span<const Instance> instance
     random.data<std::uint8_t>()[i] = x.random_next ? 1 : 0;
   }
   Hdf5Writer writer;
-  const Hdf5Storage packed{.deflate = 1};
+  const Hdf5Storage packed{.deflate = 1, .chunk_rows = kBlockRows};
   writer.write("input_ids", ids, packed);
-  writer.write("lengths", lengths, packed);
-  writer.write("first_segment", first, packed);
+  writer.write("lengths", lengths);
+  writer.write("first_segment", first);
   writer.write("masked_positions", positions, packed);
   writer.write("masked_ids", labels, packed);
-  writer.write("masked_counts", counts, packed);
-  writer.write("next_sentence_labels", random, packed);
+  writer.write("masked_counts", counts);
+  writer.write("next_sentence_labels", random);
   writer.set("/", "kind", "pretraining instances");
   writer.set("/", "vocabulary_size", vocabulary.size());
   writer.set("/", "vocabulary_checksum", std::int64_t{vocabulary.checksum()});
@@ -87,28 +93,100 @@ void write_instances(const std::string& path, std::span<const Instance> instance
 }
 
 std::vector<Instance> read_instances(const std::string& path, const Vocabulary& vocabulary) {
-  const Hdf5Reader reader(path);
-  require<DataError>(reader.text("/", "kind") == "pretraining instances", path, ": found '", reader.text("/", "kind"),
-                     "', expected pretraining instances");
-  require<DataError>(
-      reader.integer("/", "vocabulary_size") == vocabulary.size() && reader.integer("/", "vocabulary_checksum") == vocabulary.checksum(),
-      path, ": the instances were made with another vocabulary: ", reader.integer("/", "vocabulary_size"), " tokens, this one has ",
-      vocabulary.size());
-  const std::int64_t length = reader.integer("/", "max_seq_length"), predictions = reader.integer("/", "max_predictions_per_seq");
-  const Tensor lengths = reader.read("lengths");
-  require<DataError>(lengths.rank() == 1 && lengths.dtype() == DType::i32 && length > 0 && predictions > 0, path, ": lengths are ", lengths,
-                     ", expected i32[instances]");
-  const std::int64_t n = lengths.size(0);
-  const Spec row{{n}, DType::i32};
-  const Tensor ids = reader.read("input_ids", {{n, length}, DType::i32}), first = reader.read("first_segment", row);
-  const Tensor positions = reader.read("masked_positions", {{n, predictions}, DType::i32});
-  const Tensor labels = reader.read("masked_ids", {{n, predictions}, DType::i32}), counts = reader.read("masked_counts", row);
-  const Tensor random = reader.read("next_sentence_labels", {{n}, DType::u8});
+  const InstanceFiles file(std::span(&path, 1), vocabulary, 0);
+  std::vector<Instance> instances;
+  instances.reserve(index(file.size()));
+  for (std::int64_t i = 0; i < file.size(); ++i) instances.push_back(file.get(i));
+  return instances;
+}
 
-  std::vector<Instance> instances(index(n));
-  const auto is_id = [&](std::int32_t id) { return id >= 0 && id < vocabulary.size(); };
+InstanceFiles::InstanceFiles(std::span<const std::string> paths, const Vocabulary& vocabulary, std::size_t cache_bytes)
+    : vocabulary_size_(vocabulary.size()), cache_bytes_(cache_bytes) {
+  for (const std::string& path : paths) {
+    File file{.reader = Hdf5Reader(path, {.mapped = true}), .first = size_};
+    const Hdf5Reader& reader = file.reader;
+    require<DataError>(reader.text("/", "kind") == "pretraining instances", path, ": found '", reader.text("/", "kind"),
+                       "', expected pretraining instances");
+    require<DataError>(
+        reader.integer("/", "vocabulary_size") == vocabulary.size() && reader.integer("/", "vocabulary_checksum") == vocabulary.checksum(),
+        path, ": the instances were made with another vocabulary: ", reader.integer("/", "vocabulary_size"), " tokens, this one has ",
+        vocabulary.size());
+    file.length = reader.integer("/", "max_seq_length");
+    file.predictions = reader.integer("/", "max_predictions_per_seq");
+    const Tensor lengths = reader.read("lengths");
+    require<DataError>(lengths.rank() == 1 && lengths.dtype() == DType::i32 && file.length > 0 && file.predictions > 0, path,
+                       ": lengths are ", lengths, ", expected i32[instances]");
+    const std::int64_t n = file.rows = lengths.size(0);
+    for (const std::int32_t tokens : lengths.span<const std::int32_t>()) longest_ = std::max<std::int64_t>(longest_, tokens);
+    const Spec column{{n}, DType::i32}, predicted{{n, file.predictions}, DType::i32};
+    for (const auto& [name, spec] : {std::pair<std::string_view, Spec>{"input_ids", {{n, file.length}, DType::i32}},
+                                     {"first_segment", column},
+                                     {"masked_positions", predicted},
+                                     {"masked_ids", predicted},
+                                     {"masked_counts", column},
+                                     {"next_sentence_labels", {{n}, DType::u8}}}) {
+      const Hdf5Entry* entry = reader.find(name);
+      require<DataError>(entry != nullptr && !entry->is_text && entry->spec == spec, path, ": expected ", name, " ", spec, " beside ", n,
+                         " lengths");
+    }
+    reader.release();
+    size_ += n;
+    files_.push_back(std::move(file));
+  }
+}
+
+Instance InstanceFiles::get(std::int64_t i) const {
+  require<InternalError>(i >= 0 && i < size_, "pretraining: instance ", i, " of ", size_);
+  const auto file =
+      std::prev(std::upper_bound(files_.begin(), files_.end(), i, [](std::int64_t at, const File& f) { return at < f.first; }));
+  const std::lock_guard lock(mutex_);
+  const Block& block = block_at(*file, (i - file->first) / kBlockRows * kBlockRows);
+  return block.instances[index(i - block.first)];
+}
+
+std::size_t InstanceFiles::cached_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return cached_bytes_;
+}
+
+/// The block that begins at a row of a file, from the cache or read; valid until the next call.
+const InstanceFiles::Block& InstanceFiles::block_at(const File& file, std::int64_t row) const {
+  if (const auto found = by_first_.find(file.first + row); found != by_first_.end()) {
+    blocks_.splice(blocks_.begin(), blocks_, found->second);
+    return blocks_.front();
+  }
+  blocks_.push_front(read_block(file, row));
+  by_first_[file.first + row] = blocks_.begin();
+  cached_bytes_ += blocks_.front().bytes;
+  while (cached_bytes_ > cache_bytes_ && blocks_.size() > 1) {
+    cached_bytes_ -= blocks_.back().bytes;
+    by_first_.erase(blocks_.back().first);
+    blocks_.pop_back();
+  }
+  limit_open(file);
+  return blocks_.front();
+}
+
+/// After a read of `file`: what libhdf5 keeps of all files, and the pages touched, would stay resident.
+void InstanceFiles::limit_open(const File& file) const {
+  open_.remove(&file);
+  open_.push_front(&file);
+  const bool all = ++blocks_read_ % kBlocksUntilRelease == 0;
+  while (open_.size() > (all ? 0 : kOpenFiles)) {
+    open_.back()->reader.release();
+    open_.pop_back();
+  }
+}
+
+InstanceFiles::Block InstanceFiles::read_block(const File& file, std::int64_t row) const {
+  const std::int64_t n = std::min(kBlockRows, file.rows - row), length = file.length, predictions = file.predictions;
+  const auto rows = [&](std::string_view name) { return file.reader.read_rows(name, row, n); };
+  const Tensor ids = rows("input_ids"), lengths = rows("lengths"), first = rows("first_segment"), positions = rows("masked_positions");
+  const Tensor labels = rows("masked_ids"), counts = rows("masked_counts"), random = rows("next_sentence_labels");
+  Block block{.first = file.first + row, .instances = std::vector<Instance>(index(n)), .bytes = 0};
+  const auto is_id = [&](std::int32_t id) { return id >= 0 && id < vocabulary_size_; };
   for (std::int64_t i = 0; i < n; ++i) {
-    Instance& x = instances[index(i)];
+    Instance& x = block.instances[index(i)];
     const std::int32_t tokens = lengths.data<std::int32_t>()[i], masked = counts.data<std::int32_t>()[i];
     x.first_segment = first.data<std::int32_t>()[i];
     x.random_next = random.data<std::uint8_t>()[i] != 0;
@@ -124,9 +202,10 @@ std::vector<Instance> read_instances(const std::string& path, const Vocabulary& 
       good = std::all_of(x.ids.begin(), x.ids.end(), is_id) && std::all_of(x.labels.begin(), x.labels.end(), is_id) &&
              std::all_of(x.positions.begin(), x.positions.end(), [&](std::int32_t p) { return p >= 0 && p < tokens; });
     }
-    require<DataError>(good, path, ": instance ", i, " has impossible lengths, positions or ids");
+    require<DataError>(good, file.reader.path(), ": instance ", row + i, " has impossible lengths, positions or ids");
+    block.bytes += sizeof(Instance) + (x.ids.size() + x.positions.size() + x.labels.size()) * sizeof(std::int32_t) + kAllocations;
   }
-  return instances;
+  return block;
 }
 
 std::vector<std::string> write_pretraining_files(const std::string& path, const Corpus& corpus, const Vocabulary& vocabulary,

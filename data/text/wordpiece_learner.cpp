@@ -167,8 +167,8 @@ void WordpieceLearner::add_file(const std::string& path) {
 }
 
 void WordpieceLearner::forget_rare_words() {
-  for (forgotten_count_ = 1; counts_.size() > options_.max_distinct_words / 2; forgotten_count_ *= 2)
-    std::erase_if(counts_, [&](const auto& word) { return word.second <= forgotten_count_; });
+  for (std::int64_t rare = 1; counts_.size() > options_.max_distinct_words / 2; rare *= 2)
+    std::erase_if(counts_, [&](const auto& word) { return word.second <= rare; });
 }
 
 Vocabulary WordpieceLearner::learn() const {

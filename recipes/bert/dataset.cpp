@@ -4,12 +4,11 @@
 
 #include "autograd/core/error.h"
 #include "data/sampler.h"
-#include "data/text/instance_file.h"
 
 namespace capstan::bert {
 namespace {
 
-constexpr std::string_view kVocabulary = "vocabulary", kLowerCase = "lower_case";
+constexpr std::string_view kVocabulary = "vocabulary", kLowerCase = "lower_case", kTokenizer = "tokenizer";
 constexpr std::int64_t kCountedTokens = 10'000'000;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -24,7 +23,7 @@ Dataset::Dataset(const DataOptions& data, const InstanceOptions& instances, cons
     : options_(instances),
       seed_(setup.seed),
       prepared_(prepare_data(data, instances, setup, nullptr)),
-      vocabulary_(std::make_shared<data::Vocabulary>(data::Vocabulary::load(prepared_.vocabulary))),
+      vocabulary_(std::make_shared<data::Vocabulary>(load_vocabulary(prepared_.vocabulary, prepared_.tokenizer.variant))),
       train_(prepared_.train),
       validation_(open(prepared_.validation)),
       test_(open(prepared_.test)) {
@@ -36,14 +35,12 @@ Dataset::Dataset(const DataOptions& data, const InstanceOptions& instances, cons
   }
   require<DataError>(!prepared_.instances.empty(), "bert: ", data.prepared,
                      " holds no instances of create_pretraining_data: prepare it with instances.kind = original");
-  for (const std::string& file : prepared_.instances)
-    for (data::Instance& x : data::read_instances(file, *vocabulary_)) original_.push_back(std::move(x));
-  for (const data::Instance& x : original_)
-    require<DataError>(static_cast<std::int64_t>(x.ids.size()) <= options_.max_length, "bert: ", data.prepared,
-                       " holds an instance longer than instances.max_length: ", x.ids.size(), " tokens, ", options_.max_length);
+  original_.emplace(prepared_.instances, *vocabulary_);
+  require<DataError>(original_->longest() <= options_.max_length, "bert: ", data.prepared,
+                     " holds an instance longer than instances.max_length: ", original_->longest(), " tokens, ", options_.max_length);
 }
 
-std::int64_t Dataset::size() const { return dynamic_ ? dynamic_->size() : static_cast<std::int64_t>(original_.size()); }
+std::int64_t Dataset::size() const { return dynamic_ ? dynamic_->size() : original_->size(); }
 
 std::shared_ptr<const Dataset::Order> Dataset::order_of(std::int64_t epoch) const {
   const std::lock_guard lock(mutex_);
@@ -57,7 +54,7 @@ std::vector<data::Instance> Dataset::training(std::int64_t epoch, std::int64_t f
   std::vector<data::Instance> out;
   for (std::int64_t place = first; place < std::min(first + count, size()); ++place) {
     const std::int64_t i = order->places[at(place)];
-    out.push_back(dynamic_ ? dynamic_->get(epoch, i) : original_[at(i)]);
+    out.push_back(dynamic_ ? dynamic_->get(epoch, i) : original_->get(i));
   }
   return out;
 }
@@ -88,10 +85,12 @@ std::string Dataset::summary() const {
   return out;
 }
 
-engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, bool lower_case) {
+engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, const data::TokenizerOptions& tokenizer) {
   std::string text;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) text += vocabulary.token(id) + "\n";
-  return {{std::string(kVocabulary), engine::text_tensor(text)}, {std::string(kLowerCase), engine::text_tensor(lower_case ? "yes" : "no")}};
+  return {{std::string(kVocabulary), engine::text_tensor(text)},
+          {std::string(kLowerCase), engine::text_tensor(tokenizer.lower_case ? "yes" : "no")},
+          {std::string(kTokenizer), engine::text_tensor(std::string(name_of(tokenizer.variant)))}};
 }
 
 std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors& artifacts) {
@@ -107,9 +106,17 @@ std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors
   return std::make_shared<data::Vocabulary>(std::move(tokens), "vocabulary of the checkpoint");
 }
 
-bool lower_case_of(const engine::NamedTensors& artifacts) {
-  const auto found = artifacts.find(kLowerCase);
-  return found == artifacts.end() || engine::tensor_text(found->second) == "yes";
+data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts) {
+  data::TokenizerOptions options;  // checkpoints without these are of the original tokenizer, uncased
+  if (const auto found = artifacts.find(kLowerCase); found != artifacts.end())
+    options.lower_case = engine::tensor_text(found->second) == "yes";
+  if (const auto found = artifacts.find(kTokenizer); found != artifacts.end()) {
+    const std::string name = engine::tensor_text(found->second);
+    const auto variant = variant_named(name);
+    require<CheckpointError>(variant.has_value(), "bert: the checkpoint was made with a tokenizer that is not known here: '", name, "'");
+    options.variant = *variant;
+  }
+  return options;
 }
 
 }  // namespace capstan::bert

@@ -3,6 +3,7 @@
 //
 // Training instances of an epoch are a permutation that depends on (run.seed, epoch); with instances.kind = dynamic their pairs and
 // masks too. Held-out instances are drawn once, dynamically whatever the kind, and stay the same in all epochs and for all models.
+// Memory does not grow with the text but for eight bytes a training instance: corpora are mapped, original instances read by rows.
 
 #include <cstdint>
 #include <memory>
@@ -13,7 +14,9 @@
 #include <vector>
 
 #include "data/text/corpus.h"
+#include "data/text/instance_file.h"
 #include "data/text/pretraining.h"
+#include "data/text/tokenizer.h"
 #include "data/text/vocabulary.h"
 #include "recipes/bert/options.h"
 #include "recipes/bert/prepare.h"
@@ -28,6 +31,8 @@ class Dataset {
 
   const data::Vocabulary& vocabulary() const { return *vocabulary_; }
   std::shared_ptr<const data::Vocabulary> shared_vocabulary() const { return vocabulary_; }
+  /// How the text was cut into the vocabulary's tokens.
+  const data::TokenizerOptions& tokenizer() const { return prepared_.tokenizer; }
   /// Training instances of an epoch.
   std::int64_t size() const;
   /// Those at the places [first, first + count) of an epoch, fewer at its end. Thread-safe.
@@ -61,14 +66,14 @@ class Dataset {
   data::Corpus train_;
   std::optional<data::Corpus> validation_, test_;
   std::optional<data::DynamicPretraining> dynamic_;
-  std::vector<data::Instance> original_;
+  std::optional<data::InstanceFiles> original_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Order> order_;  // of the epoch asked for last
 };
 
 /// A vocabulary and how text is cut for it, as artifacts of a checkpoint, and back; null: there is none.
-engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, bool lower_case);
+engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, const data::TokenizerOptions& tokenizer);
 std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors& artifacts);
-bool lower_case_of(const engine::NamedTensors& artifacts);
+data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts);
 
 }  // namespace capstan::bert

@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "autograd/ops/activation.h"
 #include "data/text/corpus_builder.h"
+#include "data/text/tokenizer.h"
 #include "nn/relative_position.h"
 
 namespace capstan::bert {
@@ -20,6 +21,7 @@ struct DataOptions {
   std::string vocabulary;
   std::int64_t vocab_size = 30000;
   bool lower_case = true;
+  data::TokenizerVariant tokenizer = data::TokenizerVariant::google;
   std::string prepared;
 
   template <class V>
@@ -38,7 +40,14 @@ struct DataOptions {
       V::fraction());
     v("vocabulary", vocabulary, "vocab.txt, a token a line, relative to run.data; empty: learned from the training text");
     v("vocab_size", vocab_size, "tokens of a learned vocabulary", V::between(32, 1e6));
-    v("lower_case", lower_case, "lower-case the text and strip accents (uncased models)");
+    v("lower_case", lower_case, "lower-case the text and strip accents (uncased models); with data.train empty as data.prepared says");
+    v("tokenizer", tokenizer,
+      "whose pieces, where they differ. google: the original; hf_slow, hf_fast: BertTokenizer and BertTokenizerFast of HF transformers; "
+      "with "
+      "data.train empty as data.prepared says",
+      {{"google", data::TokenizerVariant::google},
+       {"hf_slow", data::TokenizerVariant::hf_slow},
+       {"hf_fast", data::TokenizerVariant::hf_fast}});
     v("prepared", prepared,
       "directory that keeps vocabulary, corpora and instances, relative to the working directory; made anew when texts or options change");
   }
@@ -145,7 +154,7 @@ struct PredictOptions {
   void visit(V& v) {
     v("task", task,
       "fill: the [MASK] of a line; next_sentence: whether the second of 'a ||| b' (or a tab between) follows the first; features: hidden "
-      "states; "
+      "states (of 'a ||| b' or one text); "
       "auto: fill if the line holds [MASK], else next_sentence",
       {{"auto", PredictTask::automatic},
        {"fill", PredictTask::fill},

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <istream>
 #include <ostream>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/softmax.h"
+#include "data/text/unicode.h"
 #include "recipes/engine/metrics.h"
 #include "recipes/engine/run_log.h"
 
@@ -37,10 +39,30 @@ struct Texts {
   bool two = false;
 };
 
-Texts split(std::string_view line) {
+/// Valid UTF-8, for JSON and messages.
+std::string readable(std::string_view text) {
+  namespace unicode = data::unicode;
+  return unicode::is_valid_utf8(text) ? std::string(text) : unicode::to_utf8(unicode::to_utf32(text));
+}
+
+/// The beginning of a line for a message.
+std::string quoted(std::string_view line) {
+  constexpr std::size_t kShown = 60;
+  const std::u32string text = data::unicode::to_utf32(line.substr(0, 4 * (kShown + 1)));  // a character has at most four bytes
+  if (text.size() <= kShown) return join_text("'", data::unicode::to_utf8(text), "'");
+  return join_text("'", data::unicode::to_utf8(text.substr(0, kShown)), "...'");
+}
+
+Texts split(std::string_view line, bool at_tabs) {
   if (const auto at = line.rfind(kBar); at != std::string_view::npos) return {line.substr(0, at), line.substr(at + kBar.size()), true};
-  if (const auto at = line.find('\t'); at != std::string_view::npos) return {line.substr(0, at), line.substr(at + 1), true};
+  if (const auto at = line.find('\t'); at_tabs && at != std::string_view::npos) return {line.substr(0, at), line.substr(at + 1), true};
   return {line, {}, false};
+}
+
+/// The same options for text that may hold [MASK].
+data::TokenizerOptions with_mask(data::TokenizerOptions options, bool may_hold_mask) {
+  if (may_hold_mask) options.protected_tokens.emplace_back(kMask);
+  return options;
 }
 
 /// The line with one token in place of each [MASK]; a continuation joins what is before it.
@@ -62,26 +84,25 @@ std::string filled(std::string_view line, std::span<const std::string> tokens) {
 
 }  // namespace
 
-Predictor::Predictor(const Model& model, const data::Vocabulary& vocabulary, bool lower_case, const PredictOptions& options)
+Predictor::Predictor(const Model& model, const data::Vocabulary& vocabulary, data::TokenizerOptions tokenizer,
+                     const PredictOptions& options)
     : model_(model),
       vocabulary_(vocabulary),
       options_(options),
-      tokenizer_(vocabulary, {.lower_case = lower_case,
-                              .protected_tokens = options.task == PredictTask::features ? std::vector<std::string>{}
-                                                                                        : std::vector<std::string>{std::string(kMask)}}),
+      tokenizer_(vocabulary, with_mask(std::move(tokenizer), options.task != PredictTask::features)),
       length_(options.max_length > 0 ? options.max_length : model.options().max_positions) {}
 
 Predictor::Query Predictor::parse(std::string line, std::int64_t number) const {
   Query q{.number = number, .line = std::move(line), .task = options_.task, .tokens = {}};
-  const Texts texts = split(q.line);
+  const Texts texts = split(q.line, /*at_tabs=*/q.task != PredictTask::features);
   std::vector<std::int32_t> a = tokenizer_.encode(texts.a), b = tokenizer_.encode(texts.b);
   const std::int32_t mask = vocabulary_.id(kMask);
   const std::ptrdiff_t masks = std::ranges::count(a, mask) + std::ranges::count(b, mask);
   if (q.task == PredictTask::automatic) q.task = masks > 0 ? PredictTask::fill : PredictTask::next_sentence;
-  if (q.task == PredictTask::fill) require<DataError>(masks > 0, "line ", number, ": there is no [MASK] to fill in '", q.line, "'");
+  if (q.task == PredictTask::fill) require<DataError>(masks > 0, "line ", number, ": there is no [MASK] to fill in ", quoted(q.line));
   if (q.task == PredictTask::next_sentence)
-    require<DataError>(texts.two && !a.empty() && !b.empty(), "line ", number, ": found '", q.line,
-                       "', expected two texts with ' ||| ' or a tab between them",
+    require<DataError>(texts.two && !a.empty() && !b.empty(), "line ", number, ": found ", quoted(q.line),
+                       ", expected two texts with ' ||| ' or a tab between them",
                        options_.task == PredictTask::automatic ? ", or a text with [MASK]" : "");
 
   const auto room = static_cast<std::size_t>(length_ - (texts.two ? 3 : 2));
@@ -120,20 +141,20 @@ std::string Predictor::fill(const Query& q, const Tensor& probabilities) const {
     for (std::size_t k = 0; k < best.size(); ++k) {
       const std::string& token = vocabulary_.token(static_cast<std::int32_t>(best[k]));
       const double p = rounded(row[static_cast<std::size_t>(best[k])]);
-      groups +=
-          json ? join_text(k > 0 ? "," : "", engine::to_json({{"token", token}, {"probability", p}})) : join_text("\t", token, "\t", p);
+      groups += json ? join_text(k > 0 ? "," : "", engine::to_json({{"token", readable(token)}, {"probability", p}}))
+                     : join_text("\t", token, "\t", p);
     }
     if (json) groups += "]";
   }
   const std::string text = filled(q.line, chosen);
-  return json ? join_text(open_json({{"line", q.number}, {"text", text}}), R"(,"masks":[)", groups, "]}") : text + groups;
+  return json ? join_text(open_json({{"line", q.number}, {"text", readable(text)}}), R"(,"masks":[)", groups, "]}") : text + groups;
 }
 
 std::string Predictor::features(const Query& q, std::span<const Tensor> layers, std::int64_t first) const {
   std::string out = join_text(open_json({{"linex_index", q.number - 1}}), R"(,"features":[)");
   const auto width = static_cast<std::size_t>(model_.options().hidden_size);
   for (std::size_t i = 0; i < q.tokens.ids.size(); ++i) {
-    out += join_text(i > 0 ? "," : "", open_json({{"token", vocabulary_.token(q.tokens.ids[i])}}), R"(,"layers":[)");
+    out += join_text(i > 0 ? "," : "", open_json({{"token", readable(vocabulary_.token(q.tokens.ids[i]))}}), R"(,"layers":[)");
     for (std::size_t l = 0; l < layers.size(); ++l) {
       out += join_text(l > 0 ? "," : "", R"({"index":)", options_.layers[l], R"(,"values":[)");
       const auto row = layers[l].span<const float>().subspan((static_cast<std::size_t>(first) + i) * width, width);
@@ -196,7 +217,13 @@ void Predictor::run(std::istream& in, std::ostream& out) const {
   std::string line;
   for (std::int64_t number = 1; out && std::getline(in, line); ++number) {
     if (line.ends_with('\r')) line.pop_back();
-    queries.push_back(parse(line, number));
+    try {
+      queries.push_back(parse(line, number));
+    } catch (const DataError&) {
+      answer(queries, out);
+      out.flush();
+      throw;
+    }
     const bool waiting = in.rdbuf()->in_avail() > 0;
     if (waiting && static_cast<std::int64_t>(queries.size()) < options_.batch_size) continue;
     answer(queries, out);

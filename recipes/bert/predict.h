@@ -1,14 +1,14 @@
 #pragma once
 // Predict: what a trained BERT says about lines of text, for `capstan predict`.
 //
-// A line is a text, or two with " ||| " (the last one in the line) or else a tab between them. Answers, one line each:
+// A line is a text, or two with " ||| " (the last one in the line) or else, but for features, a tab between them. Answers, one line each:
 //   fill           the line with every [MASK] filled, then for each [MASK]:  <tab> [MASK] <tab> token <tab> probability ... best first
 //                  jsonl {"line":1,"text":"...","masks":[[{"token":"paris","probability":0.4}, ...], ...]}
 //   next_sentence  next|random <tab> probability that the second text follows the first
 //                  jsonl {"line":1,"label":"next","probability":0.93}
 //   features       the JSON of extract_features: {"linex_index":0,"features":[{"token":"[CLS]","layers":[{"index":-1,"values":[...]}]}]}
 // Texts that are too long: fill refuses them, the others take tokens off the end (of the longer of two). Answers are flushed whenever no
-// further input is waiting.
+// further input is waiting. JSON is UTF-8 whatever a line holds: what is not becomes U+FFFD.
 
 #include <cstdint>
 #include <iosfwd>
@@ -26,9 +26,9 @@ namespace capstan::bert {
 class Predictor {
  public:
   /// Keeps references to model and vocabulary.
-  Predictor(const Model& model, const data::Vocabulary& vocabulary, bool lower_case, const PredictOptions& options);
+  Predictor(const Model& model, const data::Vocabulary& vocabulary, data::TokenizerOptions tokenizer, const PredictOptions& options);
 
-  /// Throws DataError naming the line.
+  /// Throws DataError naming the line that cannot be answered, after the answers to those before it.
   void run(std::istream& in, std::ostream& out) const;
 
  private:

@@ -1,11 +1,13 @@
 #include "recipes/bert/prepare.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <ostream>
 #include <string_view>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
@@ -22,6 +24,11 @@ namespace fs = std::filesystem;
 using Lines = std::function<void(std::string_view)>;
 
 constexpr std::string_view kInstancePrefix = "instances";
+constexpr std::string_view kVocabulary = "vocab.txt", kTrain = "train.corpus", kValidation = "validation.corpus", kTest = "test.corpus";
+constexpr std::string_view kMade = "made\n", kLowerCase = ", lower case ", kTokenizer = "tokenizer ", kOriginal = "original instances: ";
+constexpr std::array<std::pair<std::string_view, data::TokenizerVariant>, 3> kVariants{{{"google", data::TokenizerVariant::google},
+                                                                                        {"hf_slow", data::TokenizerVariant::hf_slow},
+                                                                                        {"hf_fast", data::TokenizerVariant::hf_fast}}};
 
 /// The files that the entries name: themselves, and for a directory its regular files (no links, nothing hidden) by name.
 std::vector<std::string> files_of(const std::vector<std::string>& entries, const engine::Setup& setup) {
@@ -47,7 +54,23 @@ std::vector<std::string> files_of(const std::vector<std::string>& entries, const
 /// Which lines of a file are training text, and which are held out: [0, train), [train, validation), [validation, ...).
 struct Parts {
   std::int64_t train = 0, validation = 0;
+  bool cut = false;  // some lines are held out
 };
+
+/// prepared.txt: what the data was made from, which is its identity, then "made" and the names of the files.
+struct Record {
+  std::string key = {};
+  std::vector<std::string> made = {};
+  bool lists_files = false;  // the first ones did not
+};
+
+/// What follows `start` in a line of the text, up to the line's end.
+std::optional<std::string> rest_of_line(const std::string& text, std::string_view start) {
+  const auto at = text.find(start);
+  if (at == std::string::npos) return std::nullopt;
+  const auto begin = at + start.size();
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
 
 class Preparation {
  public:
@@ -60,25 +83,39 @@ class Preparation {
   }
 
   PreparedData run(std::ostream* report) {
-    const std::string record = path("prepared.txt");
+    const std::string file = path("prepared.txt");
     if (data_.train.empty()) {
-      require<ConfigError>(fs::exists(record), "bert: data.train must name text files: ", record, " does not exist, so ", directory_,
+      require<ConfigError>(fs::exists(file), "bert: data.train must name text files: ", file, " does not exist, so ", directory_,
                            " holds nothing that was prepared from other text");
-      return found(text_of(record));
+      const Record record = read_record(file);
+      require_same_instances(record);
+      const auto missing = first_missing(record);
+      require<DataError>(!missing, missing.value_or(""), ": is missing, but ", file, " says that it was made; prepare the data again");
+      return found(record);
     }
+    load_given_vocabulary();
     const std::string key = make_key();
-    if (fs::exists(record) && text_of(record) == key) {
-      if (report != nullptr) *report << directory_ << ": was up to date\n";
-      return found(key);
+    if (fs::exists(file)) {
+      const Record record = read_record(file);
+      const auto missing = first_missing(record);
+      // Instances of the first records lie in chunks that are slow to read by rows.
+      const bool current = record.lists_files || instances_.kind != InstanceKind::original;
+      if (record.key == key && !missing && current) {
+        if (report != nullptr) *report << directory_ << ": was up to date\n";
+        return found(record);
+      }
+      if (report != nullptr && record.key == key && missing) *report << *missing << ": is missing, all is made anew\n";
     }
     std::error_code error;
     fs::create_directories(directory_, error);
     require<IoError>(!error, directory_, ": cannot create the directory: ", error.message());
-    for (const std::string& old : {record, path("validation.corpus"), path("test.corpus")}) fs::remove(old, error);
-    for (const std::string& old : instance_files()) fs::remove(old, error);
-    make(report);
-    data::write_file_durably(record, std::string_view(key));
-    return found(key);
+    for (const std::string& old : {file, path(kValidation), path(kTest)}) fs::remove(old, error);
+    for (const std::string& old : instance_files()) fs::remove(path(old), error);
+    const Record record{.key = key, .made = make(report), .lists_files = true};
+    std::string text = join_text(key, kMade);
+    for (const std::string& name : record.made) text += name + "\n";
+    data::write_file_durably(file, std::string_view(text));
+    return found(record);
   }
 
  private:
@@ -89,29 +126,79 @@ class Preparation {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
+  static bool is_instance_file(const std::string& name) {
+    return name.starts_with(join_text(kInstancePrefix, "-")) && name.ends_with(".h5");
+  }
+  /// Names of the instance files that lie in the directory.
   std::vector<std::string> instance_files() const {
-    std::vector<std::string> files;
+    std::vector<std::string> names;
     std::error_code error;
     for (const auto& e : fs::directory_iterator(directory_, error))
-      if (const std::string name = e.path().filename(); name.starts_with(join_text(kInstancePrefix, "-")) && name.ends_with(".h5"))
-        files.push_back(e.path().string());
-    std::ranges::sort(files);
-    return files;
+      if (std::string name = e.path().filename(); is_instance_file(name)) names.push_back(std::move(name));
+    std::ranges::sort(names);
+    return names;
   }
 
-  PreparedData found(const std::string& key) const {
-    PreparedData out{.vocabulary = path("vocab.txt"), .train = path("train.corpus")};
-    if (fs::exists(path("validation.corpus"))) out.validation = path("validation.corpus");
-    if (fs::exists(path("test.corpus"))) out.test = path("test.corpus");
-    if (instances_.kind == InstanceKind::original) out.instances = instance_files();
-    out.digest = to_text(data::digest_of(std::as_bytes(std::span(key))));
+  Record read_record(const std::string& file) const {
+    Record record{.key = text_of(file)};
+    const auto list = record.key.find(join_text("\n", kMade));
+    record.lists_files = list != std::string::npos;
+    if (record.lists_files) {
+      const std::string names = record.key.substr(list + 1 + kMade.size());
+      record.key.resize(list + 1);
+      for (std::size_t begin = 0; begin < names.size();) {
+        const std::size_t end = std::min(names.find('\n', begin), names.size());
+        record.made.push_back(names.substr(begin, end - begin));
+        begin = end + 1;
+      }
+    } else {
+      record.made = {std::string(kVocabulary), std::string(kTrain)};
+      for (const std::string_view name : {kValidation, kTest})
+        if (fs::exists(path(name))) record.made.emplace_back(name);
+      for (std::string& name : instance_files()) record.made.push_back(std::move(name));
+    }
+    return record;
+  }
+
+  /// The path of a file that was made and is not there.
+  std::optional<std::string> first_missing(const Record& record) const {
+    for (const std::string& name : record.made)
+      if (!fs::exists(path(name))) return path(name);
+    return std::nullopt;
+  }
+
+  void require_same_instances(const Record& record) const {
+    const auto made = rest_of_line(record.key, kOriginal);
+    if (instances_.kind != InstanceKind::original || !made) return;  // that there are none is said elsewhere
+    const std::string wanted = *rest_of_line(original_line(), kOriginal);
+    require<ConfigError>(*made == wanted, "bert: the instances in ", directory_,
+                         " were made with other options than section instances has: ", *made, "; the configuration says ", wanted);
+  }
+
+  PreparedData found(const Record& record) const {
+    PreparedData out{.vocabulary = path(kVocabulary), .train = path(kTrain)};
+    for (const std::string& name : record.made) {
+      if (name == kValidation) out.validation = path(name);
+      if (name == kTest) out.test = path(name);
+      if (instances_.kind == InstanceKind::original && is_instance_file(name)) out.instances.push_back(path(name));
+    }
+    out.digest = to_text(data::digest_of(std::as_bytes(std::span(record.key))));
+    // Of the record, not of the configuration, which with data.train empty says nothing about the text.
+    const std::string lower_case = rest_of_line(record.key, kLowerCase).value_or("");
+    const auto variant = variant_named(rest_of_line(record.key, join_text("\n", kTokenizer)).value_or("google"));
+    require<DataError>((lower_case.starts_with("true") || lower_case.starts_with("false")) && variant, path("prepared.txt"),
+                       ": this is not a record of prepared data: it does not say how the text was cut");
+    out.tokenizer = {.lower_case = lower_case.starts_with("true"), .variant = *variant};
     return out;
   }
 
   /// All that the result depends on, as text. Names of files are not part of it: data may move.
   std::string make_key() const {
-    std::string key = join_text("capstan bert data, form 1\ntext form ", static_cast<int>(data_.form), ", lower case ", data_.lower_case,
+    std::string key = join_text("capstan bert data, form 1\ntext form ", static_cast<int>(data_.form), kLowerCase, data_.lower_case,
                                 ", held out ", data_.held_out, "\n");
+    if (data_.tokenizer != data::TokenizerVariant::google) key += join_text(kTokenizer, name_of(data_.tokenizer), "\n");
+    const bool lines = data_.form == data::TextForm::sentences || data_.form == data::TextForm::paragraphs;
+    if (lines && holds_out() && train_files_.size() > 1) key += "a file with held-out lines ends a document\n";
     if (data_.vocabulary.empty()) {
       key += join_text("vocabulary of ", data_.vocab_size, " learned\n");
     } else {
@@ -123,22 +210,27 @@ class Preparation {
     add("train", train_files_);
     add("validation", validation_files_);
     add("test", test_files_);
-    if (instances_.kind == InstanceKind::original) {
-      const InstanceOptions& o = instances_;
-      key += join_text("original instances: length ", o.max_length, ", predictions ", o.max_predictions, ", masked ", o.masked_share,
-                       ", short ", o.short_share, ", whole words ", o.whole_words, ", passes ", o.dupe_factor, ", seed ", o.seed, "\n");
-    }
+    if (instances_.kind == InstanceKind::original) key += original_line();
     return key;
   }
 
+  std::string original_line() const {
+    const InstanceOptions& o = instances_;
+    return join_text(kOriginal, "length ", o.max_length, ", predictions ", o.max_predictions, ", masked ", o.masked_share, ", short ",
+                     o.short_share, ", whole words ", o.whole_words, ", passes ", o.dupe_factor, ", seed ", o.seed, "\n");
+  }
+
+  /// Whether lines of the training files are held out.
+  bool holds_out() const { return data_.held_out > 0 && (validation_files_.empty() || test_files_.empty()); }
+
   Parts parts_of(const std::string& file) const {
     constexpr std::int64_t kAll = std::int64_t{1} << 62;
-    if (data_.held_out <= 0 || (!validation_files_.empty() && !test_files_.empty())) return {kAll, kAll};
+    if (!holds_out()) return {kAll, kAll};
     std::int64_t lines = 0;
     data::LineReader reader(file);
     for (std::string_view line; reader.next(line);) ++lines;
     const std::int64_t held_out = static_cast<std::int64_t>(static_cast<double>(lines) * data_.held_out);
-    Parts parts{lines - held_out, lines};
+    Parts parts{lines - held_out, lines, held_out > 0};
     if (validation_files_.empty() && test_files_.empty()) parts.validation = lines - held_out / 2;
     if (!validation_files_.empty()) parts.validation = parts.train;
     return parts;
@@ -154,15 +246,22 @@ class Preparation {
     }
   }
 
+  /// data.vocabulary, if it is one for BERT: nothing is made of another.
+  void load_given_vocabulary() {
+    if (data_.vocabulary.empty()) return;
+    given_ = load_vocabulary(setup_.data_path(data_.vocabulary), data_.tokenizer);
+    for (const std::string_view token : {"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"}) given_->id(token);
+  }
+
+  data::TokenizerOptions tokenizer_options() const { return {.lower_case = data_.lower_case, .variant = data_.tokenizer}; }
+
   data::Vocabulary make_vocabulary(const std::vector<Parts>& parts, std::ostream* report) const {
-    if (!data_.vocabulary.empty()) {
-      const std::string given = setup_.data_path(data_.vocabulary);
-      data::Vocabulary vocabulary = data::Vocabulary::load(given);
-      if (report != nullptr) *report << path("vocab.txt") << ": " << vocabulary.size() << " tokens of " << given << "\n";
-      return vocabulary;
+    if (given_) {
+      if (report != nullptr)
+        *report << path(kVocabulary) << ": " << given_->size() << " tokens of " << setup_.data_path(data_.vocabulary) << "\n";
+      return *given_;
     }
-    data::WordpieceLearner learner(
-        {.vocab_size = static_cast<std::int32_t>(data_.vocab_size), .tokenizer = {.lower_case = data_.lower_case}});
+    data::WordpieceLearner learner({.vocab_size = static_cast<std::int32_t>(data_.vocab_size), .tokenizer = tokenizer_options()});
     std::string plain;
     const bool wikitext = data_.form == data::TextForm::wikitext;
     const Lines add = [&](std::string_view line) {
@@ -178,18 +277,17 @@ class Preparation {
                        train_files_.front());
     data::Vocabulary vocabulary = learner.learn();
     if (report != nullptr)
-      *report << path("vocab.txt") << ": " << vocabulary.size() << " tokens learned from " << learner.distinct_words()
+      *report << path(kVocabulary) << ": " << vocabulary.size() << " tokens learned from " << learner.distinct_words()
               << " distinct words\n";
     return vocabulary;
   }
 
-  /// A corpus that is filled line by line; there is no file if no line came.
+  /// A corpus that is filled line by line; there is no file without a call of finish(), which needs text.
   struct Part {
     Part(const std::string& where, const data::Tokenizer& tokenizer, data::TextForm form) : file(where), builder(file, tokenizer, form) {}
-    void add(std::string_view line) {
-      builder.add_line(line);
-      has_text = has_text || line.find_first_not_of(" \t\r") != std::string_view::npos;
-    }
+    void add(std::string_view line) { builder.add_line(line); }
+    /// What counts is what the builder keeps. To be asked behind the end of a file.
+    bool has_text() const { return builder.sentences() > 0; }
     void finish(std::ostream* report) {
       const data::CorpusBuilder::Counts n = builder.finish();
       if (report != nullptr)
@@ -198,23 +296,29 @@ class Preparation {
     }
     std::string file;
     data::CorpusBuilder builder;
-    bool has_text = false;
   };
 
-  void make(std::ostream* report) const {
+  static std::string names_of(const std::vector<std::string>& files) {
+    return join_text(files.size(), " files, the first is ", files.front());
+  }
+
+  /// Returns the names of the files made.
+  std::vector<std::string> make(std::ostream* report) const {
+    std::vector<std::string> made{std::string(kVocabulary), std::string(kTrain)};
     std::vector<Parts> parts;
     for (const std::string& file : train_files_) parts.push_back(parts_of(file));
-    make_vocabulary(parts, report).save(path("vocab.txt"));
-    const data::Vocabulary vocabulary = data::Vocabulary::load(path("vocab.txt"));
-    const data::Tokenizer tokenizer(vocabulary, {.lower_case = data_.lower_case});
+    make_vocabulary(parts, report).save(path(kVocabulary));
+    const data::Vocabulary vocabulary = load_vocabulary(path(kVocabulary), data_.tokenizer);
+    const data::Tokenizer tokenizer(vocabulary, tokenizer_options());
     {
-      Part train(path("train.corpus"), tokenizer, data_.form), validation(path("validation.corpus"), tokenizer, data_.form),
-          test(path("test.corpus"), tokenizer, data_.form);
+      Part train(path(kTrain), tokenizer, data_.form), validation(path(kValidation), tokenizer, data_.form),
+          test(path(kTest), tokenizer, data_.form);
       for (std::size_t i = 0; i < train_files_.size(); ++i) {
         read(
             train_files_[i], parts[i], [&](std::string_view line) { train.add(line); },
             [&](std::string_view line) { validation.add(line); }, [&](std::string_view line) { test.add(line); });
-        for (Part* p : {&train, &validation, &test}) p->builder.end_file();
+        // Whole files may go on with a document, as in create_pretraining_data; where lines are held out, other text follows.
+        for (Part* p : {&train, &validation, &test}) parts[i].cut ? p->builder.end_document() : p->builder.end_file();
       }
       const auto add_files = [](Part& part, const std::vector<std::string>& files) {
         for (const std::string& file : files) {
@@ -224,17 +328,28 @@ class Preparation {
       };
       add_files(validation, validation_files_);
       add_files(test, test_files_);
-      require<DataError>(train.has_text, "bert: data.train holds no text: ", train_files_.size(), " files, the first is ",
-                         train_files_.front());
+      require<DataError>(train.has_text(), "bert: data.train holds no text: ", names_of(train_files_),
+                         holds_out() ? ", apart from what is held out" : "");
       train.finish(report);
-      for (Part* p : {&validation, &test})
-        if (p->has_text) p->finish(report);
+      const auto finish = [&](Part& part, std::string_view name, std::string_view option, const std::vector<std::string>& files) {
+        require<DataError>(part.has_text() || files.empty(), "bert: ", option, " holds no text: ", files.empty() ? "" : names_of(files));
+        if (part.has_text()) {
+          part.finish(report);
+          made.emplace_back(name);
+        } else if (holds_out() && report != nullptr) {
+          *report << part.file << ": is not made, what is held out holds no text: " << names_of(train_files_) << '\n';
+        }
+      };
+      finish(validation, kValidation, "data.validation", validation_files_);
+      finish(test, kTest, "data.test", test_files_);
     }
     if (instances_.kind == InstanceKind::original) {
-      const data::Corpus corpus(path("train.corpus"));
+      const data::Corpus corpus(path(kTrain));
       const auto files = data::write_pretraining_files(path(kInstancePrefix), corpus, vocabulary, pretraining_options(instances_));
+      for (const std::string& file : files) made.push_back(fs::path(file).filename().string());
       if (report != nullptr) *report << files.front() << ": the first of " << files.size() << " files of instances\n";
     }
+    return made;
   }
 
   const DataOptions& data_;
@@ -242,12 +357,27 @@ class Preparation {
   const engine::Setup& setup_;
   std::string directory_;
   std::vector<std::string> train_files_, validation_files_, test_files_;
+  std::optional<data::Vocabulary> given_;  // data.vocabulary
 };
 
 }  // namespace
 
 PreparedData prepare_data(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup, std::ostream* report) {
   return Preparation(data, instances, setup).run(report);
+}
+
+std::string_view name_of(data::TokenizerVariant variant) {
+  return std::ranges::find(kVariants, variant, [](const auto& v) { return v.second; })->first;
+}
+
+std::optional<data::TokenizerVariant> variant_named(std::string_view name) {
+  const auto found = std::ranges::find(kVariants, name, [](const auto& v) { return v.first; });
+  return found == kVariants.end() ? std::nullopt : std::optional(found->second);
+}
+
+data::Vocabulary load_vocabulary(const std::string& path, data::TokenizerVariant variant) {
+  using enum data::Vocabulary::Lines;
+  return data::Vocabulary::load(path, variant == data::TokenizerVariant::google ? stripped : kept_spaces);
 }
 
 data::PretrainingOptions pretraining_options(const InstanceOptions& o) {

@@ -14,6 +14,8 @@ namespace {
 /// What the original adds to the number of predictions before it divides by it.
 constexpr double kWeightEpsilon = 1e-5;
 
+std::string_view yes_no(bool b) { return b ? "yes" : "no"; }
+
 /// The options as they are used: relative positions need padding.
 ModelOptions model_options(ModelOptions o) {
   o.packed = o.packed && o.positions == nn::RelativePositions::none;
@@ -37,7 +39,7 @@ Bert::Bert(const Config& config, const engine::Setup& setup)
     : config_(config),
       setup_(setup),
       vocabulary_(vocabulary_of(setup.artifacts)),
-      lower_case_(vocabulary_ ? lower_case_of(setup.artifacts) : config.data.lower_case),
+      tokenizer_(tokenizer_of(setup.artifacts)),
       store_(setup.seed) {
   config_.model = model_options(config_.model);
   const bool needs_data = setup_.purpose == engine::Purpose::train || setup_.purpose == engine::Purpose::evaluate;
@@ -47,7 +49,13 @@ Bert::Bert(const Config& config, const engine::Setup& setup)
     require<DataError>(vocabulary_ == nullptr || vocabulary_->checksum() == data_->vocabulary().checksum(),
                        "bert: the data is prepared with another vocabulary than the checkpoint's: ", data_->vocabulary().size(), " and ",
                        vocabulary_ ? vocabulary_->size() : 0, " tokens; name the vocabulary of the training run in data.vocabulary");
+    const data::TokenizerOptions& prepared = data_->tokenizer();
+    require<ConfigError>(vocabulary_ == nullptr || (prepared.lower_case == tokenizer_.lower_case && prepared.variant == tokenizer_.variant),
+                         "bert: the data is prepared in another way than the checkpoint's: data.lower_case ", yes_no(prepared.lower_case),
+                         " and ", yes_no(tokenizer_.lower_case), ", data.tokenizer ", name_of(prepared.variant), " and ",
+                         name_of(tokenizer_.variant));
     vocabulary_ = data_->shared_vocabulary();
+    tokenizer_ = prepared;
   }
   if (vocabulary_) pad_id_ = vocabulary_->id("[PAD]");
   model_.emplace(store_.root(), vocab_size(), config_.model, setup_.precision);
@@ -116,7 +124,7 @@ std::string Bert::protocol(engine::Split split) {
                    " tokens; next_sentence: ", instances.size(), " pairs, half of them random\n");
 }
 
-void Bert::predict(std::istream& in, std::ostream& out) { Predictor(*model_, *vocabulary_, lower_case_, config_.predict).run(in, out); }
+void Bert::predict(std::istream& in, std::ostream& out) { Predictor(*model_, *vocabulary_, tokenizer_, config_.predict).run(in, out); }
 
 void Bert::prepare(const Config& config, const engine::Setup& setup, std::ostream& report) {
   prepare_data(config.data, config.instances, setup, &report);
@@ -124,7 +132,7 @@ void Bert::prepare(const Config& config, const engine::Setup& setup, std::ostrea
   report << config.data.prepared << ": " << data.summary() << '\n';
 }
 
-engine::NamedTensors Bert::artifacts() const { return vocabulary_artifacts(*vocabulary_, lower_case_); }
+engine::NamedTensors Bert::artifacts() const { return vocabulary_artifacts(*vocabulary_, tokenizer_); }
 
 Batch Bert::bench_batch(std::int64_t index) {
   return random_batch(setup_.batch_size, config_.instances.max_length, config_.instances.max_predictions, vocab_size(),

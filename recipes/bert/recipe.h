@@ -67,7 +67,7 @@ class Bert {
   engine::Setup setup_;
   std::unique_ptr<Dataset> data_;                       // none for bench and predict
   std::shared_ptr<const data::Vocabulary> vocabulary_;  // none for bench
-  bool lower_case_;
+  data::TokenizerOptions tokenizer_;
   std::int32_t pad_id_ = 0;
   nn::ParameterStore store_;
   std::optional<Model> model_;

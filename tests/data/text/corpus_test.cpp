@@ -122,6 +122,25 @@ TEST(CorpusBuilder, WikiText) {
             "a [UNK] b - c .|d .|e/f = g");
 }
 
+TEST(CorpusBuilder, EndsADocumentWhereTextIsMissing) {
+  for (const TextForm form : {TextForm::sentences, TextForm::paragraphs, TextForm::prose, TextForm::wikitext})
+    for (const bool cut : {false, true}) {
+      const Scratch scratch;
+      const Tokenizer tokenizer(letters());
+      CorpusBuilder builder(scratch / "corpus", tokenizer, form);
+      builder.add_line("\f");
+      builder.end_file();
+      EXPECT_EQ(builder.sentences(), 0);
+      builder.add_line("a b");
+      cut ? builder.end_document() : builder.end_file();
+      EXPECT_EQ(builder.sentences(), 1);
+      builder.add_line("c");
+      builder.finish();
+      const bool goes_on = !cut && (form == TextForm::sentences || form == TextForm::paragraphs);
+      EXPECT_EQ(shown(Corpus(scratch / "corpus")), goes_on ? "a b|c" : "a b/c") << static_cast<int>(form);
+    }
+}
+
 TEST(CorpusBuilder, CountsAndRefusesEmptyText) {
   const Scratch scratch;
   const Tokenizer tokenizer(letters());

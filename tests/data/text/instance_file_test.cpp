@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -73,6 +76,42 @@ TEST(InstanceFile, SeveralFilesHoldTheFinalOrder) {
   }
   for (const auto& file : std::filesystem::directory_iterator(scratch.path()))
     EXPECT_EQ(file.path().string().find(".tmp."), std::string::npos);
+}
+
+// Any order, any number of threads and any room give the same instances, and what is kept stays below the room.
+TEST(InstanceFile, RowsAreReadWhenAskedFor) {
+  const Scratch scratch;
+  PretrainingOptions options = kOptions;
+  options.dupe_factor = 40;
+  const auto corpus = corpus_in(scratch);
+  const auto expected = pretraining_instances(corpus, letters(), options);
+  ASSERT_GT(expected.size(), 500u);
+  const auto paths = write_pretraining_files(scratch / "x", corpus, letters(), options, 150);
+  ASSERT_GE(paths.size(), 4u);
+  std::size_t longest = 0;
+  for (const Instance& x : expected) longest = std::max(longest, x.ids.size());
+  const auto n = static_cast<std::int64_t>(expected.size());
+  for (const std::size_t room : {std::size_t{0}, std::size_t{40000}, std::size_t{1} << 26}) {
+    const InstanceFiles files(paths, letters(), room);
+    EXPECT_EQ(files.size(), n);
+    EXPECT_EQ(files.longest(), static_cast<std::int64_t>(longest));
+    EXPECT_EQ(files.cached_bytes(), 0u) << "opening reads none";
+    std::atomic<int> wrong = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (std::int64_t t = 0; t < 3; ++t)
+        threads.emplace_back([&, t] {
+          for (std::int64_t i = 0; i < n; ++i) {
+            const std::int64_t at = (i * 331 + t * 97) % n;  // 331 is a prime: all of them
+            if (files.get(at) != expected[static_cast<std::size_t>(at)]) ++wrong;
+            if (i % 16 == 0 && files.cached_bytes() > std::max<std::size_t>(room, 20000)) ++wrong;
+          }
+        });
+    }
+    EXPECT_EQ(wrong, 0) << room;
+    EXPECT_THROW(files.get(n), InternalError);
+    EXPECT_THROW(files.get(-1), InternalError);
+  }
 }
 
 TEST(InstanceFile, SaysWhatIsWrong) {

@@ -133,6 +133,9 @@ TEST(WordpieceLearner, ForgetsRareWordsWhenThereAreTooMany) {
   EXPECT_GE(learner.learn().find("often"), 0);
 }
 
+// By default it stays below 400 MB: learning takes up to 460 bytes a word (words of 13 letters, measured).
+TEST(WordpieceLearner, NeedsLimitedMemory) { EXPECT_LE(LearnerOptions{}.max_distinct_words * 460, 400'000'000u); }
+
 TEST(WordpieceLearner, SaysWhatIsWrong) {
   const auto message = [](auto&& f) -> std::string {
     try {

@@ -1,6 +1,7 @@
 // A trained BERT in use: masks filled, pairs judged, features written, and lines that cannot be answered.
 #include <cmath>
 
+#include "data/text/unicode.h"
 #include "recipes/bert/predict.h"
 #include "tests/recipes/bert/fixtures.h"
 
@@ -82,6 +83,42 @@ TEST_F(BertPredict, FillsMasksJudgesPairsAndWritesFeatures) {
   for (const char c : second.substr(0, second.find("]}"))) numbers += c == ',';
   EXPECT_EQ(tokens, 8u) << "three special tokens, and five of the text";
   EXPECT_GE(numbers, 63u);
+}
+
+TEST_F(BertPredict, WritesJsonWhateverALineHolds) {
+  ASSERT_EQ(predict("the \xFF\xC3 [MASK] \xE2\x82\n", {"predict.format=jsonl", "predict.top=1"}), engine::kOk) << err.str();
+  EXPECT_TRUE(data::unicode::is_valid_utf8(out.str()));
+  EXPECT_THAT(out.str(), StartsWith("{\"line\":1,\"text\":\"the \uFFFD\uFFFD "));
+}
+
+TEST_F(BertPredict, FeaturesTakeATabForWhiteSpace) {
+  const auto tokens = [&](const std::string& line) {
+    EXPECT_EQ(predict(line + "\n", {"predict.task=features", "predict.layers=-1"}), engine::kOk) << err.str();
+    std::string all;
+    for (auto at = out.str().find("\"token\":\""); at != std::string::npos; at = out.str().find("\"token\":\"", at + 1))
+      all += out.str().substr(at + 9, out.str().find('"', at + 9) - at - 9) + " ";
+    return all;
+  };
+  EXPECT_EQ(tokens("the cat\tsat"), "[CLS] the cat sat [SEP] ");
+  EXPECT_EQ(tokens("the cat\tsat ||| it"), "[CLS] the cat sat [SEP] it [SEP] ");
+}
+
+TEST_F(BertPredict, AnswersWhatStandsBeforeALineThatItCannot) {
+  EXPECT_EQ(predict("the cat [MASK] on the mat\na ||| b\nno mask\nthe [MASK]\n", {"predict.top=1"}), engine::kData);
+  EXPECT_THAT(out.str(), MatchesRegex("the cat [a-z]+ on the mat\t[^\n]*\n(next|random)\t[^\n]*\n"));
+  EXPECT_THAT(err.str(), HasSubstr("line 3: found 'no mask', expected"));
+}
+
+TEST_F(BertPredict, QuotesOnlyTheBeginningOfALine) {
+  std::string start, rest(100'000, 'x');
+  for (int i = 0; i < 60; ++i) start += "\u00e9";
+  for (const std::string task : {"auto", "next_sentence", "fill"}) {
+    EXPECT_EQ(predict(start + rest + "\n", {"predict.task=" + task}), engine::kData);
+    EXPECT_THAT(err.str(), HasSubstr("'" + start + "...'")) << task;
+    EXPECT_LT(err.str().size(), 500u);
+    EXPECT_EQ(predict("a \xFF\n", {"predict.task=" + task}), engine::kData);
+    EXPECT_THAT(err.str(), HasSubstr("'a \uFFFD'")) << task;
+  }
 }
 
 TEST_F(BertPredict, NamesTheLineThatItCannotAnswer) {

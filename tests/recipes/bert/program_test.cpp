@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "data/text/corpus.h"
+#include "data/text/instance_file.h"
 #include "recipes/bert/evaluation.h"
 #include "tests/recipes/bert/fixtures.h"
 
@@ -15,8 +16,9 @@ TEST_F(BertProgram, EveryConfigurationDryRuns) {
   scratch.write("text.txt", tiny_text());
   check_every_configuration(
       9,
-      {"data.train=" + scratch / "text.txt", "data.validation=", "data.test=", "data.prepared=" + scratch / "prepared", "data.vocab_size=90",
-       "train.batch_size=4", "train.micro_batch_size=2", "model.hidden_size=32", "model.heads=2", "model.intermediate_size=32"},
+      {"data.train=" + scratch / "text.txt", "data.validation=", "data.test=", "data.prepared=" + scratch / "prepared",
+       "data.vocab_size=90", "train.batch_size=4", "train.micro_batch_size=2", "model.hidden_size=32", "model.heads=2",
+       "model.intermediate_size=32"},
       [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("bert/embeddings/word_embeddings  f32[")) << name; });
 }
 
@@ -135,6 +137,167 @@ TEST_F(BertProgram, PreparesOnceAndAgainWhenSomethingChanges) {
   ASSERT_EQ(train("moved", {"data.train=", "instances.kind=original", "train.max_steps=1"}), engine::kOk) << err.str();
 }
 
+std::string artifact(const std::string& checkpoint, const std::string& name) {
+  return engine::tensor_text(data::Hdf5Reader(checkpoint).read("/artifacts/" + name));
+}
+
+const char* const kMixedCase = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nThe\ncat\nbird\nrain\nwine\n";
+
+TEST_F(BertProgram, PreparedDataSayHowTheirTextWasCut) {
+  scratch.write("text.txt", "The cat\nthe bird\nThe rain\n\nthe wine\nThe bird\nThe cat\n");
+  const std::vector<std::string> common{"data.vocabulary=" + scratch.write("v.txt", kMixedCase), "data.held_out=0", "train.max_steps=1",
+                                        "instances.kind=original", "instances.dupe_factor=3"};
+  ASSERT_EQ(capstan(joined(with_small({"prepare", config}, common), {"data.lower_case=no", "data.tokenizer=hf_slow"})), engine::kOk)
+      << err.str();
+  ASSERT_EQ(train("moved", joined(common, {"data.train="})), engine::kOk) << err.str();
+  EXPECT_EQ(artifact(checkpoint("moved"), "lower_case"), "no");
+  EXPECT_EQ(artifact(checkpoint("moved"), "tokenizer"), "hf_slow");
+  // Instances that were made with other options, and a record that says nothing.
+  EXPECT_EQ(train("bad", joined(common, {"data.train=", "instances.dupe_factor=4"})), engine::kUsage);
+  EXPECT_THAT(err.str(), ::testing::AllOf(HasSubstr("passes 3"), HasSubstr("passes 4")));
+  scratch.write("prepared/prepared.txt", "something else\n");
+  EXPECT_EQ(train("bad", joined(common, {"data.train="})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("prepared.txt: this is not a record of prepared data"));
+  // A checkpoint meets the same vocabulary over text that was cut in another way.
+  EXPECT_EQ(capstan(joined(with_small({"evaluate", config, "--checkpoint", checkpoint("moved")}, common), {"data.held_out=0.5"})),
+            engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.lower_case yes and no, data.tokenizer google and hf_slow"));
+}
+
+TEST_F(BertProgram, TheTokenizerGoesWithTheCheckpoint) {
+  EXPECT_EQ(tokenizer_of({}).variant, data::TokenizerVariant::google);
+  EXPECT_TRUE(tokenizer_of({}).lower_case);
+  EXPECT_THROW(tokenizer_of({{"tokenizer", engine::text_tensor("other")}}), CheckpointError);
+  const std::string vocabulary = "data.vocabulary=" + scratch.write("v.txt", kMixedCase);
+  for (const std::string name : {"google", "hf_slow", "hf_fast"}) {
+    ASSERT_EQ(train(name, {vocabulary, "data.tokenizer=" + name, "train.max_steps=1"}), engine::kOk) << err.str();
+    EXPECT_EQ(artifact(checkpoint(name), "tokenizer"), name);
+    // Characters for private use: HF drops them.
+    ASSERT_EQ(capstan(with_small({"predict", config, "--checkpoint", checkpoint(name), "--input", "-", "--output", "-"},
+                                 {"predict.task=features", "predict.layers=-1"}),
+                      "c\ue000at\n"),
+              engine::kOk)
+        << err.str();
+    EXPECT_THAT(out.str(), HasSubstr(name == "google" ? "\"token\":\"[UNK]\"" : "\"token\":\"cat\""));
+  }
+  EXPECT_EQ(train("bad", {"data.tokenizer=hf"}), engine::kUsage);
+}
+
+TEST_F(BertProgram, InstancesAreReadByTheRowAndOnlyToTrain) {
+  scratch.write("text.txt", tiny_text());
+  const std::vector<std::string> original{"instances.kind=original", "instances.dupe_factor=3", "train.max_steps=1"};
+  ASSERT_EQ(capstan(with_small({"prepare", config}, original)), engine::kOk) << err.str();
+  const auto vocabulary = data::Vocabulary::load(scratch / "prepared/vocab.txt");
+  const std::vector<data::Instance> impossible(8, instance({2, 5, 3, 6, 3}, 0, false, {1}, {7}));
+  data::write_instances(scratch / "prepared/instances-00000-of-00001.h5", impossible, {.max_seq_length = 24, .max_predictions_per_seq = 4},
+                        vocabulary);
+  ASSERT_EQ(capstan(with_small({"prepare", config}, original)), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("8 instances an epoch"));
+  EXPECT_EQ(train("bad", original), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("has impossible lengths, positions or ids"));
+}
+
+TEST_F(BertProgram, NoticesMissingFiles) {
+  scratch.write("text.txt", tiny_text());
+  const std::vector<std::string> more{"instances.kind=original", "instances.dupe_factor=3", "data.held_out=0.4", "train.max_steps=1"};
+  const std::vector<std::string> prepare = with_small({"prepare", config}, more);
+  ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+  for (const std::string name : {"instances-00000-of-00001.h5", "validation.corpus", "vocab.txt"}) {
+    const std::string file = scratch / "prepared/" + name;
+    fs::remove(file);
+    EXPECT_EQ(train("bad", joined(more, {"data.train="})), engine::kData);
+    EXPECT_THAT(err.str(), HasSubstr(file + ": is missing, but"));
+    ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr(file + ": is missing, all is made anew"));
+    EXPECT_TRUE(fs::exists(file));
+    ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("was up to date"));
+  }
+  // The first records did not list the files; their data serve on under the same digest.
+  ASSERT_EQ(train("new", more), engine::kOk) << err.str();
+  std::ifstream in(scratch / "prepared/prepared.txt");
+  std::stringstream record;
+  record << in.rdbuf();
+  scratch.write("prepared/prepared.txt", record.str().substr(0, record.str().find("made\n")));
+  ASSERT_EQ(train("old", joined(more, {"data.train="})), engine::kOk) << err.str();
+  const auto digest = [&](const std::string& run) { return data::Hdf5Reader(checkpoint(run)).text("/meta", "data_digest"); };
+  EXPECT_EQ(digest("old"), digest("new"));
+  ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("the first of 1 files of instances"));  // in chunks of few rows
+}
+
+TEST_F(BertProgram, HeldOutLinesWithoutASentence) {
+  const auto with_text = [&](const std::string& form, const std::string& text) {
+    return capstan(
+        with_small({"prepare", config}, {"data.form=" + form, "data.held_out=0.5", "data.train=" + scratch.write("odd.txt", text)}));
+  };
+  const std::string feeds = "\f\n\f\n\f\n\f\n";
+  for (const auto& [form, text] : {std::pair<std::string, std::string>{"prose", "The cat sat.\nIt saw.\nThe bird.\nIt flew.\n" + feeds},
+                                   {"sentences", "the cat sat\nit saw\nthe bird\nit flew\n" + feeds},
+                                   {"wikitext", " \n = Cats = \n \n Cats sleep . They eat . \n \n = = Food = = \n \n \n"}}) {
+    ASSERT_EQ(with_text(form, text), engine::kOk) << form << ": " << err.str();
+    for (const std::string name : {"validation", "test"}) {
+      EXPECT_THAT(out.str(),
+                  HasSubstr(name + ".corpus: is not made, what is held out holds no text: 1 files, the first is " + scratch / "odd.txt"));
+      EXPECT_FALSE(fs::exists(scratch / "prepared/" + name + ".corpus"));
+    }
+  }
+  EXPECT_EQ(with_text("prose", feeds + "The cat sat.\nIt saw.\nThe bird.\nIt flew.\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr(scratch / "odd.txt"));
+  scratch.write("text.txt", tiny_text());
+  EXPECT_EQ(capstan(with_small({"prepare", config}, {"data.validation=" + scratch.write("feeds.txt", feeds)})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("data.validation holds no text: 1 files, the first is " + scratch / "feeds.txt"));
+}
+
+TEST_F(BertProgram, TailsOfDifferentFilesAreDifferentDocuments) {
+  fs::create_directory(scratch / "texts");
+  for (const std::string name : {"one", "two"}) {
+    std::string lines;
+    for (int i = 0; i < 20; ++i) lines += name + " has a line number " + std::to_string(i) + "\n";
+    scratch.write("texts/" + name + ".txt", lines);
+  }
+  const auto documents = [&](const std::string& part) { return data::Corpus(scratch / "prepared/" + part + ".corpus").documents(); };
+  for (const std::string form : {"sentences", "paragraphs"}) {
+    const auto prepared = [&](const std::string& held_out) {
+      return capstan(
+          with_small({"prepare", config}, {"data.form=" + form, "data.held_out=" + held_out, "data.train=" + scratch / "texts"}));
+    };
+    ASSERT_EQ(prepared("0.4"), engine::kOk) << err.str();
+    for (const std::string part : {"train", "validation", "test"}) EXPECT_EQ(documents(part), 2) << part;
+    ASSERT_EQ(prepared("0"), engine::kOk) << err.str();
+    EXPECT_EQ(documents("train"), 1) << "as create_pretraining_data: a file goes on with the document of the one before";
+  }
+}
+
+TEST_F(BertProgram, ConfigurationsHaveThePublishedShapes) {
+  struct Size {
+    std::string name;
+    int layers, width, heads;
+    std::string parameters;
+  };
+  for (const Size& s :
+       {Size{"tiny", 2, 128, 2, "4,385,920"}, Size{"mini", 4, 256, 4, "11,170,560"}, Size{"small", 4, 512, 8, "28,763,648"},
+        Size{"medium", 8, 512, 8, "41,373,184"}, Size{"base", 12, 768, 12, "109,482,240"}, Size{"large", 24, 1024, 16, "335,141,888"}}) {
+    const std::string file = folder + "/" + s.name + ".cfg";
+    ASSERT_EQ(capstan({"train", file, "--print-config"}), engine::kOk) << err.str();
+    const std::string printed = out.str(), model = printed.substr(printed.find("[model]"));
+    for (const auto& [key, value] : {std::pair<std::string, int>{"layers", s.layers},
+                                     {"hidden_size", s.width},
+                                     {"heads", s.heads},
+                                     {"intermediate_size", 4 * s.width},
+                                     {"max_positions", 512},
+                                     {"token_types", 2}})
+      EXPECT_THAT(model, ::testing::ContainsRegex("\n" + key + " = " + std::to_string(value) + "[ \n]")) << s.name;
+    EXPECT_THAT(model, ::testing::ContainsRegex("\nactivation = gelu[ \n]")) << s.name;
+    EXPECT_THAT(model, ::testing::ContainsRegex("\npositions = absolute[ \n]")) << s.name;
+    EXPECT_THAT(printed, ::testing::ContainsRegex("\nvocab_size = 30522[ \n]")) << s.name;
+    std::ifstream in(file);
+    std::stringstream text;
+    text << in.rdbuf();
+    EXPECT_THAT(text.str(), HasSubstr("\n# " + s.parameters + " parameters in encoder and pooler")) << s.name;
+  }
+}
+
 TEST_F(BertProgram, SplitsWikiTextIntoArticles) {
   scratch.write("wiki.txt",
                 " \n = Cats = \n \n Cats <unk> well @-@ known . They sleep . \n \n = = Food = = \n \n They eat fish . \n"
@@ -183,6 +346,13 @@ TEST_F(BertProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", {"data.vocab_size=33"}), engine::kUsage);  // smaller than the alphabet
   EXPECT_EQ(train("bad", {"data.vocabulary=" + scratch.write("v.txt", "the\ncat\n")}), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("[UNK]"));
+  for (const std::string kind : {"dynamic", "original"}) {
+    const std::string no_padding = scratch.write("v.txt", "[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\n");
+    EXPECT_EQ(train("bad", {"data.vocabulary=" + no_padding, "data.prepared=" + scratch / "none", "instances.kind=" + kind}),
+              engine::kData);
+    EXPECT_THAT(err.str(), HasSubstr(no_padding + ": the vocabulary of 6 tokens has no '[PAD]'"));
+    EXPECT_FALSE(fs::exists(scratch / "none"));
+  }
   EXPECT_EQ(train("bad", {"instances.max_length=65"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("must not exceed model.max_positions, got 65 and 64"));
   EXPECT_EQ(train("bad", {"model.heads=3"}), engine::kUsage);
