@@ -10,6 +10,9 @@
 namespace capstan::data {
 namespace {
 
+constexpr std::array<std::pair<std::string_view, TokenizerVariant>, 3> kVariants{
+    {{"google", TokenizerVariant::google}, {"hf_slow", TokenizerVariant::hf_slow}, {"hf_fast", TokenizerVariant::hf_fast}}};
+
 constexpr std::string_view kUnknown = "[UNK]", kContinuation = "##";
 
 bool is_ascii_punctuation(char32_t c) {
@@ -54,6 +57,20 @@ Kind kind_of(char32_t c, TokenizerVariant variant) {
 }
 
 }  // namespace
+
+std::string_view name_of(TokenizerVariant variant) {
+  return std::ranges::find(kVariants, variant, [](const auto& v) { return v.second; })->first;
+}
+
+std::optional<TokenizerVariant> variant_named(std::string_view name) {
+  const auto found = std::ranges::find(kVariants, name, [](const auto& v) { return v.first; });
+  return found == kVariants.end() ? std::nullopt : std::optional(found->second);
+}
+
+Vocabulary load_vocabulary(const std::string& path, TokenizerVariant variant) {
+  using enum Vocabulary::Lines;
+  return Vocabulary::load(path, variant == TokenizerVariant::google ? stripped : kept_spaces);
+}
 
 BasicTokenizer::BasicTokenizer(TokenizerOptions options)
     : options_(std::move(options)), strip_accents_(options_.strip_accents.value_or(options_.lower_case)) {

@@ -22,6 +22,12 @@ enum class TokenizerVariant {
   hf_fast,  ///< HF BertTokenizerFast: strips accents before lower-casing, has no final sigma, skips U+2B820..2B91F as ideographs
 };
 
+/// Variants as options, records and checkpoints name them; absent: there is no such variant.
+std::string_view name_of(TokenizerVariant variant);
+std::optional<TokenizerVariant> variant_named(std::string_view name);
+/// A vocabulary file as that program reads it. Throws what Vocabulary::load does.
+Vocabulary load_vocabulary(const std::string& path, TokenizerVariant variant);
+
 struct TokenizerOptions {
   bool lower_case = true;
   TokenizerVariant variant = TokenizerVariant::google;

@@ -23,7 +23,7 @@ Dataset::Dataset(const DataOptions& data, const InstanceOptions& instances, cons
     : options_(instances),
       seed_(setup.seed),
       prepared_(prepare_data(data, instances, setup, nullptr)),
-      vocabulary_(std::make_shared<data::Vocabulary>(load_vocabulary(prepared_.vocabulary, prepared_.tokenizer.variant))),
+      vocabulary_(std::make_shared<data::Vocabulary>(data::load_vocabulary(prepared_.vocabulary, prepared_.tokenizer.variant))),
       train_(prepared_.train),
       validation_(open(prepared_.validation)),
       test_(open(prepared_.test)) {
@@ -112,7 +112,7 @@ data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts) {
     options.lower_case = engine::tensor_text(found->second) == "yes";
   if (const auto found = artifacts.find(kTokenizer); found != artifacts.end()) {
     const std::string name = engine::tensor_text(found->second);
-    const auto variant = variant_named(name);
+    const auto variant = data::variant_named(name);
     require<CheckpointError>(variant.has_value(), "bert: the checkpoint was made with a tokenizer that is not known here: '", name, "'");
     options.variant = *variant;
   }

@@ -1,7 +1,6 @@
 #include "recipes/bert/prepare.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -26,9 +25,6 @@ using Lines = std::function<void(std::string_view)>;
 constexpr std::string_view kInstancePrefix = "instances";
 constexpr std::string_view kVocabulary = "vocab.txt", kTrain = "train.corpus", kValidation = "validation.corpus", kTest = "test.corpus";
 constexpr std::string_view kMade = "made\n", kLowerCase = ", lower case ", kTokenizer = "tokenizer ", kOriginal = "original instances: ";
-constexpr std::array<std::pair<std::string_view, data::TokenizerVariant>, 3> kVariants{{{"google", data::TokenizerVariant::google},
-                                                                                        {"hf_slow", data::TokenizerVariant::hf_slow},
-                                                                                        {"hf_fast", data::TokenizerVariant::hf_fast}}};
 
 /// The files that the entries name: themselves, and for a directory its regular files (no links, nothing hidden) by name.
 std::vector<std::string> files_of(const std::vector<std::string>& entries, const engine::Setup& setup) {
@@ -185,7 +181,7 @@ class Preparation {
     out.digest = to_text(data::digest_of(std::as_bytes(std::span(record.key))));
     // Of the record, not of the configuration, which with data.train empty says nothing about the text.
     const std::string lower_case = rest_of_line(record.key, kLowerCase).value_or("");
-    const auto variant = variant_named(rest_of_line(record.key, join_text("\n", kTokenizer)).value_or("google"));
+    const auto variant = data::variant_named(rest_of_line(record.key, join_text("\n", kTokenizer)).value_or("google"));
     require<DataError>((lower_case.starts_with("true") || lower_case.starts_with("false")) && variant, path("prepared.txt"),
                        ": this is not a record of prepared data: it does not say how the text was cut");
     out.tokenizer = {.lower_case = lower_case.starts_with("true"), .variant = *variant};
@@ -249,7 +245,7 @@ class Preparation {
   /// data.vocabulary, if it is one for BERT: nothing is made of another.
   void load_given_vocabulary() {
     if (data_.vocabulary.empty()) return;
-    given_ = load_vocabulary(setup_.data_path(data_.vocabulary), data_.tokenizer);
+    given_ = data::load_vocabulary(setup_.data_path(data_.vocabulary), data_.tokenizer);
     for (const std::string_view token : {"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"}) given_->id(token);
   }
 
@@ -308,7 +304,7 @@ class Preparation {
     std::vector<Parts> parts;
     for (const std::string& file : train_files_) parts.push_back(parts_of(file));
     make_vocabulary(parts, report).save(path(kVocabulary));
-    const data::Vocabulary vocabulary = load_vocabulary(path(kVocabulary), data_.tokenizer);
+    const data::Vocabulary vocabulary = data::load_vocabulary(path(kVocabulary), data_.tokenizer);
     const data::Tokenizer tokenizer(vocabulary, tokenizer_options());
     {
       Part train(path(kTrain), tokenizer, data_.form), validation(path(kValidation), tokenizer, data_.form),
@@ -364,20 +360,6 @@ class Preparation {
 
 PreparedData prepare_data(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup, std::ostream* report) {
   return Preparation(data, instances, setup).run(report);
-}
-
-std::string_view name_of(data::TokenizerVariant variant) {
-  return std::ranges::find(kVariants, variant, [](const auto& v) { return v.second; })->first;
-}
-
-std::optional<data::TokenizerVariant> variant_named(std::string_view name) {
-  const auto found = std::ranges::find(kVariants, name, [](const auto& v) { return v.first; });
-  return found == kVariants.end() ? std::nullopt : std::optional(found->second);
-}
-
-data::Vocabulary load_vocabulary(const std::string& path, data::TokenizerVariant variant) {
-  using enum data::Vocabulary::Lines;
-  return data::Vocabulary::load(path, variant == data::TokenizerVariant::google ? stripped : kept_spaces);
 }
 
 data::PretrainingOptions pretraining_options(const InstanceOptions& o) {

@@ -38,10 +38,4 @@ PreparedData prepare_data(const DataOptions& data, const InstanceOptions& instan
 
 data::PretrainingOptions pretraining_options(const InstanceOptions& instances);
 
-/// Variants of the tokenizer as data.tokenizer, records and checkpoints name them.
-std::string_view name_of(data::TokenizerVariant variant);
-std::optional<data::TokenizerVariant> variant_named(std::string_view name);
-/// A vocabulary file as that program reads it.
-data::Vocabulary load_vocabulary(const std::string& path, data::TokenizerVariant variant);
-
 }  // namespace capstan::bert

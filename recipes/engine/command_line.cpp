@@ -27,7 +27,7 @@ constexpr std::string_view kUsageText =
     "  bench    CONFIG [section.key=value]... [--steps N] [--json]\n"
     "  inspect  FILE                                what is in a checkpoint or data file\n"
     "  list     [--options RECIPE]                  recipes and their configurations\n"
-    "  tokenize --vocab FILE [--cased]              lines of standard input as WordPiece tokens\n"
+    "  tokenize --vocab FILE [--cased] [--variant NAME]  lines of standard input as WordPiece tokens\n"
     "CONFIG is a file or recipe/name, such as those of `capstan list`. `capstan COMMAND CONFIG --help` shows all keys.\n"
     "Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 input/output or disk full, 5 not a finite number,\n"
     "6 bad checkpoint, 70 internal error, 130 or 143 stopped by a signal after saving.\n";

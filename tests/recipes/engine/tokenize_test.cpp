@@ -23,6 +23,18 @@ TEST_F(Tokenize, AnswersEachLineWithItsPieces) {
   EXPECT_EQ(out.str(), "");
 }
 
+// A word of 102 letters is cut by google and too long for the others.
+TEST_F(Tokenize, FollowsAVariant) {
+  std::string word = "un", pieces = "un";
+  for (int i = 0; i < 50; ++i) word += "ed", pieces += " ##ed";
+  ASSERT_EQ(capstan({"tokenize", "--vocab", vocabulary, "--variant", "google"}, word + "\n"), kOk) << err.str();
+  EXPECT_EQ(out.str(), pieces + "\n");
+  ASSERT_EQ(capstan({"tokenize", "--vocab", vocabulary, "--variant", "hf_fast"}, word + "\n"), kOk) << err.str();
+  EXPECT_EQ(out.str(), "[UNK]\n");
+  EXPECT_EQ(capstan({"tokenize", "--vocab", vocabulary, "--variant", "hf"}, ""), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("--variant must be google, hf_slow or hf_fast, got 'hf'"));
+}
+
 TEST_F(Tokenize, SaysWhatIsWrong) {
   EXPECT_EQ(capstan({"tokenize"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("needs --vocab FILE"));
@@ -35,6 +47,7 @@ TEST_F(Tokenize, SaysWhatIsWrong) {
   EXPECT_THAT(err.str(), HasSubstr("did you mean 'tokenize'?"));
   EXPECT_EQ(capstan({"tokenize", "--help"}), kOk);
   EXPECT_THAT(out.str(), HasSubstr("tokenize --vocab FILE"));
+  EXPECT_THAT(out.str(), HasSubstr("--variant"));
 }
 
 }  // namespace
