@@ -17,7 +17,7 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/hdf5_format.h"
-#include "data/text/streamed_file.h"
+#include "data/streamed_file.h"
 
 namespace capstan::data {
 namespace {

@@ -14,7 +14,7 @@
 #include <span>
 #include <string>
 
-#include "data/text/streamed_file.h"
+#include "data/streamed_file.h"
 #include "data/text/vocabulary.h"
 
 namespace capstan::data {

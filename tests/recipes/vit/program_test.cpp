@@ -61,7 +61,7 @@ TEST_F(VitProgram, EveryConfigurationDryRuns) {
   const Arguments settings{"data.source=shapes", "shapes.train=40",          "shapes.validation=6", "shapes.test=6",      "data.holdout=0",
                            "model.layers=2",     "model.hidden_size=48",     "model.mlp_size=32",   "model.classes=0",    "model.heads=3",
                            "train.batch_size=2", "train.micro_batch_size=2", "model.stem_width=32", "model.image_size=64"};
-  check_every_configuration(8, settings,
+  check_every_configuration(9, settings,
                             [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("head/weight  f32[6, 48]")) << name; });
 }
 

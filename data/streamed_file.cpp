@@ -1,4 +1,4 @@
-#include "data/text/streamed_file.h"
+#include "data/streamed_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
