@@ -9,6 +9,7 @@
 #include "autograd/kernels/backend.h"
 #include "autograd/kernels/optimizer_update.h"
 #include "autograd/kernels/rows.h"
+#include "optim/coalesce.h"
 
 namespace capstan::kernels {
 namespace {
@@ -103,6 +104,18 @@ TEST(UpdateKernels, DoNotDependOnHowTensorsAreGrouped) {
   }
   adam_update(list, {.step_size = .1});
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i].value, apart[i].value);
+}
+
+// Clipping and the update both ask for it: the second time costs nothing.
+TEST(Rows, AreCoalescedOnce) {
+  const Gradient g = Gradient::rows(Tensor::from<std::int64_t>({3, 1, 3}, Shape{3}), Tensor::from<float>({1, 2, 4}, Shape{3, 1}), Shape{5, 1});
+  EXPECT_FALSE(g.has_unique_rows());
+  const Gradient once = optim::coalesced(g), twice = optim::coalesced(once);
+  EXPECT_TRUE(once.has_unique_rows());
+  EXPECT_EQ(once.indices().to_vector(), (std::vector<double>{3, 1}));
+  EXPECT_EQ(once.row_values().to_vector(), (std::vector<double>{5, 2}));
+  EXPECT_EQ(twice.row_values().data<const float>(), once.row_values().data<const float>());
+  EXPECT_EQ(twice.indices().data<const std::int64_t>(), once.indices().data<const std::int64_t>());
 }
 
 TEST(Rows, CoalesceInTheOrderOfFirstOccurrence) {
