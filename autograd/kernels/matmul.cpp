@@ -4,6 +4,8 @@
 
 #include "autograd/core/error.h"
 #include "autograd/kernels/backend.h"
+#include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/onednn/engine.h"
 #include "autograd/kernels/onednn/matmul.h"
 #include "autograd/kernels/openmp/accumulate.h"
 #include "autograd/kernels/openmp/matmul.h"
@@ -77,7 +79,55 @@ void run_reference(const MatmulProblem& p, const void* a, const void* b, void* c
   reference::matmul(p, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<Out*>(c), static_cast<const T*>(bias));
 }
 
+// A copy of A or B as f32, in the order in which it lies; m becomes its layout.
+Scratch<float> widened(const Shape& batch, MatrixLayout& m, std::int64_t rows, std::int64_t columns, const void* from) {
+  const bool by_columns = m.row == 1 && m.column != 1;
+  MatrixLayout source = m;
+  if (by_columns) {
+    std::swap(rows, columns);
+    std::swap(source.row, source.column);
+  }
+  std::int64_t size = 0;
+  m = dense_layout(batch, source, rows, columns, size);
+  Scratch<float> copy(size);
+  openmp::copy_matrices(batch, rows, columns, static_cast<const bfloat16*>(from), source, copy.data(), m);
+  if (by_columns) std::swap(m.row, m.column);
+  return copy;
+}
+
+// bf16 on a processor without vectors for it: the product of f32 copies, rounded once. Correct everywhere, and no faster than f32.
+void run_widened(const MatmulProblem& p, const void* a, const void* b, void* c, const void* bias) {
+  MatmulProblem wide = p;
+  wide.in = wide.out = DType::f32;
+  const Scratch<float> wide_a = widened(p.batch, wide.a, p.rows, p.depth, a), wide_b = widened(p.batch, wide.b, p.depth, p.columns, b);
+  const Scratch<float> wide_bias(bias == nullptr ? 0 : p.columns);
+  if (bias != nullptr) convert_type(DType::bf16, bias, Layout(Shape{p.columns}), DType::f32, wide_bias.data());
+  const float* const bias_or_null = bias == nullptr ? nullptr : wide_bias.data();
+  if (p.out == DType::f32) return matmul(wide, wide_a.data(), wide_b.data(), c, bias_or_null);
+  std::int64_t size = 0;
+  wide.c = dense_layout(p.batch, p.c, p.rows, p.columns, size);
+  const Scratch<float> wide_c(size);
+  auto* const narrow_c = static_cast<bfloat16*>(c);
+  if (p.beta != 0.0) openmp::copy_matrices<bfloat16, float>(p.batch, p.rows, p.columns, narrow_c, p.c, wide_c.data(), wide.c);
+  matmul(wide, wide_a.data(), wide_b.data(), wide_c.data(), bias_or_null);
+  openmp::copy_matrices<float, bfloat16>(p.batch, p.rows, p.columns, wide_c.data(), wide.c, narrow_c, p.c);
+}
+
 }  // namespace
+
+MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_t rows, std::int64_t columns, std::int64_t& size) {
+  MatrixLayout dense;
+  dense.row = columns;
+  dense.column = 1;
+  size = rows * columns;
+  for (int axis = batch.rank() - 1; axis >= 0; --axis) {
+    const auto s = static_cast<std::size_t>(axis);
+    if (m.batch[s] == 0) continue;
+    dense.batch[s] = size;
+    size *= batch[axis];
+  }
+  return dense;
+}
 
 // Measured on two cores with AVX-512 while other programs ran (microseconds; M rows, N columns, K depth; A^T: the rows of A have unit
 // stride, as in the gradient of a weight):
@@ -113,6 +163,7 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
   require<InternalError>(bias == nullptr || problem.alpha == 1.0, "matmul: alpha must be 1 beside a bias, got ", problem.alpha);
   if (problem.batch.numel() * problem.rows * problem.columns == 0) return;
   MatmulProblem p = simplified(problem);
+  if (p.alpha == 0.0) p.depth = 0;  // as in BLAS: A and B are not read
   if (p.in == DType::f64) return run_reference<double, double>(p, a, b, c, bias);
   if (backend() == Backend::reference || p.depth == 0) {
     if (p.in == DType::f32) return run_reference<float, float>(p, a, b, c, bias);
@@ -124,6 +175,7 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
                            p.c.row, ", ", p.c.column);
     transpose(p, a, b);
   }
+  if (p.in == DType::bf16 && !onednn::computes_bfloat16()) return run_widened(p, a, b, c, bias);
   switch (choose_matmul_kernel(p)) {
     case MatmulKernel::split:
       return openmp::matmul_split(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c), static_cast<const float*>(bias));

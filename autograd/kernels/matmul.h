@@ -17,6 +17,10 @@ struct MatrixLayout {
   std::array<std::int64_t, kMaxRank> batch{};
 };
 
+/// Where the matrices [rows, columns] of a layout lie in a copy without gaps, row by row; axes of the batch that repeat are not copied.
+/// `size` becomes the copy's number of elements.
+MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_t rows, std::int64_t columns, std::int64_t& size);
+
 struct MatmulProblem {
   DType in = DType::f32;   ///< A, B and bias: f32, bf16 or f64
   DType out = DType::f32;  ///< C: as `in`, or f32 for bf16 operands

@@ -2,6 +2,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/storage.h"
+#include "autograd/kernels/onednn/compat.h"
 
 namespace capstan::kernels::onednn {
 
@@ -22,6 +23,20 @@ void* scratchpad(std::size_t bytes) {
     memory = Storage(bytes);
   }
   return memory.data();
+}
+
+bool computes_bfloat16() {
+  static const bool answer = [] {
+    const dnnl::memory::desc matrix({16, 16}, dnnl::memory::data_type::bf16, dnnl::memory::format_tag::ab);
+    try {
+      matmul_descriptor(cpu_engine(), matrix, matrix, nullptr, matrix, {});
+      return true;
+    } catch (const dnnl::error& e) {
+      if (e.status == dnnl_unimplemented) return false;
+      throw;
+    }
+  }();
+  return answer;
 }
 
 dnnl::memory::data_type data_type(DType t) {

@@ -13,6 +13,9 @@ dnnl::stream& cpu_stream();
 /// At least `bytes` of memory for the primitive that runs next on this thread. It is kept and grows.
 void* scratchpad(std::size_t bytes);
 
+/// Whether products and convolutions of bf16 can be computed: the library has them only where the processor has vectors for them.
+bool computes_bfloat16();
+
 /// f32 or bf16. Throws InternalError for another type.
 dnnl::memory::data_type data_type(DType t);
 

@@ -11,6 +11,7 @@
 #include "autograd/kernels/onednn/compat.h"
 #include "autograd/kernels/onednn/engine.h"
 #include "autograd/kernels/onednn/primitive_cache.h"
+#include "autograd/kernels/openmp/matmul.h"
 
 namespace capstan::kernels::onednn {
 namespace {
@@ -68,9 +69,10 @@ Prepared prepare(const MatmulProblem& p, bool has_bias) {
   bias_strides.back() = 1;
   const dnnl::memory::desc bias(bias_sizes, data_type(p.in), bias_strides);
 
+  // alpha (A B + beta / alpha C): where processors lack AVX-512 the library adds to C first or not at all.
   dnnl::post_ops after;
+  if (p.beta != 0.0) after.append_sum(static_cast<float>(p.beta / p.alpha));
   if (p.alpha != 1.0) append_function(after, dnnl::algorithm::eltwise_linear, static_cast<float>(p.alpha), 0.0f);
-  if (p.beta != 0.0) after.append_sum(static_cast<float>(p.beta));
   if (p.relu) append_function(after, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
@@ -103,32 +105,12 @@ Prepared& cached(const MatmulProblem& p, bool has_bias) {
 // A dense copy of a batch of matrices, repeated axes not copied. Returns its memory; m becomes its layout.
 Storage dense_copy(const MatmulProblem& p, MatrixLayout& m, std::int64_t rows, std::int64_t columns, const void* from) {
   const std::size_t width = size_of(p.in);
-  MatrixLayout to;
-  to.column = 1;
-  to.row = columns;
-  std::int64_t size = rows * columns;
-  for (int axis = p.batch.rank() - 1; axis >= 0; --axis) {
-    const auto s = static_cast<std::size_t>(axis);
-    if (m.batch[s] == 0) continue;
-    to.batch[s] = size;
-    size *= p.batch[axis];
-  }
+  std::int64_t size = 0;
+  const MatrixLayout to = dense_layout(p.batch, m, rows, columns, size);
   Storage memory(static_cast<std::size_t>(size) * width);
   const auto copy = [&](auto zero) {
     using T = decltype(zero);
-    const T* const source = static_cast<const T*>(from);
-    T* const target = reinterpret_cast<T*>(memory.data());
-    for (std::int64_t n = 0; n < p.batch.numel(); ++n) {
-      std::int64_t rest = n, at = 0, put = 0;
-      for (int axis = p.batch.rank() - 1; axis >= 0; --axis) {
-        const auto s = static_cast<std::size_t>(axis);
-        at += rest % p.batch[axis] * m.batch[s];
-        put += rest % p.batch[axis] * to.batch[s];
-        rest /= p.batch[axis];
-      }
-      for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t j = 0; j < columns; ++j) target[put + i * columns + j] = source[at + i * m.row + j * m.column];
-    }
+    openmp::copy_matrices(p.batch, rows, columns, static_cast<const T*>(from), m, reinterpret_cast<T*>(memory.data()), to);
   };
   p.in == DType::f32 ? copy(float{}) : copy(bfloat16{});
   m = to;

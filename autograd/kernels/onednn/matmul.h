@@ -5,7 +5,7 @@
 
 namespace capstan::kernels::onednn {
 
-/// p.in is f32 or bf16; p.c.column is 1; no size is 0. Operands without a unit stride are copied first.
+/// p.in is f32 or bf16; p.c.column is 1; no size is 0; p.alpha is not 0. Operands without a unit stride are copied first.
 void matmul(const MatmulProblem& p, const void* a, const void* b, void* c, const void* bias);
 
 }  // namespace capstan::kernels::onednn

@@ -2,7 +2,7 @@
 // A small single-threaded matrix product for what is thin, tiny or part of a fused kernel: C = A * B in f32 with a tile of C held in
 // registers. It is *not* the general product: large matrices and bf16 go to oneDNN (kernels/matmul.cpp decides).
 //
-// B is packed first, into panels of up to 64 columns, all panels about equally wide: a panel is stored row after row, its width
+// B is packed first, into panels of a few vectors (kPanel), all panels about equally wide: a panel is stored row after row, its width
 // rounded up to whole vectors and filled up with zeros. A is read element by element with any strides. Sums run over k in ascending
 // order, so an element of C does not depend on how rows are divided among threads.
 
@@ -15,9 +15,16 @@
 
 namespace capstan::kernels::tile {
 
-inline constexpr std::int64_t kVector = 16;            // floats in a register
+// What the registers of the instruction set hold: floats in one, vectors in a panel of B, sums beside the operands.
+#if defined(__AVX512F__)
+inline constexpr std::int64_t kVector = 16, kPanel = 4, kSums = 24;
+#elif defined(__AVX__)
+inline constexpr std::int64_t kVector = 8, kPanel = 2, kSums = 12;
+#else
+inline constexpr std::int64_t kVector = 4, kPanel = 2, kSums = 12;
+#endif
 
-using Vector [[gnu::vector_size(64)]] = float;
+using Vector [[gnu::vector_size(kVector * sizeof(float))]] = float;
 
 inline Vector load(const float* p) {
   Vector v;
@@ -34,18 +41,18 @@ struct Packed {
   float* data = nullptr;
   std::int64_t rows = 0, columns = 0;
 
-  std::int64_t panels() const { return (vectors_of(columns) + 3) / 4; }
-  /// The vector of a row at which panel p starts; panel p holds vectors [start(p), start(p + 1)), at most four.
+  std::int64_t panels() const { return (vectors_of(columns) + kPanel - 1) / kPanel; }
+  /// The vector of a row at which panel p starts; panel p holds vectors [start(p), start(p + 1)), at most kPanel.
   std::int64_t start(std::int64_t p) const { return vectors_of(columns) * p / std::max<std::int64_t>(panels(), 1); }
   float* panel(std::int64_t p) const { return data + start(p) * kVector * rows; }
 };
 
 namespace detail {
 
-/// The first `count` of 16 values, then zeros.
+/// The first `count` of a vector's values, then zeros.
 template <class T>
 Vector load_some(const T* from, std::int64_t count) {
-  alignas(64) float values[kVector] = {};
+  alignas(Vector) float values[kVector] = {};
   const std::int64_t n = std::min(count, kVector);
   for (std::int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(from[i]);
   return load(values);
@@ -57,15 +64,15 @@ inline Vector load_some(const float* from, std::int64_t count) {
   return v;
 }
 
-/// One of four steps: exchanges the off-diagonal blocks of size kSize in every block of size 2 kSize.
+/// One step: exchanges the off-diagonal blocks of size kSize in every block of size 2 kSize.
 template <int kSize>
 void exchange_blocks(Vector (&rows)[kVector]) {
-  using Lanes [[gnu::vector_size(64)]] = std::int32_t;
+  using Lanes [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
   Lanes upper{}, lower{};
   for (int lane = 0; lane < kVector; ++lane) {
     const bool own = (lane & kSize) == 0;
-    upper[lane] = own ? lane : lane - kSize + 16;
-    lower[lane] = own ? lane + kSize : lane + 16;
+    upper[lane] = own ? lane : lane - kSize + int{kVector};
+    lower[lane] = own ? lane + kSize : lane + int{kVector};
   }
   for (int i = 0; i < kVector; ++i) {
     if ((i & kSize) != 0) continue;
@@ -75,10 +82,11 @@ void exchange_blocks(Vector (&rows)[kVector]) {
   }
 }
 inline void transpose(Vector (&rows)[kVector]) {
-  exchange_blocks<8>(rows);
-  exchange_blocks<4>(rows);
-  exchange_blocks<2>(rows);
-  exchange_blocks<1>(rows);
+  const auto from = [&]<int kSize>(const auto& self) {
+    exchange_blocks<kSize>(rows);
+    if constexpr (kSize > 1) self.template operator()<kSize / 2>(self);
+  };
+  from.template operator()<kVector / 2>(from);
 }
 
 /// Fills a panel of B's transpose: column j of the panel is `from + j * stride`, contiguous.
@@ -166,8 +174,7 @@ void micro(std::int64_t depth, const float* a, std::int64_t a_row, std::int64_t 
   }
 }
 
-/// Registers allow 24 sums beside the operands.
-constexpr int rows_of(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 8 : 12; }
+constexpr int rows_of(int vectors) { return std::min(int{kSums} / vectors, 12); }
 
 template <int kVectors>
 void panel_product(std::int64_t rows, std::int64_t depth, const float* a, std::int64_t a_row, std::int64_t a_column, const float* panel,
@@ -205,8 +212,8 @@ inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std:
     switch (vectors) {
       case 1: run.template operator()<1>(); break;
       case 2: run.template operator()<2>(); break;
-      case 3: run.template operator()<3>(); break;
-      default: run.template operator()<4>(); break;
+      case 3: run.template operator()<std::min<int>(kPanel, 3)>(); break;
+      default: run.template operator()<kPanel>(); break;
     }
   }
 }

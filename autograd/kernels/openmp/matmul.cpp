@@ -1,5 +1,8 @@
 #include "autograd/kernels/openmp/matmul.h"
 
+#include <utility>
+
+#include "autograd/kernels/numeric.h"
 #include "autograd/kernels/openmp/gemm_tile.h"
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/scratch.h"
@@ -61,5 +64,43 @@ void copy_transposed(std::int64_t rows, std::int64_t columns, const T* from, T* 
 }
 template void copy_transposed(std::int64_t, std::int64_t, const float*, float*, std::int64_t);
 template void copy_transposed(std::int64_t, std::int64_t, const bfloat16*, bfloat16*, std::int64_t);
+
+template <class From, class To>
+void copy_matrices(const Shape& batch, std::int64_t rows, std::int64_t columns, const From* from, const MatrixLayout& from_layout, To* to,
+                   const MatrixLayout& to_layout) {
+  MatrixLayout source = from_layout, target = to_layout;
+  if (source.column != 1 && source.row == 1) {  // along the columns: as rows of the transposed
+    std::swap(rows, columns);
+    for (MatrixLayout* m : {&source, &target}) std::swap(m->row, m->column);
+  }
+  std::int64_t matrices = 1;
+  for (int axis = 0; axis < batch.rank(); ++axis)
+    if (target.batch[static_cast<std::size_t>(axis)] != 0) matrices *= batch[axis];
+  const auto copy_row = [&](const From* x, To* y) {
+    if (source.column == 1 && target.column == 1) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < columns; ++j) y[j] = convert<To>(x[j]);
+    } else {
+      for (std::int64_t j = 0; j < columns; ++j) y[j * target.column] = convert<To>(x[j * source.column]);
+    }
+  };
+  parallel_ranges(matrices * rows, kGrain / std::max<std::int64_t>(columns, 1) + 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t r = first; r < last; ++r) {
+      std::int64_t rest = r / rows, at = r % rows * source.row, put = r % rows * target.row;
+      for (int axis = batch.rank() - 1; axis >= 0; --axis) {
+        const auto s = static_cast<std::size_t>(axis);
+        if (target.batch[s] == 0) continue;
+        at += rest % batch[axis] * source.batch[s];
+        put += rest % batch[axis] * target.batch[s];
+        rest /= batch[axis];
+      }
+      copy_row(from + at, to + put);
+    }
+  });
+}
+template void copy_matrices(const Shape&, std::int64_t, std::int64_t, const float*, const MatrixLayout&, float*, const MatrixLayout&);
+template void copy_matrices(const Shape&, std::int64_t, std::int64_t, const float*, const MatrixLayout&, bfloat16*, const MatrixLayout&);
+template void copy_matrices(const Shape&, std::int64_t, std::int64_t, const bfloat16*, const MatrixLayout&, float*, const MatrixLayout&);
+template void copy_matrices(const Shape&, std::int64_t, std::int64_t, const bfloat16*, const MatrixLayout&, bfloat16*, const MatrixLayout&);
 
 }  // namespace capstan::kernels::openmp

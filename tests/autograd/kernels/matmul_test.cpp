@@ -98,6 +98,11 @@ TEST(Matmul, FinishesWithBiasReluAlphaAndBeta) {
   }
 }
 
+TEST(Matmul, NothingOfAProductMaybeBesideC) {
+  check_all_types({.rows = 40, .columns = 67, .depth = 90, .alpha = 0});
+  check_all_types({.rows = 40, .columns = 67, .depth = 90, .relu = true, .alpha = 0, .beta = 0.5});
+}
+
 TEST(Matmul, BatchesOwnAndShared) {
   for (const bool shared : {false, true}) {
     check_all_types({.rows = 6, .columns = 9, .depth = 5, .batch = 7, .shared_b = shared});
