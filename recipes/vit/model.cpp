@@ -13,7 +13,7 @@
 #include "nn/encoder.h"
 #include "nn/linear.h"
 #include "nn/patch_embedding.h"
-#include "recipes/vit/resnet_stem.h"
+#include "recipes/vit/stem.h"
 
 namespace capstan::vit {
 namespace {
@@ -21,21 +21,16 @@ namespace {
 const ModelOptions& checked(const ModelOptions& o) {
   require<ConfigError>(o.hidden_size % o.heads == 0, "vit: model.heads must divide model.hidden_size: hidden_size ", o.hidden_size,
                        ", heads ", o.heads);
-  require<ConfigError>(o.stem == Stem::patches || o.stem_width % 32 == 0, "vit: model.stem_width must be a multiple of 32: ", o.stem_width);
+  require<ConfigError>(o.stem != Stem::resnet || o.stem_width % 32 == 0, "vit: model.stem_width must be a multiple of 32: ", o.stem_width);
+  ConvStem::check(o);
   return o;
 }
 
-/// Height and width of what the patches are cut from.
-std::pair<std::int64_t, std::int64_t> source_size(const ModelOptions& o, std::int64_t height, std::int64_t width) {
-  return o.stem == Stem::resnet ? ResNetStem::feature_size(o, height, width) : std::pair{height, width};
-}
-std::int64_t source_channels(const ModelOptions& o) { return o.stem == Stem::resnet ? ResNetStem::channels(o) : o.channels; }
-
 /// Patches along each axis of an image of options.image_size.
 std::int64_t training_grid(const ModelOptions& o) {
-  const std::int64_t size = source_size(o, o.image_size, o.image_size).first;
+  const std::int64_t size = ImageStem::feature_size(o, o.image_size, o.image_size).first;
   require<ConfigError>(size > 0 && size % o.patch_size == 0, "vit: model.patch_size must divide ",
-                       o.stem == Stem::resnet ? "the size of the stem's features: " : "model.image_size: ", "size ", size, ", patch_size ",
+                       o.stem == Stem::patches ? "model.image_size: " : "the size of the stem's features: ", "size ", size, ", patch_size ",
                        o.patch_size);
   return size / o.patch_size;
 }
@@ -48,7 +43,7 @@ Initials initials(const ModelOptions& o) {
   const nn::Initializer zero = nn::zeros(), small = nn::truncated_normal(.02), by_fan = nn::fan_in_uniform();
   // Normal with standard deviation sqrt(1 / fan in) after being cut at two of its own.
   const auto lecun = [](std::int64_t fan_in) { return nn::truncated_normal(std::sqrt(1.0 / static_cast<double>(fan_in)) / .87962566); };
-  const std::int64_t patch = source_channels(o) * o.patch_size * o.patch_size;
+  const std::int64_t patch = ImageStem::channels(o) * o.patch_size * o.patch_size;
   switch (o.initial_values) {
     case InitialValues::flax:
       return {lecun(patch), nn::glorot_uniform(), nn::glorot_uniform(), nn::normal(1e-6),
@@ -70,7 +65,7 @@ struct VitModel::Parts {
 
   ModelOptions options;
   std::int64_t trained_grid;
-  std::optional<ResNetStem> stem;
+  ImageStem stem;
   nn::PatchEmbedding patches;
   Tensor class_token;  // [C], undefined without one
   Tensor positions;    // [T, C], the class token's first
@@ -85,7 +80,7 @@ struct VitModel::Parts {
   /// Positions for a grid of another size: [T, C].
   Tensor positions_for(const std::pair<std::int64_t, std::int64_t>& grid) const;
   /// What the encoder reads: [B, T, C].
-  Tensor embed(const Tensor& images) const;
+  Tensor embed(const Tensor& images, const nn::Run& run) const;
   /// What the classifier makes of the class token or of the mean of the patches [B, C].
   Tensor classify(const Tensor& pooled) const;
 
@@ -93,13 +88,13 @@ struct VitModel::Parts {
   Parts(const nn::Scope& scope, const ModelOptions& o, const Initials& init);
 };
 
-VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o) : Parts(scope, checked(o), initials(o)) {}
+VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o) : Parts(scope, o, initials(checked(o))) {}
 
 VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o, const Initials& init)
     : options(o),
       trained_grid(training_grid(o)),
-      stem(o.stem == Stem::resnet ? std::optional<ResNetStem>(std::in_place, scope / "stem", o) : std::nullopt),
-      patches(scope / "patches", {.channels = source_channels(o), .patch = o.patch_size, .width = o.hidden_size, .init = init.patches}),
+      stem(scope / "stem", o),
+      patches(scope / "patches", {.channels = ImageStem::channels(o), .patch = o.patch_size, .width = o.hidden_size, .init = init.patches}),
       class_token(o.head == HeadInput::token ? scope.parameter("class_token", {o.hidden_size}, init.class_token, {.decay = false})
                                              : Tensor()),
       positions(scope.parameter("positions", {trained_grid * trained_grid + (has_class_token() ? 1 : 0), o.hidden_size}, init.positions,
@@ -145,8 +140,8 @@ Tensor VitModel::Parts::positions_for(const std::pair<std::int64_t, std::int64_t
   return has_class_token() ? concat({slice(positions, 0, 0, 1), resized}, 0) : resized;
 }
 
-Tensor VitModel::Parts::embed(const Tensor& images) const {
-  const Tensor source = stem ? (*stem)(images) : images;
+Tensor VitModel::Parts::embed(const Tensor& images, const nn::Run& run) const {
+  const Tensor source = stem(images, run);
   const Tensor tokens = patches(source);  // [B, N, C]
   const Tensor places = nn::cast_like(positions_for(patches.grid(source.size(2), source.size(3))), tokens);
   if (!has_class_token()) return add(tokens, places);
@@ -165,21 +160,21 @@ VitModel& VitModel::operator=(VitModel&&) noexcept = default;
 VitModel::~VitModel() = default;
 
 Tensor VitModel::logits(const Tensor& images, const nn::Run& run) const {
-  const Tensor x = parts_->embed(images);
+  const Tensor x = parts_->embed(images, run);
   const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
   const Tensor embedded = parts_->embedding_dropout(x, tokens);
   return parts_->classify(has_class_token() ? parts_->encoder.first_token(embedded, tokens) : mean(parts_->encoder(embedded, tokens), {1}));
 }
 
 VitModel::WithAttention VitModel::with_attention(const Tensor& images, const nn::Run& run) const {
-  const Tensor x = parts_->embed(images);
+  const Tensor x = parts_->embed(images, run);
   const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
   nn::Encoder::WithWeights encoded = parts_->encoder.with_weights(parts_->embedding_dropout(x, tokens), tokens);
   return {parts_->classify(has_class_token() ? select(encoded.output, 1, 0) : mean(encoded.output, {1})), std::move(encoded.weights)};
 }
 
 std::pair<std::int64_t, std::int64_t> VitModel::grid(std::int64_t image_height, std::int64_t image_width) const {
-  const auto [height, width] = source_size(parts_->options, image_height, image_width);
+  const auto [height, width] = ImageStem::feature_size(parts_->options, image_height, image_width);
   return parts_->patches.grid(height, width);
 }
 
@@ -190,15 +185,14 @@ double forward_multiply_adds(const ModelOptions& o, std::int64_t images) {
   const auto number = [](std::int64_t v) { return static_cast<double>(v); };
   const double patches = number(training_grid(o) * training_grid(o)), width = number(o.hidden_size);
   const double tokens = patches + (o.head == HeadInput::token ? 1 : 0);
-  const double embedding = patches * number(source_channels(o) * o.patch_size * o.patch_size) * width;
+  const double embedding = patches * number(ImageStem::channels(o) * o.patch_size * o.patch_size) * width;
   const auto layer = [&](double rows) {  // of which `rows` are wanted; keys and values are of all
     return tokens * 2 * width * width + rows * (2 * width * width + 2 * width * number(o.mlp_size) + 2 * tokens * width);
   };
   const double layers = o.layers == 0 ? 0 : number(o.layers - 1) * layer(tokens) + layer(o.head == HeadInput::token ? 1 : tokens);
   const double last = number(o.representation_size > 0 ? o.representation_size : o.hidden_size);
   const double head = number(o.representation_size) * width + last * number(o.classes);
-  const double stem = o.stem == Stem::resnet ? ResNetStem::multiply_adds(o, o.image_size, o.image_size) : 0;
-  return number(images) * (stem + embedding + layers + head);
+  return number(images) * (ImageStem::multiply_adds(o, o.image_size, o.image_size) + embedding + layers + head);
 }
 
 }  // namespace capstan::vit

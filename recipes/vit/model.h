@@ -1,5 +1,6 @@
 #pragma once
-// The vision transformer (Dosovitskiy et al., "An image is worth 16x16 words", 2021), and its hybrid with a ResNet stem.
+// The vision transformer (Dosovitskiy et al., "An image is worth 16x16 words", 2021), alone or behind a stem of
+// convolutions or the ResNet of its hybrid.
 //
 //     x = dropout([class token; patches] + positions)
 //     each layer (pre-norm):  x = x + attention(LN(x));  x = x + MLP(LN(x))
@@ -29,7 +30,8 @@ class VitModel {
   ~VitModel();
 
   /// images [B, C, H, W] -> [B, classes]. run.token_ids, if defined, is i64 [B] and names the samples, so that what is dropped out of a
-  /// sample does not depend on its batch (in training the global sample number within the step, for example).
+  /// sample does not depend on its batch (in training the global sample number within the step, for example). Only a stem of convolutions
+  /// lets the images of a batch meet in training: in the statistics of its batch normalisation.
   Tensor logits(const Tensor& images, const nn::Run& run) const;
 
   struct WithAttention {

@@ -16,8 +16,9 @@ namespace capstan::vit {
 
 /// What turns an image into tokens.
 enum class Stem {
-  patches,  ///< a linear map of each patch
-  resnet,   ///< a weight-standardised ResNet first ("hybrid"), then a linear map of each patch of its feature map
+  patches,       ///< a linear map of each patch
+  convolutions,  ///< plain convolutions first (conv_stem.h), then a linear map of each patch of their feature map
+  resnet,        ///< a weight-standardised ResNet first ("hybrid", resnet_stem.h), likewise
 };
 
 /// What the classifier reads.
@@ -51,6 +52,7 @@ struct ModelOptions {
   std::int64_t patch_size = 16;
   std::int64_t hidden_size = 768, layers = 12, heads = 12, mlp_size = 3072;
   Stem stem = Stem::patches;
+  std::vector<std::int64_t> stem_channels{48, 96, 192, 384}, stem_strides{2, 2, 2, 2};
   std::vector<std::int64_t> stem_blocks{3, 4, 9};
   std::int64_t stem_width = 64;
   StemForm stem_form = StemForm::flax;
@@ -68,14 +70,17 @@ struct ModelOptions {
     v("image_size", image_size, "height and width of the images, in pixels", V::between(1, 16384));
     v("channels", channels, "channels of the images: 1 grey, 3 colour", V::between(1, 64));
     v("classes", classes, "number of classes; 0: as many as the data has", V::between(0, 1e6));
-    v("patch_size", patch_size, "height and width of a patch, in pixels (stem=resnet: in positions of its feature map)",
+    v("patch_size", patch_size, "height and width of a patch, in pixels (with a stem: in positions of its feature map)",
       V::between(1, 16384));
     v("hidden_size", hidden_size, "width of the tokens", V::between(1, 65536));
     v("layers", layers, "encoder layers", V::between(0, 1024));
     v("heads", heads, "attention heads, a divisor of hidden_size", V::between(1, 1024));
     v("mlp_size", mlp_size, "inner width of the MLP of a layer", V::between(1, 1e6));
-    v("stem", stem, "what turns an image into tokens: patches, or a ResNet first (hybrid)",
-      {{"patches", Stem::patches}, {"resnet", Stem::resnet}});
+    v("stem", stem, "what turns an image into tokens: patches, or patches of what convolutions or a ResNet (hybrid) make of it",
+      {{"patches", Stem::patches}, {"convolutions", Stem::convolutions}, {"resnet", Stem::resnet}});
+    v("stem_channels", stem_channels, "stem=convolutions: channels of each 3x3 convolution; all are followed by batch normalisation",
+      V::between(1, 65536));
+    v("stem_strides", stem_strides, "stem=convolutions: stride of each", V::between(1, 64));
     v("stem_blocks", stem_blocks, "stem=resnet: blocks of each stage; the feature stride is 2 to the power of their number + 1",
       V::between(1, 1024));
     v("stem_width", stem_width, "stem=resnet: channels of the root, a multiple of 32", V::between(32, 65536));

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "autograd/core/error.h"
-#include "recipes/vit/resnet_stem.h"
+#include "recipes/vit/stem.h"
 
 namespace capstan::vit {
 namespace {
@@ -32,12 +32,13 @@ void Config::validate_sizes() const {
   require<ConfigError>(predict.pictures.empty() || model.layers > 0,
                        "vit: predict.pictures shows the attention of layers, but model.layers is ", model.layers);
   constexpr std::size_t kMaxStages = 8;  // width and stride double with each
-  const bool stem = model.stem == Stem::resnet;
-  require<ConfigError>(!stem || model.stem_blocks.size() <= kMaxStages, "vit: model.stem_blocks names ", model.stem_blocks.size(),
-                       " stages, at most ", kMaxStages, " are possible");
+  require<ConfigError>(model.stem != Stem::resnet || model.stem_blocks.size() <= kMaxStages, "vit: model.stem_blocks names ",
+                       model.stem_blocks.size(), " stages, at most ", kMaxStages, " are possible");
+  ConvStem::check(model);
   // The model takes images of another size than its own, but only of whole patches.
   const std::int64_t size = image_size();
-  const std::int64_t source = stem ? ResNetStem::feature_size(model, size, size).first : size;
+  const bool stem = model.stem != Stem::patches;
+  const std::int64_t source = ImageStem::feature_size(model, size, size).first;
   require<ConfigError>(source > 0 && source % model.patch_size == 0, "vit: model.patch_size must divide ",
                        stem ? "the size of the stem's features of " : "", data.image_size > 0 ? "data.image_size" : "model.image_size",
                        ": image_size ", size, stem ? join_text(", features ", source) : "", ", patch_size ", model.patch_size);

@@ -3,7 +3,7 @@
 
 Weights follow a formula that both sides compute, so they are not stored: element i of parameter number t (in the order of our store) is
   0.15 sin(0.7 i + 0.01 i^2 + 0.3 t + 0.1), plus 1 for the weights of normalisations.
-Images are stored (f32). For every case, in f64:
+Images are stored (f32). Convolutions normalise by the statistics of the batch, as in training. For every case, in f64:
   <case>/images, <case>/labels, <case>/logits, <case>/loss: the mean cross-entropy
   <case>/gradient/<our name>: [sum, norm, first element] of the gradient of each parameter
   <case>/curve: losses before each of 50 steps of AdamW, and their learning rates, <case>/rates (not for every case)
@@ -49,6 +49,11 @@ def shapes_of(o):
                 last, number = 4 * inner, number + 1
             inner *= 2
         channels, size = last, o["features"]
+    last = channels
+    for i, n in enumerate(o.get("convolutions", ())):
+        p = "stem/%d/" % i
+        out[p + "conv/weight"], out[p + "norm/weight"], out[p + "norm/bias"] = (n, last, 3, 3), (n,), (n,)
+        channels, size, last = n, -(-size // o["strides"][i]), n
     h, m, token = o["hidden"], o["mlp"], o["head"] == "token"
     out["patches/weight"], out["patches/bias"] = (h, channels, o["patch"], o["patch"]), (h,)
     if token:
@@ -122,9 +127,16 @@ def stem(p, x, o):
     return x
 
 
+def convolutions(p, x, o):
+    for i, stride in enumerate(o["strides"]):
+        x = F.conv2d(x, p["stem/%d/conv/weight" % i], stride=stride, padding=1)
+        x = F.relu(F.batch_norm(x, None, None, p["stem/%d/norm/weight" % i], p["stem/%d/norm/bias" % i], training=True))
+    return x
+
+
 def logits_of(p, images, o):
     h, heads = o["hidden"], o["heads"]
-    x = stem(p, images, o) if "blocks" in o else images
+    x = stem(p, images, o) if "blocks" in o else convolutions(p, images, o) if "convolutions" in o else images
     x = F.conv2d(x, p["patches/weight"], p["patches/bias"], stride=o["patch"]).flatten(2).transpose(1, 2)
     if o["head"] == "token":
         x = torch.cat([p["class_token"].expand(x.shape[0], 1, h), x], 1)
@@ -162,8 +174,10 @@ CASES = {
                         gelu="none", eps=1e-6, blocks=(2, 1), stem_width=32, form="flax"),
     "hybrid_torch_port": dict(image=40, features=5, patch=1, channels=3, hidden=16, heads=2, mlp=24, layers=1, classes=5, head="token",
                               gelu="none", eps=1e-6, blocks=(2, 1), stem_width=32, form="torch_port"),
+    "convolutions": dict(image=11, patch=3, channels=3, hidden=16, heads=2, mlp=24, layers=1, classes=5, head="token", gelu="none", eps=1e-6,
+                         convolutions=(8, 12), strides=(1, 2)),
 }
-CURVES = {"token": 16, "average": 16}  # images in a batch
+CURVES = {"token": 16, "average": 16, "convolutions": 16}  # images in a batch
 NO_DECAY = ("bias", "class_token", "positions")
 
 

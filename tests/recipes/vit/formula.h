@@ -8,10 +8,11 @@
 
 namespace capstan::vit {
 
-/// Element i of parameter number t is .15 sin(.7 i + .01 i^2 + .3 t + .1); gains of normalisations have 1 more.
+/// Element i of parameter number t is .15 sin(.7 i + .01 i^2 + .3 t + .1); gains of normalisations have 1 more. Statistics are not counted.
 inline void fill_by_chirp(const nn::ParameterStore& store) {
   int t = 0;
   for (const Parameter& p : store.parameters()) {
+    if (!p.trainable) continue;
     const bool gain = p.name.find("norm") != std::string::npos && p.name.ends_with("weight");
     dispatch_floating("test", p.value.dtype(), [&](auto zero) {
       using T = decltype(zero);

@@ -36,6 +36,16 @@ Case average() {
   o.norm_epsilon = 1e-12;
   return {"average", o};
 }
+Case convolutions() {
+  ModelOptions o = small();
+  o.image_size = 11;
+  o.patch_size = 3;
+  o.layers = 1;
+  o.stem = Stem::convolutions;
+  o.stem_channels = {8, 12};
+  o.stem_strides = {1, 2};
+  return {"convolutions", o};
+}
 Case hybrid(StemForm form) {
   ModelOptions o = small();
   o.image_size = form == StemForm::flax ? 32 : 40;
@@ -61,7 +71,7 @@ void expect_follows_pytorch(const Case& c, DType dtype, double tolerance) {
   fill_by_chirp(store);
   const Tensor images = cast(file().read("/" + c.name + "/images"), dtype), labels = file().read("/" + c.name + "/labels");
   Tape tape;
-  const Tensor logits = model.logits(images, {});
+  const Tensor logits = model.logits(images, {.training = true});  // nothing is dropped
   const std::vector<double> expected = stored(c, "logits"), actual = logits.to_vector();
   ASSERT_EQ(actual.size(), expected.size());
   for (std::size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], tolerance) << "logit " << i;
@@ -70,6 +80,7 @@ void expect_follows_pytorch(const Case& c, DType dtype, double tolerance) {
 
   const Gradients gradients = tape.backward(loss.value);
   for (const Parameter& p : store.parameters()) {
+    if (!p.trainable) continue;
     double sum = 0, squares = 0;
     const std::vector<double> g = gradients.of(p.value).dense().to_vector();
     for (const double v : g) sum += v, squares += v * v;
@@ -88,6 +99,11 @@ TEST(VitGolden, PatchesFollowPyTorch) {
   }
 }
 
+TEST(VitGolden, ConvolutionsFollowPyTorch) {
+  expect_follows_pytorch(convolutions(), DType::f64, 1e-10);
+  expect_follows_pytorch(convolutions(), DType::f32, 1e-4);
+}
+
 TEST(VitGolden, HybridsFollowPyTorch) {
   for (const StemForm form : {StemForm::flax, StemForm::torch_port}) {
     expect_follows_pytorch(hybrid(form), DType::f64, 1e-10);
@@ -96,7 +112,7 @@ TEST(VitGolden, HybridsFollowPyTorch) {
 }
 
 TEST(VitGolden, LearnsAsPyTorchDoes) {
-  for (const Case& c : {token(), average()}) {
+  for (const Case& c : {token(), average(), convolutions()}) {
     SCOPED_TRACE(c.name);
     nn::ParameterStore store;
     const VitModel model(store.root(), c.options);

@@ -11,8 +11,8 @@
 #include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/shape_ops.h"
-#include "recipes/vit/resnet_stem.h"
 #include "recipes/vit/rollout.h"
+#include "recipes/vit/stem.h"
 #include "tests/nn/formulas.h"
 
 namespace capstan::vit {
@@ -119,6 +119,30 @@ TEST(VitModel, HybridsHaveTheGridOfTheirStride) {
     EXPECT_EQ(ResNetStem::feature_size(o, 224, 224), (std::pair<std::int64_t, std::int64_t>{14, 14}));
     EXPECT_EQ(ResNetStem::feature_size(o, 256, 384).second, 24);
   }
+}
+
+TEST(ConvStem, HasTheSizeOfItsStrides) {
+  ModelOptions o{.image_size = 28, .channels = 1, .stem = Stem::convolutions};
+  EXPECT_EQ(ImageStem::channels(o), 384);
+  EXPECT_EQ(ImageStem::feature_size(o, 224, 250), (std::pair<std::int64_t, std::int64_t>{14, 16}));
+  o.stem_channels = {32, 64};
+  o.stem_strides = {1, 2};
+  EXPECT_EQ(ImageStem::multiply_adds(o, 28, 28), 28 * 28 * 9 * 32 + 14 * 14 * 9 * 32 * 64);
+  nn::ParameterStore store;
+  const ImageStem stem(store.root(), o);
+  EXPECT_EQ(stem(Tensor::zeros({2, 1, 28, 27}), {}).shape(), (Shape{2, 64, 14, 14}));
+}
+
+TEST(ConvStem, UsesTheStatisticsOfTrainingAfterwards) {
+  ModelOptions o{.channels = 1, .stem = Stem::convolutions, .stem_channels = {4}, .stem_strides = {1}};
+  nn::ParameterStore store;
+  const ImageStem stem(store.root(), o);
+  const Tensor images = cast(cosine({4, 1, 6, 6}, 0), DType::f32), first = slice(images, 0, 0, 1);
+  const auto before = stem(first, {}).to_vector();
+  for (int step = 0; step < 200; ++step) stem(images, {.training = true});
+  const auto trained = slice(stem(images, {.training = true}), 0, 0, 1).to_vector(), after = stem(first, {}).to_vector();
+  EXPECT_NE(before, after);
+  for (std::size_t i = 0; i < after.size(); ++i) EXPECT_NEAR(after[i], trained[i], .02);  // running variance is the unbiased one
 }
 
 TEST(VitModel, TakesImagesOfOtherSizes) {
@@ -239,11 +263,15 @@ TEST(VitModel, RefusesOptionsThatDoNotFit) {
     }
     return std::string("taken");
   };
-  ModelOptions heads = kTiny, patch = kTiny, width = kTiny;
+  ModelOptions heads = kTiny, patch = kTiny, width = kTiny, strides = kTiny, none = kTiny;
   heads.heads = 3;
   patch.patch_size = 3;
   width.stem = Stem::resnet;
   width.stem_width = 48;
+  strides.stem_strides = {2};
+  none.stem_channels = none.stem_strides = {};
+  EXPECT_NE(message(strides).find("one number for each convolution, got 4 and 1"), std::string::npos) << message(strides);
+  EXPECT_NE(message(none).find("one number for each convolution, got 0 and 0"), std::string::npos) << message(none);
   EXPECT_NE(message(heads).find("hidden_size 8, heads 3"), std::string::npos) << message(heads);
   EXPECT_NE(message(patch).find("size 8, patch_size 3"), std::string::npos) << message(patch);
   EXPECT_NE(message(width).find("stem_width must be a multiple of 32: 48"), std::string::npos) << message(width);

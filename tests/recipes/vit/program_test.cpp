@@ -28,6 +28,10 @@ struct VitProgram : engine::test::RecipeProgram<Vit> {
             "train.batch_size=16", "train.epochs=4",      "train.log_every=1",          "augment.rand_layers=1",
             "augment.erase=0.3",   "augment.mixup=0.4",   "augment.mix_probability=0.5"};
   }
+  /// A stem of convolutions for it.
+  static Arguments convolutions() {
+    return {"model.stem=convolutions", "model.stem_channels=8, 16", "model.stem_strides=1, 2", "model.patch_size=2"};
+  }
   int train(const std::string& run, const Arguments& more = {}) { return train_quickstart(run, joined(small(), more)); }
   /// Folders train, val of PNG files of shapes, `count` a class.
   void write_folders(std::int64_t count) const {
@@ -66,15 +70,18 @@ TEST_F(VitProgram, EveryConfigurationDryRuns) {
 }
 
 TEST_F(VitProgram, ResumesToTheBit) {
-  ASSERT_EQ(train("whole", {"train.max_steps=12", "loader.workers=2"}), engine::kOk) << err.str();
-  const auto expected = tensors(checkpoint("whole"));
-  ASSERT_FALSE(expected.empty());
-  for (const int stop : {5, 7}) {  // the end of an epoch, and the middle of one
-    const std::string run = "stopped" + std::to_string(stop);
-    ASSERT_EQ(train(run, {"train.max_steps=" + std::to_string(stop), "loader.workers=0"}), engine::kOk) << err.str();
-    EXPECT_NE(tensors(checkpoint(run)), expected);
-    ASSERT_EQ(train(run, {"train.max_steps=12", "--resume", "auto"}), engine::kOk) << err.str();
-    EXPECT_EQ(tensors(checkpoint(run)), expected) << "stopped after " << stop << " steps";
+  for (const Arguments& stem : {Arguments{}, joined(convolutions(), {"train.ema_decay=0.9"})}) {
+    const std::string name = stem.empty() ? "patches" : "convolutions";
+    ASSERT_EQ(train(name, joined(stem, {"train.max_steps=12", "loader.workers=2"})), engine::kOk) << err.str();
+    const auto expected = tensors(checkpoint(name));
+    ASSERT_FALSE(expected.empty());
+    for (const int stop : {5, 7}) {  // the end of an epoch, and the middle of one
+      const std::string run = name + std::to_string(stop);
+      ASSERT_EQ(train(run, joined(stem, {"train.max_steps=" + std::to_string(stop), "loader.workers=0"})), engine::kOk) << err.str();
+      EXPECT_NE(tensors(checkpoint(run)), expected);
+      ASSERT_EQ(train(run, joined(stem, {"train.max_steps=12", "--resume", "auto"})), engine::kOk) << err.str();
+      EXPECT_EQ(tensors(checkpoint(run)), expected) << name << " stopped after " << stop << " steps";
+    }
   }
 }
 
@@ -237,6 +244,11 @@ TEST_F(VitProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", joined(hybrid, {"model.image_size=2", "model.patch_size=1", "model.stem_form=torch_port"})), engine::kUsage);
   EXPECT_EQ(train("bad", joined(hybrid, {"model.stem_blocks=1, 1, 1, 1, 1, 1, 1, 1, 1"})), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("model.stem_blocks names 9 stages, at most 8 are possible"));
+  EXPECT_EQ(train("bad", joined(convolutions(), {"model.stem_strides=1, 2, 2"})), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("model.stem_channels and model.stem_strides need one number for each convolution, got 2 and 3"));
+  EXPECT_EQ(train("bad", joined(convolutions(), {"model.patch_size=3"})), engine::kUsage);
+  EXPECT_THAT(err.str(),
+              HasSubstr("must divide the size of the stem's features of model.image_size: image_size 16, features 8, patch_size 3"));
   EXPECT_EQ(train("bad", {"model.layers=0", "predict.pictures=pictures"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("predict.pictures shows the attention of layers, but model.layers is 0"));
   EXPECT_EQ(train("bad", {"data.mean=0.1, 0.2"}), engine::kUsage);
