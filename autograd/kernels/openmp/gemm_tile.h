@@ -81,12 +81,10 @@ void exchange_blocks(Vector (&rows)[kVector]) {
     rows[i + kSize] = __builtin_shuffle(a, b, lower);
   }
 }
-inline void transpose(Vector (&rows)[kVector]) {
-  const auto from = [&]<int kSize>(const auto& self) {
-    exchange_blocks<kSize>(rows);
-    if constexpr (kSize > 1) self.template operator()<kSize / 2>(self);
-  };
-  from.template operator()<kVector / 2>(from);
+template <int kSize = int{kVector} / 2>
+void transpose(Vector (&rows)[kVector]) {
+  exchange_blocks<kSize>(rows);
+  if constexpr (kSize > 1) transpose<kSize / 2>(rows);
 }
 
 /// Fills a panel of B's transpose: column j of the panel is `from + j * stride`, contiguous.
