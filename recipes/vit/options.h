@@ -133,6 +133,7 @@ struct EvaluateOptions {
   std::int64_t batch_size = 256;
   data::Filter filter = data::Filter::bicubic;
   double crop_share = 1;
+  bool flip = false;
   bool per_class = false;
   std::string confusion;
 
@@ -142,6 +143,8 @@ struct EvaluateOptions {
     v("filter", filter, "how images are resized, in training too",
       {{"box", data::Filter::box}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}});
     v("crop_share", crop_share, "side of the middle part that is looked at, as a share of the shorter side", V::between(0.05, 1));
+    v("flip", flip,
+      "classify by the mean of the logits of the image and of its mirror image, in evaluate, predict and validation (twice the work)");
     v("per_class", per_class, "report recall/<class>, the share of a class's images that are recognised");
     v("confusion", confusion, "file that `capstan evaluate` writes the confusion matrix to, tab-separated; empty: none");
   }

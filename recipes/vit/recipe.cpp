@@ -6,6 +6,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
+#include "autograd/ops/shape_ops.h"
 #include "data/file.h"
 #include "recipes/vit/classify.h"
 #include "recipes/vit/evaluation.h"
@@ -82,7 +83,11 @@ engine::LossSums<Vit> Vit::loss(const Batch& batch, const engine::StepContext& c
   return {cross_entropy(y, batch.labels, {.label_smoothing = config_.augment.label_smoothing, .reduction = Reduction::sum()}).value};
 }
 
-Tensor Vit::logits(const Tensor& images) const { return model_->logits(as_input(images), nn::Run{}); }
+Tensor Vit::logits(const Tensor& images) const {
+  const Tensor y = model_->logits(as_input(images), nn::Run{});
+  if (!config_.evaluate.flip) return y;
+  return affine(add(y, model_->logits(as_input(flip(images, 3)), nn::Run{})), 0.5);
+}
 
 engine::Metrics Vit::evaluate(engine::Split split) {
   const Evaluation result =
@@ -102,7 +107,8 @@ std::string Vit::protocol(engine::Split split) const {
   const auto& o = pipeline_.options();
   return join_text(split == engine::Split::validation ? "validation: " : "test: ", dataset().size(part), " images of ", class_names_.size(),
                    " classes", split == engine::Split::validation ? " (" + dataset().validation_source() + ")" : "", ", the middle ",
-                   o.size, " x ", o.size, " pixels of each at the scale of evaluate.crop_share ", o.crop_share, "\n");
+                   o.size, " x ", o.size, " pixels of each at the scale of evaluate.crop_share ", o.crop_share,
+                   config_.evaluate.flip ? ", and its mirror image" : "", "\n");
 }
 
 void Vit::predict(std::istream& in, std::ostream& out) {

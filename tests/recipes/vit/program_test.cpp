@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "data/image/image.h"
+#include "data/image/transforms.h"
 #include "data/synthetic/shapes.h"
 #include "recipes/vit/recipe.h"
 #include "tests/recipes/recipe_program.h"
@@ -168,6 +171,30 @@ TEST_F(VitProgram, LearnsShapesAndIsUsed) {
       << err.str();
   EXPECT_THAT(out.str(), HasSubstr("nothing.png\t-\t" + scratch / "nothing.png: open failed: "));
   EXPECT_THAT(out.str(), HasSubstr(by_path));
+
+  // With evaluate.flip an image and its mirror image are answered alike: by the geometric mean of what each is taken for, normalised.
+  data::Image mirrored = image;
+  data::flip_horizontal(mirrored);
+  data::write_png(scratch / "mirrored.png", mirrored);
+  const auto probabilities = [&](const std::string& name, const Arguments& more) {
+    EXPECT_EQ(capstan(joined(command({"predict", config, "--input", "-", "--output", "-"}), more), scratch / name + "\n"), engine::kOk);
+    std::istringstream fields(out.str());
+    std::string path, label;
+    std::map<std::string, double> p;
+    fields >> path;
+    for (double value = 0; fields >> label >> value;) p[label] = value;
+    return p;
+  };
+  const auto plain = probabilities("five.png", {}), other = probabilities("mirrored.png", {});
+  const auto both = probabilities("five.png", {"evaluate.flip=yes"});
+  ASSERT_EQ(both.size(), 3U);
+  EXPECT_NE(plain, other);
+  EXPECT_EQ(both, probabilities("mirrored.png", {"evaluate.flip=yes"}));
+  double sum = 0;
+  for (const auto& [label, p] : plain) sum += std::sqrt(p * other.at(label));
+  for (const auto& [label, p] : both) EXPECT_NEAR(p, std::sqrt(plain.at(label) * other.at(label)) / sum, 1e-5) << label;
+  ASSERT_EQ(capstan(command({"evaluate", config, "evaluate.flip=yes"})), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("crop_share 1, and its mirror image\n"));
 
   // The command that quickstart.cfg shows, as it stands but for the places of files.
   std::istringstream words(command_of("quickstart.cfg", "predict"));
