@@ -14,7 +14,7 @@ namespace capstan {
 namespace {
 
 using testing::uniform;
-using testing::detail::convert;
+using testing::convert;
 using Args = ScaledDotProductAttention::Args;
 
 struct Result {

@@ -2,6 +2,9 @@
 
 #include "autograd/ops/elementwise.h"
 
+#include <cmath>
+
+#include "autograd/core/rng.h"
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {

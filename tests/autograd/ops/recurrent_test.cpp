@@ -53,7 +53,7 @@ void expect_near(const Tensor& actual, const std::vector<double>& expected, doub
 TEST(GruCell, GivesTheStepOfTheSpecification) {
   const StepCase c;
   for (const DType type : {DType::f64, DType::f32}) {
-    const auto as = [&](const Tensor& t) { return testing::detail::convert(t, type); };
+    const auto as = [&](const Tensor& t) { return testing::convert(t, type); };
     expect_near(gru_cell(as(c.gates), as(c.state), as(c.weight), {}, GruVariant::reset_before),
                 {.157914, -.067753, -.306273, .154040, .138892, -.245827}, 2e-6);
     expect_near(gru_cell(as(c.gates), as(c.state), as(c.weight), as(c.bias), GruVariant::reset_after),
@@ -92,7 +92,7 @@ void expect_pads_do_not_matter(std::int64_t gate_count, const Layer& layer) {
   const std::int64_t hidden = 3, time = 4;
   const Tensor weight = uniform({gate_count * hidden, hidden}, -1, 1, 3);
   for (const DType type : {DType::f64, DType::f32}) {
-    const auto as = [&](const Tensor& t) { return testing::detail::convert(t, type); };
+    const auto as = [&](const Tensor& t) { return testing::convert(t, type); };
     Tensor gates = uniform({2, time, gate_count * hidden});
     const Tensor lengths = Tensor::from<std::int64_t>({2, 4}, Shape{2});
     const std::vector<Tensor> first = layer(as(gates), as(weight), lengths);

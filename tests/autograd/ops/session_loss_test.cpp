@@ -39,7 +39,7 @@ const std::vector<double> kLogQ{std::log(8.0), std::log(2.0), .5 * std::log(16.0
 
 TEST(SessionLoss, GivesTheTableOfTheSpecification) {
   for (const DType type : {DType::f64, DType::f32}) {
-    const auto make = [&](const std::vector<double>& v, const Shape& s) { return testing::detail::convert(Tensor::from(v, s), type); };
+    const auto make = [&](const std::vector<double>& v, const Shape& s) { return testing::convert(Tensor::from(v, s), type); };
     for (const TableRow& row : kTable) {
       SCOPED_TRACE(row.name);
       Tape tape;
@@ -121,7 +121,7 @@ TEST(SampledSessionLoss, SumsTheGradientsOfARowThatOccursTwice) {
   Tape plain;
   const Tensor expected = session_loss(scores, {});
   EXPECT_NEAR(loss.item(), expected.item(), 1e-12);
-  const std::vector<double> d = plain.backward(expected).of(scores).dense().to_vector(), rows = testing::detail::dense_values(g);
+  const std::vector<double> d = plain.backward(expected).of(scores).dense().to_vector(), rows = testing::dense_values(g);
   for (int j = 0; j < 2; ++j) {
     const double h0 = j == 0 ? 1.0 : -2.0, h1 = j == 0 ? .5 : .25;
     EXPECT_NEAR(rows[static_cast<std::size_t>(4 + j)], (d[0] + d[2]) * h0 + (d[3] + d[5]) * h1, 1e-12);

@@ -1,0 +1,286 @@
+#include "tests/autograd/ops/op_table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "autograd/core/rng.h"
+#include "autograd/kernels/backend.h"
+
+namespace capstan::testing {
+namespace detail {
+namespace {
+
+bool is_variable(const Tensor& t) { return t.defined() && is_floating(t.dtype()); }
+
+/// The same values at every second place of the last axis of a wider tensor.
+Tensor make_strided(const Tensor& t) {
+  if (!t.defined() || t.rank() == 0) return t;
+  const Tensor wide = Tensor::full(t.shape().with(-1, 2 * t.size(-1) + 1), 0.0, t.dtype());
+  const Tensor view = wide.view(wide.layout().slice(t.rank() - 1, 1, t.size(-1), 2));
+  const Tensor from = t.contiguous();
+  dispatch(t.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t n = t.size(-1);
+    for (std::int64_t i = 0; i < t.numel(); ++i) wide.data<T>()[i / n * (2 * n + 1) + 1 + 2 * (i % n)] = from.data<const T>()[i];
+  });
+  return view;
+}
+
+struct Outcome {
+  std::vector<Tensor> outputs;
+  std::vector<std::vector<double>> gradients;  // by input; empty where none was asked for
+};
+
+/// Forward, and backward from fixed asymmetric cotangents, to the floating inputs that `wanted` names (all: empty), `uses` times over.
+Outcome run_both(const Application& apply, const std::vector<Tensor>& inputs, const std::vector<bool>& wanted = {}, int uses = 1) {
+  Outcome result;
+  std::vector<Tensor> operands = inputs;
+  for (std::size_t i = 0; i < operands.size(); ++i)
+    if (is_variable(operands[i]) && (wanted.empty() || wanted[i])) operands[i] = make_leaf(operands[i]);
+  Tape tape;
+  result.outputs = apply(operands);
+  result.gradients.resize(inputs.size());
+  std::vector<Tensor> outputs, cotangents;
+  for (int use = 0; use < uses; ++use) {
+    const std::vector<Tensor> now = use == 0 ? result.outputs : apply(operands);
+    for (std::size_t k = 0; k < now.size(); ++k) {
+      if (now[k].node().kind == NodeRef::Kind::constant) continue;
+      outputs.push_back(now[k]);
+      cotangents.push_back(convert(uniform(now[k].shape(), 0.3, 1.7, 99 + k), now[k].dtype()));
+    }
+  }
+  if (outputs.empty()) return result;
+  const Gradients g = tape.backward(outputs, cotangents);
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (operands[i].node().kind != NodeRef::Kind::leaf) continue;
+    const Gradient gi = g.of(operands[i]);
+    result.gradients[i] = gi.defined() ? dense_values(gi) : std::vector<double>(static_cast<std::size_t>(operands[i].numel()), 0.0);
+  }
+  for (Tensor& t : result.outputs) t = t.detach();
+  return result;
+}
+
+void expect_close(const std::vector<double>& actual, const std::vector<double>& expected, double relative, double absolute,
+                  const std::string& what) {
+  ASSERT_EQ(actual.size(), expected.size()) << what;
+  double mean = 0;
+  for (const double v : expected) mean += std::abs(v);
+  if (!expected.empty()) mean /= static_cast<double>(expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    const double bound = absolute + relative * std::max({std::abs(expected[i]), mean});
+    const bool same = std::abs(actual[i] - expected[i]) <= bound || actual[i] == expected[i];
+    ASSERT_TRUE(same) << what << ": element " << i << " of " << actual.size() << ": got " << actual[i] << ", expected " << expected[i];
+  }
+}
+
+void expect_close(const Outcome& actual, const Outcome& expected, double relative, double absolute) {
+  ASSERT_EQ(actual.outputs.size(), expected.outputs.size());
+  for (std::size_t k = 0; k < actual.outputs.size(); ++k)
+    expect_close(actual.outputs[k].to_vector(), expected.outputs[k].to_vector(), relative, absolute, "output " + std::to_string(k));
+  for (std::size_t i = 0; i < actual.gradients.size(); ++i)
+    expect_close(actual.gradients[i], expected.gradients[i], relative, absolute, "gradient of input " + std::to_string(i));
+}
+
+/// Every element of every floating input against five-point central differences.
+void check_gradient(const Case& s) {
+  const Outcome analytic = run_both(s.apply, s.inputs);
+  const NoGrad no_grad;
+  std::vector<Tensor> inputs;
+  for (const Tensor& t : s.inputs) inputs.push_back(t.defined() ? t.clone() : t);
+  std::vector<std::vector<double>> cotangents;
+  for (std::size_t k = 0; k < analytic.outputs.size(); ++k)
+    cotangents.push_back(uniform(analytic.outputs[k].shape(), 0.3, 1.7, 99 + k).to_vector());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!is_variable(inputs[i])) continue;
+    double* const values = inputs[i].data<double>();
+    for (std::int64_t e = 0; e < inputs[i].numel(); ++e) {
+      const double x = values[e], h = 5e-4;
+      double slope = 0;
+      for (const auto& [step, weight] : {std::pair{-2.0, 1.0}, {-1.0, -8.0}, {1.0, 8.0}, {2.0, -1.0}}) {
+        values[e] = x + step * h;
+        const std::vector<Tensor> y = s.apply(inputs);
+        for (std::size_t k = 0; k < y.size(); ++k) {
+          if (!is_floating(y[k].dtype())) continue;
+          const std::vector<double> now = y[k].to_vector(), base = analytic.outputs[k].to_vector();
+          for (std::size_t j = 0; j < now.size(); ++j)
+            slope += weight * cotangents[k][j] * (now[j] - base[j]);  // differences of near numbers
+        }
+      }
+      values[e] = x;
+      slope /= 12 * h;
+      const double a = analytic.gradients[i][static_cast<std::size_t>(e)];
+      ASSERT_LE(std::abs(a - slope), 1e-9 + 1e-6 * std::max(std::abs(a), std::abs(slope)))
+          << "input " << i << ", element " << e << " of " << inputs[i].numel() << ": analytic " << a << ", numeric " << slope;
+    }
+  }
+}
+
+/// The fast kernels, and the reference in the narrow type, against the f64 reference on the same rounded inputs.
+void check_precision(const Case& s, DType dtype) {
+  const std::vector<Tensor> narrow = convert(s.inputs, dtype);
+  const Outcome expected = run_both(s.apply, convert(narrow, DType::f64));
+  const double tolerance = dtype == DType::f32 ? s.f32_tolerance : s.bf16_tolerance;
+  expect_close(run_both(s.apply, narrow), expected, tolerance, 1e-12);
+  const kernels::ScopedBackend reference(kernels::Backend::reference);
+  expect_close(run_both(s.apply, narrow), expected, tolerance, 1e-12);
+}
+
+/// Asking for fewer gradients changes none of them.
+void check_needs(const Case& s) {
+  const Outcome all = run_both(s.apply, s.inputs);
+  std::vector<std::size_t> variables;
+  for (std::size_t i = 0; i < s.inputs.size(); ++i)
+    if (is_variable(s.inputs[i])) variables.push_back(i);
+  const std::size_t masks = std::size_t{1} << std::min<std::size_t>(variables.size(), 6);
+  for (std::size_t mask = 0; mask < masks; ++mask) {
+    std::vector<bool> wanted(s.inputs.size(), false);
+    for (std::size_t v = 0; v < variables.size(); ++v) wanted[variables[v]] = (mask >> (v % 6)) & 1;
+    const Outcome some = run_both(s.apply, s.inputs, wanted);
+    for (const std::size_t i : variables)
+      if (wanted[i])
+        expect_close(some.gradients[i], all.gradients[i], 1e-12, 1e-14,
+                     "needs mask " + std::to_string(mask) + ", gradient of input " + std::to_string(i));
+  }
+}
+
+/// Inputs used by two applications receive the sum.
+void check_accumulation(const Case& s) {
+  Outcome once = run_both(s.apply, s.inputs);
+  const Outcome twice = run_both(s.apply, s.inputs, {}, 2);
+  for (auto& g : once.gradients)
+    for (double& v : g) v *= 2;
+  expect_close(twice, once, 1e-12, 1e-14);
+}
+
+void check_strided(const Case& s) {
+  const Outcome expected = run_both(s.apply, s.inputs);
+  std::vector<Tensor> strided;
+  for (const Tensor& t : s.inputs) strided.push_back(make_strided(t));
+  expect_close(run_both(s.apply, strided), expected, 1e-12, 1e-14);
+}
+
+void check_repetition(const Case& s) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+    if ((dtype == DType::f32 && !s.f32) || (dtype == DType::bf16 && !s.bf16)) continue;
+    const std::vector<Tensor> inputs = convert(s.inputs, dtype);
+    const Outcome first = run_both(s.apply, inputs), second = run_both(s.apply, inputs);
+    for (std::size_t k = 0; k < first.outputs.size(); ++k)
+      EXPECT_EQ(first.outputs[k].to_vector(), second.outputs[k].to_vector()) << "output " << k << " in " << name_of(dtype);
+    for (std::size_t i = 0; i < first.gradients.size(); ++i)
+      EXPECT_EQ(first.gradients[i], second.gradients[i]) << "gradient " << i << " in " << name_of(dtype);
+  }
+}
+
+void check_message(const BadCase& s, const std::string& op) {
+  try {
+    s.apply(s.inputs);
+    FAIL() << op << " took the bad input";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(s.message), std::string::npos)
+        << "the message was: " << e.what() << "\nexpected in it: " << s.message;
+    EXPECT_EQ(std::string(e.what()).rfind(op, 0), 0u) << "a message begins with the op's name: " << e.what();
+  }
+}
+
+class FunctionTest : public ::testing::Test {
+ public:
+  explicit FunctionTest(std::function<void()> body) : body_(std::move(body)) {}
+  void TestBody() override { body_(); }
+
+ private:
+  std::function<void()> body_;
+};
+
+void add_test(const std::string& op, const std::string& check, std::function<void()> body) {
+  ::testing::RegisterTest(("op_" + op).c_str(), check.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                          [body = std::move(body)]() -> ::testing::Test* { return new FunctionTest(body); });
+}
+
+}  // namespace
+
+void register_op(const Op& op) {
+  registered_ops().insert(op.name);
+  const auto add_check = [&](const std::string& name, void (*check)(const Case&)) {
+    add_test(op.name, name, [op, check] {
+      const std::vector<Case> cases = op.good();
+      ASSERT_FALSE(cases.empty()) << op.name << " has no samples";
+      for (const Case& s : cases) {
+        SCOPED_TRACE(op.name + ", sample " + s.name);
+        check(s);
+        if (::testing::Test::HasFatalFailure()) return;
+      }
+    });
+  };
+  if (op.differentiable) {
+    add_check("gradient", check_gradient);
+    add_check("needs", check_needs);
+    add_check("accumulation", check_accumulation);
+  }
+  add_check("f32", [](const Case& s) {
+    if (s.f32) check_precision(s, DType::f32);
+  });
+  add_check("bf16", [](const Case& s) {
+    if (s.bf16) check_precision(s, DType::bf16);
+  });
+  add_check("strided", check_strided);
+  add_check("repetition", check_repetition);
+  add_test(op.name, "messages", [op] {
+    const std::vector<BadCase> cases = op.bad();
+    ASSERT_FALSE(cases.empty()) << op.name << " has no bad samples";
+    for (const BadCase& s : cases) {
+      SCOPED_TRACE(op.name + ", bad sample " + s.name);
+      check_message(s, op.name);
+    }
+  });
+}
+
+}  // namespace detail
+
+Tensor uniform(const Shape& shape, double low, double high, std::uint64_t seed) {
+  Rng rng(random_key(seed, "samples"));
+  Tensor t(shape, DType::f64);
+  for (double& v : t.span<double>()) v = rng.uniform(low, high);
+  return t;
+}
+
+Tensor convert(const Tensor& t, DType dtype) {
+  if (!t.defined() || !is_floating(t.dtype())) return t;
+  const std::vector<double> values = t.to_vector();
+  Tensor out(t.shape(), dtype);
+  dispatch_floating("convert", dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::ranges::transform(values, out.span<T>().begin(), [](double v) {
+      if constexpr (std::is_same_v<T, bfloat16>)
+        return bfloat16(static_cast<float>(v));
+      else
+        return static_cast<T>(v);
+    });
+  });
+  return out;
+}
+
+std::vector<Tensor> convert(const std::vector<Tensor>& list, DType dtype) {
+  std::vector<Tensor> out;
+  for (const Tensor& t : list) out.push_back(convert(t, dtype));
+  return out;
+}
+
+std::vector<double> dense_values(const Gradient& g) {
+  if (!g.is_sparse()) return g.dense().to_vector();
+  std::vector<double> out(static_cast<std::size_t>(g.shape().numel()), 0.0);
+  const std::vector<double> rows = g.row_values().to_vector(), indices = g.indices().to_vector();
+  const std::size_t width = indices.empty() ? 0 : rows.size() / indices.size();
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    for (std::size_t j = 0; j < width; ++j) out[static_cast<std::size_t>(indices[i]) * width + j] += rows[i * width + j];
+  return out;
+}
+
+std::set<std::string>& registered_ops() {
+  static std::set<std::string> names;
+  return names;
+}
+
+}  // namespace capstan::testing
