@@ -1,7 +1,7 @@
 #include <limits>
 
-#include "autograd/ops/softmax.h"
 #include "autograd/core/rng.h"
+#include "autograd/ops/softmax.h"
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
