@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <istream>
 #include <ostream>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/softmax.h"
 #include "data/text/unicode.h"
+#include "recipes/engine/answer_lines.h"
 #include "recipes/engine/metrics.h"
 #include "recipes/engine/run_log.h"
 
@@ -214,23 +214,12 @@ void Predictor::answer(std::span<const Query> queries, std::ostream& out) const 
 
 void Predictor::run(std::istream& in, std::ostream& out) const {
   std::vector<Query> queries;
-  std::string line;
-  for (std::int64_t number = 1; out && std::getline(in, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();
-    try {
-      queries.push_back(parse(line, number));
-    } catch (const DataError&) {
-      answer(queries, out);
-      out.flush();
-      throw;
-    }
-    const bool waiting = in.rdbuf()->in_avail() > 0;
-    if (waiting && static_cast<std::int64_t>(queries.size()) < options_.batch_size) continue;
-    answer(queries, out);
-    queries.clear();
-    if (!waiting) out.flush();
-  }
-  answer(queries, out);
+  engine::answer_lines(
+      in, out, options_.batch_size, [&](std::string line, std::int64_t number) { queries.push_back(parse(std::move(line), number)); },
+      [&] {
+        answer(queries, out);
+        queries.clear();
+      });
 }
 
 }  // namespace capstan::bert

@@ -7,8 +7,8 @@
 //   next_sentence  next|random <tab> probability that the second text follows the first
 //                  jsonl {"line":1,"label":"next","probability":0.93}
 //   features       the JSON of extract_features: {"linex_index":0,"features":[{"token":"[CLS]","layers":[{"index":-1,"values":[...]}]}]}
-// Texts that are too long: fill refuses them, the others take tokens off the end (of the longer of two). Answers are flushed whenever no
-// further input is waiting. JSON is UTF-8 whatever a line holds: what is not becomes U+FFFD.
+// Texts that are too long: fill refuses them, the others take tokens off the end (of the longer of two). engine/answer_lines.h
+// says when answers appear. JSON is UTF-8 whatever a line holds: what is not becomes U+FFFD.
 
 #include <cstdint>
 #include <iosfwd>

@@ -1,9 +1,9 @@
 #include "recipes/gru4rec/recommend.h"
 
-#include <istream>
 #include <limits>
 #include <ostream>
 
+#include "recipes/engine/answer_lines.h"
 #include "recipes/engine/metrics.h"
 
 namespace capstan::gru4rec {
@@ -40,19 +40,16 @@ std::vector<Recommender::Recommendation> Recommender::observe(std::string_view s
 }
 
 void Recommender::run(std::istream& in, std::ostream& out) {
-  std::string line;
-  for (std::int64_t number = 1; std::getline(in, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();
+  std::string answer;
+  const auto take = [&](const std::string& line, std::int64_t number) {
     const std::size_t end = line.find(line.find('\t') == std::string::npos ? ' ' : '\t');
     require<DataError>(end != std::string::npos && end > 0 && end + 1 < line.size(), "line ", number, ": expected 'session <tab> item', got '", line, "'");
     const std::string_view session = std::string_view(line).substr(0, end), rest = std::string_view(line).substr(end + 1);
     const std::string_view item = rest.substr(0, rest.find(line[end]));  // what follows, such as the time in a file for training, is not needed
-    out << session;
-    for (const auto& [best, score] : observe(session, names_.find(item)))
-      out << join_text("\t", names_[best], "\t", score);
-    out << '\n';
-    if (in.rdbuf()->in_avail() <= 0) out.flush();
-  }
+    answer = session;
+    for (const auto& [best, score] : observe(session, names_.find(item))) answer += join_text("\t", names_[best], "\t", score);
+  };
+  engine::answer_lines(in, out, /*batch_size=*/1, take, [&] { out << answer << '\n'; });
 }
 
 }  // namespace capstan::gru4rec

@@ -4,8 +4,8 @@
 // A line is an event: session <tab> item (or separated by one space). Each is answered with one line:
 //     session <tab> item <tab> score <tab> item <tab> score ...         best first
 // An event costs the same however long its session is: what is kept of a session is its hidden state. Sessions may interleave. An item
-// that the model does not know leaves the state as it was; the answer is then that of the event before, or no items if there was none. Scores are comparable
-// within a line only. Answers are flushed whenever no further input is waiting.
+// that the model does not know leaves the state as it was; the answer is then that of the event before, or no items if there was none.
+// Scores are comparable within a line only. engine/answer_lines.h says when answers appear.
 
 #include <cstdint>
 #include <iosfwd>
@@ -33,7 +33,7 @@ class Recommender {
   std::vector<Recommendation> observe(std::string_view session, std::int64_t item);
   std::size_t sessions() const { return newest_.size(); }
 
-  /// Throws DataError naming the line.
+  /// Throws DataError naming the line, after the answers to those before it.
   void run(std::istream& in, std::ostream& out);
 
  private:

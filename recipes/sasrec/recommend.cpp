@@ -1,7 +1,6 @@
 #include "recipes/sasrec/recommend.h"
 
 #include <algorithm>
-#include <istream>
 #include <limits>
 #include <optional>
 #include <ostream>
@@ -9,6 +8,7 @@
 #include <unordered_map>
 
 #include "autograd/core/error.h"
+#include "recipes/engine/answer_lines.h"
 #include "recipes/engine/metrics.h"
 #include "recipes/engine/run_log.h"
 
@@ -87,7 +87,7 @@ void recommend(const PredictOptions& options, const data::IdMap& item_names, con
   const auto width = static_cast<std::size_t>(item_names.size() + 1);
   std::vector<Query> queries;
   std::vector<float> scores;
-  const auto flush = [&] {
+  const auto answer_all = [&] {
     std::vector<std::span<const std::int32_t>> sequences;
     for (const Query& q : queries)
       if (!q.items.empty()) sequences.emplace_back(q.items);
@@ -110,13 +110,8 @@ void recommend(const PredictOptions& options, const data::IdMap& item_names, con
     queries.clear();
   };
 
-  std::string line;
-  for (std::int64_t number = 1; std::getline(in, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();
-    queries.push_back(parse(line, number));
-    if (static_cast<std::int64_t>(queries.size()) == batch_size) flush();
-  }
-  flush();
+  engine::answer_lines(
+      in, out, batch_size, [&](const std::string& line, std::int64_t number) { queries.push_back(parse(line, number)); }, answer_all);
 }
 
 }  // namespace capstan::sasrec

@@ -24,7 +24,8 @@ namespace capstan::sasrec {
 /// Scores all items after each of some sequences (model ids, oldest first, not empty): scores[i * (item_count + 1) + item].
 using SequenceScorer = std::function<void(std::span<const std::span<const std::int32_t>> sequences, std::span<float> scores)>;
 
-/// `users` is needed for predict.input = users. Throws DataError naming the line for an empty line or an unknown user.
+/// `users` is needed for predict.input = users. Throws DataError naming the line for an empty line or an unknown user, after the answers to
+/// those before it (engine/answer_lines.h).
 void recommend(const PredictOptions& options, const data::IdMap& item_names, const Dataset* users, std::int64_t batch_size,
                const SequenceScorer& scorer, std::istream& in, std::ostream& out);
 

@@ -4,12 +4,13 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <istream>
 #include <ostream>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "autograd/core/error.h"
+#include "recipes/engine/answer_lines.h"
 #include "recipes/engine/metrics.h"
 #include "recipes/engine/run_log.h"
 #include "recipes/vit/pictures.h"
@@ -126,7 +127,7 @@ void classify(const Config& config, const std::vector<std::string>& class_names,
   }
 
   std::vector<Query> queries;
-  const auto flush = [&] {
+  const auto answer_all = [&] {
     const auto sound = std::ranges::count_if(queries, [](const Query& q) { return q.fault.empty(); });
     Tensor logits;
     const Tensor images(Shape{sound, shape.channels, shape.size, shape.size});
@@ -152,13 +153,9 @@ void classify(const Config& config, const std::vector<std::string>& class_names,
     queries.clear();
   };
 
-  std::string line;
-  for (std::int64_t number = 1; std::getline(in, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();
-    queries.push_back(reader.read(line, number));
-    if (static_cast<std::int64_t>(queries.size()) == config.evaluate.batch_size) flush();
-  }
-  if (!queries.empty()) flush();
+  engine::answer_lines(
+      in, out, config.evaluate.batch_size,
+      [&](std::string line, std::int64_t number) { queries.push_back(reader.read(std::move(line), number)); }, answer_all);
 }
 
 }  // namespace capstan::vit

@@ -1,7 +1,8 @@
 #pragma once
 // Classify: answers lines with the most probable classes of an image each, for `capstan predict`, and draws attention pictures.
 //
-// A line is the path of an image file, or with predict.input = indices the number of a test image of the data. An answer is one line:
+// engine/answer_lines.h says when answers appear. A line is the path of an image file, or with predict.input = indices the number of a test
+// image of the data. An answer is one line:
 //     tsv    input <tab> class <tab> probability <tab> class <tab> probability ...
 //     jsonl  {"input":"a.png","classes":[{"class":"shoe","probability":0.9}, ...]}
 // An image file that is broken or cannot be read ends the work with a DataError or IoError naming line and file, or with data.broken = skip
@@ -29,7 +30,7 @@ struct Predictor {
   bool class_token = true;
 };
 
-/// `data` is needed for predict.input = indices.
+/// `data` is needed for predict.input = indices. The error of a line comes after the answers to those before it.
 void classify(const Config& config, const std::vector<std::string>& class_names, const Dataset* data, const Predictor& predictor,
               std::istream& in, std::ostream& out);
 

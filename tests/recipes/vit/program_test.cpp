@@ -153,8 +153,9 @@ TEST_F(VitProgram, LearnsShapesAndIsUsed) {
   EXPECT_THAT(out.str(),
               ::testing::MatchesRegex("\\{\"input\":\"0\",\"classes\":\\[\\{\"class\":\"[a-z]+\",\"probability\":[0-9.e-]+\\}\\]\\}\n"
                                       "\\{\"input\":\"1\",.*\n"));
-  EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "predict.input=indices"}), "90\n"), engine::kData);
-  EXPECT_THAT(err.str(), HasSubstr("line 1: expected the number of a test image, 0 .. 89, found '90'"));
+  EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-", "predict.input=indices"}), "5\n90\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("line 2: expected the number of a test image, 0 .. 89, found '90'"));
+  EXPECT_EQ(out.str().substr(out.str().find('\t')), by_path.substr(by_path.find('\t'))) << "what stands before a bad line is answered";
   EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-"}), scratch / "nothing.png" + "\n"), engine::kIo);
   EXPECT_EQ(capstan(command({"predict", config, "--input", "-", "--output", "-"}), scratch.write("text.png", "hello") + "\n"),
             engine::kData);
