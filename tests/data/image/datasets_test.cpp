@@ -96,7 +96,7 @@ TEST(Idx, RefusesWhatItIsNot) {
 TEST(Cifar, ReadsPlanes) {
   const Scratch scratch;
   std::string record(1, '\x03');
-  for (const char plane : {'r', 'g', 'b'}) record += std::string(1023, plane) + static_cast<char>(plane + 1);
+  for (const char plane : {'r', 'g', 'b'}) record.append(1023, plane).push_back(static_cast<char>(plane + 1));
   scratch.write("data_batch_2.bin.gz", gzip(record));
   scratch.write("data_batch_1.bin", "\x09" + record.substr(1) + record);
   scratch.write("batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
