@@ -30,7 +30,7 @@ class Embedding {
 
  private:
   Tensor table_;
-  capstan::Embedding::Args lookup_;
+  ops::Embedding::Args lookup_;
 };
 
 }  // namespace capstan::nn

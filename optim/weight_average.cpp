@@ -20,7 +20,7 @@ WeightAverage::WeightAverage(std::span<const Parameter> parameters, double decay
   for (const Parameter& p : parameters_) {
     require<DTypeError>((p.value.dtype() == DType::f32 || p.value.dtype() == DType::f64) && p.value.is_contiguous(),
                         "weight average: a parameter must be contiguous f32 or f64: ", p.name, " ", p.value);
-    averages_.push_back(p.value.clone());
+    averages_.push_back(p.value.detach().clone());
   }
 }
 

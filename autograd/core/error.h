@@ -20,6 +20,8 @@ class Error : public std::runtime_error {
 
 class ShapeError : public Error { using Error::Error; };       ///< shapes or layouts that do not fit an operation
 class DTypeError : public Error { using Error::Error; };       ///< element types that do not fit an operation
+class ArgumentError : public Error { using Error::Error; };    ///< a number or option that an operation or a layer cannot work with
+class GraphError : public Error { using Error::Error; };       ///< a value that stands on a tape where it must not, or not where it must
 class ConfigError : public Error { using Error::Error; };      ///< command line or config file
 class DataError : public Error { using Error::Error; };        ///< a data file or its content
 class IoError : public Error { using Error::Error; };          ///< the operating system refused: disk full, permission, ...

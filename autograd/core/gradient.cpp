@@ -1,22 +1,109 @@
 #include "autograd/core/gradient.h"
 
-namespace capstan {
+#include <utility>
 
-Gradient Gradient::rows(Tensor indices, Tensor rows, const Shape& shape, bool unique) {
-  const bool ok = indices.rank() == 1 && indices.dtype() == DType::i64 && rows.rank() == shape.rank() && rows.rank() >= 1 &&
-                  rows.size(0) == indices.size(0) && rows.shape().without(0) == shape.without(0);
-  require<InternalError>(ok, "gradient: rows must fit the table: indices ", indices, ", rows ", rows, ", table ", shape);
-  Gradient g;
-  g.indices_ = std::move(indices);
-  g.rows_ = std::move(rows);
-  g.shape_ = shape;
-  g.unique_ = unique;
+#include "autograd/kernels/accumulate.h"
+
+namespace capstan {
+namespace {
+
+Tensor converted(const Tensor& t, DType dtype) {
+  if (t.dtype() == dtype) return t;
+  const Tensor out(t.shape(), dtype);
+  kernels::convert(t, out);
+  return out;
+}
+
+Gradient concatenate_rows(const Gradient& a, const Gradient& b) {
+  const std::int64_t na = a.indices().numel(), nb = b.indices().numel();
+  const Tensor indices(Shape{na + nb}, DType::i64), rows(a.row_values().shape().with(0, na + nb), a.dtype());
+  const auto put = [](const Tensor& part, const Tensor& whole, std::int64_t first) {
+    kernels::copy(part, whole.view(whole.layout().slice(0, first, part.size(0))));
+  };
+  put(a.indices(), indices, 0);
+  put(b.indices(), indices, na);
+  put(a.row_values(), rows, 0);
+  put(b.row_values(), rows, na);
+  return Gradient::rows(indices, rows, a.shape());
+}
+
+}  // namespace
+
+Gradient Gradient::make(Tensor values, Form form) {
+  Gradient g(std::move(values));
+  g.form_ = std::make_shared<const Form>(std::move(form));
   return g;
 }
 
+Gradient Gradient::rows(Tensor indices, Tensor values, const Shape& shape, bool unique) {
+  const bool ok = indices.rank() == 1 && indices.dtype() == DType::i64 && values.rank() == shape.rank() && values.rank() >= 1 &&
+                  values.size(0) == indices.size(0) && values.shape().without(0) == shape.without(0);
+  require<InternalError>(ok, "gradient: rows must fit the table: indices ", indices, ", rows ", values, ", table ", shape);
+  return make(std::move(values), {.shape = shape, .indices = std::move(indices), .unique = unique, .place = {}});
+}
+
+Gradient Gradient::slice(Tensor part, const Layout& place, const Shape& shape) {
+  require<InternalError>(part.shape() == place.shape() && place.extent() <= shape.numel(),
+                         "gradient: a slice must lie in its value: part ", part, ", place ", place.shape(), ", value ", shape);
+  return make(std::move(part), {.shape = shape, .indices = {}, .unique = false, .place = place});
+}
+
 const Tensor& Gradient::dense() const {
-  require<InternalError>(dense_.defined(), "gradient: a dense gradient was expected, got ", is_sparse() ? "rows" : "none");
-  return dense_;
+  require<InternalError>(is_dense(), "gradient: a dense gradient was expected, got ", !defined() ? "none" : is_slice() ? "a slice" : "rows");
+  return values_;
+}
+
+const Tensor& Gradient::indices() const {
+  require<InternalError>(is_sparse(), "gradient: rows were expected, got ", !defined() ? "none" : is_slice() ? "a slice" : "a dense gradient");
+  return form_->indices;
+}
+
+const Tensor& Gradient::row_values() const { return indices(), values_; }
+
+Tensor Gradient::to_dense() const {
+  require<InternalError>(defined(), "gradient: there is none to write out");
+  if (is_dense()) return values_;
+  const Tensor all = Tensor::zeros(shape(), dtype());
+  if (is_sparse()) {
+    kernels::scatter_add_rows(form_->indices, values_, all);
+  } else {
+    kernels::copy(values_, all.view(form_->place));
+  }
+  return all;
+}
+
+Gradient Gradient::to(DType dtype) const {
+  if (!defined() || values_.dtype() == dtype) return *this;
+  Gradient g(converted(values_, dtype));
+  g.form_ = form_;
+  return g;
+}
+
+void Gradient::add(Gradient incoming) {
+  if (!incoming.defined()) return;
+  if (!defined()) {
+    *this = std::move(incoming);
+    return;
+  }
+  require<InternalError>(shape() == incoming.shape(), "gradient: both parts of a sum must have one shape: ", shape(), " and ",
+                         incoming.shape());
+  const DType wide = size_of(dtype()) >= size_of(incoming.dtype()) ? dtype() : incoming.dtype();
+  if (dtype() != wide) *this = to(wide);
+  if (incoming.dtype() != wide) incoming = incoming.to(wide);
+  if (is_sparse() && incoming.is_sparse()) {
+    *this = concatenate_rows(*this, incoming);
+    return;
+  }
+  if (!is_dense() && incoming.is_dense()) std::swap(*this, incoming);
+  Tensor sum = to_dense();
+  *this = Gradient{};  // so that a gradient held by nobody else has one owner
+  if (!sum.storage().unique() || !sum.is_contiguous()) sum = sum.clone();
+  if (incoming.is_sparse()) {
+    kernels::scatter_add_rows(incoming.indices(), incoming.values_, sum);
+  } else {
+    kernels::add_into(incoming.values_, incoming.is_slice() ? sum.view(incoming.form_->place) : sum);
+  }
+  values_ = std::move(sum);
 }
 
 }  // namespace capstan

@@ -39,9 +39,15 @@ void copy_strided(const T* from, const Layout& layout, T* to) {
   }
 }
 
+// Throws unless t is a constant: what `what` returns would have no way back to it.
+void require_constant(const char* what, const Tensor& t) {
+  require<GraphError>(t.is_constant(), what, ": the result would be cut off the tape on which ", t,
+                      " stands: use the op, or detach() it first");
+}
+
 }  // namespace
 
-std::string to_text(const Spec& s) { return to_text(s.dtype) + to_text(s.shape); }
+std::string to_text(const Spec& s) { return s.present ? to_text(s.dtype) + to_text(s.shape) : "none"; }
 std::string to_text(const Tensor& t) { return t.defined() ? to_text(t.spec()) : "undefined"; }
 
 Tensor::Tensor(const Shape& shape, DType dtype)
@@ -76,7 +82,7 @@ double Tensor::item() const {
 }
 
 std::vector<double> Tensor::to_vector() const {
-  const Tensor c = contiguous();
+  const Tensor c = detach().contiguous();
   std::vector<double> out(static_cast<std::size_t>(numel()));
   dispatch(dtype_, [&](auto zero) {
     using T = decltype(zero);
@@ -86,16 +92,22 @@ std::vector<double> Tensor::to_vector() const {
 }
 
 Tensor Tensor::view(const Layout& layout) const {
+  require_constant("view", *this);
   if (static_cast<std::size_t>(layout.extent()) * size_of(dtype_) > storage_.bytes())
     throw InternalError(join_text("view: layout ", layout.shape(), " reaches beyond the storage of ", *this));
-  Tensor t = detach();
+  Tensor t = *this;
   t.layout_ = layout;
   return t;
 }
 
-Tensor Tensor::contiguous() const { return is_contiguous() ? detach() : clone(); }
+Tensor Tensor::contiguous() const {
+  if (is_contiguous()) return *this;
+  require_constant("contiguous", *this);
+  return clone();
+}
 
 Tensor Tensor::clone() const {
+  require_constant("clone", *this);
   Tensor t(shape(), dtype_);
   dispatch(dtype_, [&](auto zero) {
     using T = decltype(zero);
@@ -113,6 +125,8 @@ Tensor Tensor::with_node(const NodeRef& node) const {
 }
 
 Tensor make_leaf(const Tensor& value) {
+  require<GraphError>(value.is_constant(), "make_leaf: ", value, " is a leaf or stands on a tape already: detach() it to begin anew");
+  require<DTypeError>(is_floating(value.dtype()), "make_leaf: only floating types have gradients: ", value);
   static std::atomic<std::uint64_t> next{1};
   return value.with_node({NodeRef::Kind::leaf, next++, -1});
 }

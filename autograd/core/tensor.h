@@ -1,7 +1,8 @@
 #pragma once
 // Tensor: a cheap handle — storage, layout, element type, and where the value stands on a tape. Copying shares the memory.
 //
-// It is *not* a place for arithmetic: operations are functions in autograd/ops, views that must be differentiable too.
+// It is *not* a place for arithmetic: operations are functions in autograd/ops, views that must be differentiable too. What would cut a
+// recorded value off its tape (view, clone, a contiguous copy) throws GraphError: there is an op for it, or detach() says that it is meant.
 // Invariants: the layout lies inside the storage; an undefined tensor (default constructed) has no storage and stands for
 // "absent" in optional arguments.
 
@@ -19,13 +20,16 @@
 
 namespace capstan {
 
-/// What an operation must know of an operand before it computes: shape and element type.
+/// What an operation must know of an operand before it computes: shape and element type, and whether there is one at all.
 struct Spec {
-  Shape shape;
+  Shape shape = {};
   DType dtype = DType::f32;
+  bool present = true;  ///< false: an optional operand that was left out; shape and dtype then say nothing
+
+  static Spec absent() { return {.shape = {}, .dtype = DType::f32, .present = false}; }
   bool operator==(const Spec&) const = default;
 };
-std::string to_text(const Spec& s);  // "f32[2, 3]"
+std::string to_text(const Spec& s);  // "f32[2, 3]", "none"
 
 /// Where a value stands: nowhere (a constant), a leaf whose gradient is wanted, or a slot of one tape.
 struct NodeRef {
@@ -72,7 +76,7 @@ class Tensor {
   int rank() const { return shape().rank(); }
   std::int64_t numel() const { return layout_.numel(); }
   DType dtype() const { return dtype_; }
-  Spec spec() const { return {shape(), dtype_}; }
+  Spec spec() const { return defined() ? Spec{shape(), dtype_} : Spec::absent(); }
   const Layout& layout() const { return layout_; }
   const Storage& storage() const { return storage_; }
   bool is_contiguous() const { return layout_.is_contiguous(); }
@@ -95,16 +99,19 @@ class Tensor {
   /// All elements in row-major order, converted.
   std::vector<double> to_vector() const;
 
-  /// Another layout over the same memory; a constant (the differentiable views are ops).
+  /// Another layout over the same memory. Throws GraphError unless this is a constant; the differentiable views are ops/shape_ops.h.
   Tensor view(const Layout& layout) const;
-  /// This tensor if it is contiguous, else a contiguous copy; a constant in both cases.
+  /// This tensor if it is contiguous, else a contiguous copy. Throws GraphError where a copy would be needed of what is not a constant;
+  /// the differentiable copy is the op of this name.
   Tensor contiguous() const;
-  /// A copy with memory of its own; a constant.
+  /// A copy with memory of its own. Throws GraphError unless this is a constant.
   Tensor clone() const;
   /// The same value as a constant.
   Tensor detach() const;
 
   const NodeRef& node() const { return node_; }
+  /// True unless it is a leaf or stands on a tape.
+  bool is_constant() const { return node_.kind == NodeRef::Kind::constant; }
   Tensor with_node(const NodeRef& node) const;
 
  private:
@@ -116,7 +123,8 @@ class Tensor {
   NodeRef node_;
 };
 
-/// Marks a value as a leaf: tapes that see it keep its gradient. Copies of the result are the same leaf.
+/// Marks a constant of a floating type as a leaf: tapes that see it keep its gradient. Copies of the result are the same leaf. Throws
+/// GraphError for a leaf or a value on a tape (detach() it if a new beginning is meant), DTypeError for an integer type.
 Tensor make_leaf(const Tensor& value);
 
 std::string to_text(const Tensor& t);  // "f32[2, 3]"

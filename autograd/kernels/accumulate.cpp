@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "autograd/kernels/backend.h"
+#include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/openmp/accumulate.h"
 #include "autograd/kernels/reference/accumulate.h"
 
@@ -73,9 +74,17 @@ void copy(const Tensor& from, const Tensor& to) {
   }
 }
 
-void add_into(const Tensor& from, const Tensor& to) {
-  require<InternalError>(from.spec() == to.spec() && to.is_contiguous(), "add_into: to must be contiguous and like from: from ", from,
+void convert(const Tensor& from, const Tensor& to) {
+  require<InternalError>(from.shape() == to.shape() && to.is_contiguous(), "convert: to must be contiguous and of from's shape: from ", from,
                          ", to ", to);
+  const auto first = [](const Tensor& t) {
+    return t.storage().data() + static_cast<std::size_t>(t.layout().offset()) * size_of(t.dtype());
+  };
+  convert_type(from.dtype(), first(from), from.layout(), to.dtype(), first(to));
+}
+
+void add_into(const Tensor& from, const Tensor& to) {
+  require<InternalError>(from.spec() == to.spec(), "add_into: to must be like from: from ", from, ", to ", to);
   if (to.numel() == 0) return;
   dispatch_floating("add_into", to.dtype(), [&](auto zero) {
     using T = decltype(zero);

@@ -7,7 +7,9 @@ namespace capstan::kernels {
 
 /// to = from; equal shapes and element types, any strides.
 void copy(const Tensor& from, const Tensor& to);
-/// to += from; equal shapes; `to` contiguous, `from` of any strides.
+/// to = from in to's element type; equal shapes, `from` of any strides, `to` contiguous.
+void convert(const Tensor& from, const Tensor& to);
+/// to += from; equal shapes and element types, any strides.
 void add_into(const Tensor& from, const Tensor& to);
 /// to = the sum of `from` over the axes along which to's shape was broadcast to from's; `to` contiguous.
 void sum_to_shape(const Tensor& from, const Tensor& to);

@@ -24,26 +24,17 @@ void convert_block(const T* from, std::int64_t n, C* to) {
 }  // namespace
 
 template <class T>
-void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const LinearClassGradients<T>* gradients) {
+void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const LinearClassGradients<T>& gradients) {
   using C = Compute<T>;
   constexpr bool kNarrow = !std::is_same_v<T, C>;
   const std::int64_t width = in.width, classes = in.classes, block = std::min(block_rows(classes), std::max<std::int64_t>(in.rows, 1));
   const Scratch<C> logits(block * classes), log_sums(block);
-  const Scratch<T> narrow(kNarrow && gradients != nullptr ? block * classes : 0);  // the block's gradient in T
-  // Sums over blocks are kept in C.
-  const bool has_bias = in.bias != nullptr && gradients != nullptr;
-  const Scratch<C> weight_sum(kNarrow && gradients != nullptr ? classes * width : 0), bias_sum(has_bias ? classes : 0);
-  const Scratch<T> ones(has_bias ? block : 0);
+  const Scratch<T> narrow(kNarrow && gradients.any() ? block * classes : 0);  // the block's gradient in T
+  const Scratch<T> ones(gradients.dbias != nullptr ? block : 0);
   std::ranges::fill(ones.span(), T(1));
-  C* dweight = nullptr;
-  if constexpr (kNarrow) {
-    dweight = weight_sum.data();
-  } else if (gradients != nullptr) {
-    dweight = gradients->dweight;
-  }
-  if (gradients != nullptr && in.rows == 0) {
-    std::fill_n(dweight, classes * width, C(0));
-    std::ranges::fill(bias_sum.span(), C(0));
+  if (in.rows == 0) {
+    if (gradients.dweight != nullptr) std::fill_n(gradients.dweight, classes * width, C(0));
+    if (gradients.dbias != nullptr) std::fill_n(gradients.dbias, classes, C(0));
   }
 
   for (std::int64_t first = 0; first < in.rows; first += block) {
@@ -60,10 +51,10 @@ void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const 
            x, in.weight, logits.data(), in.bias);
     const ClassTargets targets{.target = in.target + first, .ignore_index = in.ignore_index};
     cross_entropy<C>(logits.data(), targets, rows, classes, losses + first, log_sums.data());
-    if (gradients == nullptr) continue;
+    if (!gradients.any()) continue;
 
     // The block's gradient takes the place of its logits: G; then dx = G W, dW += G^T x, dbias += 1^T G.
-    cross_entropy_backward<C>(logits.data(), targets, rows, classes, log_sums.data(), gradients->scale, logits.data());
+    cross_entropy_backward<C>(logits.data(), targets, rows, classes, log_sums.data(), gradients.scale, logits.data());
     const T* g = nullptr;
     if constexpr (kNarrow) {
       convert_block(logits.data(), rows * classes, narrow.data());
@@ -71,27 +62,29 @@ void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const 
     } else {
       g = logits.data();
     }
-    matmul({.in = dtype_of<T>,
-            .out = dtype_of<T>,
-            .rows = rows,
-            .columns = width,
-            .depth = classes,
-            .a = {.row = classes, .column = 1},
-            .b = {.row = width, .column = 1},
-            .c = {.row = width, .column = 1}},
-           g, in.weight, gradients->dx + first * width);
+    if (gradients.dx != nullptr)
+      matmul({.in = dtype_of<T>,
+              .out = dtype_of<T>,
+              .rows = rows,
+              .columns = width,
+              .depth = classes,
+              .a = {.row = classes, .column = 1},
+              .b = {.row = width, .column = 1},
+              .c = {.row = width, .column = 1}},
+             g, in.weight, gradients.dx + first * width);
     const double beta = first == 0 ? 0.0 : 1.0;
-    matmul({.in = dtype_of<T>,
-            .out = dtype_of<C>,
-            .rows = classes,
-            .columns = width,
-            .depth = rows,
-            .a = {.row = 1, .column = classes},
-            .b = {.row = width, .column = 1},
-            .c = {.row = width, .column = 1},
-            .beta = beta},
-           g, x, dweight);
-    if (has_bias)
+    if (gradients.dweight != nullptr)
+      matmul({.in = dtype_of<T>,
+              .out = dtype_of<C>,
+              .rows = classes,
+              .columns = width,
+              .depth = rows,
+              .a = {.row = 1, .column = classes},
+              .b = {.row = width, .column = 1},
+              .c = {.row = width, .column = 1},
+              .beta = beta},
+             g, x, gradients.dweight);
+    if (gradients.dbias != nullptr)
       matmul({.in = dtype_of<T>,
               .out = dtype_of<C>,
               .rows = 1,
@@ -101,16 +94,12 @@ void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const 
               .b = {.row = classes, .column = 1},
               .c = {.row = classes, .column = 1},
               .beta = beta},
-             ones.data(), g, bias_sum.data());
+             ones.data(), g, gradients.dbias);
   }
-
-  if (gradients == nullptr) return;
-  if constexpr (kNarrow) convert_block(dweight, classes * width, gradients->dweight);
-  if (has_bias) convert_block(bias_sum.data(), classes, gradients->dbias);
 }
 
-template void linear_cross_entropy(const LinearClasses<float>&, float*, const LinearClassGradients<float>*);
-template void linear_cross_entropy(const LinearClasses<bfloat16>&, float*, const LinearClassGradients<bfloat16>*);
-template void linear_cross_entropy(const LinearClasses<double>&, double*, const LinearClassGradients<double>*);
+template void linear_cross_entropy(const LinearClasses<float>&, float*, const LinearClassGradients<float>&);
+template void linear_cross_entropy(const LinearClasses<bfloat16>&, float*, const LinearClassGradients<bfloat16>&);
+template void linear_cross_entropy(const LinearClasses<double>&, double*, const LinearClassGradients<double>&);
 
 }  // namespace capstan::kernels

@@ -18,17 +18,20 @@ struct LinearClasses {
   std::int64_t ignore_index = -100;
 };
 
-/// Gradients of scale * (the sum of the losses). All of dweight and dbias (null without bias) is written.
+/// Gradients of scale * (the sum of the losses), as wide as the sums are made. A null one is not wanted and costs nothing; of the others
+/// every element is written.
 template <class T>
 struct LinearClassGradients {
-  T* dx = nullptr;
-  T* dweight = nullptr;
-  T* dbias = nullptr;
+  T* dx = nullptr;                 ///< [rows, width]
+  Compute<T>* dweight = nullptr;  ///< [classes, width]
+  Compute<T>* dbias = nullptr;    ///< [classes]
   double scale = 1;
+
+  bool any() const { return dx != nullptr || dweight != nullptr || dbias != nullptr; }
 };
 
-/// losses[r] = -log softmax(x_r W^T + bias)[target_r], 0 for an ignored row; gradients in the same pass unless `gradients` is null.
+/// losses[r] = -log softmax(x_r W^T + bias)[target_r], 0 for an ignored row; gradients in the same pass.
 template <class T>
-void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const LinearClassGradients<T>* gradients);
+void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const LinearClassGradients<T>& gradients);
 
 }  // namespace capstan::kernels

@@ -30,7 +30,7 @@ struct NormalizationWeights {
   double eps = 0;
 };
 
-/// Statistics of every row, kept for backward.
+/// Statistics of every row for backward; both null if they are not wanted.
 template <class T>
 struct RowStatistics {
   Compute<T>* mean = nullptr;

@@ -2,6 +2,8 @@
 
 #include <variant>
 
+#include "autograd/ops/elementwise_op.h"
+
 namespace capstan {
 namespace {
 
@@ -21,37 +23,56 @@ std::string to_text(Activation a) {
   return std::visit([](const auto& f) { return std::string(f.name); }, function_of(a));
 }
 
+namespace ops {
+
 Spec BiasActivation::spec(const Args&, const Spec& x, const Spec& bias) {
-  detail::check_floating(name, x);
-  const bool fits = x.shape.rank() >= 1 && bias.shape.rank() == 1 && bias.shape[0] == x.shape[-1] && bias.dtype == x.dtype;
+  check_floating(name, "x", x);
+  const bool fits = x.shape.rank() >= 1 && bias.present && bias.shape.rank() == 1 && bias.shape[0] == x.shape[-1] && bias.dtype == x.dtype;
   require(fits, name, ": the bias must have one element of x's type for each element of the last axis of x: x ", x, ", bias ", bias);
   return x;
 }
 
-Tensor BiasActivation::forward(const Args& args, const Tensor& x, const Tensor& bias, Saved& saved) {
+Tensor BiasActivation::forward(const Args& args, const Tensor& x, const Tensor& bias, const Call<2>& call, Saved& saved) {
   const kernels::BiasFunction f = function_of(args.activation);
-  const Tensor dense = x.contiguous(), shift = bias.contiguous(), y(x.spec());
+  const Tensor from = dense(x), shift = dense(bias), y(call.out);
   const std::int64_t columns = bias.numel(), rows = columns == 0 ? 0 : x.numel() / columns;
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::Elementwise<T>::bias_activation(f, rows, columns, dense.data<const T>(), shift.data<const T>(), y.data<T>());
+    kernels::Elementwise<T>::bias_activation(f, rows, columns, from.data<const T>(), shift.data<const T>(), y.data<T>());
   });
   const bool keeps_input = std::visit([](const auto& g) { return g.keeps == kernels::Keeps::input; }, f);
-  saved = {keeps_input ? dense : y, shift};
+  if (call.records()) saved = {keeps_input ? from : y, shift};
   return y;
 }
 
 // y = f(z), z = x + bias: dx = dz = dy f'(z), and dbias is the sum of dz over all axes but the last.
 Grads<2> BiasActivation::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2>) {
-  const Tensor dense = dy.contiguous(), dx(dy.spec()), dbias(saved.bias.spec());
+  const Tensor g = dense(dy), dx(dy.spec()), dbias(saved.bias.spec());
   const std::int64_t columns = dbias.numel(), rows = columns == 0 ? 0 : dy.numel() / columns;
   dispatch_floating(name, dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::Elementwise<T>::bias_activation_gradient(function_of(args.activation), rows, columns, dense.data<const T>(),
+    kernels::Elementwise<T>::bias_activation_gradient(function_of(args.activation), rows, columns, g.data<const T>(),
                                                       saved.kept.data<const T>(), saved.bias.data<const T>(), dx.data<T>(),
                                                       dbias.data<T>());
   });
   return {dx, dbias};
+}
+
+}  // namespace ops
+
+Tensor relu(const Tensor& x) { return apply<ops::Relu>({}, x); }
+Tensor leaky_relu(const Tensor& x, double negative_slope) { return apply<ops::LeakyRelu>({.negative_slope = negative_slope}, x); }
+Tensor elu(const Tensor& x, double alpha) { return apply<ops::Elu>({.alpha = alpha}, x); }
+Tensor gelu(const Tensor& x) { return apply<ops::Gelu>({}, x); }
+Tensor gelu_tanh(const Tensor& x) { return apply<ops::GeluTanh>({}, x); }
+Tensor tanh(const Tensor& x) { return apply<ops::Tanh>({}, x); }
+Tensor sigmoid(const Tensor& x) { return apply<ops::Sigmoid>({}, x); }
+Tensor softplus(const Tensor& x) { return apply<ops::Softplus>({}, x); }
+Tensor exp(const Tensor& x) { return apply<ops::Exp>({}, x); }
+Tensor log(const Tensor& x) { return apply<ops::Log>({}, x); }
+Tensor silu(const Tensor& x) { return apply<ops::Silu>({}, x); }
+Tensor bias_activation(const Tensor& x, const Tensor& bias, Activation activation) {
+  return apply<ops::BiasActivation>({.activation = activation}, x, bias);
 }
 
 }  // namespace capstan

@@ -1,12 +1,12 @@
 #pragma once
-// Every op, in one explicit list; the tests walk it. A new family adds its header and its list here.
+// Every op, in one explicit list that the tests go through. A new family adds its header and its list here. For tests: users include
+// capstan.h or the headers of the families.
 
-#include "autograd/ops/activation.h"
 #include "autograd/ops/attention.h"
 #include "autograd/ops/candidate_loss.h"
 #include "autograd/ops/conv.h"
 #include "autograd/ops/dropout.h"
-#include "autograd/ops/elementwise.h"
+#include "autograd/ops/elementwise_op.h"
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/image_normalization.h"
 #include "autograd/ops/linear_cross_entropy.h"
@@ -21,7 +21,7 @@
 #include "autograd/ops/softmax.h"
 #include "autograd/tape/op.h"
 
-namespace capstan {
+namespace capstan::ops {
 
 namespace detail {
 template <class...>
@@ -36,4 +36,4 @@ using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps
                               AttentionOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps, SessionLossOps, ConvOps, PoolOps,
                               ImageNormalizationOps>::type;
 
-}  // namespace capstan
+}  // namespace capstan::ops

@@ -4,12 +4,11 @@
 #include <cmath>
 
 #include "autograd/kernels/attention.h"
-#include "autograd/kernels/scratch.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
-
-bool is_absent(const Spec& s) { return s.shape.rank() == 0; }
 
 void check_query_and_key(std::string_view op, const Spec& query, const Spec& key, int rank, std::string_view axes) {
   require<DTypeError>(is_floating(query.dtype) && query.dtype == key.dtype, op, ": needs operands of one floating type: query ", query,
@@ -25,13 +24,13 @@ void check_query_and_key(std::string_view op, const Spec& query, const Spec& key
 }
 
 void check_masks(std::string_view op, const Spec& query, const Spec& key, const Spec& mask, const Spec& key_padding) {
-  if (!is_absent(mask)) {
+  if (mask.present) {
     require<DTypeError>(mask.dtype == DType::u8 || mask.dtype == query.dtype, op,
                         ": mask must be u8 (1 may attend) or of query's type (added): query ", query, ", mask ", mask);
     const Shape scores{query.shape[0], query.shape[2], query.shape[1], key.shape[1]};
     require(broadcasts_to(mask.shape, scores), op, ": mask must broadcast to [B, H, Tq, Tk]: mask ", mask, ", scores ", scores);
   }
-  if (!is_absent(key_padding))
+  if (key_padding.present)
     require(key_padding == Spec{{key.shape[0], key.shape[1]}, DType::u8}, op, ": key_padding must be u8 [B, Tk]: key ", key, ", key_padding ",
             key_padding);
 }
@@ -67,7 +66,7 @@ kernels::AttentionProblem problem_of(double scale, bool causal, const Tensor& qu
       p.keep = mask.data<const std::uint8_t>();
       p.keep_strides = mask_strides(mask, scores);
     } else {
-      p.add = mask.storage().data() + mask.layout().offset() * static_cast<std::int64_t>(size_of(mask.dtype()));
+      p.add = raw_pointer(mask);
       p.add_strides = mask_strides(mask, scores);
     }
   }
@@ -106,26 +105,24 @@ void check_values(std::string_view op, const Tensor& query, const Tensor& cu_seq
   }
 }
 
-Tensor dense(const Tensor& t) { return t.defined() ? t.contiguous() : t; }
-
 }  // namespace
 
 Spec ScaledDotProductAttention::spec(const Args& args, const Spec& query, const Spec& key, const Spec& value, const Spec& mask,
                                      const Spec& key_padding, const Spec& cu_seqlens, const Spec& token_ids) {
-  const bool packed = !is_absent(cu_seqlens);
+  const bool packed = cu_seqlens.present;
   check_query_and_key(name, query, key, packed ? 3 : 4, packed ? "[N, H, D] beside cu_seqlens" : "[B, T, H, D]");
   require(value == key, name, ": value must have key's shape and type: key ", key, ", value ", value);
-  require<ConfigError>(args.dropout >= 0.0 && args.dropout <= 1.0, name, ": the dropout rate must lie in [0, 1]: dropout ", args.dropout);
+  require<ArgumentError>(args.dropout >= 0.0 && args.dropout <= 1.0, name, ": the dropout rate must lie in [0, 1]: dropout ", args.dropout);
   if (packed) {
     require(cu_seqlens.dtype == DType::i64 && cu_seqlens.shape.rank() == 1 && cu_seqlens.shape[0] >= 1, name,
             ": cu_seqlens must be i64 [S + 1]: cu_seqlens ", cu_seqlens);
     require(query.shape[0] == key.shape[0], name, ": packed query and key must have the same tokens: query ", query, ", key ", key);
-    require(is_absent(mask) && is_absent(key_padding), name, ": a packed batch takes no mask and no key_padding: mask ", mask, ", key_padding ",
+    require(!mask.present && !key_padding.present, name, ": a packed batch takes no mask and no key_padding: mask ", mask, ", key_padding ",
             key_padding);
   } else {
     check_masks(name, query, key, mask, key_padding);
   }
-  if (!is_absent(token_ids)) {
+  if (token_ids.present) {
     const Shape tokens = query.shape.sub(0, query.shape.rank() - 2);
     require(token_ids == Spec{tokens, DType::i64} && query.shape[-3] == key.shape[-3], name,
             ": token_ids must be i64, one for each token of query and key: query ", query, ", key ", key, ", token_ids ", token_ids);
@@ -134,7 +131,8 @@ Spec ScaledDotProductAttention::spec(const Args& args, const Spec& query, const 
 }
 
 Tensor ScaledDotProductAttention::forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
-                                          const Tensor& key_padding, const Tensor& cu_seqlens, const Tensor& token_ids, Saved& saved) {
+                                          const Tensor& key_padding, const Tensor& cu_seqlens, const Tensor& token_ids, const Call<7>&,
+                                          Saved& saved) {
   saved = {query, key, value, mask, dense(key_padding), dense(cu_seqlens), dense(token_ids),
            Tensor(query.shape().without(-1), kernels::compute_dtype(query.dtype()))};
   check_values(name, query, saved.cu_seqlens, saved.token_ids);
@@ -153,7 +151,7 @@ Tensor ScaledDotProductAttention::forward(const Args& args, const Tensor& query,
 //   dv = (P K)^T dy,  dP = K (dy v^T),  dS = P (dP - rowsum(P dP)),
 //   dq = scale dS k,  dk = scale dS^T q,  dmask = dS.
 Grads<7> ScaledDotProductAttention::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<7> needs) {
-  const Tensor dq(saved.query.spec()), g = dy.contiguous();
+  const Tensor dq(saved.query.spec()), g = dense(dy);
   Tensor dk(saved.key.spec()), dv(saved.value.spec()), dmask;
   if (dq.numel() == 0) dk = dv = Tensor::zeros(saved.key.shape(), saved.key.dtype());
   const kernels::AttentionProblem p = problem_of(args, saved);
@@ -179,8 +177,9 @@ Spec AttentionProbabilities::spec(const Args&, const Spec& query, const Spec& ke
   return {{query.shape[0], query.shape[2], query.shape[1], key.shape[1]}, query.dtype};
 }
 
-Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& mask, const Tensor& key_padding) {
-  const Tensor out(spec(args, query.spec(), key.spec(), mask.spec(), key_padding.spec())), real = dense(key_padding);
+Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& mask, const Tensor& key_padding,
+                                       const Spec& spec) {
+  const Tensor out(spec), real = dense(key_padding);
   if (out.numel() == 0) return out;
   const kernels::AttentionProblem p = problem_of(args.scale, args.causal, query, key, mask, real);
   dispatch_floating(name, query.dtype(), [&](auto zero) {
@@ -190,14 +189,16 @@ Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, co
   return out;
 }
 
-Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const ScaledDotProductAttention::Args& args,
+}  // namespace ops
+
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const ops::ScaledDotProductAttention::Args& args,
                                     const AttentionInputs& in) {
-  return apply<ScaledDotProductAttention>(args, query, key, value, in.mask, in.key_padding, in.cu_seqlens, in.token_ids);
+  return apply<ops::ScaledDotProductAttention>(args, query, key, value, in.mask, in.key_padding, in.cu_seqlens, in.token_ids);
 }
 
-Tensor attention_probabilities(const Tensor& query, const Tensor& key, const AttentionProbabilities::Args& args, const Tensor& mask,
+Tensor attention_probabilities(const Tensor& query, const Tensor& key, const ops::AttentionProbabilities::Args& args, const Tensor& mask,
                                const Tensor& key_padding) {
-  return apply<AttentionProbabilities>(args, query, key, mask, key_padding);
+  return apply<ops::AttentionProbabilities>(args, query, key, mask, key_padding);
 }
 
 }  // namespace capstan

@@ -23,6 +23,8 @@ struct AttentionInputs {
   Tensor token_ids = {};    ///< i64 [B, T] or [N], >= 0: names a token for dropout, as query and as key; consecutive numbers are fast
 };
 
+namespace ops {
+
 struct ScaledDotProductAttention {
   static constexpr std::string_view name = "scaled_dot_product_attention";
   struct Args {
@@ -35,7 +37,8 @@ struct ScaledDotProductAttention {
   static Spec spec(const Args& args, const Spec& query, const Spec& key, const Spec& value, const Spec& mask, const Spec& key_padding,
                    const Spec& cu_seqlens, const Spec& token_ids);
   static Tensor forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
-                        const Tensor& key_padding, const Tensor& cu_seqlens, const Tensor& token_ids, Saved& saved);
+                        const Tensor& key_padding, const Tensor& cu_seqlens, const Tensor& token_ids, const Call<7>& call,
+                        Saved& saved);
   static Grads<7> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<7> needs);
 };
 
@@ -47,19 +50,22 @@ struct AttentionProbabilities {
     bool causal = false;
   };
   static Spec spec(const Args& args, const Spec& query, const Spec& key, const Spec& mask, const Spec& key_padding);
-  static Tensor forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& mask, const Tensor& key_padding);
+  static Tensor forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& mask, const Tensor& key_padding,
+                        const Spec& out);
 };
+
+using AttentionOps = TypeList<ScaledDotProductAttention, AttentionProbabilities>;
+
+}  // namespace ops
 
 /// Query [B, Tq, H, D], key and value [B, Tk, H_k, D]: contiguous [B, Tq, H, D]; or packed, all [N, H or H_k, D]: [N, H, D].
 /// With dropout, the decision about (query, key, head) depends on args.key and the ids of the two tokens alone: a padded and a packed batch
 /// with the same token_ids drop the same. Without token_ids it depends on the query's place in the batch and the key's in its sequence.
-Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const ScaledDotProductAttention::Args& args = {},
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const ops::ScaledDotProductAttention::Args& args = {},
                                     const AttentionInputs& inputs = {});
 
 /// The probabilities [B, H, Tq, Tk] that attention uses before dropout, to look at: query [B, Tq, H, D], key [B, Tk, H_k, D]. A constant.
-Tensor attention_probabilities(const Tensor& query, const Tensor& key, const AttentionProbabilities::Args& args = {}, const Tensor& mask = {},
+Tensor attention_probabilities(const Tensor& query, const Tensor& key, const ops::AttentionProbabilities::Args& args = {}, const Tensor& mask = {},
                                const Tensor& key_padding = {});
-
-using AttentionOps = TypeList<ScaledDotProductAttention, AttentionProbabilities>;
 
 }  // namespace capstan

@@ -5,24 +5,21 @@
 
 #include "autograd/kernels/candidate_loss.h"
 #include "autograd/kernels/embedding.h"
-#include "autograd/kernels/scratch.h"
 #include "autograd/ops/embedding.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
 
-Tensor contiguous_or_absent(const Tensor& t) { return t.defined() ? t.contiguous() : Tensor{}; }
-
-const std::uint8_t* flags(const Tensor& valid) { return valid.defined() ? valid.data<const std::uint8_t>() : nullptr; }
-
 void check_valid(std::string_view op, std::string_view what, const Spec& operand, const Spec& valid) {
-  require(valid.shape.rank() == 0 || valid == Spec{Shape{operand.shape[0]}, DType::u8}, op, ": valid must be u8 [N]: ", what, " ", operand,
+  require(!valid.present || valid == Spec{Shape{operand.shape[0]}, DType::u8}, op, ": valid must be u8 [N]: ", what, " ", operand,
           ", valid ", valid);
 }
 
 kernels::Candidates as_candidates(const Tensor& candidates, const Tensor& valid, std::int64_t width) {
   return {.item = candidates.data<const std::int64_t>(),
-          .valid = flags(valid),
+          .valid = pointer<const std::uint8_t>(valid),
           .rows = candidates.size(0),
           .columns = candidates.size(1),
           .width = width};
@@ -36,9 +33,9 @@ std::vector<std::int64_t> named_rows(const kernels::Candidates& c) {
   return out;
 }
 
-kernels::RankingTerms ranking_terms(const RankingLoss::Args& args, const Tensor& valid, std::int64_t columns) {
+kernels::RankingTerms ranking_terms(const RankingLoss::Args& args, const Tensor& valid, const Tensor& log_q, std::int64_t columns) {
   const auto all = static_cast<double>(columns), negatives = all - 1;
-  kernels::RankingTerms terms{.log_q = args.log_q.defined() ? args.log_q.data<const float>() : nullptr, .valid = flags(valid)};
+  kernels::RankingTerms terms{.log_q = pointer<const float>(log_q), .valid = pointer<const std::uint8_t>(valid)};
   switch (args.kind) {
     case RankingLossKind::bce_sum:
       break;
@@ -56,12 +53,6 @@ kernels::RankingTerms ranking_terms(const RankingLoss::Args& args, const Tensor&
   return terms;
 }
 
-// Calls f with a zero of the type of scores.
-template <class F>
-void with_score_type(DType dtype, const F& f) {
-  dtype == DType::f64 ? f(double{}) : f(float{});
-}
-
 }  // namespace
 
 Spec CandidateScores::spec(const Args&, const Spec& h, const Spec& table, const Spec& candidates, const Spec& valid) {
@@ -77,26 +68,27 @@ Spec CandidateScores::spec(const Args&, const Spec& h, const Spec& table, const 
 }
 
 Tensor CandidateScores::forward(const Args&, const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
-                                Saved& saved) {
-  saved = {h.contiguous(), table.contiguous(), candidates.contiguous(), contiguous_or_absent(valid)};
-  const kernels::Candidates c = as_candidates(saved.candidates, saved.valid, h.size(1));
+                                const Call<4>& call, Saved& saved) {
+  const Tensor from = dense(h), rows = dense(table), items = dense(candidates), flags = dense(valid);
+  const kernels::Candidates c = as_candidates(items, flags, h.size(1));
   for (std::int64_t n = 0; n < c.rows; ++n) {
     if (!c.takes_part(n)) continue;
     for (std::int64_t i = n * c.columns; i < (n + 1) * c.columns; ++i)
       require(c.item[i] >= 0 && c.item[i] < table.size(0), name, ": candidates must lie in [0, V): row ", n, ", column ", i - n * c.columns,
               " holds ", c.item[i], ", V is ", table.size(0));
   }
-  const Tensor scores(candidates.shape(), kernels::compute_dtype(h.dtype()));
+  const Tensor scores(call.out);
   dispatch_floating(name, h.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::candidate_scores(c, saved.h.data<const T>(), saved.table.data<const T>(), scores.data<kernels::Compute<T>>());
+    kernels::candidate_scores(c, from.data<const T>(), rows.data<const T>(), scores.data<kernels::Compute<T>>());
   });
+  if (call.records()) saved = {from, rows, items, flags};
   return scores;
 }
 
 // s_nc = h_n . table[i(n, c)]: dh_n = sum_c ds_nc table[i(n, c)], dtable[v] = the sum of ds_nc h_n over all (n, c) with i(n, c) = v.
 Grads<4> CandidateScores::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<4> needs) {
-  const Tensor ds = dy.contiguous();
+  const Tensor ds = dense(dy);
   const std::int64_t width = saved.h.size(1);
   const kernels::Candidates c = as_candidates(saved.candidates, saved.valid, width);
   Grads<4> grads;
@@ -116,86 +108,91 @@ Grads<4> CandidateScores::backward(const Args& args, const Saved& saved, const T
           Tensor::from(std::span<const std::int64_t>(groups.row.data(), static_cast<std::size_t>(groups.count)), {groups.count});
       const Tensor rows({groups.count, width}, saved.h.dtype());
       kernels::sum_groups(groups, terms, width, kernels::GroupTarget::group_number, rows.data<T>());
-      grads[1] = Gradient::rows(indices, rows, saved.table.shape());
+      grads[1] = Gradient::rows(indices, rows, saved.table.shape(), true);
     } else {
-      const Tensor dense = Tensor::zeros(saved.table.shape(), saved.table.dtype());
-      kernels::sum_groups(groups, terms, width, kernels::GroupTarget::table_row, dense.data<T>());
-      grads[1] = dense;
+      const Tensor dtable = Tensor::zeros(saved.table.shape(), saved.table.dtype());
+      kernels::sum_groups(groups, terms, width, kernels::GroupTarget::table_row, dtable.data<T>());
+      grads[1] = dtable;
     }
   });
   return grads;
 }
 
-std::array<Spec, 2> RankingLoss::spec(const Args& args, const Spec& scores, const Spec& valid) {
+std::array<Spec, 2> RankingLoss::spec(const Args& args, const Spec& scores, const Spec& valid, const Spec& log_q) {
   require<DTypeError>(scores.dtype == DType::f32 || scores.dtype == DType::f64, name, ": scores must be f32 or f64: scores ", scores);
   require(scores.shape.rank() == 2 && scores.shape[1] >= 2, name, ": scores must be [N, 1 + k] with k >= 1 negatives: scores ", scores);
   check_valid(name, "scores", scores, valid);
   const bool gbce = args.kind == RankingLossKind::gbce;
-  require(!gbce || (args.calibration >= 0 && args.calibration <= 1), name,
+  require<ArgumentError>(!gbce || (args.calibration >= 0 && args.calibration <= 1), name,
           ": the calibration of gbce must lie in [0, 1]: ", args.calibration);
-  require(!gbce || args.items >= scores.shape[1], name, ": gbce needs more items in the catalogue than negatives: items ", args.items,
+  require<ArgumentError>(!gbce || args.items >= scores.shape[1], name, ": gbce needs more items in the catalogue than negatives: items ", args.items,
           ", negatives ", scores.shape[1] - 1);
-  const Tensor& log_q = args.log_q;
-  const bool softmax = args.kind == RankingLossKind::sampled_softmax;
-  require(!log_q.defined() || (softmax && log_q.spec() == Spec{scores.shape, DType::f32} && log_q.is_contiguous()), name,
-          ": log_q belongs to sampled_softmax and must be contiguous f32 of the shape of scores: scores ", scores, ", log_q ", log_q);
-  return detail::loss_specs(scores.dtype);
+  if (log_q.present) {
+    check_floating(name, "log_q", log_q);
+    require(args.kind == RankingLossKind::sampled_softmax && log_q.shape == scores.shape, name,
+            ": log_q belongs to sampled_softmax and must have the shape of scores: scores ", scores, ", log_q ", log_q);
+  }
+  return loss_specs(scores.dtype);
 }
 
-std::array<Tensor, 2> RankingLoss::forward(const Args& args, const Tensor& scores, const Tensor& valid, Saved& saved) {
-  saved = {.scores = scores.contiguous(), .valid = contiguous_or_absent(valid)};
+std::array<Tensor, 2> RankingLoss::forward(const Args& args, const Tensor& scores, const Tensor& valid, const Tensor& log_q,
+                                           const Call<3, std::array<Spec, 2>>& call, Saved& saved) {
+  const Tensor from = dense(scores), flags = dense(valid), corrections = log_q.defined() ? converted(log_q, DType::f32) : log_q;
   const std::int64_t rows = scores.size(0), columns = scores.size(1);
-  const kernels::RankingTerms terms = ranking_terms(args, saved.valid, columns);
+  const kernels::RankingTerms terms = ranking_terms(args, flags, corrections, columns);
   double count = 0;
   for (std::int64_t n = 0; n < rows; ++n) count += terms.takes_part(n);
   const Tensor losses(Shape{rows}, scores.dtype());
-  with_score_type(scores.dtype(), [&](auto zero) {
+  with_compute_type(scores.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::ranking_loss(terms, saved.scores.data<const T>(), rows, columns, losses.data<T>());
+    kernels::ranking_loss(terms, from.data<const T>(), rows, columns, losses.data<T>());
   });
-  saved.scale = args.reduction.scale(count);
-  return detail::loss_outputs(scores.dtype(), detail::sum_in_order(losses) * saved.scale, count);
+  const double scale = args.reduction.scale(count);
+  if (call.records()) saved = {.scores = from, .valid = flags, .log_q = corrections, .scale = scale};
+  return loss_outputs(scores.dtype(), sum_in_order(losses) * scale, count);
 }
 
 // Pairwise: d/ds softplus(-s) = -sigmoid(-s), d/ds_j softplus(s_j) = sigmoid(s_j), each times its weight. Softmax: probability of the
 // column among the corrected scores, less 1 for the positive.
-Grads<2> RankingLoss::backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<2> needs) {
-  if (!needs[0]) return {};
-  const Tensor ds = detail::reuse_or_new(saved.scores);
+Grads<3> RankingLoss::backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<3>) {
+  const Tensor ds = reuse_or_new(saved.scores);
   const std::int64_t rows = ds.size(0), columns = ds.size(1);
-  with_score_type(ds.dtype(), [&](auto zero) {
+  with_compute_type(ds.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::ranking_loss_backward(ranking_terms(args, saved.valid, columns), saved.scores.data<const T>(), rows, columns,
-                                   saved.scale * dy[0].item(), ds.data<T>());
+    kernels::ranking_loss_backward(ranking_terms(args, saved.valid, saved.log_q, columns), saved.scores.data<const T>(), rows, columns,
+                                   saved.scale * loss_gradient(dy), ds.data<T>());
   });
-  return {ds, {}};
+  return {ds, {}, {}};
 }
+
+}  // namespace ops
 
 Tensor candidate_scores(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid, bool sparse) {
-  return apply<CandidateScores>({.sparse = sparse}, h, table, candidates, valid);
+  return apply<ops::CandidateScores>({.sparse = sparse}, h, table, candidates, valid);
 }
 
-Loss ranking_loss(const Tensor& scores, const Tensor& valid, const RankingLoss::Args& options) {
-  const auto [value, count] = apply<RankingLoss>(options, scores, valid);
-  return {value, count.item()};
+Loss ranking_loss(const Tensor& scores, const Tensor& valid, const ops::RankingLoss::Args& options, const Tensor& log_q) {
+  return as_loss(apply<ops::RankingLoss>(options, scores, valid, log_q));
 }
 
 Loss candidate_loss(const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
                     const CandidateLossOptions& options) {
-  RankingLoss::Args args{
-      .kind = options.kind, .calibration = options.calibration, .items = options.items, .log_q = {}, .reduction = options.reduction};
+  const ops::RankingLoss::Args args{
+      .kind = options.kind, .calibration = options.calibration, .items = options.items, .reduction = options.reduction};
   const Tensor scores = candidate_scores(h, table, candidates, valid, options.sparse);
+  Tensor log_q;
   if (options.log_q.defined()) {
-    require(options.log_q.spec() == Spec{Shape{table.size(0)}, DType::f32}, "candidate_loss: log_q must be f32 [V]: table ", table,
-            ", log_q ", options.log_q);
+    require<GraphError>(options.log_q.is_constant(), "candidate_loss: log_q has no derivative, so it must be a constant: log_q ", options.log_q);
+    require(is_floating(options.log_q.dtype()) && options.log_q.shape() == Shape{table.size(0)},
+            "candidate_loss: log_q must be [V] of a floating type: table ", table, ", log_q ", options.log_q);
     // A padding row's candidates may be anything: they read as row 0, and what is read there is not used.
-    const Tensor items = candidates.contiguous(), flagged = contiguous_or_absent(valid), log_q = options.log_q.contiguous();
-    std::vector<std::int64_t> rows = named_rows(as_candidates(items, flagged, 1));
+    const Tensor items = ops::dense(candidates), flags = ops::dense(valid), of_items = ops::converted(options.log_q, DType::f32);
+    std::vector<std::int64_t> rows = ops::named_rows(ops::as_candidates(items, flags, 1));
     std::ranges::replace(rows, std::int64_t{-1}, std::int64_t{0});
-    args.log_q = Tensor(candidates.shape(), DType::f32);
-    kernels::gather_rows(log_q.data<const float>(), {rows}, 1, 1.0, args.log_q.data<float>());
+    log_q = Tensor(candidates.shape(), DType::f32);
+    kernels::gather_rows(of_items.data<const float>(), {rows}, 1, 1.0, log_q.data<float>());
   }
-  return ranking_loss(scores, valid, args);
+  return ranking_loss(scores, valid, args, log_q);
 }
 
 }  // namespace capstan

@@ -1,12 +1,14 @@
 #include "autograd/ops/conv.h"
 
 #include "autograd/kernels/conv.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
 
 kernels::ConvProblem problem(const Conv2d::Args& args, const Spec& x, const Spec& weight) {
-  const auto [height, width] = detail::window_axes(Conv2d::name, x, {weight.shape[2], weight.shape[3]}, args.window);
+  const auto [height, width] = window_axes(Conv2d::name, x, {weight.shape[2], weight.shape[3]}, args.window);
   return {.dtype = x.dtype,
           .batch = x.shape[0],
           .in_channels = x.shape[1],
@@ -16,57 +18,44 @@ kernels::ConvProblem problem(const Conv2d::Args& args, const Spec& x, const Spec
           .width = width};
 }
 
-const void* pointer(const Tensor& t) {
-  return t.defined() ? t.storage().data() + t.layout().offset() * static_cast<std::int64_t>(size_of(t.dtype())) : nullptr;
-}
-void* writable(const Tensor& t) { return const_cast<void*>(pointer(t)); }
-
 }  // namespace
 
 Spec Conv2d::spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias) {
-  const bool has_bias = bias.shape.rank() != 0;
-  require<DTypeError>(is_floating(x.dtype) && x.dtype == weight.dtype && (!has_bias || x.dtype == bias.dtype), name,
-                      ": needs operands of one floating type: x ", x, ", weight ", weight, ", bias ", has_bias ? to_text(bias) : "none");
+  require<DTypeError>(is_floating(x.dtype) && x.dtype == weight.dtype, name, ": needs operands of one floating type: x ", x, ", weight ",
+                      weight, ", bias ", bias);
   require(x.shape.rank() == 4 && weight.shape.rank() == 4, name, ": needs x [B, C, H, W] and weight [O, C / groups, KH, KW]: x ", x,
           ", weight ", weight);
   require(weight.shape[0] > 0 && weight.shape[1] > 0, name, ": weight must have channels: weight ", weight);
   require(args.groups > 0 && x.shape[1] == args.groups * weight.shape[1] && weight.shape[0] % args.groups == 0, name,
           ": axis 1 of x must be groups times axis 1 of weight, and groups divide axis 0 of weight: x ", x, ", weight ", weight,
           ", groups ", args.groups);
-  require(!has_bias || bias.shape == Shape{weight.shape[0]}, name, ": bias must be [O]: weight ", weight, ", bias ", bias);
+  check_vector(name, {"bias", bias}, weight.shape[0], {"weight", weight});
   const kernels::ConvProblem p = problem(args, x, weight);
   return {Shape{p.batch, p.out_channels, p.height.out(), p.width.out()}, x.dtype};
 }
 
-Tensor Conv2d::forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, Saved& saved) {
-  saved = {x.contiguous(), weight.contiguous()};
-  const Tensor y(spec(args, x.spec(), weight.spec(), bias.spec())), b = bias.defined() ? bias.contiguous() : bias;
-  kernels::conv2d(problem(args, x.spec(), weight.spec()), pointer(saved.x), pointer(saved.weight), pointer(b), writable(y));
+Tensor Conv2d::forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call, Saved& saved) {
+  const Tensor from = dense(x), filters = dense(weight), y(call.out);
+  saved = {.x = call.needs[1] || call.needs[2] ? from : Tensor{}, .weight = call.needs[0] ? filters : Tensor{}, .x_spec = x.spec(), .weight_spec = weight.spec()};
+  kernels::conv2d(problem(args, x.spec(), weight.spec()), raw_pointer(from), raw_pointer(filters), raw_pointer(dense(bias)), raw_pointer(y));
   return y;
 }
 
 // y is a sum of products x[i] w[k], so dx[i] sums dy w[k] and dw[k] sums dy x[i] over the elements of y they are part of; db sums dy over
 // images and places.
 Grads<3> Conv2d::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs) {
-  const kernels::ConvProblem p = problem(args, saved.x.spec(), saved.weight.spec());
-  const Tensor g = dy.contiguous();
-  Grads<3> grads;
-  if (needs[0]) {
-    const Tensor dx(saved.x.spec());
-    kernels::conv2d_backward_data(p, pointer(g), pointer(saved.weight), writable(dx));
-    grads[0] = dx;
-  }
-  if (needs[1] || needs[2]) {
-    const Tensor dweight(saved.weight.spec()), dbias = needs[2] ? Tensor(Shape{p.out_channels}, p.dtype) : Tensor{};
-    kernels::conv2d_backward_weights(p, pointer(saved.x), pointer(g), writable(dweight), writable(dbias));
-    if (needs[1]) grads[1] = dweight;
-    if (needs[2]) grads[2] = dbias;
-  }
-  return grads;
+  const kernels::ConvProblem p = problem(args, saved.x_spec, saved.weight_spec);
+  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x_spec), dweight = new_if(needs[1] || needs[2], saved.weight_spec),
+               dbias = new_if(needs[2], {Shape{p.out_channels}, p.dtype});
+  if (needs[0]) kernels::conv2d_backward_data(p, raw_pointer(g), raw_pointer(saved.weight), raw_pointer(dx));
+  if (needs[1] || needs[2]) kernels::conv2d_backward_weights(p, raw_pointer(saved.x), raw_pointer(g), raw_pointer(dweight), raw_pointer(dbias));
+  return {dx, needs[1] ? dweight : Tensor{}, dbias};
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d::Args& args) {
-  return apply<Conv2d>(args, x, weight, bias);
+}  // namespace ops
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ops::Conv2d::Args& args) {
+  return apply<ops::Conv2d>(args, x, weight, bias);
 }
 
 }  // namespace capstan

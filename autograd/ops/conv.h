@@ -8,6 +8,7 @@
 #include "autograd/tape/op.h"
 
 namespace capstan {
+namespace ops {
 
 struct Conv2d {
   static constexpr std::string_view name = "conv2d";
@@ -15,18 +16,19 @@ struct Conv2d {
     Window window = {};
     std::int64_t groups = 1;
   };
-  struct Saved {
-    Tensor x, weight;
-  };
+  struct Saved { Tensor x, weight; Spec x_spec, weight_spec; };  ///< of x and weight what a wanted gradient reads
   static Spec spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call,
+                        Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
 };
 
+using ConvOps = TypeList<Conv2d>;
+
+}  // namespace ops
+
 /// x [B, C, H, W], weight [O, C / groups, KH, KW], bias [O] or absent -> [B, O, H', W'] with H' = (H + padding - dilation (KH - 1) - 1) /
 /// stride + 1 rounded down. Output channel o reads the channels of its group, o / (O / groups). Padding is zeros.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2d::Args& args = {});
-
-using ConvOps = TypeList<Conv2d>;
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ops::Conv2d::Args& args = {});
 
 }  // namespace capstan

@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "autograd/kernels/dropout.h"
 #include "autograd/tape/op.h"
 
 namespace capstan {
+namespace ops {
 
 struct Dropout {
   static constexpr std::string_view name = "dropout";
@@ -19,26 +19,18 @@ struct Dropout {
     double p = 0;           ///< probability to drop, 0 ... 1
     std::uint64_t key = 0;  ///< what the mask is drawn for: see random_key
   };
-  struct Saved {
-    Tensor row_ids;
-  };
+  struct Saved { Tensor row_ids; };
   static Spec spec(const Args& args, const Spec& x, const Spec& row_ids);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& row_ids, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& row_ids, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
 };
+
+using DropoutOps = TypeList<Dropout>;
+
+}  // namespace ops
 
 /// x / (1 - p) where kept, else 0; x itself if p is 0 (pass 0 at inference). `row_ids`: i64 [n], n divides the number of elements; absent:
 /// one group of id 0.
 Tensor dropout(const Tensor& x, double p, std::uint64_t key, const Tensor& row_ids = {});
 
-using DropoutOps = TypeList<Dropout>;
-
-namespace detail {
-
-/// The checks that every op with dropout makes.
-void check_dropout(std::string_view op, double p, const Spec& x, const Spec& row_ids);
-/// The mask over a tensor of `numel` elements. `row_ids` contiguous or undefined; it must outlive the result.
-kernels::DropoutMask dropout_mask(double p, std::uint64_t key, const Tensor& row_ids, std::int64_t numel);
-
-}  // namespace detail
 }  // namespace capstan

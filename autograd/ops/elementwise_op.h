@@ -1,17 +1,18 @@
 #pragma once
-// UnaryOp<F>, BinaryOp<F>: an op from a function of kernels/functions.h. The ops themselves are named in elementwise.h and activation.h.
+// UnaryOp<F>, BinaryOp<F>: an op from a function of kernels/functions.h; and the lists of them. For ops/*.cpp and the tests: users call
+// the functions of elementwise.h and activation.h.
 
 #include <string_view>
 
 #include "autograd/kernels/elementwise.h"
+#include "autograd/ops/activation.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/operands.h"
 #include "autograd/tape/op.h"
 
-namespace capstan {
-namespace detail {
+namespace capstan::ops {
 
-void check_floating(std::string_view op, const Spec& x);
-/// The specification of an op on two floating operands of one type that broadcast.
-Spec broadcast_spec(std::string_view op, const Spec& a, const Spec& b);
+namespace functions = kernels::functions;
 
 Tensor map_unary(const kernels::UnaryFunction& f, const Tensor& x);
 /// dy * f.slope(kept)
@@ -19,8 +20,6 @@ Tensor map_unary_gradient(const kernels::UnaryFunction& f, const Tensor& dy, con
 Tensor map_binary(const kernels::BinaryFunction& f, const Tensor& a, const Tensor& b);
 /// dy * f.slope_a(a, b) or dy * f.slope_b(a, b)
 Tensor map_binary_gradient(const kernels::BinaryFunction& f, kernels::Operand of, const Tensor& dy, const Tensor& a, const Tensor& b);
-
-}  // namespace detail
 
 /// y = f(x), dx = dy f'(x). The function is its own Args: its constants are its members.
 template <class F>
@@ -30,17 +29,19 @@ struct UnaryOp {
   struct Saved { Tensor kept; };  ///< x, y or nothing: what F::keeps says
 
   static Spec spec(const Args&, const Spec& x) {
-    detail::check_floating(name, x);
+    check_floating(name, "x", x);
     return x;
   }
-  static Tensor forward(const Args& f, const Tensor& x, Saved& saved) {
-    const Tensor y = detail::map_unary(f, x);
-    if constexpr (F::keeps == kernels::Keeps::input) saved.kept = x;
-    if constexpr (F::keeps == kernels::Keeps::output) saved.kept = y;
+  static Tensor forward(const Args& f, const Tensor& x, const Call<1>& call, Saved& saved) {
+    const Tensor y = map_unary(f, x);
+    if (call.records()) {
+      if constexpr (F::keeps == kernels::Keeps::input) saved.kept = x;
+      if constexpr (F::keeps == kernels::Keeps::output) saved.kept = y;
+    }
     return y;
   }
   static Grads<1> backward(const Args& f, const Saved& saved, const Tensor& dy, Needs<1>) {
-    return {detail::map_unary_gradient(f, dy, saved.kept)};
+    return {map_unary_gradient(f, dy, saved.kept)};
   }
 };
 
@@ -48,26 +49,54 @@ struct UnaryOp {
 template <class F>
 struct BinaryOp {
   static constexpr std::string_view name = F::name;
-  static constexpr bool is_sum = std::is_same_v<F, kernels::functions::Add> || std::is_same_v<F, kernels::functions::Sub>;
+  static constexpr bool is_sum = std::is_same_v<F, functions::Add> || std::is_same_v<F, functions::Sub>;
   struct Args {};
   struct Saved { Tensor a, b; };  ///< nothing for a sum
 
-  static Spec spec(const Args&, const Spec& a, const Spec& b) { return detail::broadcast_spec(name, a, b); }
-  static Tensor forward(const Args&, const Tensor& a, const Tensor& b, Saved& saved) {
-    if constexpr (!is_sum) saved = {a, b};
-    return detail::map_binary(F{}, a, b);
+  static Spec spec(const Args&, const Spec& a, const Spec& b) { return broadcast_spec(name, a, b); }
+  static Tensor forward(const Args&, const Tensor& a, const Tensor& b, const Call<2>& call, Saved& saved) {
+    if (!is_sum && call.records()) saved = {a, b};
+    return map_binary(F{}, a, b);
   }
   static Grads<2> backward(const Args&, const Saved& saved, const Tensor& dy, Needs<2> needs) {
     Grads<2> d;
     if constexpr (is_sum) {
       if (needs[0]) d[0] = dy;
-      if (needs[1]) d[1] = std::is_same_v<F, kernels::functions::Add> ? dy : detail::map_unary(kernels::functions::Neg{}, dy);
+      if (needs[1]) d[1] = std::is_same_v<F, functions::Add> ? dy : map_unary(functions::Neg{}, dy);
     } else {
-      if (needs[0]) d[0] = detail::map_binary_gradient(F{}, kernels::Operand::a, dy, saved.a, saved.b);
-      if (needs[1]) d[1] = detail::map_binary_gradient(F{}, kernels::Operand::b, dy, saved.a, saved.b);
+      if (needs[0]) d[0] = map_binary_gradient(F{}, kernels::Operand::a, dy, saved.a, saved.b);
+      if (needs[1]) d[1] = map_binary_gradient(F{}, kernels::Operand::b, dy, saved.a, saved.b);
     }
     return d;
   }
 };
 
-}  // namespace capstan
+using Add = BinaryOp<functions::Add>;
+using Sub = BinaryOp<functions::Sub>;
+using Mul = BinaryOp<functions::Mul>;
+using Div = BinaryOp<functions::Div>;
+using Maximum = BinaryOp<functions::Maximum>;
+using Minimum = BinaryOp<functions::Minimum>;
+using Affine = UnaryOp<functions::Affine>;
+using Neg = UnaryOp<functions::Neg>;
+using Abs = UnaryOp<functions::Abs>;
+using Square = UnaryOp<functions::Square>;
+using Sqrt = UnaryOp<functions::Sqrt>;
+using Pow = UnaryOp<functions::Pow>;
+using ElementwiseOps =
+    TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Affine, Neg, Abs, Square, Sqrt, Pow, Where, MaskedFill, Cast, Convert>;
+
+using Relu = UnaryOp<functions::Relu>;
+using LeakyRelu = UnaryOp<functions::LeakyRelu>;
+using Elu = UnaryOp<functions::Elu>;
+using Gelu = UnaryOp<functions::Gelu>;
+using GeluTanh = UnaryOp<functions::GeluTanh>;
+using Tanh = UnaryOp<functions::Tanh>;
+using Sigmoid = UnaryOp<functions::Sigmoid>;
+using Softplus = UnaryOp<functions::Softplus>;
+using Exp = UnaryOp<functions::Exp>;
+using Log = UnaryOp<functions::Log>;
+using Silu = UnaryOp<functions::Silu>;
+using ActivationOps = TypeList<Relu, LeakyRelu, Elu, Gelu, GeluTanh, Tanh, Sigmoid, Softplus, Exp, Log, Silu, BiasActivation>;
+
+}  // namespace capstan::ops

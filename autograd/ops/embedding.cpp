@@ -3,32 +3,25 @@
 #include <algorithm>
 
 #include "autograd/kernels/embedding.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
-
-void detail::check_indices(std::string_view op, std::string_view what, std::span<const std::int64_t> indices, std::int64_t rows,
-                           std::span<const std::uint8_t> valid) {
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    if (indices[i] >= 0 && indices[i] < rows) [[likely]]
-      continue;
-    require(!valid.empty() && valid[i] == 0, op, ": ", what, " must lie in [0, V): position ", i, " holds ", indices[i], ", V is ", rows);
-  }
-}
+namespace ops {
 
 Spec Embedding::spec(const Args& args, const Spec& weight, const Spec& indices) {
-  require<DTypeError>(is_floating(weight.dtype), name, ": the table must be of a floating type: weight ", weight);
+  check_floating(name, "weight", weight);
   require(weight.shape.rank() == 2, name, ": the table must be [V, D]: weight ", weight);
   require<DTypeError>(indices.dtype == DType::i64, name, ": indices must be i64: indices ", indices);
-  require(args.padding_index >= -1 && args.padding_index < weight.shape[0], name,
+  require<ArgumentError>(args.padding_index >= -1 && args.padding_index < weight.shape[0], name,
           ": the padding index must be a row of the table or -1: weight ", weight, ", padding_index ", args.padding_index);
   return {indices.shape.inserted(indices.shape.rank(), weight.shape[1]), weight.dtype};
 }
 
-Tensor Embedding::forward(const Args& args, const Tensor& weight, const Tensor& indices, Saved& saved) {
-  saved = {indices.contiguous(), weight.spec()};
+Tensor Embedding::forward(const Args& args, const Tensor& weight, const Tensor& indices, const Call<2>& call, Saved& saved) {
+  saved = {dense(indices), weight.spec()};
   const auto rows = saved.indices.span<const std::int64_t>();
-  detail::check_indices(name, "indices", rows, weight.size(0));
-  const Tensor table = weight.contiguous(), y(spec(args, weight.spec(), indices.spec()));
+  check_indices(name, "indices", rows, weight.size(0));
+  const Tensor table = dense(weight), y(call.out);
   dispatch_floating(name, weight.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::gather_rows(table.data<const T>(), {rows, args.padding_index}, table.size(1), args.scale, y.data<T>());
@@ -40,7 +33,7 @@ Tensor Embedding::forward(const Args& args, const Tensor& weight, const Tensor& 
 Grads<2> Embedding::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs) {
   if (!needs[0]) return {};
   const std::int64_t n = saved.indices.numel(), width = saved.weight.shape[1];
-  const Tensor rows = dy.contiguous();
+  const Tensor rows = dense(dy);
   Tensor counted(Shape{n}, DType::i64);  // -1 where the padding index stands
   std::ranges::transform(saved.indices.span<const std::int64_t>(), counted.data<std::int64_t>(),
                          [&](std::int64_t i) { return i == args.padding_index ? -1 : i; });
@@ -72,8 +65,10 @@ Grads<2> Embedding::backward(const Args& args, const Saved& saved, const Tensor&
   return {std::move(result), {}};
 }
 
-Tensor embedding(const Tensor& weight, const Tensor& indices, const Embedding::Args& options) {
-  return apply<Embedding>(options, weight, indices);
+}  // namespace ops
+
+Tensor embedding(const Tensor& weight, const Tensor& indices, const ops::Embedding::Args& options) {
+  return apply<ops::Embedding>(options, weight, indices);
 }
 
 }  // namespace capstan

@@ -10,6 +10,7 @@
 #include "autograd/tape/op.h"
 
 namespace capstan {
+namespace ops {
 
 struct Embedding {
   static constexpr std::string_view name = "embedding";
@@ -18,26 +19,17 @@ struct Embedding {
     double scale = 1.0;               ///< what every row is multiplied by
     bool sparse = false;              ///< the gradient of the table is row-sparse
   };
-  struct Saved {
-    Tensor indices;
-    Spec weight;
-  };
+  struct Saved { Tensor indices; Spec weight; };
   static Spec spec(const Args& args, const Spec& weight, const Spec& indices);
-  static Tensor forward(const Args& args, const Tensor& weight, const Tensor& indices, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& weight, const Tensor& indices, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
 };
 
-/// scale * weight[indices]: weight [V, D], indices i64 of any shape [...] in [0, V); the result is [..., D].
-Tensor embedding(const Tensor& weight, const Tensor& indices, const Embedding::Args& options = {});
-
 using EmbeddingOps = TypeList<Embedding>;
 
-namespace detail {
+}  // namespace ops
 
-/// Throws ShapeError naming the first index outside [0, rows), its position and `rows`. Skips positions where `valid` (as long as indices,
-/// or empty) is 0.
-void check_indices(std::string_view op, std::string_view what, std::span<const std::int64_t> indices, std::int64_t rows,
-                   std::span<const std::uint8_t> valid = {});
+/// scale * weight[indices]: weight [V, D], indices i64 of any shape [...] in [0, V); the result is [..., D].
+Tensor embedding(const Tensor& weight, const Tensor& indices, const ops::Embedding::Args& options = {});
 
-}  // namespace detail
 }  // namespace capstan

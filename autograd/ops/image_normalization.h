@@ -9,21 +9,25 @@
 #include <cstdint>
 #include <string_view>
 
-#include "autograd/kernels/image_normalization.h"
 #include "autograd/tape/op.h"
 
 namespace capstan {
 
+/// What a centred filter is divided by.
+enum class DeviationForm : std::uint8_t {
+  root,  ///< sqrt(variance + eps)
+  sum,   ///< sqrt(variance) + eps
+};
+
+namespace ops {
+
 struct BatchNorm {
   static constexpr std::string_view name = "batch_norm";
-  struct Args {
-    double eps = 1e-5;
-  };
-  struct Saved {
-    Tensor x, gamma, mean, variance;
-  };
+  struct Args { double eps = 1e-5; };
+  struct Saved { Tensor x, gamma, mean, variance; };
   static std::array<Spec, 3> spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
-  static std::array<Tensor, 3> forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, Saved& saved);
+  static std::array<Tensor, 3> forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                       const Call<3, std::array<Spec, 3>>& call, Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<3> needs);
 };
 
@@ -33,16 +37,12 @@ struct GroupNorm {
     std::int64_t groups = 1;
     double eps = 1e-5;
   };
-  struct Saved {
-    Tensor x, gamma, mean, variance;
-  };
+  struct Saved { Tensor x, gamma, mean, variance; };
   static Spec spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Call<3>& call,
+                        Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
 };
-
-/// What a centred filter is divided by: root sqrt(variance + eps), sum sqrt(variance) + eps.
-using kernels::DeviationForm;
 
 struct StandardizeWeight {
   static constexpr std::string_view name = "standardize_weight";
@@ -50,13 +50,15 @@ struct StandardizeWeight {
     double eps = 1e-5;
     DeviationForm form = DeviationForm::root;
   };
-  struct Saved {
-    Tensor weight, mean, variance;
-  };
+  struct Saved { Tensor weight, mean, variance; };
   static Spec spec(const Args& args, const Spec& weight);
-  static Tensor forward(const Args& args, const Tensor& weight, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& weight, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
 };
+
+using ImageNormalizationOps = TypeList<BatchNorm, GroupNorm, StandardizeWeight>;
+
+}  // namespace ops
 
 /// What batch_norm gives: y like x, and the statistics [C] of the batch in f32 (f64 for f64), both differentiable.
 struct BatchNormResult {
@@ -71,7 +73,5 @@ Tensor batch_norm_with(const Tensor& x, const Tensor& mean, const Tensor& varian
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 /// Each filter of weight [O, ...] with mean 0 and deviation 1 (Qiao et al. 2019).
 Tensor standardize_weight(const Tensor& weight, double eps = 1e-5, DeviationForm form = DeviationForm::root);
-
-using ImageNormalizationOps = TypeList<BatchNorm, GroupNorm, StandardizeWeight>;
 
 }  // namespace capstan

@@ -3,23 +3,21 @@
 #include <algorithm>
 
 #include "autograd/kernels/linear_cross_entropy.h"
-#include "autograd/kernels/scratch.h"
-#include "autograd/tape/tape.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
 
 // The rows of a contiguous tensor from `first` on.
 template <class T>
 T* from_row(const Tensor& t, std::int64_t first) {
-  if (!t.defined()) return nullptr;
-  const std::int64_t rows = t.size(0);
-  return t.data<T>() + first * (rows == 0 ? 0 : t.numel() / rows);
+  return t.defined() ? t.data<T>() + first * t.shape().without(0).numel() : nullptr;
 }
 
 // t *= factor, in place.
-Gradient scaled(const Tensor& t, double factor) {
-  if (factor != 1.0)
+Tensor scale_in_place(const Tensor& t, double factor) {
+  if (t.defined() && factor != 1.0)
     dispatch_floating(LinearCrossEntropy::name, t.dtype(), [&](auto zero) {
       using T = decltype(zero);
       using C = kernels::Compute<T>;
@@ -36,23 +34,21 @@ std::array<Spec, 2> LinearCrossEntropy::spec(const Args& args, const Spec& x, co
   require(x.shape.rank() == 2 && weight.shape.rank() == 2 && x.shape[1] == weight.shape[1], name,
           ": x must be [N, D] and weight [V, D]: x ", x, ", weight ", weight);
   const std::int64_t classes = weight.shape[0];
-  require(bias.shape.rank() == 0 || bias == Spec{Shape{classes}, x.dtype}, name, ": bias must be [V] of x's type: weight ", weight,
-          ", bias ", bias);
+  check_vector(name, {"bias", bias}, classes, {"weight", weight});
   require<DTypeError>(targets.dtype == DType::i64, name, ": targets must be i64: targets ", targets);
   require(targets.shape == Shape{x.shape[0]}, name, ": there must be one target a row: x ", x, ", targets ", targets);
-  require(args.first_class >= 0 && args.first_class < classes, name, ": the first class must be a row of weight: weight ", weight,
+  require<ArgumentError>(args.first_class >= 0 && args.first_class < classes, name, ": the first class must be a row of weight: weight ", weight,
           ", first_class ", args.first_class);
-  return detail::loss_specs(x.dtype);
+  return loss_specs(x.dtype);
 }
 
 // With p = softmax(x W^T + bias) and G = (p - onehot(target)) / divisor: dx = G W, dW = G^T x, dbias = 1^T G, all times the gradient of
 // the loss. G is at hand when the loss of a block has been computed and gone afterwards, so the gradients are made in forward.
 std::array<Tensor, 2> LinearCrossEntropy::forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                                  const Tensor& targets, Saved& saved) {
+                                                  const Tensor& targets, const Call<4, std::array<Spec, 2>>& call, Saved& saved) {
   const std::int64_t first = args.first_class, classes = weight.size(0), rows = x.size(0);
-  const Tensor from = x.contiguous(), table = weight.contiguous(), shift = bias.defined() ? bias.contiguous() : bias;
+  const Tensor from = dense(x), table = dense(weight), shift = dense(bias), given = dense(targets);
   const Tensor shifted(Shape{rows}, DType::i64);  // targets counted from the first class; -1: ignored
-  const Tensor given = targets.contiguous();
   double count = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t target = given.data<const std::int64_t>()[r];
@@ -63,20 +59,19 @@ std::array<Tensor, 2> LinearCrossEntropy::forward(const Args& args, const Tensor
     count += takes_part;
   }
   const double scale = args.reduction.scale(count);
-  const Tensor losses(Shape{rows}, kernels::compute_dtype(x.dtype()));
-  if (Tape::recording() != nullptr) {
-    saved = {.dx = Tensor(x.spec()), .dweight = Tensor(weight.spec()), .dbias = bias.defined() ? Tensor(bias.spec()) : Tensor{}};
-  }
+  const DType wide = compute_type(x.dtype());
+  const Tensor losses(Shape{rows}, wide);
+  saved = {.dx = new_if(call.needs[0], x.spec()),
+           .dweight = new_if(call.needs[1], {weight.shape(), wide}),
+           .dbias = new_if(call.needs[2], {Shape{classes}, wide})};
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::LinearClassGradients<T> gradients{.scale = scale};
-    if (saved.dx.defined()) {
-      std::fill(saved.dweight.data<T>(), from_row<T>(saved.dweight, first), T(0));
-      if (bias.defined()) std::fill_n(saved.dbias.data<T>(), first, T(0));
-      gradients.dx = saved.dx.data<T>();
-      gradients.dweight = from_row<T>(saved.dweight, first);
-      gradients.dbias = from_row<T>(saved.dbias, first);
-    }
+    using C = kernels::Compute<T>;
+    const auto clear = [&](const Tensor& t) {  // the gradient of classes that are no candidates
+      if (t.defined()) std::fill(t.data<C>(), from_row<C>(t, first), C(0));
+    };
+    clear(saved.dweight);
+    clear(saved.dbias);
     kernels::linear_cross_entropy<T>({.x = from.data<const T>(),
                                       .weight = from_row<const T>(table, first),
                                       .bias = from_row<const T>(shift, first),
@@ -85,21 +80,25 @@ std::array<Tensor, 2> LinearCrossEntropy::forward(const Args& args, const Tensor
                                       .classes = classes - first,
                                       .width = x.size(1),
                                       .ignore_index = -1},
-                                     losses.data<kernels::Compute<T>>(), saved.dx.defined() ? &gradients : nullptr);
+                                     losses.data<C>(),
+                                     {.dx = pointer<T>(saved.dx),
+                                      .dweight = from_row<C>(saved.dweight, first),
+                                      .dbias = from_row<C>(saved.dbias, first),
+                                      .scale = scale});
   });
-  return detail::loss_outputs(x.dtype(), detail::sum_in_order(losses) * scale, count);
+  return loss_outputs(x.dtype(), sum_in_order(losses) * scale, count);
 }
 
-Grads<4> LinearCrossEntropy::backward(const Args&, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<4> needs) {
-  const double factor = dy[0].item();
-  const auto give = [&](bool wanted, const Tensor& t) { return wanted ? scaled(t, factor) : Gradient{}; };
-  return {give(needs[0], saved.dx), give(needs[1], saved.dweight), give(needs[2], saved.dbias), {}};
+Grads<4> LinearCrossEntropy::backward(const Args&, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<4>) {
+  const double factor = loss_gradient(dy);
+  return {scale_in_place(saved.dx, factor), scale_in_place(saved.dweight, factor), scale_in_place(saved.dbias, factor), {}};
 }
+
+}  // namespace ops
 
 Loss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& targets,
-                          const LinearCrossEntropy::Args& options) {
-  const auto [value, count] = apply<LinearCrossEntropy>(options, x, weight, bias, targets);
-  return {value, count.item()};
+                          const ops::LinearCrossEntropy::Args& options) {
+  return as_loss(apply<ops::LinearCrossEntropy>(options, x, weight, bias, targets));
 }
 
 }  // namespace capstan

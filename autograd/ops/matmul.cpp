@@ -4,8 +4,10 @@
 
 #include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/matmul.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
 
 Tensor transposed(const Tensor& t) { return t.view(t.layout().transpose(-1, -2)); }
@@ -17,8 +19,6 @@ kernels::MatrixLayout matrix_layout(const Tensor& t) {
   for (int axis = 0; axis + 2 < t.rank(); ++axis) m.batch[static_cast<std::size_t>(axis)] = t.shape()[axis] == 1 ? 0 : t.layout().stride(axis);
   return m;
 }
-
-const void* pointer(const Tensor& t) { return t.storage().data() + t.layout().offset() * static_cast<std::int64_t>(size_of(t.dtype())); }
 
 // out = alpha * a * b + bias; a and b have out's leading axes; out is new memory.
 void product(const Tensor& a, const Tensor& b, const Tensor& out, double alpha = 1.0, const Tensor& bias = {}) {
@@ -32,19 +32,11 @@ void product(const Tensor& a, const Tensor& b, const Tensor& out, double alpha =
                                        .b = matrix_layout(b),
                                        .c = matrix_layout(out),
                                        .alpha = alpha};
-  kernels::matmul(problem, pointer(a), pointer(b), const_cast<void*>(pointer(out)), bias.defined() ? pointer(bias) : nullptr);
+  kernels::matmul(problem, raw_pointer(a), raw_pointer(b), raw_pointer(out), raw_pointer(bias));
 }
 
 // The leading axes of t [..., n] as rows: [rows, n]; a view where strides allow it.
-Tensor as_rows(const Tensor& t) {
-  const std::int64_t n = t.size(-1);
-  std::int64_t rows = 1;
-  for (int axis = 0; axis + 1 < t.rank(); ++axis) rows *= t.size(axis);
-  const Shape shape{rows, n};
-  if (const auto layout = t.layout().reshape(shape)) return t.view(*layout);
-  const Tensor dense = t.contiguous();
-  return dense.view(Layout(shape));
-}
+Tensor as_rows(const Tensor& t) { return reshaped(t, Shape{t.shape().sub(0, t.rank() - 1).numel(), t.size(-1)}); }
 
 // A batch of matrices times one matrix is a product of all rows: [..., M, K] * [K, N].
 bool is_product_of_rows(const Tensor& a, const Tensor& b) { return a.rank() > 2 && b.rank() == 2 && a.numel() != 0; }
@@ -68,9 +60,9 @@ Spec Matmul::spec(const Args&, const Spec& a, const Spec& b) {
   return {leading.inserted(leading.rank(), a.shape[-2]).inserted(leading.rank() + 1, b.shape[-1]), a.dtype};
 }
 
-Tensor Matmul::forward(const Args& args, const Tensor& a, const Tensor& b, Saved& saved) {
-  saved = {a, b};
-  const Tensor out(spec(args, a.spec(), b.spec()));
+Tensor Matmul::forward(const Args& args, const Tensor& a, const Tensor& b, const Call<2>& call, Saved& saved) {
+  if (call.records()) saved = {a, b};
+  const Tensor out(call.out);
   const Shape leading = out.shape().sub(0, out.rank() - 2);
   const auto with_leading = [&](const Tensor& t) {
     return expanded(t, leading.inserted(leading.rank(), t.size(-2)).inserted(leading.rank() + 1, t.size(-1)));
@@ -109,20 +101,21 @@ Grads<2> Matmul::backward(const Args& args, const Saved& saved, const Tensor& dy
 }
 
 Spec Linear::spec(const Args&, const Spec& x, const Spec& weight, const Spec& bias) {
-  const bool has_bias = bias.shape.rank() != 0;
-  require<DTypeError>(is_floating(x.dtype) && x.dtype == weight.dtype && (!has_bias || x.dtype == bias.dtype), name,
-                      ": needs operands of one floating type: x ", x, ", weight ", weight, ", bias ", has_bias ? to_text(bias) : "none");
+  require<DTypeError>(is_floating(x.dtype) && x.dtype == weight.dtype, name, ": needs operands of one floating type: x ", x, ", weight ",
+                      weight, ", bias ", bias);
   require(x.shape.rank() >= 1 && weight.shape.rank() == 2, name, ": needs x [..., in] and weight [out, in]: x ", x, ", weight ", weight);
   require(x.shape[-1] == weight.shape[1], name, ": last axis of x must equal axis 1 of weight: x ", x, ", weight ", weight, ", ", x.shape[-1],
           " and ", weight.shape[1]);
-  require(!has_bias || bias.shape == Shape{weight.shape[0]}, name, ": bias must be [out]: weight ", weight, ", bias ", bias);
+  check_vector(name, {"bias", bias}, weight.shape[0], {"weight", weight});
   return {x.shape.with(-1, weight.shape[0]), x.dtype};
 }
 
-Tensor Linear::forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, Saved& saved) {
-  saved = {x, weight};
-  const Tensor out(spec(args, x.spec(), weight.spec(), bias.spec()));
-  product(as_rows(x), transposed(weight), as_rows(out), 1.0, bias.defined() ? bias.contiguous() : bias);
+Tensor Linear::forward(const Args&, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call, Saved& saved) {
+  if (call.needs[0]) saved.weight = weight;
+  if (call.needs[1]) saved.x = x;
+  saved.x_shape = x.shape();
+  const Tensor out(call.out);
+  product(as_rows(x), transposed(weight), as_rows(out), 1.0, dense(bias));
   return out;
 }
 
@@ -131,12 +124,12 @@ Grads<3> Linear::backward(const Args&, const Saved& saved, const Tensor& dy, Nee
   const Tensor rows = as_rows(dy);
   Grads<3> grads;
   if (needs[0]) {
-    const Tensor dx(saved.x.spec());
+    const Tensor dx(saved.x_shape, dy.dtype());
     product(rows, saved.weight, as_rows(dx));
     grads[0] = dx;
   }
   if (needs[1]) {
-    const Tensor dw(saved.weight.spec());
+    const Tensor dw(Shape{dy.size(-1), saved.x.size(-1)}, compute_type(dy.dtype()));  // f32 for bf16: the sum is not rounded
     product(transposed(rows), as_rows(saved.x), dw);
     grads[1] = dw;
   }
@@ -144,7 +137,9 @@ Grads<3> Linear::backward(const Args&, const Saved& saved, const Tensor& dy, Nee
   return grads;
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b, double alpha) { return apply<Matmul>({.alpha = alpha}, a, b); }
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) { return apply<Linear>({}, x, weight, bias); }
+}  // namespace ops
+
+Tensor matmul(const Tensor& a, const Tensor& b, double alpha) { return apply<ops::Matmul>({.alpha = alpha}, a, b); }
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) { return apply<ops::Linear>({}, x, weight, bias); }
 
 }  // namespace capstan

@@ -5,28 +5,13 @@
 // normalization", 2016). Statistics are taken in f32 at least, from deviations from the mean. All operands of one call have one element
 // type; gamma, beta and bias are [D] for x [..., D], beta and bias may be absent.
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
 #include "autograd/tape/op.h"
 
 namespace capstan {
-
-struct LayerNorm {
-  static constexpr std::string_view name = "layer_norm";
-  struct Args {
-    double eps = 1e-5;
-  };
-  struct Saved {
-    Tensor x, gamma, mean, inverse_deviation;
-  };
-  static Spec spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, Saved& saved);
-  static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
-};
-
-/// layer_norm(x, gamma, beta).
-Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 
 /// How the branch of a residual connection is dropped (ops/dropout.h) and the sum normalised.
 struct DropoutNormOptions {
@@ -35,17 +20,27 @@ struct DropoutNormOptions {
   double eps = 1e-5;
 };
 
+namespace ops {
+
+struct LayerNorm {
+  static constexpr std::string_view name = "layer_norm";
+  struct Args { double eps = 1e-5; };
+  struct Saved { Tensor x, gamma, mean, inverse_deviation; };
+  static Spec spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Call<3>& call,
+                        Saved& saved);
+  static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
+};
+
 // What both fused ops do; they differ in whether the sum is an output.
 struct DropoutResidualLayerNorm {
   static constexpr std::string_view name = "dropout_residual_layer_norm";
   using Args = DropoutNormOptions;
-  struct Saved {
-    Tensor sum, gamma, mean, inverse_deviation, row_ids;
-  };
+  struct Saved { Tensor sum, gamma, mean, inverse_deviation, row_ids; };
   static Spec spec(const Args& args, const Spec& x, const Spec& bias, const Spec& residual, const Spec& gamma, const Spec& beta,
                    const Spec& row_ids);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
-                        const Tensor& beta, const Tensor& row_ids, Saved& saved);
+                        const Tensor& beta, const Tensor& row_ids, const Call<6>& call, Saved& saved);
   static Grads<6> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<6> needs);
 };
 
@@ -56,9 +51,17 @@ struct DropoutResidualLayerNormWithSum {
   static std::array<Spec, 2> spec(const Args& args, const Spec& x, const Spec& bias, const Spec& residual, const Spec& gamma,
                                   const Spec& beta, const Spec& row_ids);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
-                                       const Tensor& beta, const Tensor& row_ids, Saved& saved);
+                                       const Tensor& beta, const Tensor& row_ids, const Call<6, std::array<Spec, 2>>& call,
+                                       Saved& saved);
   static Grads<6> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<6> needs);
 };
+
+using NormalizationOps = TypeList<LayerNorm, DropoutResidualLayerNorm, DropoutResidualLayerNormWithSum>;
+
+}  // namespace ops
+
+/// The formula above; beta may be absent.
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
 
 /// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. Bias, beta and row_ids may be absent.
 Tensor dropout_residual_layer_norm(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma, const Tensor& beta,
@@ -71,7 +74,5 @@ struct NormalizedSum {
 /// The same, with the sum.
 NormalizedSum dropout_residual_layer_norm_with_sum(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
                                                    const Tensor& beta, const DropoutNormOptions& options, const Tensor& row_ids = {});
-
-using NormalizationOps = TypeList<LayerNorm, DropoutResidualLayerNorm, DropoutResidualLayerNormWithSum>;
 
 }  // namespace capstan

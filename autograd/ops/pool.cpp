@@ -1,12 +1,14 @@
 #include "autograd/ops/pool.h"
 
 #include "autograd/kernels/pool.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
 
 kernels::PoolProblem problem(std::string_view op, const std::array<std::int64_t, 2>& kernel, const Window& window, const Spec& x) {
-  const auto [height, width] = detail::window_axes(op, x, kernel, window);
+  const auto [height, width] = window_axes(op, x, kernel, window);
   return {.planes = x.shape[0] * x.shape[1], .height = height, .width = width};
 }
 
@@ -27,32 +29,32 @@ Spec check(std::string_view op, const std::array<std::int64_t, 2>& kernel, const
 
 Spec MaxPool2d::spec(const Args& args, const Spec& x) { return check(name, args.kernel, args.window, x); }
 
-Tensor MaxPool2d::forward(const Args& args, const Tensor& x, Saved& saved) {
-  const Tensor from = x.contiguous(), y(spec(args, x.spec()));
+Tensor MaxPool2d::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
+  const Tensor from = dense(x), y(call.out);
   saved = {Tensor(y.shape(), DType::i32), x.spec()};
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::max_pool2d(problem(name, args.kernel, args.window, x.spec()), from.data<const T>(), y.data<T>(),
-                        saved.places.data<std::int32_t>());
+                        saved.positions.data<std::int32_t>());
   });
   return y;
 }
 
 // y[j] = x[place of j], so dx[i] sums dy[j] over the j whose place is i.
 Grads<1> MaxPool2d::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
-  const Tensor g = dy.contiguous(), dx(saved.x);
+  const Tensor g = dense(dy), dx(saved.x);
   dispatch_floating(name, g.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::max_pool2d_backward(problem(name, args.kernel, args.window, saved.x), g.data<const T>(),
-                                 saved.places.data<const std::int32_t>(), dx.data<T>());
+                                 saved.positions.data<const std::int32_t>(), dx.data<T>());
   });
   return {dx};
 }
 
 Spec AvgPool2d::spec(const Args& args, const Spec& x) { return check(name, args.kernel, args.window, x); }
 
-Tensor AvgPool2d::forward(const Args& args, const Tensor& x, Saved& saved) {
-  const Tensor from = x.contiguous(), y(spec(args, x.spec()));
+Tensor AvgPool2d::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
+  const Tensor from = dense(x), y(call.out);
   saved = {x.spec()};
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -63,7 +65,7 @@ Tensor AvgPool2d::forward(const Args& args, const Tensor& x, Saved& saved) {
 
 // y[j] = sum of x[i] / n[j] over the i under window j, so dx[i] sums dy[j] / n[j] over the windows that hold i.
 Grads<1> AvgPool2d::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
-  const Tensor g = dy.contiguous(), dx(saved.x);
+  const Tensor g = dense(dy), dx(saved.x);
   dispatch_floating(name, g.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::avg_pool2d_backward(problem(name, args.kernel, args.window, saved.x), args.count_padding, g.data<const T>(), dx.data<T>());
@@ -71,4 +73,5 @@ Grads<1> AvgPool2d::backward(const Args& args, const Saved& saved, const Tensor&
   return {dx};
 }
 
+}  // namespace ops
 }  // namespace capstan

@@ -10,6 +10,7 @@
 #include "autograd/tape/op.h"
 
 namespace capstan {
+namespace ops {
 
 struct MaxPool2d {
   static constexpr std::string_view name = "max_pool2d";
@@ -17,12 +18,9 @@ struct MaxPool2d {
     std::array<std::int64_t, 2> kernel{2, 2};  ///< height, width
     Window window = {};
   };
-  struct Saved {
-    Tensor places;
-    Spec x;
-  };
+  struct Saved { Tensor positions; Spec x; };
   static Spec spec(const Args& args, const Spec& x);
-  static Tensor forward(const Args& args, const Tensor& x, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
 };
 
@@ -33,22 +31,22 @@ struct AvgPool2d {
     Window window = {};
     bool count_padding = true;  ///< divide by the size of the window, false: by the number of its elements that are not padding
   };
-  struct Saved {
-    Spec x;
-  };
+  struct Saved { Spec x; };
   static Spec spec(const Args& args, const Spec& x);
-  static Tensor forward(const Args& args, const Tensor& x, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
 };
 
+using PoolOps = TypeList<MaxPool2d, AvgPool2d>;
+
+}  // namespace ops
+
 /// The largest element under the window; padding never wins, so it must be smaller than the window. The gradient goes to the first of
 /// several equal ones. NaN wins.
-inline Tensor max_pool2d(const Tensor& x, const MaxPool2d::Args& args) { return apply<MaxPool2d>(args, x); }
+inline Tensor max_pool2d(const Tensor& x, const ops::MaxPool2d::Args& args) { return apply<ops::MaxPool2d>(args, x); }
 /// The average under the window.
-inline Tensor avg_pool2d(const Tensor& x, const AvgPool2d::Args& args) { return apply<AvgPool2d>(args, x); }
+inline Tensor avg_pool2d(const Tensor& x, const ops::AvgPool2d::Args& args) { return apply<ops::AvgPool2d>(args, x); }
 /// The average of each channel: [B, C, H, W] -> [B, C].
 inline Tensor global_avg_pool2d(const Tensor& x) { return mean(x, {2, 3}); }
-
-using PoolOps = TypeList<MaxPool2d, AvgPool2d>;
 
 }  // namespace capstan

@@ -1,57 +1,50 @@
 #include "autograd/ops/recurrent.h"
 
-#include "autograd/ops/compute_type.h"
+#include "autograd/kernels/recurrent.h"
+#include "autograd/ops/operands.h"
 
-namespace capstan {
+namespace capstan::ops {
 namespace {
 
-using detail::converted;
-using detail::input_pointer;
-using detail::narrowed;
-using detail::output_pointer;
-using detail::widened;
-using detail::with_compute_type;
-
-bool absent(const Spec& s) { return s.shape.rank() == 0; }
+kernels::GruVariant variant_of(GruVariant v) {
+  return v == GruVariant::reset_before ? kernels::GruVariant::reset_before : kernels::GruVariant::reset_after;
+}
 
 // The rules that all four ops share; `rank` is 2 for one step [B, G H], 3 for a sequence [B, T, G H]. Returns [B, H].
 Shape check_layer(std::string_view op, std::int64_t gate_count, int rank, const Spec& gates, const Spec& weight, const Spec& bias) {
-  require<DTypeError>(is_floating(gates.dtype), op, ": gates must be of a floating type: gates ", gates);
+  check_floating(op, "gates", gates);
   require(weight.shape.rank() == 2 && weight.shape[0] == gate_count * weight.shape[1], op, ": weight must be [", gate_count,
           " * H, H]: weight ", weight);
   require(gates.shape.rank() == rank && gates.shape[-1] == weight.shape[0], op, ": gates must be [", rank == 2 ? "B, " : "B, T, ",
           gate_count, " * H]: gates ", gates, ", weight ", weight);
-  require(absent(bias) || bias.shape == Shape{weight.shape[0]}, op, ": bias must be [", gate_count, " * H]: bias ", bias, ", weight ", weight);
-  require<DTypeError>(weight.dtype == gates.dtype && (absent(bias) || bias.dtype == gates.dtype), op,
-                      ": gates, weight and bias must have one element type: gates ", gates, ", weight ", weight, ", bias ", bias);
+  require<DTypeError>(weight.dtype == gates.dtype, op, ": gates and weight must have one element type: gates ", gates, ", weight ", weight);
+  check_vector(op, {"bias", bias}, weight.shape[0], {"weight", weight});
   return Shape{gates.shape[0], weight.shape[1]};
 }
 
 void check_state(std::string_view op, const Spec& state, const Shape& expected, const Spec& gates, bool optional) {
-  if (optional && absent(state)) return;
+  if (optional && !state.present) return;
   require(state.shape == expected, op, ": a state must be [B, H] = ", expected, ": state ", state, ", gates ", gates);
   require<DTypeError>(state.dtype == gates.dtype, op, ": gates and state must have one element type: gates ", gates, ", state ", state);
 }
 
 void check_lengths(std::string_view op, const Spec& lengths, const Spec& gates) {
-  if (absent(lengths)) return;
+  if (!lengths.present) return;
   require<DTypeError>(lengths.dtype == DType::i64, op, ": lengths must be i64: lengths ", lengths);
   require(lengths.shape == Shape{gates.shape[0]}, op, ": lengths must be [B]: lengths ", lengths, ", gates ", gates);
 }
 
 Tensor check_values(std::string_view op, const Tensor& lengths, std::int64_t time) {
   if (!lengths.defined()) return {};
-  const Tensor dense = lengths.contiguous();
-  for (const std::int64_t length : dense.span<const std::int64_t>())
+  const Tensor values = dense(lengths);
+  for (const std::int64_t length : values.span<const std::int64_t>())
     require(length >= 0 && length <= time, op, ": lengths must lie in 0 .. T: length ", length, ", T ", time);
-  return dense;
+  return values;
 }
-
-Tensor wanted(bool needed, const Shape& shape, DType dtype) { return needed ? Tensor(shape, dtype) : Tensor{}; }
 
 kernels::RecurrentSizes sizes_of(const Tensor& gates, const Tensor& weight, bool reverse, const Tensor& lengths) {
   return {.batch = gates.size(0), .time = gates.rank() == 2 ? 1 : gates.size(1), .hidden = weight.size(1), .reverse = reverse,
-          .lengths = input_pointer<std::int64_t>(lengths)};
+          .lengths = pointer<const std::int64_t>(lengths)};
 }
 
 // [..., 3H] -> [..., H] and the like
@@ -72,10 +65,10 @@ GruResult run_gru(GruVariant variant, bool reverse, const Tensor& gates, const T
               Tensor(last_axis(gates, 4 * hidden), type), sequence ? Tensor(last_axis(gates, hidden), type) : Tensor{}};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::gru_forward(kernels::GruForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths), .variant = variant,
-                                                .input = input_pointer<T>(gates), .h0 = input_pointer<T>(state), .weight = input_pointer<T>(weight),
-                                                .bias = input_pointer<T>(bias), .y = output_pointer<T>(r.y), .last = output_pointer<T>(r.last),
-                                                .gates = output_pointer<T>(r.activations), .previous = output_pointer<T>(r.previous)});
+    kernels::gru_forward(kernels::GruForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths), .variant = variant_of(variant),
+                                                .input = pointer<const T>(gates), .h0 = pointer<const T>(state), .weight = pointer<const T>(weight),
+                                                .bias = pointer<const T>(bias), .y = pointer<T>(r.y), .last = pointer<T>(r.last),
+                                                .gates = pointer<T>(r.activations), .previous = pointer<T>(r.previous)});
   });
   return r;
 }
@@ -88,15 +81,15 @@ GruGradients run_gru_backward(GruVariant variant, bool reverse, const Tensor& we
                               const Tensor& previous, const Tensor& dy, const Tensor& dlast, bool state, bool dweight, bool dbias) {
   const std::int64_t hidden = weight.size(1);
   const DType type = weight.dtype();
-  GruGradients g{Tensor(last_axis(activations, 3 * hidden), type), wanted(state, Shape{activations.size(0), hidden}, type),
-                 wanted(dweight, weight.shape(), type), wanted(dbias, Shape{3 * hidden}, type)};
+  GruGradients g{Tensor(last_axis(activations, 3 * hidden), type), new_if(state, {Shape{activations.size(0), hidden}, type}),
+                 new_if(dweight, {weight.shape(), type}), new_if(dbias, {Shape{3 * hidden}, type})};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::gru_backward(kernels::GruBackward<T>{.sizes = sizes_of(activations, weight, reverse, lengths), .variant = variant,
-                                                  .weight = input_pointer<T>(weight), .gates = input_pointer<T>(activations),
-                                                  .previous = input_pointer<T>(previous), .dy = input_pointer<T>(dy), .dlast = input_pointer<T>(dlast),
-                                                  .dinput = output_pointer<T>(g.gates), .dh0 = output_pointer<T>(g.state),
-                                                  .dweight = output_pointer<T>(g.weight), .dbias = output_pointer<T>(g.bias)});
+    kernels::gru_backward(kernels::GruBackward<T>{.sizes = sizes_of(activations, weight, reverse, lengths), .variant = variant_of(variant),
+                                                  .weight = pointer<const T>(weight), .gates = pointer<const T>(activations),
+                                                  .previous = pointer<const T>(previous), .dy = pointer<const T>(dy), .dlast = pointer<const T>(dlast),
+                                                  .dinput = pointer<T>(g.gates), .dh0 = pointer<T>(g.state),
+                                                  .dweight = pointer<T>(g.weight), .dbias = pointer<T>(g.bias)});
   });
   return g;
 }
@@ -113,11 +106,11 @@ LstmResult run_lstm(bool reverse, const Tensor& gates, const Tensor& h, const Te
   LstmResult r{Tensor(steps, type), Tensor(state, type), Tensor(state, type), Tensor(gates.shape(), type), Tensor(steps, type), Tensor(steps, type)};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::lstm_forward(kernels::LstmForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths), .input = input_pointer<T>(gates),
-                                                  .h0 = input_pointer<T>(h), .c0 = input_pointer<T>(c), .weight = input_pointer<T>(weight),
-                                                  .bias = input_pointer<T>(bias), .y = output_pointer<T>(r.y), .last_h = output_pointer<T>(r.h),
-                                                  .last_c = output_pointer<T>(r.c), .gates = output_pointer<T>(r.activations),
-                                                  .previous_h = output_pointer<T>(r.previous_h), .previous_c = output_pointer<T>(r.previous_c)});
+    kernels::lstm_forward(kernels::LstmForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths), .input = pointer<const T>(gates),
+                                                  .h0 = pointer<const T>(h), .c0 = pointer<const T>(c), .weight = pointer<const T>(weight),
+                                                  .bias = pointer<const T>(bias), .y = pointer<T>(r.y), .last_h = pointer<T>(r.h),
+                                                  .last_c = pointer<T>(r.c), .gates = pointer<T>(r.activations),
+                                                  .previous_h = pointer<T>(r.previous_h), .previous_c = pointer<T>(r.previous_c)});
   });
   return r;
 }
@@ -134,16 +127,16 @@ LstmGradients run_lstm_backward(bool reverse, const LstmSaved& saved, const Tens
   const std::int64_t hidden = saved.weight.size(1);
   const DType type = saved.weight.dtype();
   const Shape state{saved.activations.size(0), hidden};
-  LstmGradients g{Tensor(saved.activations.shape(), type), wanted(needs[1], state, type), wanted(needs[2], state, type),
-                  wanted(needs[3], saved.weight.shape(), type), wanted(needs[4], Shape{4 * hidden}, type)};
+  LstmGradients g{Tensor(saved.activations.shape(), type), new_if(needs[1], {state, type}), new_if(needs[2], {state, type}),
+                  new_if(needs[3], {saved.weight.shape(), type}), new_if(needs[4], {Shape{4 * hidden}, type})};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
     kernels::lstm_backward(kernels::LstmBackward<T>{.sizes = sizes_of(saved.activations, saved.weight, reverse, saved.lengths),
-                                                    .weight = input_pointer<T>(saved.weight), .gates = input_pointer<T>(saved.activations),
-                                                    .previous_h = input_pointer<T>(saved.previous_h), .previous_c = input_pointer<T>(saved.previous_c),
-                                                    .dy = input_pointer<T>(dy), .dlast_h = input_pointer<T>(dh), .dlast_c = input_pointer<T>(dc),
-                                                    .dinput = output_pointer<T>(g.gates), .dh0 = output_pointer<T>(g.h), .dc0 = output_pointer<T>(g.c),
-                                                    .dweight = output_pointer<T>(g.weight), .dbias = output_pointer<T>(g.bias)});
+                                                    .weight = pointer<const T>(saved.weight), .gates = pointer<const T>(saved.activations),
+                                                    .previous_h = pointer<const T>(saved.previous_h), .previous_c = pointer<const T>(saved.previous_c),
+                                                    .dy = pointer<const T>(dy), .dlast_h = pointer<const T>(dh), .dlast_c = pointer<const T>(dc),
+                                                    .dinput = pointer<T>(g.gates), .dh0 = pointer<T>(g.h), .dc0 = pointer<T>(g.c),
+                                                    .dweight = pointer<T>(g.weight), .dbias = pointer<T>(g.bias)});
   });
   return g;
 }
@@ -158,11 +151,11 @@ Spec GruCell::spec(const Args&, const Spec& gates, const Spec& state, const Spec
   return {out, gates.dtype};
 }
 
-Tensor GruCell::forward(const Args& args, const Tensor& gates, const Tensor& state, const Tensor& weight, const Tensor& bias, Saved& saved) {
-  saved.state = widened(state);
-  saved.weight = widened(weight);
-  GruResult r = run_gru(args.variant, false, widened(gates), saved.state, saved.weight, widened(bias), {});
-  saved.activations = std::move(r.activations);
+Tensor GruCell::forward(const Args& args, const Tensor& gates, const Tensor& state, const Tensor& weight, const Tensor& bias,
+                        const Call<4>& call, Saved& saved) {
+  const Tensor h = widened(state), w = widened(weight);
+  const GruResult r = run_gru(args.variant, false, widened(gates), h, w, widened(bias), {});
+  if (call.records()) saved = {h, w, r.activations};
   return converted(r.y, gates.dtype());
 }
 
@@ -173,8 +166,7 @@ Tensor GruCell::forward(const Args& args, const Tensor& gates, const Tensor& sta
 Grads<4> GruCell::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<4> needs) {
   const GruGradients g = run_gru_backward(args.variant, false, saved.weight, {}, saved.activations, saved.state, widened(dy), {}, needs[1],
                                           needs[2], needs[3]);
-  const DType type = dy.dtype();
-  return {narrowed(g.gates, type), narrowed(g.state, type), narrowed(g.weight, type), narrowed(g.bias, type)};
+  return {g.gates, g.state, g.weight, g.bias};
 }
 
 // ---- GRU, sequence
@@ -187,21 +179,19 @@ std::array<Spec, 2> Gru::spec(const Args&, const Spec& gates, const Spec& state,
 }
 
 std::array<Tensor, 2> Gru::forward(const Args& args, const Tensor& gates, const Tensor& state, const Tensor& weight, const Tensor& bias,
-                                   const Tensor& lengths, Saved& saved) {
-  saved.weight = widened(weight);
-  saved.lengths = check_values(name, lengths, gates.size(1));
-  GruResult r = run_gru(args.variant, args.reverse, widened(gates), widened(state), saved.weight, widened(bias), saved.lengths);
-  saved.activations = std::move(r.activations);
-  saved.previous = std::move(r.previous);
+                                   const Tensor& lengths, const Call<5, std::array<Spec, 2>>& call, Saved& saved) {
+  const Tensor w = widened(weight), ends = check_values(name, lengths, gates.size(1));
+  const GruResult r = run_gru(args.variant, args.reverse, widened(gates), widened(state), w, widened(bias), ends);
+  if (call.records()) saved = {w, ends, r.activations, r.previous};
   return {converted(r.y, gates.dtype()), converted(r.last, gates.dtype())};
 }
 
-// The step's backward (above), walked against the order of the steps: dh of a step is dy there plus what the later step returned.
+// The step's backward (above), run against the order of the steps: dh of a step is dy there plus what the later step returned.
 Grads<5> Gru::backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<5> needs) {
-  const GruGradients g = run_gru_backward(args.variant, args.reverse, saved.weight, saved.lengths, saved.activations, saved.previous,
-                                          widened(dy[0]), widened(dy[1]), needs[1], needs[2], needs[3]);
-  const DType type = dy[0].dtype();
-  return {narrowed(g.gates, type), narrowed(g.state, type), narrowed(g.weight, type), narrowed(g.bias, type), Gradient{}};
+  const Tensor dsteps = widened(or_zeros(dy[0], saved.previous.spec()));
+  const GruGradients g = run_gru_backward(args.variant, args.reverse, saved.weight, saved.lengths, saved.activations, saved.previous, dsteps,
+                                          widened(dy[1]), needs[1], needs[2], needs[3]);
+  return {g.gates, g.state, g.weight, g.bias, {}};
 }
 
 // ---- LSTM, one step
@@ -214,22 +204,20 @@ std::array<Spec, 2> LstmCell::spec(const Args&, const Spec& gates, const Spec& h
 }
 
 std::array<Tensor, 2> LstmCell::forward(const Args&, const Tensor& gates, const Tensor& h, const Tensor& c, const Tensor& weight,
-                                        const Tensor& bias, Saved& saved) {
-  saved.weight = widened(weight);
-  LstmResult r = run_lstm(false, widened(gates), widened(h), widened(c), saved.weight, widened(bias), {});
-  saved.activations = std::move(r.activations);
-  saved.previous_h = std::move(r.previous_h);
-  saved.previous_c = std::move(r.previous_c);
+                                        const Tensor& bias, const Call<5, std::array<Spec, 2>>& call, Saved& saved) {
+  const Tensor w = widened(weight);
+  const LstmResult r = run_lstm(false, widened(gates), widened(h), widened(c), w, widened(bias), {});
+  if (call.records()) saved = {w, r.activations, r.previous_h, r.previous_c};
   return {converted(r.h, gates.dtype()), converted(r.c, gates.dtype())};
 }
 
 // With c' = f c + i g, h' = o tanh(c'): e = dc' + dh' o (1 - tanh^2 c'); di = e g i', df = e c f', dg = e i (1 - g^2), do = dh' tanh(c') o';
 // dc = e f; dh = [di, df, dg, do] W, and W and b as in the GRU.
 Grads<5> LstmCell::backward(const Args&, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<5> needs) {
-  const LstmGradients g = run_lstm_backward(false, {saved.weight, {}, saved.activations, saved.previous_h, saved.previous_c}, widened(dy[0]), {},
+  const Tensor dh = widened(or_zeros(dy[0], saved.previous_h.spec()));
+  const LstmGradients g = run_lstm_backward(false, {saved.weight, {}, saved.activations, saved.previous_h, saved.previous_c}, dh, {},
                                             widened(dy[1]), needs);
-  const DType type = dy[0].dtype();
-  return {narrowed(g.gates, type), narrowed(g.h, type), narrowed(g.c, type), narrowed(g.weight, type), narrowed(g.bias, type)};
+  return {g.gates, g.h, g.c, g.weight, g.bias};
 }
 
 // ---- LSTM, sequence
@@ -244,23 +232,20 @@ std::array<Spec, 3> Lstm::spec(const Args&, const Spec& gates, const Spec& h, co
 }
 
 std::array<Tensor, 3> Lstm::forward(const Args& args, const Tensor& gates, const Tensor& h, const Tensor& c, const Tensor& weight,
-                                    const Tensor& bias, const Tensor& lengths, Saved& saved) {
-  saved.weight = widened(weight);
-  saved.lengths = check_values(name, lengths, gates.size(1));
-  LstmResult r = run_lstm(args.reverse, widened(gates), widened(h), widened(c), saved.weight, widened(bias), saved.lengths);
-  saved.activations = std::move(r.activations);
-  saved.previous_h = std::move(r.previous_h);
-  saved.previous_c = std::move(r.previous_c);
+                                    const Tensor& bias, const Tensor& lengths, const Call<6, std::array<Spec, 3>>& call, Saved& saved) {
+  const Tensor w = widened(weight), ends = check_values(name, lengths, gates.size(1));
+  const LstmResult r = run_lstm(args.reverse, widened(gates), widened(h), widened(c), w, widened(bias), ends);
+  if (call.records()) saved = {w, ends, r.activations, r.previous_h, r.previous_c};
   const DType type = gates.dtype();
   return {converted(r.y, type), converted(r.h, type), converted(r.c, type)};
 }
 
-// The step's backward (above), walked against the order of the steps.
+// The step's backward (above), run against the order of the steps.
 Grads<6> Lstm::backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<6> needs) {
+  const Tensor dsteps = widened(or_zeros(dy[0], saved.previous_h.spec()));
   const LstmGradients g = run_lstm_backward(args.reverse, {saved.weight, saved.lengths, saved.activations, saved.previous_h, saved.previous_c},
-                                            widened(dy[0]), widened(dy[1]), widened(dy[2]), needs);
-  const DType type = dy[0].dtype();
-  return {narrowed(g.gates, type), narrowed(g.h, type), narrowed(g.c, type), narrowed(g.weight, type), narrowed(g.bias, type), Gradient{}};
+                                            dsteps, widened(dy[1]), widened(dy[2]), needs);
+  return {g.gates, g.h, g.c, g.weight, g.bias, {}};
 }
 
-}  // namespace capstan
+}  // namespace capstan::ops

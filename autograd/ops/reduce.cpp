@@ -8,10 +8,8 @@
 #include "autograd/kernels/indexing.h"
 #include "autograd/ops/elementwise_op.h"
 
-namespace capstan {
+namespace capstan::ops {
 namespace {
-
-namespace functions = kernels::functions;
 
 // Which axes go, and the shapes with and without them.
 struct Axes {
@@ -20,7 +18,7 @@ struct Axes {
   std::int64_t count = 1;  ///< elements that go into one
 
   Axes(std::string_view op, const Spec& x, std::span<const int> axes) {
-    detail::check_floating(op, x);
+    check_floating(op, "x", x);
     const int rank = x.shape.rank();
     for (const int axis : axes) {
       require(axis >= -rank && axis < rank, op, ": there must be such an axis: x ", x, " has ", rank, " axes, axis ", axis);
@@ -45,15 +43,9 @@ Spec reduced_spec(std::string_view op, const Spec& x, std::span<const int> axes,
   return {Axes(op, x, axes).result(keepdim), x.dtype};
 }
 
-// The same contiguous elements under another shape.
-Tensor as(const Tensor& x, const Shape& shape) {
-  const Tensor y = x.contiguous();
-  return y.view(*y.layout().reshape(shape));
-}
-
 // dy of the result, repeated over the axes that went: a view.
 Tensor spread(const Tensor& dy, const Axes& axes, const Shape& from) {
-  const Tensor kept = as(dy, axes.kept);
+  const Tensor kept = reshaped(dy, axes.kept);
   return kept.view(kept.layout().expand(from));
 }
 
@@ -63,17 +55,9 @@ Tensor total(const Tensor& x, const Axes& axes) {
   return y;
 }
 
-Tensor scaled(const Tensor& x, double by) { return detail::map_unary(functions::Affine{.scale = by, .shift = 0.0}, x); }
+Tensor multiplied(const Tensor& x, double by) { return map_unary(functions::Affine{.scale = by, .shift = 0.0}, x); }
 
 double reciprocal(std::int64_t n) { return n <= 0 ? std::numeric_limits<double>::quiet_NaN() : 1.0 / static_cast<double>(n); }
-
-Tensor to_type(const Tensor& x, DType dtype) {
-  if (x.dtype() == dtype) return x.detach();
-  Tensor y(x.shape(), dtype);
-  const std::byte* const first = x.storage().data() + static_cast<std::size_t>(x.layout().offset()) * size_of(x.dtype());
-  kernels::convert_type(x.dtype(), first, x.layout(), dtype, y.storage().data());
-  return y;
-}
 
 }  // namespace
 
@@ -81,10 +65,10 @@ Tensor to_type(const Tensor& x, DType dtype) {
 
 Spec Sum::spec(const Args& args, const Spec& x) { return reduced_spec(name, x, args.axes, args.keepdim); }
 
-Tensor Sum::forward(const Args& args, const Tensor& x, Saved& saved) {
+Tensor Sum::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
   saved.from = x.shape();
   const Axes axes(name, x.spec(), args.axes);
-  return as(total(x, axes), axes.result(args.keepdim));
+  return reshaped(total(x, axes), call.out.shape);
 }
 
 // Every element enters its sum once: dx = dy, repeated.
@@ -94,41 +78,41 @@ Grads<1> Sum::backward(const Args& args, const Saved& saved, const Tensor& dy, N
 
 Spec Mean::spec(const Args& args, const Spec& x) { return reduced_spec(name, x, args.axes, args.keepdim); }
 
-Tensor Mean::forward(const Args& args, const Tensor& x, Saved& saved) {
+Tensor Mean::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
   saved.from = x.shape();
   const Axes axes(name, x.spec(), args.axes);
-  return as(scaled(total(x, axes), reciprocal(axes.count)), axes.result(args.keepdim));
+  return reshaped(multiplied(total(x, axes), reciprocal(axes.count)), call.out.shape);
 }
 
 // dx = dy / n, repeated.
 Grads<1> Mean::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
   const Axes axes(name, {saved.from, dy.dtype()}, args.axes);
-  return {spread(scaled(dy, reciprocal(axes.count)), axes, saved.from)};
+  return {spread(multiplied(dy, reciprocal(axes.count)), axes, saved.from)};
 }
 
 Spec Variance::spec(const Args& args, const Spec& x) {
   const Axes axes(name, x, args.axes);
-  require(args.correction >= 0, name, ": the correction must not be negative: ", args.correction);
+  require<ArgumentError>(args.correction >= 0, name, ": the correction must not be negative: ", args.correction);
   require(axes.count > args.correction, name, ": there must be more elements than the correction: x ", x, ", elements ", axes.count,
           ", correction ", args.correction);
   return {axes.result(args.keepdim), x.dtype};
 }
 
-Tensor Variance::forward(const Args& args, const Tensor& x, Saved& saved) {
+Tensor Variance::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
   const Axes axes(name, x.spec(), args.axes);
-  saved.x = to_type(x, x.dtype() == DType::f64 ? DType::f64 : DType::f32);
-  saved.mean = scaled(total(saved.x, axes), reciprocal(axes.count));
-  const Tensor distance = detail::map_binary(functions::Sub{}, saved.x, saved.mean);
-  const Tensor squares = total(detail::map_unary(functions::Square{}, distance), axes);
-  return as(to_type(scaled(squares, reciprocal(axes.count - args.correction)), x.dtype()), axes.result(args.keepdim));
+  saved.x = converted(x, x.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  saved.mean = multiplied(total(saved.x, axes), reciprocal(axes.count));
+  const Tensor distance = map_binary(functions::Sub{}, saved.x, saved.mean);
+  const Tensor squares = total(map_unary(functions::Square{}, distance), axes);
+  return reshaped(converted(multiplied(squares, reciprocal(axes.count - args.correction)), x.dtype()), call.out.shape);
 }
 
 // y = sum_i (x_i - m)^2 / k, k = n - correction. The share through m is -2 sum_i (x_i - m) dm / k = 0, so dx_i = dy 2 (x_i - m) / k.
 Grads<1> Variance::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
   const Axes axes(name, saved.x.spec(), args.axes);
-  const Tensor factor = scaled(to_type(as(dy, axes.kept), saved.x.dtype()), 2.0 * reciprocal(axes.count - args.correction));
-  const Tensor dx = detail::map_binary(functions::Mul{}, detail::map_binary(functions::Sub{}, saved.x, saved.mean), factor);
-  return {to_type(dx, dy.dtype())};
+  const Tensor factor = multiplied(converted(reshaped(dy, axes.kept), saved.x.dtype()), 2.0 * reciprocal(axes.count - args.correction));
+  const Tensor dx = map_binary(functions::Mul{}, map_binary(functions::Sub{}, saved.x, saved.mean), factor);
+  return {converted(dx, dy.dtype())};
 }
 
 // ---- extremes ----
@@ -168,38 +152,38 @@ Spec extreme_spec(std::string_view op, const Spec& x, std::span<const int> axes,
 
 Tensor arg_extreme(kernels::Extreme which, const Tensor& x, const Axes& axes) {
   const Grouped group(axes, x.shape());
-  const Tensor grouped = group.view_of(x).contiguous(), places(axes.kept, DType::i64);
-  if (places.numel() == 0) return places;
+  const Tensor grouped = dense(group.view_of(x)), positions(axes.kept, DType::i64);
+  if (positions.numel() == 0) return positions;
   dispatch_floating("max", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::arg_extreme(which, group.outer, axes.count, group.inner, grouped.data<const T>(), places.data<std::int64_t>());
+    kernels::arg_extreme(which, group.outer, axes.count, group.inner, grouped.data<const T>(), positions.data<std::int64_t>());
   });
-  return places;
+  return positions;
 }
 
-Tensor extreme_forward(kernels::Extreme which, const Axes& axes, bool keepdim, const Tensor& x, Max::Saved& saved) {
+Tensor extreme_forward(kernels::Extreme which, const Axes& axes, const Tensor& x, const Spec& out, Max::Saved& saved) {
   saved = {arg_extreme(which, x, axes), x.shape()};
   const Grouped group(axes, x.shape());
-  const Tensor grouped = group.view_of(x).contiguous(), y(axes.result(keepdim), x.dtype());
-  const auto* const places = saved.places.data<const std::int64_t>();
+  const Tensor grouped = dense(group.view_of(x)), y(out);
+  const auto* const positions = saved.positions.data<const std::int64_t>();
   dispatch_floating("max", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = grouped.data<const T>();
     T* const to = y.data<T>();
-    for (std::int64_t i = 0; i < y.numel(); ++i) to[i] = from[(i / group.inner * axes.count + places[i]) * group.inner + i % group.inner];
+    for (std::int64_t i = 0; i < y.numel(); ++i) to[i] = from[(i / group.inner * axes.count + positions[i]) * group.inner + i % group.inner];
   });
   return y;
 }
 
-// y = x[place]: dx is dy there and 0 elsewhere.
+// y = x[position]: dx is dy there and 0 elsewhere.
 Tensor extreme_backward(const Axes& axes, const Max::Saved& saved, const Tensor& dy) {
   const Grouped group(axes, saved.from);
   const Tensor dx(saved.from, dy.dtype());
   const Tensor shaped = group.order.empty() ? dx : Tensor(group.view_of(dx).shape(), dy.dtype());
-  const Tensor from = dy.contiguous();
+  const Tensor from = dense(dy);
   dispatch_floating("max", dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::gather_gradient(group.outer, axes.count, 1, group.inner, saved.places.data<const std::int64_t>(), from.data<const T>(),
+    kernels::gather_gradient(group.outer, axes.count, 1, group.inner, saved.positions.data<const std::int64_t>(), from.data<const T>(),
                              shaped.data<T>());
   });
   if (!group.order.empty()) kernels::copy(shaped, group.view_of(dx));
@@ -210,8 +194,8 @@ Tensor extreme_backward(const Axes& axes, const Max::Saved& saved, const Tensor&
 
 Spec Max::spec(const Args& args, const Spec& x) { return extreme_spec(name, x, args.axes, args.keepdim); }
 
-Tensor Max::forward(const Args& args, const Tensor& x, Saved& saved) {
-  return extreme_forward(kernels::Extreme::largest, Axes(name, x.spec(), args.axes), args.keepdim, x, saved);
+Tensor Max::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
+  return extreme_forward(kernels::Extreme::largest, Axes(name, x.spec(), args.axes), x, call.out, saved);
 }
 
 Grads<1> Max::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
@@ -220,8 +204,8 @@ Grads<1> Max::backward(const Args& args, const Saved& saved, const Tensor& dy, N
 
 Spec Min::spec(const Args& args, const Spec& x) { return extreme_spec(name, x, args.axes, args.keepdim); }
 
-Tensor Min::forward(const Args& args, const Tensor& x, Saved& saved) {
-  return extreme_forward(kernels::Extreme::smallest, Axes(name, x.spec(), args.axes), args.keepdim, x, saved);
+Tensor Min::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
+  return extreme_forward(kernels::Extreme::smallest, Axes(name, x.spec(), args.axes), x, call.out, saved);
 }
 
 Grads<1> Min::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
@@ -232,9 +216,9 @@ Spec Argmax::spec(const Args& args, const Spec& x) {
   return {extreme_spec(name, x, std::span(&args.axis, 1), args.keepdim).shape, DType::i64};
 }
 
-Tensor Argmax::forward(const Args& args, const Tensor& x) {
+Tensor Argmax::forward(const Args& args, const Tensor& x, const Spec& out) {
   const Axes axes(name, x.spec(), std::span(&args.axis, 1));
-  return as(arg_extreme(kernels::Extreme::largest, x, axes), axes.result(args.keepdim));
+  return reshaped(arg_extreme(kernels::Extreme::largest, x, axes), out.shape);
 }
 
-}  // namespace capstan
+}  // namespace capstan::ops

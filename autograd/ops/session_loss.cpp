@@ -3,31 +3,27 @@
 #include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/embedding.h"
 #include "autograd/kernels/product.h"
-#include "autograd/kernels/scratch.h"
-#include "autograd/ops/compute_type.h"
+#include "autograd/kernels/session_loss.h"
+#include "autograd/ops/operands.h"
 
-namespace capstan {
+namespace capstan::ops {
 namespace {
 
-using detail::converted;
-using detail::input_pointer;
-using detail::narrowed;
-using detail::widened;
-using detail::with_compute_type;
-
-bool absent(const Spec& s) { return s.shape.rank() == 0; }
-
-void check_rule(std::string_view op, const SessionLossRule& rule) {
-  require(rule.elu >= 0 && (rule.elu == 0 || rule.kind != SessionLossKind::cross_entropy), op,
-          ": elu must be >= 0, and 0 for cross entropy: elu ", rule.elu);
-  require(rule.bpreg >= 0, op, ": bpreg must be >= 0: bpreg ", rule.bpreg);
+kernels::SessionLossKind kind_of(SessionLossKind kind) {
+  switch (kind) {
+    case SessionLossKind::cross_entropy: return kernels::SessionLossKind::cross_entropy;
+    case SessionLossKind::bpr: return kernels::SessionLossKind::bpr;
+    case SessionLossKind::top1: return kernels::SessionLossKind::top1;
+    case SessionLossKind::top1_max: return kernels::SessionLossKind::top1_max;
+    case SessionLossKind::bpr_max: return kernels::SessionLossKind::bpr_max;
+  }
+  throw InternalError("session_loss: unknown kind");
 }
 
-void check_columns(std::string_view op, const Spec& correction, const Spec& values, std::int64_t columns) {
-  require(absent(correction) || correction.shape == Shape{columns}, op, ": correction must have one number a column: correction ", correction,
-          ", columns ", columns);
-  require<DTypeError>(absent(correction) || correction.dtype == values.dtype, op, ": correction must have the type of the scores: correction ",
-                      correction, ", scores or hidden ", values);
+void check_rule(std::string_view op, const SessionLossRule& rule) {
+  require<ArgumentError>(rule.elu >= 0 && (rule.elu == 0 || rule.kind != SessionLossKind::cross_entropy), op,
+          ": elu must be >= 0, and 0 for cross entropy: elu ", rule.elu);
+  require<ArgumentError>(rule.bpreg >= 0, op, ": bpreg must be >= 0: bpreg ", rule.bpreg);
 }
 
 // Runs the loss in place of the scores; returns the sum. `column_add` has their type.
@@ -35,22 +31,10 @@ Tensor run_loss(const SessionLossRule& rule, const Tensor& scores, const Tensor&
   return with_compute_type(scores.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const double sum = kernels::session_loss({.rows = scores.size(0), .columns = scores.size(1), .scores = scores.data<T>(),
-                                              .column_add = input_pointer<T>(column_add), .items = input_pointer<std::int64_t>(items)}, rule);
+                                              .column_add = pointer<const T>(column_add), .items = pointer<const std::int64_t>(items)},
+                                             {.kind = kind_of(rule.kind), .elu = rule.elu, .bpreg = rule.bpreg});
     return Tensor::scalar(sum, scores.dtype());
   });
-}
-
-// factor * t in a type
-Tensor scaled(const Tensor& t, double factor) {
-  if (factor == 1) return t;
-  Tensor out(t.spec());
-  with_compute_type(t.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T* const from = t.data<const T>();
-    T* const to = out.data<T>();
-    for (std::int64_t i = 0; i < t.numel(); ++i) to[i] = static_cast<T>(factor) * from[i];
-  });
-  return out;
 }
 
 // factor * the sum over the rows of each column
@@ -65,30 +49,30 @@ Tensor column_sums(const Tensor& t, double factor) {
 // ---- scores given
 
 Spec SessionLoss::spec(const Args& rule, const Spec& scores, const Spec& correction, const Spec& items) {
-  require<DTypeError>(is_floating(scores.dtype), name, ": scores must be of a floating type: scores ", scores);
+  check_floating(name, "scores", scores);
   require(scores.shape.rank() == 2 && scores.shape[0] <= scores.shape[1], name,
           ": scores must be [M, N] with M <= N, column i being the target of row i: scores ", scores);
-  check_columns(name, correction, scores, scores.shape[1]);
-  require(absent(items) || items.shape == Shape{scores.shape[1]}, name, ": items must be one a column: items ", items, ", scores ", scores);
-  require<DTypeError>(absent(items) || items.dtype == DType::i64, name, ": items must be i64: items ", items);
+  check_vector(name, {"correction", correction}, scores.shape[1], {"scores", scores});
+  require(!items.present || items.shape == Shape{scores.shape[1]}, name, ": items must be one a column: items ", items, ", scores ", scores);
+  require<DTypeError>(!items.present || items.dtype == DType::i64, name, ": items must be i64: items ", items);
   check_rule(name, rule);
-  return {Shape{}, detail::compute_type(scores.dtype)};
+  return {Shape{}, compute_type(scores.dtype)};
 }
 
-Tensor SessionLoss::forward(const Args& rule, const Tensor& scores, const Tensor& correction, const Tensor& items, Saved& saved) {
-  const DType type = detail::compute_type(scores.dtype());
-  saved.dtype = scores.dtype();
-  saved.gradient = scores.dtype() == type ? scores.clone() : converted(scores, type);
-  const Tensor add = correction.defined() ? scaled(widened(correction), -1) : Tensor{};
-  return run_loss(rule, saved.gradient, add, items.defined() ? items.contiguous() : items);
+Tensor SessionLoss::forward(const Args& rule, const Tensor& scores, const Tensor& correction, const Tensor& items, const Call<3>& call, Saved& saved) {
+  const Tensor gradient = call.out.dtype == scores.dtype() ? scores.clone() : widened(scores);  // first the scores
+  const Tensor add = correction.defined() ? scaled(widened(correction), -1) : correction;
+  const Tensor loss = run_loss(rule, gradient, add, dense(items));
+  if (call.records()) saved = {gradient};
+  return loss;
 }
 
-// forward has left g = dL/dr. d(scores) = dy g; the correction enters every row with -1, so its gradient is -dy times the column sums of g.
+// forward has left g = dL/dr, in the computing type. d(scores) = dy g; the correction enters every row with -1, so its gradient is -dy times the column sums of g.
 Grads<3> SessionLoss::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<3> needs) {
   Grads<3> grads;
   const double factor = dy.item();
-  if (needs[0]) grads[0] = narrowed(scaled(saved.gradient, factor), saved.dtype);
-  if (needs[1]) grads[1] = narrowed(column_sums(saved.gradient, -factor), saved.dtype);
+  if (needs[0]) grads[0] = scaled(saved.gradient, factor);
+  if (needs[1]) grads[1] = column_sums(saved.gradient, -factor);
   return grads;
 }
 
@@ -96,30 +80,30 @@ Grads<3> SessionLoss::backward(const Args&, const Saved& saved, const Tensor& dy
 
 Spec SampledSessionLoss::spec(const Args& args, const Spec& hidden, const Spec& table, const Spec& bias, const Spec& candidates,
                               const Spec& correction) {
-  require<DTypeError>(is_floating(hidden.dtype) && table.dtype == hidden.dtype && (absent(bias) || bias.dtype == hidden.dtype), name,
-                      ": hidden, table and bias must have one floating type: hidden ", hidden, ", table ", table, ", bias ", bias);
+  require<DTypeError>(is_floating(hidden.dtype) && table.dtype == hidden.dtype, name, ": hidden and table must have one floating type: hidden ",
+                      hidden, ", table ", table);
   require(hidden.shape.rank() == 2 && table.shape.rank() == 2 && hidden.shape[1] == table.shape[1], name,
           ": hidden must be [M, D] and table [V, D]: hidden ", hidden, ", table ", table);
-  require(absent(bias) || bias.shape == Shape{table.shape[0]}, name, ": bias must have one number a table row: bias ", bias, ", table ", table);
+  check_vector(name, {"bias", bias}, table.shape[0], {"table", table});
   require<DTypeError>(candidates.dtype == DType::i64, name, ": candidates must be i64: candidates ", candidates);
   require(candidates.shape.rank() == 1 && candidates.shape[0] >= hidden.shape[0], name,
           ": candidates must be [N] and begin with a target for every row: candidates ", candidates, ", hidden ", hidden);
-  check_columns(name, correction, hidden, candidates.shape[0]);
+  check_vector(name, {"correction", correction}, candidates.shape[0], {"hidden", hidden});
   check_rule(name, args.rule);
-  return {Shape{}, detail::compute_type(hidden.dtype)};
+  return {Shape{}, compute_type(hidden.dtype)};
 }
 
 Tensor SampledSessionLoss::forward(const Args& args, const Tensor& hidden, const Tensor& table, const Tensor& bias, const Tensor& candidates,
-                                   const Tensor& correction, Saved& saved) {
+                                   const Tensor& correction, const Call<5>&, Saved& saved) {
   const std::int64_t m = hidden.size(0), n = candidates.numel(), width = hidden.size(1);
   saved.table = table.spec();
   saved.hidden = widened(hidden);
-  saved.candidates = candidates.contiguous();
+  saved.candidates = dense(candidates);
   for (const std::int64_t row : saved.candidates.span<const std::int64_t>())
     require(row >= 0 && row < table.size(0), name, ": candidates must be rows of the table: candidate ", row, ", rows ", table.size(0));
   const auto gathered = [&](const Tensor& t, const Shape& shape) {
     Tensor rows(shape, t.dtype());
-    const Tensor source = t.contiguous();
+    const Tensor source = dense(t);
     dispatch_floating(name, t.dtype(), [&](auto zero) {
       using T = decltype(zero);
       kernels::gather_rows(source.data<const T>(), {.indices = saved.candidates.span<const std::int64_t>()}, n == 0 ? 1 : rows.numel() / n, 1.0,
@@ -162,16 +146,16 @@ Grads<5> SampledSessionLoss::backward(const Args&, const Saved& saved, const Ten
     return out;
   };
   const auto rows = [&](const Tensor& values, const Shape& shape) {
-    return Gradient::rows(saved.candidates, converted(values, saved.table.dtype), shape);
+    return Gradient::rows(saved.candidates, values, shape);
   };
-  if (needs[0]) grads[0] = narrowed(scaled(product(saved.gradient, saved.rows, {.m = m, .n = width, .k = n}), factor), saved.table.dtype);
+  if (needs[0]) grads[0] = scaled(product(saved.gradient, saved.rows, {.m = m, .n = width, .k = n}), factor);
   if (needs[1]) {
     const Tensor small = scaled(saved.hidden, factor);
     grads[1] = rows(product(saved.gradient, small, {.m = n, .n = width, .k = m, .transpose_a = true}), saved.table.shape);
   }
   if (needs[2]) grads[2] = rows(column_sums(saved.gradient, factor), Shape{saved.table.shape[0]});
-  if (needs[4]) grads[4] = narrowed(column_sums(saved.gradient, -factor), saved.table.dtype);
+  if (needs[4]) grads[4] = column_sums(saved.gradient, -factor);
   return grads;
 }
 
-}  // namespace capstan
+}  // namespace capstan::ops

@@ -5,39 +5,17 @@
 
 #include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/indexing.h"
+#include "autograd/ops/operands.h"
 
 namespace capstan {
+namespace ops {
 namespace {
 
-int check_axis(std::string_view op, const Spec& x, int axis) {
-  const int rank = x.shape.rank();
-  require(axis >= -rank && axis < rank, op, ": there must be such an axis: x ", x, " has ", rank, " axes, axis ", axis);
-  return x.shape.normalize(axis);
-}
-
-void check_indices(std::string_view op, const Tensor& x, int axis, std::span<const std::int64_t> indices) {
+void check_axis_indices(std::string_view op, const Tensor& x, int axis, std::span<const std::int64_t> indices) {
   const std::int64_t size = x.size(axis);
   for (std::size_t i = 0; i < indices.size(); ++i)
     require(indices[i] >= 0 && indices[i] < size, op, ": every index must name an element of the axis: x ", x, ", axis ", axis, " has ",
             size, ", index ", i, " is ", indices[i]);
-}
-
-Tensor dense(const Tensor& x) {
-  if (x.is_contiguous()) return x.detach();
-  Tensor y(x.spec());
-  kernels::copy(x, y);
-  return y;
-}
-
-// A view where strides allow, else a copy.
-Tensor reshaped(const Tensor& x, const Shape& shape) {
-  if (const auto layout = x.layout().reshape(shape)) return x.view(*layout);
-  const Tensor y = dense(x);
-  return y.view(*y.layout().reshape(shape));
-}
-
-Tensor slice_view(const Tensor& x, int axis, std::int64_t start, std::int64_t length, std::int64_t step = 1) {
-  return x.view(x.layout().slice(axis, start, length, step));
 }
 
 // x as [outer, size of the axis, inner].
@@ -53,16 +31,15 @@ struct AxisView {
 Tensor take(const Tensor& x, int axis, std::span<const std::int64_t> indices) {
   const Tensor from = dense(x), y(x.shape().with(axis, static_cast<std::int64_t>(indices.size())), x.dtype());
   const AxisView v(x.shape(), axis);
-  const auto bytes = static_cast<std::int64_t>(size_of(x.dtype()));
   if (y.numel() == 0) return y;
-  kernels::take(v.outer, v.size, y.size(axis), v.inner * bytes, indices.data(), from.storage().data() + from.layout().offset() * bytes,
-                y.storage().data());
+  kernels::take(v.outer, v.size, y.size(axis), v.inner * static_cast<std::int64_t>(size_of(x.dtype())), indices.data(), raw_pointer(from),
+                raw_pointer(y));
   return y;
 }
 
 template <class Word>
 void gather_words(const AxisView& v, const Tensor& indices, std::int64_t count, const Tensor& x, const Tensor& y) {
-  const auto first = [](const Tensor& t) { return reinterpret_cast<Word*>(t.storage().data()) + t.layout().offset(); };
+  const auto first = [](const Tensor& t) { return reinterpret_cast<Word*>(raw_pointer(t)); };
   kernels::gather(v.outer, v.size, count, v.inner, indices.data<const std::int64_t>(), static_cast<const Word*>(first(x)), first(y));
 }
 
@@ -71,27 +48,30 @@ void gather_words(const AxisView& v, const Tensor& indices, std::int64_t count, 
 // ---- views ----
 
 Spec Reshape::spec(const Args& args, const Spec& x) {
+  check_present(name, "x", x);
   require(args.shape.numel() == x.shape.numel(), name, ": the number of elements must not change: x ", x, " has ", x.shape.numel(), ", ",
           args.shape, " has ", args.shape.numel());
   return {args.shape, x.dtype};
 }
 
-Tensor Reshape::forward(const Args& args, const Tensor& x, Saved& saved) {
+Tensor Reshape::forward(const Args& args, const Tensor& x, const Call<1>&, Saved& saved) {
   saved.from = x.shape();
   return reshaped(x, args.shape);
 }
 
 // The elements go back where they came from: here and below the gradient of a move is the move back.
-Grads<1> Reshape::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<1>) { return {reshaped(dy, saved.from)}; }
+Grads<1> Reshape::backward(const Args&, const Saved& saved, const Gradient& dy, Needs<1>) { return {reshaped(dy.to_dense(), saved.from)}; }
 
 Spec Permute::spec(const Args& args, const Spec& x) {
+  check_present(name, "x", x);
   for (const int axis : args.order) check_axis(name, x, axis);
   return {Layout(x.shape).permute(args.order).shape(), x.dtype};
 }
 
-Tensor Permute::forward(const Args& args, const Tensor& x, Saved&) { return x.view(x.layout().permute(args.order)); }
+Tensor Permute::forward(const Args& args, const Tensor& x, const Call<1>&, Saved&) { return x.view(x.layout().permute(args.order)); }
 
-Grads<1> Permute::backward(const Args& args, const Saved&, const Tensor& dy, Needs<1>) {
+Grads<1> Permute::backward(const Args& args, const Saved&, const Gradient& gradient, Needs<1>) {
+  const Tensor dy = gradient.to_dense();
   std::vector<int> back(args.order.size());
   for (std::size_t i = 0; i < back.size(); ++i) back[static_cast<std::size_t>(dy.shape().normalize(args.order[i]))] = static_cast<int>(i);
   return {dy.view(dy.layout().permute(back))};
@@ -102,60 +82,64 @@ Spec Slice::spec(const Args& args, const Spec& x) {
   return {Layout(x.shape).slice(args.axis, args.start, args.length, args.step).shape(), x.dtype};
 }
 
-Tensor Slice::forward(const Args& args, const Tensor& x, Saved& saved) {
+Tensor Slice::forward(const Args& args, const Tensor& x, const Call<1>&, Saved& saved) {
   saved.from = x.shape();
   return slice_view(x, args.axis, args.start, args.length, args.step);
 }
 
-// What was left out had no influence: zeros around dy.
-Grads<1> Slice::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
-  const Tensor dx = Tensor::zeros(saved.from, dy.dtype());
-  kernels::copy(dy, slice_view(dx, args.axis, args.start, args.length, args.step));
-  return {dx};
+// What was left out had no influence: dy, at its place among zeros that nobody writes out.
+Grads<1> Slice::backward(const Args& args, const Saved& saved, const Gradient& dy, Needs<1>) {
+  return {Gradient::slice(dy.to_dense(), Layout(saved.from).slice(args.axis, args.start, args.length, args.step), saved.from)};
 }
 
-template <std::size_t K>
-std::array<Spec, K> Split<K>::spec(const Args& args, const Spec& x) {
+std::vector<Spec> Split::spec(const Args& args, const Spec& x) {
   check_axis(name, x, args.axis);
-  std::int64_t total = 0;
-  for (const std::int64_t size : args.sizes) total += size;
+  const std::int64_t total = std::accumulate(args.sizes.begin(), args.sizes.end(), std::int64_t{0});
   require(total == x.shape[args.axis] && std::ranges::all_of(args.sizes, [](std::int64_t size) { return size >= 0; }), name,
           ": the pieces must make up the axis: x ", x, ", axis ", args.axis, " has ", x.shape[args.axis], ", the pieces ", total);
-  std::array<Spec, K> out;
-  for (std::size_t k = 0; k < K; ++k) out[k] = {x.shape.with(args.axis, args.sizes[k]), x.dtype};
+  std::vector<Spec> out;
+  for (const std::int64_t size : args.sizes) out.push_back({x.shape.with(args.axis, size), x.dtype});
   return out;
 }
 
-template <std::size_t K>
-std::array<Tensor, K> Split<K>::forward(const Args& args, const Tensor& x, Saved&) {
-  std::array<Tensor, K> out;
+std::vector<Tensor> Split::forward(const Args& args, const Tensor& x, const Call<1, std::vector<Spec>>&, Saved& saved) {
+  saved.from = x.spec();
+  std::vector<Tensor> out;
   std::int64_t start = 0;
-  for (std::size_t k = 0; k < K; ++k) {
-    out[k] = slice_view(x, args.axis, start, args.sizes[k]);
-    start += args.sizes[k];
+  for (const std::int64_t size : args.sizes) {
+    out.push_back(slice_view(x, args.axis, start, size));
+    start += size;
   }
   return out;
 }
 
-template <std::size_t K>
-Grads<1> Split<K>::backward(const Args& args, const Saved&, const std::array<Tensor, K>& dy, Needs<1>) {
-  const std::int64_t size = std::accumulate(args.sizes.begin(), args.sizes.end(), std::int64_t{0});
-  const Tensor dx(dy[0].shape().with(args.axis, size), dy[0].dtype());
+// The pieces side by side; zeros where nothing arrived.
+Grads<1> Split::backward(const Args& args, const Saved& saved, std::span<const Tensor> dy, Needs<1>) {
+  const bool complete = std::ranges::all_of(dy, [](const Tensor& t) { return t.defined(); });
+  const Tensor dx = complete ? Tensor(saved.from) : Tensor::zeros(saved.from.shape, saved.from.dtype);
   std::int64_t start = 0;
-  for (std::size_t k = 0; k < K; ++k) {
-    kernels::copy(dy[k], slice_view(dx, args.axis, start, args.sizes[k]));
+  for (std::size_t k = 0; k < dy.size(); ++k) {
+    if (dy[k].defined()) kernels::copy(dy[k], slice_view(dx, args.axis, start, args.sizes[k]));
     start += args.sizes[k];
   }
   return {dx};
 }
 
-template struct Split<2>;
-template struct Split<3>;
-template struct Split<4>;
+Spec Contiguous::spec(const Args&, const Spec& x) {
+  check_present(name, "x", x);
+  return x;
+}
 
-Spec Expand::spec(const Args& args, const Spec& x) { return {Layout(x.shape).expand(args.shape).shape(), x.dtype}; }
+Tensor Contiguous::forward(const Args&, const Tensor& x, const Call<1>&, Saved&) { return dense(x); }
 
-Tensor Expand::forward(const Args& args, const Tensor& x, Saved&) { return x.view(x.layout().expand(args.shape)); }
+Grads<1> Contiguous::backward(const Args&, const Saved&, const Gradient& dy, Needs<1>) { return {dy}; }
+
+Spec Expand::spec(const Args& args, const Spec& x) {
+  check_present(name, "x", x);
+  return {Layout(x.shape).expand(args.shape).shape(), x.dtype};
+}
+
+Tensor Expand::forward(const Args& args, const Tensor& x, const Call<1>&, Saved&) { return x.view(x.layout().expand(args.shape)); }
 
 // An element was used several times: the tape sums over the axes that were broadcast.
 Grads<1> Expand::backward(const Args&, const Saved&, const Tensor& dy, Needs<1>) { return {dy}; }
@@ -176,15 +160,11 @@ Spec Concat::spec(const Args& args, std::span<const Spec> parts) {
   return {parts[0].shape.with(axis, size), parts[0].dtype};
 }
 
-Tensor Concat::forward(const Args& args, std::span<const Tensor> parts, Saved& saved) {
-  std::int64_t size = 0;
-  for (const Tensor& part : parts) {
-    saved.sizes.push_back(part.size(args.axis));
-    size += part.size(args.axis);
-  }
-  Tensor y(parts[0].shape().with(args.axis, size), parts[0].dtype());
+Tensor Concat::forward(const Args& args, std::span<const Tensor> parts, const ListCall<>& call, Saved& saved) {
+  const Tensor y(call.out);
   std::int64_t start = 0;
   for (const Tensor& part : parts) {
+    saved.sizes.push_back(part.size(args.axis));
     kernels::copy(part, slice_view(y, args.axis, start, part.size(args.axis)));
     start += part.size(args.axis);
   }
@@ -207,10 +187,10 @@ Spec IndexSelect::spec(const Args& args, const Spec& x, const Spec& indices) {
   return {x.shape.with(axis, indices.shape[0]), x.dtype};
 }
 
-Tensor IndexSelect::forward(const Args& args, const Tensor& x, const Tensor& indices, Saved& saved) {
+Tensor IndexSelect::forward(const Args& args, const Tensor& x, const Tensor& indices, const Call<2>&, Saved& saved) {
   saved = {dense(indices), x.shape()};
   const auto numbers = saved.indices.span<const std::int64_t>();
-  check_indices(name, x, args.axis, numbers);
+  check_axis_indices(name, x, args.axis, numbers);
   return take(x, args.axis, numbers);
 }
 
@@ -236,10 +216,10 @@ Spec Gather::spec(const Args& args, const Spec& x, const Spec& indices) {
   return {indices.shape, x.dtype};
 }
 
-Tensor Gather::forward(const Args& args, const Tensor& x, const Tensor& indices, Saved& saved) {
+Tensor Gather::forward(const Args& args, const Tensor& x, const Tensor& indices, const Call<2>& call, Saved& saved) {
   saved = {dense(indices), x.shape()};
-  check_indices(name, x, args.axis, saved.indices.span<const std::int64_t>());
-  const Tensor from = dense(x), y(indices.shape(), x.dtype());
+  check_axis_indices(name, x, args.axis, saved.indices.span<const std::int64_t>());
+  const Tensor from = dense(x), y(call.out);
   const AxisView v(x.shape(), args.axis);
   const std::int64_t count = indices.size(args.axis);
   switch (size_of(x.dtype())) {
@@ -286,7 +266,7 @@ Spec Flip::spec(const Args& args, const Spec& x) {
   return x;
 }
 
-Tensor Flip::forward(const Args& args, const Tensor& x, Saved&) { return flipped(x, args.axis); }
+Tensor Flip::forward(const Args& args, const Tensor& x, const Call<1>&, Saved&) { return flipped(x, args.axis); }
 
 Grads<1> Flip::backward(const Args& args, const Saved&, const Tensor& dy, Needs<1>) { return {flipped(dy, args.axis)}; }
 
@@ -295,9 +275,11 @@ Spec Roll::spec(const Args& args, const Spec& x) {
   return x;
 }
 
-Tensor Roll::forward(const Args& args, const Tensor& x, Saved&) { return rolled(x, args.axis, args.shift); }
+Tensor Roll::forward(const Args& args, const Tensor& x, const Call<1>&, Saved&) { return rolled(x, args.axis, args.shift); }
 
 Grads<1> Roll::backward(const Args& args, const Saved&, const Tensor& dy, Needs<1>) { return {rolled(dy, args.axis, -args.shift)}; }
+
+}  // namespace ops
 
 // ---- compositions ----
 
@@ -317,26 +299,26 @@ Tensor reshape(const Tensor& x, std::span<const std::int64_t> sizes) {
 Tensor transpose(const Tensor& x, int a, int b) {
   std::vector<int> order(static_cast<std::size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
-  std::swap(order[static_cast<std::size_t>(check_axis("transpose", x.spec(), a))],
-            order[static_cast<std::size_t>(check_axis("transpose", x.spec(), b))]);
+  std::swap(order[static_cast<std::size_t>(ops::check_axis("transpose", x.spec(), a))],
+            order[static_cast<std::size_t>(ops::check_axis("transpose", x.spec(), b))]);
   return permute(x, std::move(order));
 }
 
 Tensor select(const Tensor& x, int axis, std::int64_t index) {
-  check_axis("select", x.spec(), axis);
+  ops::check_axis("select", x.spec(), axis);
   return reshape(slice(x, axis, index, 1), x.shape().without(axis));
 }
 
 Tensor unsqueeze(const Tensor& x, int axis) { return reshape(x, x.shape().inserted(axis, 1)); }
 
 Tensor squeeze(const Tensor& x, int axis) {
-  check_axis("squeeze", x.spec(), axis);
+  ops::check_axis("squeeze", x.spec(), axis);
   require(x.size(axis) == 1, "squeeze: the axis must have size 1: x ", x, ", axis ", axis, " has ", x.size(axis));
   return reshape(x, x.shape().without(axis));
 }
 
 Tensor flatten(const Tensor& x, int first, int last) {
-  const int from = check_axis("flatten", x.spec(), first), to = check_axis("flatten", x.spec(), last);
+  const int from = ops::check_axis("flatten", x.spec(), first), to = ops::check_axis("flatten", x.spec(), last);
   require(from <= to, "flatten: the first axis must not come after the last: x ", x, ", first ", first, ", last ", last);
   std::vector<std::int64_t> sizes(x.shape().begin(), x.shape().begin() + from);
   sizes.push_back(x.shape().sub(from, to + 1).numel());
@@ -357,33 +339,12 @@ Tensor stack(std::span<const Tensor> parts, int axis) {
 }
 
 std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> sizes, int axis) {
-  const auto pieces = [&]<std::size_t K>(std::integral_constant<std::size_t, K>) {
-    typename Split<K>::Args args{.axis = axis, .sizes = {}};
-    std::ranges::copy(sizes, args.sizes.begin());
-    const std::array<Tensor, K> out = apply<Split<K>>(args, x);
-    return std::vector<Tensor>(out.begin(), out.end());
-  };
-  switch (sizes.size()) {
-    case 2: return pieces(std::integral_constant<std::size_t, 2>{});
-    case 3: return pieces(std::integral_constant<std::size_t, 3>{});
-    case 4: return pieces(std::integral_constant<std::size_t, 4>{});
-    default: break;
-  }
-  check_axis("split", x.spec(), axis);
-  std::vector<Tensor> out;
-  std::int64_t start = 0;
-  for (const std::int64_t size : sizes) {
-    out.push_back(slice(x, axis, start, size));
-    start += size;
-  }
-  require(start == x.size(axis), "split: the pieces must make up the axis: x ", x, ", axis ", axis, " has ", x.size(axis), ", the pieces ",
-          start);
-  return out;
+  return apply<ops::Split>({.axis = axis, .sizes = {sizes.begin(), sizes.end()}}, x);
 }
 
 std::vector<Tensor> split(const Tensor& x, std::int64_t size, int axis) {
-  check_axis("split", x.spec(), axis);
-  require(size > 0, "split: the size of a piece must be positive, got ", size);
+  ops::check_axis("split", x.spec(), axis);
+  require<ArgumentError>(size > 0, "split: the size of a piece must be positive, got ", size);
   std::vector<std::int64_t> sizes;
   for (std::int64_t rest = x.size(axis); rest > 0; rest -= size) sizes.push_back(std::min(rest, size));
   return split(x, sizes, axis);

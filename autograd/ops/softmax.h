@@ -11,17 +11,16 @@
 #include "autograd/tape/op.h"
 
 namespace capstan {
+namespace ops {
 
 struct Softmax {
   static constexpr std::string_view name = "softmax";
   struct Args {
     int axis = -1;
   };
-  struct Saved {
-    Tensor y;
-  };  // the axis moved last
+  struct Saved { Tensor y; };  ///< the axis moved last
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
 };
 
@@ -30,19 +29,19 @@ struct LogSoftmax {
   struct Args {
     int axis = -1;
   };
-  struct Saved {
-    Tensor y;
-  };  // the axis moved last
+  struct Saved { Tensor y; };  ///< the axis moved last
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
 };
+
+using SoftmaxOps = TypeList<Softmax, LogSoftmax>;
+
+}  // namespace ops
 
 /// exp(x) / sum(exp(x)) along `axis`; x of any floating type and rank >= 1.
 Tensor softmax(const Tensor& x, int axis = -1, const Tensor& mask = {});
 /// log(softmax(x)) along `axis`, computed without the quotient.
 Tensor log_softmax(const Tensor& x, int axis = -1, const Tensor& mask = {});
-
-using SoftmaxOps = TypeList<Softmax, LogSoftmax>;
 
 }  // namespace capstan

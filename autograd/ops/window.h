@@ -3,11 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string_view>
-#include <utility>
-
-#include "autograd/core/tensor.h"
-#include "autograd/kernels/window.h"
 
 namespace capstan {
 
@@ -24,12 +19,5 @@ inline Window square_window(std::int64_t stride, std::int64_t padding = 0, std::
 /// Padding such that the result has ceil(size / stride) places on each axis ("SAME"); an odd number has its extra position after.
 Window same_window(std::int64_t height, std::int64_t width, const std::array<std::int64_t, 2>& kernel, std::int64_t stride,
                    std::int64_t dilation = 1);
-
-namespace detail {
-/// Both axes for an image x [B, C, H, W]. Throws DTypeError or ShapeError beginning with `op` if x is no such image or the window does not
-/// fit into it.
-std::pair<kernels::WindowAxis, kernels::WindowAxis> window_axes(std::string_view op, const Spec& x,
-                                                                const std::array<std::int64_t, 2>& kernel, const Window& window);
-}  // namespace detail
 
 }  // namespace capstan

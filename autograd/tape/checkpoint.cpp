@@ -4,17 +4,15 @@
 #include <utility>
 
 #include "autograd/core/error.h"
-#include "autograd/tape/tape.h"
+#include "autograd/tape/op.h"
 
 namespace capstan {
 namespace {
 
-bool is_constant(const Tensor& t) { return t.node().kind == NodeRef::Kind::constant; }
-
 /// The operands of a run of its own: leaves where a gradient may be wanted.
 std::vector<Tensor> operands_of(std::span<const Tensor> inputs) {
   std::vector<Tensor> operands;
-  for (const Tensor& t : inputs) operands.push_back(is_constant(t) ? t : make_leaf(t.detach()));
+  for (const Tensor& t : inputs) operands.push_back(t.is_constant() ? t : make_leaf(t.detach()));
   return operands;
 }
 
@@ -26,7 +24,7 @@ class CheckpointEntry final : public Tape::Entry {
 
   std::string_view name() const override { return "checkpoint"; }
 
-  std::vector<Gradient> backward(std::span<const Tensor> output_gradients, const std::vector<bool>&) override {
+  std::vector<Gradient> backward(std::span<Gradient> output_gradients, const std::vector<bool>&) override {
     Tape tape;
     std::vector<Tensor> outputs, cotangents;
     const std::vector<Tensor> results = fn_(operands_);
@@ -34,14 +32,14 @@ class CheckpointEntry final : public Tape::Entry {
                            "checkpoint: the function must give as many tensors every time: ", output_gradients.size(), " and then ",
                            results.size());
     for (std::size_t i = 0; i < results.size(); ++i)
-      if (output_gradients[i].defined() && !is_constant(results[i])) {
+      if (output_gradients[i].defined() && !results[i].is_constant()) {
         outputs.push_back(results[i]);
-        cotangents.push_back(output_gradients[i]);
+        cotangents.push_back(detail::as_output(output_gradients[i], results[i].spec()));
       }
     const Gradients gradients = tape.backward(outputs, cotangents);
     std::vector<Gradient> of_inputs;
     for (const std::vector<Tensor>* list : {&operands_, &parameters_})
-      for (const Tensor& t : *list) of_inputs.push_back(is_constant(t) ? Gradient{} : gradients.of(t));
+      for (const Tensor& t : *list) of_inputs.push_back(t.is_constant() ? Gradient{} : gradients.of(t));
     return of_inputs;
   }
 
@@ -61,7 +59,7 @@ std::vector<Tensor> checkpoint(CheckpointedFunction fn, std::span<const Tensor> 
     outputs = fn(operands);
     for (const Tensor& leaf : inner.leaves()) {
       bool is_operand = false;
-      for (const Tensor& t : operands) is_operand = is_operand || (!is_constant(t) && t.node().owner == leaf.node().owner);
+      for (const Tensor& t : operands) is_operand = is_operand || (!t.is_constant() && t.node().owner == leaf.node().owner);
       if (!is_operand) parameters.push_back(leaf);
     }
   }

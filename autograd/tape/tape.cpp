@@ -23,23 +23,13 @@ Tensor unbroadcast(const Tensor& g, const Shape& shape) {
   return out;
 }
 
-Gradient concatenate_rows(const Gradient& a, const Gradient& b) {
-  const std::int64_t na = a.indices().numel(), nb = b.indices().numel();
-  Tensor indices(Shape{na + nb}, DType::i64), rows(a.row_values().shape().with(0, na + nb), a.row_values().dtype());
-  const auto place = [](const Tensor& part, const Tensor& whole, std::int64_t first) {
-    kernels::copy(part, whole.view(whole.layout().slice(0, first, part.size(0))));
-  };
-  place(a.indices(), indices, 0);
-  place(b.indices(), indices, na);
-  place(a.row_values(), rows, 0);
-  place(b.row_values(), rows, na);
-  return Gradient::rows(indices, rows, a.shape());
-}
+// A gradient as callers want it: dense or rows.
+Gradient without_slices(Gradient g) { return g.is_slice() ? Gradient(g.to_dense()) : std::move(g); }
 
 }  // namespace
 
 Gradient Gradients::of(const Tensor& leaf) const {
-  require<InternalError>(leaf.node().kind == NodeRef::Kind::leaf, "gradients: only a leaf has a gradient here, got ", leaf);
+  require<GraphError>(leaf.node().kind == NodeRef::Kind::leaf, "gradients: only a leaf (make_leaf) has a gradient here, got ", leaf);
   const auto it = by_leaf_.find(leaf.node().owner);
   return it == by_leaf_.end() ? Gradient{} : it->second;
 }
@@ -50,9 +40,9 @@ Tape::~Tape() { innermost = outer_; }
 
 Tape* Tape::recording() { return paused > 0 || innermost == nullptr || innermost->consumed_ ? nullptr : innermost; }
 
-std::int64_t Tape::new_slot(const Spec& spec) {
-  specs_.push_back(spec);
-  return static_cast<std::int64_t>(specs_.size()) - 1;
+std::int64_t Tape::new_slot(const Spec& spec, std::uint64_t leaf) {
+  slots_.push_back({.spec = spec, .leaf = leaf});
+  return static_cast<std::int64_t>(slots_.size()) - 1;
 }
 
 std::int64_t Tape::slot_of(const Tensor& t, std::string_view op) {
@@ -62,19 +52,24 @@ std::int64_t Tape::slot_of(const Tensor& t, std::string_view op) {
     case NodeRef::Kind::leaf: {
       const auto [it, is_new] = leaf_slots_.try_emplace(node.owner, -1);
       if (is_new) {
-        it->second = new_slot(t.spec());
+        it->second = new_slot(t.spec(), node.owner);
         if (keeps_leaves_) leaves_.push_back(t);
       }
       return it->second;
     }
     case NodeRef::Kind::slot: break;
   }
-  require<InternalError>(node.owner == id_, op, ": the operand ", t, " belongs to another tape: detach() it or keep both on one tape");
+  require<GraphError>(node.owner == id_, op, ": the operand ", t, " belongs to another tape: detach() it or keep both on one tape");
   return node.slot;
 }
 
 void Tape::record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_slots, std::span<Tensor> outputs) {
-  const auto first = static_cast<std::int64_t>(specs_.size());
+  for (const std::int64_t slot : input_slots) {
+    if (slot < 0) continue;
+    std::int64_t& first = slots_[static_cast<std::size_t>(slot)].first_reader;
+    if (first < 0) first = static_cast<std::int64_t>(records_.size());
+  }
+  const auto first = static_cast<std::int64_t>(slots_.size());
   for (Tensor& out : outputs) {
     const std::int64_t slot = new_slot(out.spec());
     out = out.with_node({NodeRef::Kind::slot, id_, slot});
@@ -83,60 +78,59 @@ void Tape::record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_
 }
 
 void Tape::accumulate(std::int64_t slot, Gradient incoming, std::string_view op) {
-  const Spec& spec = specs_[static_cast<std::size_t>(slot)];
-  Gradient& held = gradients_[static_cast<std::size_t>(slot)];
-  if (!incoming.is_sparse()) {
-    const Tensor& g = incoming.dense();
-    require<InternalError>(g.dtype() == spec.dtype && broadcasts_to(spec.shape, g.shape()), op, ": the gradient must fit its operand: operand ",
-                           spec, ", gradient ", g);
-    if (g.shape() != spec.shape) incoming = unbroadcast(g, spec.shape);
-  }
-  require<InternalError>(incoming.shape() == spec.shape, op, ": the gradient must fit its operand: operand ", spec, ", gradient ",
-                         incoming.shape());
-  if (!held.defined()) {
-    held = std::move(incoming);
-    return;
-  }
-  if (held.is_sparse() && incoming.is_sparse()) {
-    held = concatenate_rows(held, incoming);
-    return;
-  }
-  if (held.is_sparse()) std::swap(held, incoming);
-  // Add into the held tensor when nobody else sees its memory, else into a copy.
-  Tensor sum = held.dense();
-  held = Gradient{};
-  if (!sum.storage().unique() || !sum.is_contiguous()) sum = sum.clone();
-  if (incoming.is_sparse()) {
-    kernels::scatter_add_rows(incoming.indices(), incoming.row_values(), sum);
-  } else {
-    kernels::add_into(incoming.dense(), sum);
-  }
-  held = Gradient(std::move(sum));
+  const Spec& spec = slots_[static_cast<std::size_t>(slot)].spec;
+  const DType type = incoming.dtype();
+  const bool type_fits = type == spec.dtype || (type == DType::f32 && spec.dtype == DType::bf16) ||
+                         (slots_[static_cast<std::size_t>(slot)].leaf != 0 && type == DType::bf16 && spec.dtype == DType::f32);
+  const bool is_broadcast = incoming.is_dense() && incoming.shape() != spec.shape && broadcasts_to(spec.shape, incoming.shape());
+  require<InternalError>(type_fits && (is_broadcast || incoming.shape() == spec.shape), op, ": the gradient must fit its operand: operand ",
+                         spec, ", gradient ", type, incoming.shape());
+  if (is_broadcast) incoming = unbroadcast(incoming.dense(), spec.shape);
+  gradients_[static_cast<std::size_t>(slot)].add(std::move(incoming));
+}
+
+void Tape::hand_out(std::int64_t slot, const OnReady& on_ready) {
+  Gradient& g = gradients_[static_cast<std::size_t>(slot)];
+  if (!g.defined()) return;
+  on_ready(slots_[static_cast<std::size_t>(slot)].leaf, without_slices(std::exchange(g, Gradient{})));
 }
 
 Gradients Tape::backward(const Tensor& loss) {
-  require(loss.numel() == 1, "backward: the loss must be a single element, got ", loss);
-  const Tensor one = Tensor::full(loss.shape(), 1.0, loss.dtype());
-  return backward(std::span(&loss, 1), std::span(&one, 1));
+  Gradients result;
+  backward(loss, [&](std::uint64_t leaf, Gradient g) { result.by_leaf_.emplace(leaf, std::move(g)); });
+  return result;
 }
 
 Gradients Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents) {
-  require<InternalError>(!consumed_, "backward: the tape has been consumed by an earlier backward");
-  require<InternalError>(outputs.size() == cotangents.size(), "backward: one cotangent an output: ", outputs.size(), " outputs, ",
+  Gradients result;
+  backward(outputs, cotangents, [&](std::uint64_t leaf, Gradient g) { result.by_leaf_.emplace(leaf, std::move(g)); });
+  return result;
+}
+
+void Tape::backward(const Tensor& loss, const OnReady& on_ready) {
+  require(loss.numel() == 1, "backward: the loss must be a single element, got ", loss);
+  const Tensor one = Tensor::full(loss.shape(), 1.0, loss.dtype());
+  backward(std::span(&loss, 1), std::span(&one, 1), on_ready);
+}
+
+void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents, const OnReady& on_ready) {
+  require<GraphError>(!consumed_, "backward: the tape has been consumed by an earlier backward");
+  require<ArgumentError>(outputs.size() == cotangents.size(), "backward: one cotangent an output: ", outputs.size(), " outputs, ",
                          cotangents.size(), " cotangents");
-  gradients_.resize(specs_.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    require<InternalError>(outputs[i].node().kind != NodeRef::Kind::constant, "backward: the output ", outputs[i],
-                           " was not recorded on this tape");
+    require<GraphError>(!outputs[i].is_constant(), "backward: the output ", outputs[i],
+                        " depends on no parameter or other leaf that this tape saw: nothing has a gradient. (Computed under NoGrad, before the "
+                        "tape, or from detached values?)");
     require(cotangents[i].spec() == outputs[i].spec(), "backward: a cotangent must fit its output: output ", outputs[i], ", cotangent ",
             cotangents[i]);
-    const std::int64_t slot = slot_of(outputs[i], "backward");
-    gradients_.resize(specs_.size());
-    accumulate(slot, Gradient(cotangents[i].detach()), "backward");
   }
+  std::vector<std::int64_t> output_slots;
+  for (const Tensor& t : outputs) output_slots.push_back(slot_of(t, "backward"));
+  gradients_.resize(slots_.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) accumulate(output_slots[i], Gradient(cotangents[i].detach()), "backward");
   consumed_ = true;  // nothing that backward computes is recorded
 
-  std::vector<Tensor> output_gradients;
+  std::vector<Gradient> output_gradients;
   std::vector<bool> needs;
   while (!records_.empty()) {
     Record record = std::move(records_.back());
@@ -144,30 +138,31 @@ Gradients Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor
     output_gradients.clear();
     bool reached = false;
     for (std::int64_t i = 0; i < record.output_count; ++i) {
-      Gradient& g = gradients_[static_cast<std::size_t>(record.first_output + i)];
-      reached = reached || g.defined();
-      output_gradients.push_back(g.defined() ? g.dense() : Tensor{});
-      g = Gradient{};
+      output_gradients.push_back(std::exchange(gradients_[static_cast<std::size_t>(record.first_output + i)], Gradient{}));
+      reached = reached || output_gradients.back().defined();
     }
-    if (!reached) continue;
-    needs.clear();
-    for (const std::int64_t slot : record.inputs) needs.push_back(slot >= 0);
-    const std::string_view name = record.entry->name();
-    std::vector<Gradient> input_gradients = record.entry->backward(output_gradients, needs);
-    require<InternalError>(input_gradients.size() == record.inputs.size(), name, ": backward must return a gradient for every input");
-    record.entry.reset();
-    output_gradients.clear();  // so that a gradient that was only passed on has one owner and can be added to in place
-    for (std::size_t i = 0; i < record.inputs.size(); ++i) {
-      if (!needs[i] || !input_gradients[i].defined()) continue;
-      accumulate(record.inputs[i], std::exchange(input_gradients[i], Gradient{}), name);
+    if (reached) {
+      needs.clear();
+      for (const std::int64_t slot : record.inputs) needs.push_back(slot >= 0);
+      const std::string_view name = record.entry->name();
+      std::vector<Gradient> input_gradients = record.entry->backward(output_gradients, needs);
+      require<InternalError>(input_gradients.size() == record.inputs.size(), name, ": backward must return a gradient for every input");
+      record.entry.reset();
+      output_gradients.clear();  // so that a gradient that was only passed on has one owner and can be added to in place
+      for (std::size_t i = 0; i < record.inputs.size(); ++i) {
+        if (!needs[i] || !input_gradients[i].defined()) continue;
+        accumulate(record.inputs[i], std::exchange(input_gradients[i], Gradient{}), name);
+      }
+    }
+    for (const std::int64_t slot : record.inputs) {
+      if (slot < 0) continue;
+      const Slot& of = slots_[static_cast<std::size_t>(slot)];
+      if (of.leaf != 0 && of.first_reader == static_cast<std::int64_t>(records_.size())) hand_out(slot, on_ready);
     }
   }
-
-  Gradients result;
-  for (const auto& [leaf, slot] : leaf_slots_) result.by_leaf_.emplace(leaf, std::move(gradients_[static_cast<std::size_t>(slot)]));
+  for (const auto& [leaf, slot] : leaf_slots_) hand_out(slot, on_ready);  // those that are outputs themselves
   gradients_.clear();
   leaves_.clear();
-  return result;
 }
 
 NoGrad::NoGrad() { ++paused; }

@@ -120,7 +120,7 @@ engine::LossSums<Gru4Rec> Gru4Rec::loss(const Batch& batch, const engine::StepCo
   Hidden hidden = continued(hidden_, *model_, batch.kept, batch.reset);
   const Tensor output = model_->step(batch.inputs, hidden, run);
   hidden_ = std::move(hidden);
-  const SampledSessionLoss::Args args{.rule = {.kind = config_.loss.kind, .elu = config_.loss.elu, .bpreg = config_.loss.bpreg},
+  const ops::SampledSessionLoss::Args args{.rule = {.kind = config_.loss.kind, .elu = config_.loss.elu, .bpreg = config_.loss.bpreg},
                                       .mask_collisions = config_.loss.mask_collisions};
   return {sampled_session_loss(output, model_->table(), model_->bias(), batch.candidates.items, batch.candidates.correction, args)};
 }

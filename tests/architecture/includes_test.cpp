@@ -24,6 +24,7 @@ struct Rule {
 // The first rule whose folder is a prefix of the file's path applies.
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = {
+      {"autograd/core/gradient.cpp", {"autograd/core/", "autograd/kernels/accumulate.h"}},
       {"autograd/core/", {"autograd/core/"}},
       {"autograd/kernels/", {"autograd/core/", "autograd/kernels/"}},
       {"autograd/tape/", {"autograd/core/", "autograd/kernels/", "autograd/tape/"}},

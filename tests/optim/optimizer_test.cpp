@@ -214,7 +214,7 @@ TEST(SparsePolicy, ForgetsItsHistoryWhenStateIsLoaded) {
   };
   Adam used({&t.p, 1}, options), fresh({&t.p, 1}, options);
   run(used, 0, 50, .01);
-  const Tensor value = t.p.value.clone();
+  const Tensor value = t.p.value.detach().clone();
   std::vector<OptimizerState> saved = used.state();
   for (OptimizerState& s : saved) s.value = s.value.clone();
   run(used, 50, 90, .01);  // what it remembers of these steps must not count after going back

@@ -73,16 +73,16 @@ void copy(const Strided<const Word>& from, const Strided<Word>& to) {
 template <class T>
 void add_into(const Strided<const T>& from, const Strided<T>& to) {
   const StridedLoop<2> loop({&from.layout, &to.layout});
-  const std::int64_t s = loop.inner_stride(0);
+  const std::int64_t s = loop.inner_stride(0), d = loop.inner_stride(1);
   parallel_ranges(loop.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
     loop.run(first, last, [&](std::int64_t n, const auto& at) {
       const T* const x = from.data + at[0];
       T* const y = to.data + at[1];
-      if (s == 1) {
+      if (s == 1 && d == 1) {
 #pragma omp simd
         for (std::int64_t i = 0; i < n; ++i) store(y[i], float{y[i]} + float{x[i]});
       } else {
-        for (std::int64_t i = 0; i < n; ++i) store(y[i], float{y[i]} + float{x[i * s]});
+        for (std::int64_t i = 0; i < n; ++i) store(y[i * d], float{y[i * d]} + float{x[i * s]});
       }
     });
   });

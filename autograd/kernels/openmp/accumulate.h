@@ -12,7 +12,6 @@ namespace capstan::kernels::openmp {
 template <class Word>
 void copy(const Strided<const Word>& from, const Strided<Word>& to);
 
-/// `to` contiguous.
 template <class T>
 void add_into(const Strided<const T>& from, const Strided<T>& to);
 

@@ -87,8 +87,7 @@ void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& 
       }
       const Statistics stats(row, n);
       const float mean = stats.mean, inverse = 1.0f / std::sqrt(stats.variance + static_cast<float>(w.eps));
-      s.mean[r] = mean;
-      s.inverse_deviation[r] = inverse;
+      if (s.mean != nullptr) s.mean[r] = mean, s.inverse_deviation[r] = inverse;
       T* const out = y + r * n;
       const T* const gamma = w.gamma;
       const T* const beta = w.beta;

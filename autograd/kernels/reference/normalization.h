@@ -28,8 +28,7 @@ void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& 
     mean /= static_cast<C>(n);
     for (std::int64_t j = 0; j < n; ++j) variance += (static_cast<C>(row[j]) - mean) * (static_cast<C>(row[j]) - mean);
     const C inverse = C(1) / std::sqrt(variance / static_cast<C>(n) + static_cast<C>(w.eps));
-    s.mean[r] = mean;
-    s.inverse_deviation[r] = inverse;
+    if (s.mean != nullptr) s.mean[r] = mean, s.inverse_deviation[r] = inverse;
     for (std::int64_t j = 0; j < n; ++j) {
       const C beta = w.beta != nullptr ? static_cast<C>(w.beta[j]) : C(0);
       y[r * n + j] = static_cast<T>((static_cast<C>(row[j]) - mean) * inverse * static_cast<C>(w.gamma[j]) + beta);

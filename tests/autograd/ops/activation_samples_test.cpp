@@ -1,6 +1,6 @@
 // Samples of the activations; see op_table.h.
 
-#include "autograd/ops/activation.h"
+#include "autograd/ops/elementwise_op.h"
 
 #include "tests/autograd/ops/op_table.h"
 
@@ -24,8 +24,8 @@ F constants() {
 }  // namespace
 
 template <class F>
-struct Samples<UnaryOp<F>> {
-  static std::vector<Sample<UnaryOp<F>>> good() {
+struct Samples<ops::UnaryOp<F>> {
+  static std::vector<Sample<ops::UnaryOp<F>>> good() {
     const F f = constants<F>();
     const auto x = [](const Shape& shape) { return std::is_same_v<F, kernels::functions::Log> ? uniform(shape, 0.2, 4.0) : spread(shape); };
     // 1 - y^2 from a y near 1 that was rounded to bf16 has few digits left.
@@ -36,18 +36,18 @@ struct Samples<UnaryOp<F>> {
             {.name = "empty", .args = f, .inputs = {x({0, 4})}},
             {.name = "rank 4", .args = f, .inputs = {x({2, 3, 1, 7})}, .bf16_tolerance = bf16}};
   }
-  static std::vector<BadSample<UnaryOp<F>>> bad() {
+  static std::vector<BadSample<ops::UnaryOp<F>>> bad() {
     return {{.name = "integers",
              .args = {},
              .inputs = {Tensor::zeros({2}, DType::i64)},
-             .message = "x must have a floating element type: x i64[2]"}};
+             .message = "x must be of a floating type: x i64[2]"}};
   }
 };
 
 template <>
-struct Samples<BiasActivation> {
-  static std::vector<Sample<BiasActivation>> good() {
-    std::vector<Sample<BiasActivation>> samples;
+struct Samples<ops::BiasActivation> {
+  static std::vector<Sample<ops::BiasActivation>> good() {
+    std::vector<Sample<ops::BiasActivation>> samples;
     for (const Activation a : {Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::tanh}) {
       const auto add = [&](const std::string& name, const Shape& shape) {
         // x and bias are multiples of 1/4 and 1/8 plus 1/16: sums never come near the kink of relu, also after rounding to bf16.
@@ -65,7 +65,7 @@ struct Samples<BiasActivation> {
     }
     return samples;
   }
-  static std::vector<BadSample<BiasActivation>> bad() {
+  static std::vector<BadSample<ops::BiasActivation>> bad() {
     return {{.name = "width", .args = {}, .inputs = {uniform({4, 3}), uniform({4})}, .message = "x f64[4, 3], bias f64[4]"},
             {.name = "rank", .args = {}, .inputs = {uniform({4, 3}), uniform({1, 3})}, .message = "bias f64[1, 3]"},
             {.name = "type", .args = {}, .inputs = {uniform({4, 3}), Tensor::zeros({3})}, .message = "bias f32[3]"},
@@ -77,7 +77,7 @@ struct Samples<BiasActivation> {
 };
 
 namespace {
-const bool registered = register_family<ActivationOps>();
+const bool registered = register_family<ops::ActivationOps>();
 }
 
 }  // namespace capstan::testing

@@ -10,15 +10,16 @@ Tensor u8(std::initializer_list<std::uint8_t> values, const Shape& shape) { retu
 }  // namespace
 
 template <>
-struct Samples<ScaledDotProductAttention> {
-  static std::vector<Sample<ScaledDotProductAttention>> good() {
+struct Samples<ops::ScaledDotProductAttention> {
+  static constexpr std::array<std::size_t, 1> takes_scalar{3};
+  static std::vector<Sample<ops::ScaledDotProductAttention>> good() {
     const auto inputs = [](const Shape& q, const Shape& k, const Tensor& mask = {}, const Tensor& padding = {}, const Tensor& offsets = {},
                            const Tensor& ids = {}) {
       return std::vector<Tensor>{uniform(q), uniform(k, -1, 1, 2), uniform(k, -1, 1, 3), mask, padding, offsets, ids};
     };
     const Shape small{2, 3, 2, 5};
     const Tensor packed = i64({0, 3, 3, 7, 8}, {5});
-    std::vector<Sample<ScaledDotProductAttention>> list{
+    std::vector<Sample<ops::ScaledDotProductAttention>> list{
         {.name = "plain", .args = {}, .inputs = inputs(small, small)},
         {.name = "one token", .args = {.scale = 0.7, .causal = true}, .inputs = inputs({1, 1, 1, 1}, {1, 1, 1, 1})},
         {.name = "causal, more keys", .args = {.causal = true}, .inputs = inputs({2, 2, 1, 3}, {2, 4, 1, 3})},
@@ -41,7 +42,7 @@ struct Samples<ScaledDotProductAttention> {
     for (auto& s : list) s.bf16_tolerance = 6e-2, s.f32_tolerance = 5e-5;
     return list;
   }
-  static std::vector<BadSample<ScaledDotProductAttention>> bad() {
+  static std::vector<BadSample<ops::ScaledDotProductAttention>> bad() {
     const Tensor x = uniform({2, 3, 2, 4}), n = uniform({5, 2, 4});
     const Tensor none;
     return {{.name = "width", .args = {}, .inputs = {x, uniform({2, 3, 2, 5}), uniform({2, 3, 2, 5}), none, none, none, none}, .message = "4 and 5"},
@@ -62,15 +63,16 @@ struct Samples<ScaledDotProductAttention> {
 };
 
 template <>
-struct Samples<AttentionProbabilities> {
-  static std::vector<Sample<AttentionProbabilities>> good() {
+struct Samples<ops::AttentionProbabilities> {
+  static constexpr std::array<std::size_t, 1> takes_scalar{2};
+  static std::vector<Sample<ops::AttentionProbabilities>> good() {
     const Tensor q = uniform({2, 3, 4, 5}), k = uniform({2, 7, 2, 5}, -1, 1, 2), none;
     return {{.name = "plain", .args = {}, .inputs = {q, k, none, none}},
             {.name = "causal, padding", .args = {.causal = true}, .inputs = {q, k, none, u8({1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1}, {2, 7})}},
             {.name = "masks", .args = {.scale = 0.3}, .inputs = {q, k, uniform({4, 1, 7}, -1, 1, 3), none}},
             {.name = "no queries", .args = {}, .inputs = {uniform({2, 0, 4, 5}), k, none, none}}};
   }
-  static std::vector<BadSample<AttentionProbabilities>> bad() {
+  static std::vector<BadSample<ops::AttentionProbabilities>> bad() {
     const Tensor q = uniform({2, 3, 4, 5});
     return {{.name = "width", .args = {}, .inputs = {q, uniform({2, 3, 4, 6}), {}, {}}, .message = "5 and 6"},
             {.name = "mask", .args = {}, .inputs = {q, q, uniform({5, 3}), {}}, .message = "scores [2, 4, 3, 3]"}};
@@ -78,7 +80,7 @@ struct Samples<AttentionProbabilities> {
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<AttentionOps>();
+[[maybe_unused]] const bool registered = register_family<ops::AttentionOps>();
 }  // namespace
 
 }  // namespace capstan::testing

@@ -15,7 +15,7 @@ namespace {
 
 using testing::uniform;
 using testing::convert;
-using Args = ScaledDotProductAttention::Args;
+using Args = ops::ScaledDotProductAttention::Args;
 
 struct Result {
   Tensor y;

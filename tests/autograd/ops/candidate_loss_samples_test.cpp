@@ -10,10 +10,10 @@ Tensor valid(const std::vector<std::uint8_t>& values) { return Tensor::from(valu
 }  // namespace
 
 template <>
-struct Samples<CandidateScores> {
-  static std::vector<Sample<CandidateScores>> good() {
+struct Samples<ops::CandidateScores> {
+  static std::vector<Sample<ops::CandidateScores>> good() {
     const Tensor few = items({1, 4, 0, 1, 3, 1}, {3, 2}), pads = items({1, 4, -7, 99, 3, 1}, {3, 2});
-    std::vector<Sample<CandidateScores>> list;
+    std::vector<Sample<ops::CandidateScores>> list;
     for (const bool sparse : {false, true}) {
       list.push_back({.name = "repeated items",
                       .args = {.sparse = sparse},
@@ -29,7 +29,7 @@ struct Samples<CandidateScores> {
     }
     return list;
   }
-  static std::vector<BadSample<CandidateScores>> bad() {
+  static std::vector<BadSample<ops::CandidateScores>> bad() {
     const Tensor h = uniform({2, 3}), table = uniform({5, 3}), one = items({0, 1}, {2, 1});
     return {{.name = "width", .args = {}, .inputs = {h, uniform({5, 4}), one, {}}, .message = "h f64[2, 3], table f64[5, 4]"},
             {.name = "type", .args = {}, .inputs = {h, Tensor::zeros({5, 3}), one, {}}, .message = "table f32[5, 3]"},
@@ -43,46 +43,46 @@ struct Samples<CandidateScores> {
 };
 
 template <>
-struct Samples<RankingLoss> {
-  static std::vector<Sample<RankingLoss>> good() {
-    std::vector<Sample<RankingLoss>> list;
+struct Samples<ops::RankingLoss> {
+  static std::vector<Sample<ops::RankingLoss>> good() {
+    std::vector<Sample<ops::RankingLoss>> list;
     for (const RankingLossKind kind :
          {RankingLossKind::bce_sum, RankingLossKind::bce, RankingLossKind::gbce, RankingLossKind::sampled_softmax}) {
       const std::string name = "kind " + std::to_string(static_cast<int>(kind));
-      list.push_back({.name = name, .args = {.kind = kind, .items = 40}, .inputs = {uniform({3, 2}), {}}, .bf16 = false});
+      list.push_back({.name = name, .args = {.kind = kind, .items = 40}, .inputs = {uniform({3, 2}), {}, {}}, .bf16 = false});
       list.push_back({.name = name + ", many, padding",
                       .args = {.kind = kind, .items = 40, .reduction = Reduction::sum()},
-                      .inputs = {uniform({3, 37}, -3, 3), valid({1, 0, 1})},
+                      .inputs = {uniform({3, 37}, -3, 3), valid({1, 0, 1}), {}},
                       .bf16 = false});
-      list.push_back({.name = name + ", no rows", .args = {.kind = kind, .items = 40}, .inputs = {uniform({0, 2}), {}}, .bf16 = false});
+      list.push_back({.name = name + ", no rows", .args = {.kind = kind, .items = 40}, .inputs = {uniform({0, 2}), {}, {}}, .bf16 = false});
     }
-    const Tensor log_q = Tensor::from<float>({99, -1, -2, 99, -3, -.5}, {2, 3});
+    const Tensor log_q = Tensor::from<double>({99, -1, -2, 99, -3, -.5}, {2, 3});
     list.push_back({.name = "log q",
-                    .args = {.kind = RankingLossKind::sampled_softmax, .log_q = log_q},
-                    .inputs = {uniform({2, 3}), {}},
+                    .args = {.kind = RankingLossKind::sampled_softmax},
+                    .inputs = {uniform({2, 3}), {}, log_q},
                     .bf16 = false});
     return list;
   }
-  static std::vector<BadSample<RankingLoss>> bad() {
-    return {{.name = "no negatives", .args = {}, .inputs = {uniform({2, 1}), {}}, .message = "with k >= 1 negatives: scores f64[2, 1]"},
-            {.name = "type", .args = {}, .inputs = {Tensor::zeros({2, 2}, DType::bf16), {}}, .message = "scores bf16[2, 2]"},
+  static std::vector<BadSample<ops::RankingLoss>> bad() {
+    return {{.name = "no negatives", .args = {}, .inputs = {uniform({2, 1}), {}, {}}, .message = "with k >= 1 negatives: scores f64[2, 1]"},
+            {.name = "type", .args = {}, .inputs = {Tensor::zeros({2, 2}, DType::bf16), {}, {}}, .message = "scores bf16[2, 2]"},
             {.name = "items",
              .args = {.kind = RankingLossKind::gbce, .items = 2},
-             .inputs = {uniform({2, 3}), {}},
+             .inputs = {uniform({2, 3}), {}, {}},
              .message = "items 2, negatives 2"},
             {.name = "calibration",
              .args = {.kind = RankingLossKind::gbce, .calibration = 2, .items = 9},
-             .inputs = {uniform({2, 3}), {}},
+             .inputs = {uniform({2, 3}), {}, {}},
              .message = "[0, 1]: 2"},
             {.name = "log q",
-             .args = {.log_q = Tensor::zeros({2, 3})},
-             .inputs = {uniform({2, 3}), {}},
+             .args = {},
+             .inputs = {uniform({2, 3}), {}, Tensor::zeros({2, 3})},
              .message = "log_q belongs to sampled_softmax"}};
   }
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<CandidateLossOps>();
+[[maybe_unused]] const bool registered = register_family<ops::CandidateLossOps>();
 }  // namespace
 
 }  // namespace capstan::testing

@@ -14,7 +14,7 @@ struct Result {
   std::vector<double> gradient;
 };
 
-Result run(const Tensor& scores, const Tensor& valid, const RankingLoss::Args& options) {
+Result run(const Tensor& scores, const Tensor& valid, const ops::RankingLoss::Args& options) {
   const Tensor leaf = make_leaf(scores);
   Tape tape;
   const Loss loss = ranking_loss(leaf, valid, options);

@@ -4,8 +4,8 @@
 namespace capstan::testing {
 
 template <>
-struct Samples<Conv2d> {
-  static std::vector<Sample<Conv2d>> good() {
+struct Samples<ops::Conv2d> {
+  static std::vector<Sample<ops::Conv2d>> good() {
     const auto inputs = [](const Shape& x, const Shape& weight, bool bias = true) {
       return std::vector<Tensor>{uniform(x), uniform(weight, -1, 1, 2), bias ? uniform({weight[0]}, -1, 1, 3) : Tensor{}};
     };
@@ -21,14 +21,14 @@ struct Samples<Conv2d> {
         {.name = "patches", .args = {.window = square_window(2)}, .inputs = inputs({2, 1, 4, 6}, {3, 1, 2, 2})},
         {.name = "no images", .args = {}, .inputs = inputs({0, 2, 3, 3}, {2, 2, 2, 2})}};
   }
-  static std::vector<BadSample<Conv2d>> bad() {
+  static std::vector<BadSample<ops::Conv2d>> bad() {
     const Tensor x = uniform({2, 4, 5, 5}), weight = uniform({6, 2, 3, 3});
     return {
         {.name = "rank", .args = {}, .inputs = {uniform({4, 5, 5}), weight, {}}, .message = "x f64[4, 5, 5]"},
         {.name = "type", .args = {}, .inputs = {x, Tensor::zeros({6, 4, 3, 3}), {}}, .message = "needs operands of one floating type"},
         {.name = "channels", .args = {}, .inputs = {x, weight, {}}, .message = "x f64[2, 4, 5, 5], weight f64[6, 2, 3, 3], groups 1"},
         {.name = "groups", .args = {.groups = 2}, .inputs = {x, uniform({3, 2, 3, 3}), {}}, .message = "groups divide axis 0 of weight"},
-        {.name = "bias", .args = {.groups = 2}, .inputs = {x, weight, uniform({4})}, .message = "bias must be [O]"},
+        {.name = "bias", .args = {.groups = 2}, .inputs = {x, weight, uniform({4})}, .message = "bias must be [6]: weight f64[6, 2, 3, 3], bias f64[4]"},
         {.name = "kernel",
          .args = {.groups = 2},
          .inputs = {x, uniform({6, 2, 6, 1}), {}},
@@ -38,7 +38,7 @@ struct Samples<Conv2d> {
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<ConvOps>();
+[[maybe_unused]] const bool registered = register_family<ops::ConvOps>();
 }  // namespace
 
 }  // namespace capstan::testing

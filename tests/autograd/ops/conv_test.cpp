@@ -51,7 +51,7 @@ TEST(Conv2d, SamePaddingPutsTheOddPositionAfter) {
 }
 
 // Output and all gradients of a convolution from fixed cotangents.
-std::vector<Tensor> run(DType dtype, const Shape& x_shape, const Shape& weight_shape, const Conv2d::Args& args) {
+std::vector<Tensor> run(DType dtype, const Shape& x_shape, const Shape& weight_shape, const ops::Conv2d::Args& args) {
   const Tensor x = make_leaf(random(x_shape, dtype, 1)), weight = make_leaf(random(weight_shape, dtype, 2)),
                bias = make_leaf(random({weight_shape[0]}, dtype, 3));
   Tape tape;
@@ -63,7 +63,7 @@ std::vector<Tensor> run(DType dtype, const Shape& x_shape, const Shape& weight_s
 TEST(Conv2d, AgreesWithTheReferenceAtRealSizes) {
   struct Case {
     Shape x, weight;
-    Conv2d::Args args;
+    ops::Conv2d::Args args;
   };
   const Case cases[] = {{{2, 3, 32, 32}, {64, 3, 7, 7}, {.window = same_window(32, 32, {7, 7}, 2)}},
                         {{2, 64, 8, 8}, {32, 64, 3, 3}, {.window = square_window(2, 1)}},

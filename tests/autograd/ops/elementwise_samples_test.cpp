@@ -1,6 +1,6 @@
 // Samples of the elementwise ops; see op_table.h.
 
-#include "autograd/ops/elementwise.h"
+#include "autograd/ops/elementwise_op.h"
 
 #include <cmath>
 
@@ -39,7 +39,7 @@ std::vector<BadSample<O>> unary_bad() {
   return {{.name = "integers",
            .args = {},
            .inputs = {Tensor::zeros({2}, DType::i64)},
-           .message = "x must have a floating element type: x i64[2]"}};
+           .message = "x must be of a floating type: x i64[2]"}};
 }
 
 // The operands are at least 0.01 apart, so that maximum and minimum stay on one side.
@@ -80,58 +80,58 @@ std::vector<BadSample<O>> binary_bad() {
 }  // namespace
 
 template <class F>
-struct Samples<BinaryOp<F>> {
-  static auto good() { return binary<BinaryOp<F>>(); }
-  static auto bad() { return binary_bad<BinaryOp<F>>(); }
+struct Samples<ops::BinaryOp<F>> {
+  static auto good() { return binary<ops::BinaryOp<F>>(); }
+  static auto bad() { return binary_bad<ops::BinaryOp<F>>(); }
 };
 
 template <>
-struct Samples<Affine> {
-  static auto good() { return unary<Affine>({.scale = -1.7, .shift = 0.25}); }
-  static auto bad() { return unary_bad<Affine>(); }
+struct Samples<ops::Affine> {
+  static auto good() { return unary<ops::Affine>({.scale = -1.7, .shift = 0.25}); }
+  static auto bad() { return unary_bad<ops::Affine>(); }
 };
 template <>
-struct Samples<Neg> {
-  static auto good() { return unary<Neg>({}); }
-  static auto bad() { return unary_bad<Neg>(); }
+struct Samples<ops::Neg> {
+  static auto good() { return unary<ops::Neg>({}); }
+  static auto bad() { return unary_bad<ops::Neg>(); }
 };
 template <>
-struct Samples<Abs> {
-  static auto good() { return unary<Abs>({}); }
-  static auto bad() { return unary_bad<Abs>(); }
+struct Samples<ops::Abs> {
+  static auto good() { return unary<ops::Abs>({}); }
+  static auto bad() { return unary_bad<ops::Abs>(); }
 };
 template <>
-struct Samples<Square> {
-  static auto good() { return unary<Square>({}); }
-  static auto bad() { return unary_bad<Square>(); }
+struct Samples<ops::Square> {
+  static auto good() { return unary<ops::Square>({}); }
+  static auto bad() { return unary_bad<ops::Square>(); }
 };
 template <>
-struct Samples<Sqrt> {
-  static auto good() { return unary<Sqrt>({}, true); }
-  static auto bad() { return unary_bad<Sqrt>(); }
+struct Samples<ops::Sqrt> {
+  static auto good() { return unary<ops::Sqrt>({}, true); }
+  static auto bad() { return unary_bad<ops::Sqrt>(); }
 };
 template <>
-struct Samples<Pow> {
+struct Samples<ops::Pow> {
   static auto good() {
-    auto samples = unary<Pow>({.exponent = 3});
+    auto samples = unary<ops::Pow>({.exponent = 3});
     samples.push_back({.name = "square root of a cube", .args = {.exponent = 1.5}, .inputs = {uniform({9}, 0.3, 2.0)}});
     samples.push_back({.name = "reciprocal", .args = {.exponent = -1}, .inputs = {away_from_zero({9})}});
     samples.push_back({.name = "constant", .args = {.exponent = 0}, .inputs = {away_from_zero({9})}});
     return samples;
   }
-  static auto bad() { return unary_bad<Pow>(); }
+  static auto bad() { return unary_bad<ops::Pow>(); }
 };
 
 template <>
-struct Samples<Where> {
-  static std::vector<Sample<Where>> good() {
+struct Samples<ops::Where> {
+  static std::vector<Sample<ops::Where>> good() {
     return {{.name = "same shapes", .args = {}, .inputs = {mask({5, 7}), uniform({5, 7}), uniform({5, 7}, -1, 1, 2)}},
             {.name = "scalar b", .args = {}, .inputs = {mask({4, 19}), uniform({4, 19}), uniform({})}},
             {.name = "mask of columns", .args = {}, .inputs = {mask({4, 1}), uniform({2, 4, 5}), uniform({5})}},
             {.name = "wide mask", .args = {}, .inputs = {mask({3, 4}), uniform({4}), uniform({1})}},
             {.name = "empty", .args = {}, .inputs = {mask({0, 3}), uniform({0, 3}), uniform({3})}}};
   }
-  static std::vector<BadSample<Where>> bad() {
+  static std::vector<BadSample<ops::Where>> bad() {
     return {{.name = "mask type",
              .args = {},
              .inputs = {uniform({2}), uniform({2}), uniform({2})},
@@ -142,14 +142,14 @@ struct Samples<Where> {
 };
 
 template <>
-struct Samples<MaskedFill> {
-  static std::vector<Sample<MaskedFill>> good() {
+struct Samples<ops::MaskedFill> {
+  static std::vector<Sample<ops::MaskedFill>> good() {
     return {{.name = "same shapes", .args = {.value = -2.5}, .inputs = {uniform({5, 7}), mask({5, 7})}},
             {.name = "rows", .args = {.value = 0.5}, .inputs = {uniform({2, 4, 19}), mask({4, 1})}},
             {.name = "columns", .args = {.value = 0}, .inputs = {uniform({4, 19}), mask({19})}},
             {.name = "empty", .args = {.value = 1}, .inputs = {uniform({0, 2}), mask({2})}}};
   }
-  static std::vector<BadSample<MaskedFill>> bad() {
+  static std::vector<BadSample<ops::MaskedFill>> bad() {
     return {{.name = "mask type", .args = {}, .inputs = {uniform({2}), uniform({2})}, .message = "the mask must be u8: mask f64[2]"},
             {.name = "wider mask", .args = {}, .inputs = {uniform({2}), mask({3, 2})}, .message = "x f64[2], mask u8[3, 2]"},
             {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64), mask({2})}, .message = "floating"}};
@@ -157,31 +157,31 @@ struct Samples<MaskedFill> {
 };
 
 template <>
-struct Samples<Cast> {
-  static std::vector<Sample<Cast>>
+struct Samples<ops::Cast> {
+  static std::vector<Sample<ops::Cast>>
   good() {  // to f64: other targets round, which central differences would see; they are in elementwise_test.cpp
     return {{.name = "matrix", .args = {.dtype = DType::f64}, .inputs = {uniform({5, 7})}},
             {.name = "scalar", .args = {.dtype = DType::f64}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.dtype = DType::f64}, .inputs = {uniform({0})}}};
   }
-  static std::vector<BadSample<Cast>> bad() {
+  static std::vector<BadSample<ops::Cast>> bad() {
     return {{.name = "integers", .args = {.dtype = DType::i64}, .inputs = {uniform({2})}, .message = "x f64[2], to i64"}};
   }
 };
 
 template <>
-struct Samples<Convert> {
-  static std::vector<Sample<Convert>> good() {
+struct Samples<ops::Convert> {
+  static std::vector<Sample<ops::Convert>> good() {
     return {{.name = "toward zero", .args = {.dtype = DType::i32}, .inputs = {uniform({5, 7}, -90, 90)}},
             {.name = "mask to numbers", .args = {.dtype = DType::f32}, .inputs = {mask({9})}}};
   }
-  static std::vector<BadSample<Convert>> bad() {
+  static std::vector<BadSample<ops::Convert>> bad() {
     return {{.name = "floating", .args = {.dtype = DType::f32}, .inputs = {uniform({2})}, .message = "between floating types it is cast"}};
   }
 };
 
 namespace {
-const bool registered = register_family<ElementwiseOps>();
+const bool registered = register_family<ops::ElementwiseOps>();
 }
 
 }  // namespace capstan::testing

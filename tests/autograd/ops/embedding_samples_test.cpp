@@ -4,13 +4,13 @@
 namespace capstan::testing {
 
 template <>
-struct Samples<Embedding> {
-  static std::vector<Sample<Embedding>> good() {
+struct Samples<ops::Embedding> {
+  static std::vector<Sample<ops::Embedding>> good() {
     const auto i64 = [](std::initializer_list<std::int64_t> values, const Shape& shape) {
       return Tensor::from<std::int64_t>(values, shape);
     };
     const Tensor repeated = i64({1, 4, 0, 1, 3, 1}, {2, 3});
-    std::vector<Sample<Embedding>> list;
+    std::vector<Sample<ops::Embedding>> list;
     for (const bool sparse : {false, true}) {
       list.push_back({.name = "repeated rows", .args = {.sparse = sparse}, .inputs = {uniform({5, 3}), repeated}});
       list.push_back({.name = "padding and scale",
@@ -23,7 +23,7 @@ struct Samples<Embedding> {
     }
     return list;
   }
-  static std::vector<BadSample<Embedding>> bad() {
+  static std::vector<BadSample<ops::Embedding>> bad() {
     const Tensor table = uniform({5, 3});
     return {
         {.name = "beyond",
@@ -44,7 +44,7 @@ struct Samples<Embedding> {
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<EmbeddingOps>();
+[[maybe_unused]] const bool registered = register_family<ops::EmbeddingOps>();
 }  // namespace
 
 }  // namespace capstan::testing

@@ -18,8 +18,8 @@ std::vector<BadSample<O>> bad_norm_samples() {
 }  // namespace
 
 template <>
-struct Samples<BatchNorm> {
-  static std::vector<Sample<BatchNorm>> good() {
+struct Samples<ops::BatchNorm> {
+  static std::vector<Sample<ops::BatchNorm>> good() {
     return {{.name = "images", .args = {}, .inputs = with_weights(uniform({3, 4, 2, 5})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
             {.name = "rows", .args = {.eps = 1e-3}, .inputs = with_weights(uniform({6, 3})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
             {.name = "no weights", .args = {}, .inputs = {uniform({2, 2, 17}), {}, {}}, .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
@@ -29,20 +29,20 @@ struct Samples<BatchNorm> {
              .f32_tolerance = 1e-4,
              .bf16_tolerance = 6e-2}};
   }
-  static auto bad() { return bad_norm_samples<BatchNorm>(); }
+  static auto bad() { return bad_norm_samples<ops::BatchNorm>(); }
 };
 
 template <>
-struct Samples<GroupNorm> {
-  static std::vector<Sample<GroupNorm>> good() {
+struct Samples<ops::GroupNorm> {
+  static std::vector<Sample<ops::GroupNorm>> good() {
     return {{.name = "two groups", .args = {.groups = 2}, .inputs = with_weights(uniform({3, 4, 2, 5})), .bf16_tolerance = 6e-2},
             {.name = "by channel", .args = {.groups = 3, .eps = 1e-6}, .inputs = with_weights(uniform({2, 3, 19})), .bf16_tolerance = 6e-2},
             {.name = "one group", .args = {}, .inputs = with_weights(uniform({2, 6})), .bf16_tolerance = 6e-2},
             {.name = "no weights", .args = {.groups = 2}, .inputs = {uniform({1, 4, 3, 3}), {}, {}}, .bf16_tolerance = 6e-2},
             {.name = "no images", .args = {}, .inputs = with_weights(uniform({0, 2, 3, 3}))}};
   }
-  static std::vector<BadSample<GroupNorm>> bad() {
-    std::vector<BadSample<GroupNorm>> list = bad_norm_samples<GroupNorm>();
+  static std::vector<BadSample<ops::GroupNorm>> bad() {
+    std::vector<BadSample<ops::GroupNorm>> list = bad_norm_samples<ops::GroupNorm>();
     list.push_back({.name = "groups",
                     .args = {.groups = 3},
                     .inputs = {uniform({2, 4, 3, 3}), {}, {}},
@@ -52,21 +52,21 @@ struct Samples<GroupNorm> {
 };
 
 template <>
-struct Samples<StandardizeWeight> {
-  static std::vector<Sample<StandardizeWeight>> good() {
+struct Samples<ops::StandardizeWeight> {
+  static std::vector<Sample<ops::StandardizeWeight>> good() {
     return {{.name = "root", .args = {}, .inputs = {uniform({3, 2, 3, 3})}, .bf16_tolerance = 6e-2},
             {.name = "sum", .args = {.form = DeviationForm::sum}, .inputs = {uniform({3, 2, 3, 3})}, .bf16_tolerance = 6e-2},
             {.name = "large eps", .args = {.eps = .5, .form = DeviationForm::sum}, .inputs = {uniform({2, 5})}, .bf16_tolerance = 6e-2}};
   }
-  static std::vector<BadSample<StandardizeWeight>> bad() {
+  static std::vector<BadSample<ops::StandardizeWeight>> bad() {
     return {{.name = "vector", .args = {}, .inputs = {uniform({3})}, .message = "weight f64[3]"},
-            {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3, 2}, DType::i64)}, .message = "needs a floating type"},
+            {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3, 2}, DType::i64)}, .message = "must be of a floating type"},
             {.name = "eps", .args = {.eps = -1}, .inputs = {uniform({3, 2})}, .message = "eps -1"}};
   }
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<ImageNormalizationOps>();
+[[maybe_unused]] const bool registered = register_family<ops::ImageNormalizationOps>();
 }  // namespace
 
 }  // namespace capstan::testing

@@ -4,11 +4,11 @@
 namespace capstan::testing {
 
 template <>
-struct Samples<LinearCrossEntropy> {
+struct Samples<ops::LinearCrossEntropy> {
   static Tensor classes(const std::vector<std::int64_t>& values) {
     return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
   }
-  static std::vector<Sample<LinearCrossEntropy>> good() {
+  static std::vector<Sample<ops::LinearCrossEntropy>> good() {
     const Tensor x = uniform({4, 3}), w = uniform({7, 3}, -1, 1, 2), b = uniform({7}, -1, 1, 3);
     return {
         {.name = "mean", .args = {}, .inputs = {x, w, b, classes({0, 6, 2, 2})}, .bf16_tolerance = 6e-2},
@@ -25,7 +25,7 @@ struct Samples<LinearCrossEntropy> {
         {.name = "all ignored", .args = {}, .inputs = {x, w, b, classes({-100, -100, -100, -100})}},
         {.name = "no rows", .args = {}, .inputs = {uniform({0, 3}), w, b, classes({})}}};
   }
-  static std::vector<BadSample<LinearCrossEntropy>> bad() {
+  static std::vector<BadSample<ops::LinearCrossEntropy>> bad() {
     const Tensor x = uniform({2, 3}), w = uniform({5, 3});
     return {
         {.name = "width", .args = {}, .inputs = {x, uniform({5, 4}), {}, classes({0, 0})}, .message = "x f64[2, 3], weight f64[5, 4]"},
@@ -41,7 +41,7 @@ struct Samples<LinearCrossEntropy> {
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<LinearCrossEntropyOps>();
+[[maybe_unused]] const bool registered = register_family<ops::LinearCrossEntropyOps>();
 }  // namespace
 
 }  // namespace capstan::testing

@@ -96,7 +96,7 @@ TEST(BceWithLogits, LargeScoresStayFinite) {
 
 TEST(BceWithLogits, CountIsTheSumOfWeights) {
   const Tensor x = Tensor::from<float>({0, 5}, {2}), t = Tensor::from<float>({1, 1}, {2});
-  const Loss loss = bce_with_logits(x, t, {.weights = Tensor::from<float>({2, 0}, {2})});
+  const Loss loss = bce_with_logits(x, t, {}, Tensor::from<float>({2, 0}, {2}));
   EXPECT_EQ(loss.count, 2);
   EXPECT_NEAR(loss.value.item(), std::log(2), 1e-7);
 }

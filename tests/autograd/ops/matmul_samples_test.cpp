@@ -4,8 +4,8 @@
 namespace capstan::testing {
 
 template <>
-struct Samples<Matmul> {
-  static std::vector<Sample<Matmul>> good() {
+struct Samples<ops::Matmul> {
+  static std::vector<Sample<ops::Matmul>> good() {
     const auto permuted = [](const Shape& shape, std::initializer_list<int> order, std::uint64_t seed) {
       const Tensor t = uniform(shape, -1.5, 1.5, seed);
       return t.view(t.layout().permute(std::span(order.begin(), order.size())));
@@ -22,7 +22,7 @@ struct Samples<Matmul> {
             {.name = "no depth", .args = {}, .inputs = {uniform({2, 0}), uniform({0, 3}, -1, 1, 2)}},
             {.name = "no batch", .args = {}, .inputs = {uniform({0, 2, 2}), uniform({2, 3}, -1, 1, 2)}}};
   }
-  static std::vector<BadSample<Matmul>> bad() {
+  static std::vector<BadSample<ops::Matmul>> bad() {
     return {{.name = "depth", .args = {}, .inputs = {uniform({2, 3}), uniform({4, 2})}, .message = "a f64[2, 3], b f64[4, 2], 3 and 4"},
             {.name = "rank", .args = {}, .inputs = {uniform({3}), uniform({3, 2})}, .message = "rank >= 2: a f64[3]"},
             {.name = "batch", .args = {}, .inputs = {uniform({2, 3, 3}), uniform({5, 3, 3})}, .message = "[2]"},
@@ -32,8 +32,8 @@ struct Samples<Matmul> {
 };
 
 template <>
-struct Samples<Linear> {
-  static std::vector<Sample<Linear>> good() {
+struct Samples<ops::Linear> {
+  static std::vector<Sample<ops::Linear>> good() {
     const auto inputs = [](const Shape& x, std::int64_t out, bool bias) {
       return std::vector<Tensor>{uniform(x), uniform({out, x[-1]}, -1, 1, 2), bias ? uniform({out}, -1, 1, 3) : Tensor{}};
     };
@@ -45,7 +45,7 @@ struct Samples<Linear> {
             {.name = "no rows", .args = {}, .inputs = inputs({0, 3}, 2, true)},
             {.name = "no inputs", .args = {}, .inputs = inputs({2, 0}, 3, true)}};
   }
-  static std::vector<BadSample<Linear>> bad() {
+  static std::vector<BadSample<ops::Linear>> bad() {
     return {{.name = "width", .args = {}, .inputs = {uniform({4, 3}), uniform({5, 2}), {}},
              .message = "linear: last axis of x must equal axis 1 of weight: x f64[4, 3], weight f64[5, 2], 3 and 2"},
             {.name = "bias", .args = {}, .inputs = {uniform({4, 3}), uniform({5, 3}), uniform({4})}, .message = "weight f64[5, 3], bias f64[4]"},
@@ -55,7 +55,7 @@ struct Samples<Linear> {
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<MatmulOps>();
+[[maybe_unused]] const bool registered = register_family<ops::MatmulOps>();
 }  // namespace
 
 }  // namespace capstan::testing

@@ -34,7 +34,7 @@ std::vector<BadSample<O>> fused_bad_samples() {
   const Tensor x = uniform({3, 4}), row = uniform({4});
   return {
       {.name = "residual", .args = {}, .inputs = {x, row, uniform({3, 5}), row, row, {}}, .message = "x f64[3, 4], residual f64[3, 5]"},
-      {.name = "bias", .args = {}, .inputs = {x, uniform({3}), x, row, row, {}}, .message = "bias must be as long as the last axis of x"},
+      {.name = "bias", .args = {}, .inputs = {x, uniform({3}), x, row, row, {}}, .message = "bias must be [4]: x f64[3, 4], bias f64[3]"},
       {.name = "p", .args = {.p = -1}, .inputs = {x, row, x, row, row, {}}, .message = "p -1"},
       {.name = "ids", .args = {.p = .1}, .inputs = {x, row, x, row, row, ids({1, 2, 3, 4, 5})}, .message = "row_ids i64[5]"}};
 }
@@ -42,12 +42,12 @@ std::vector<BadSample<O>> fused_bad_samples() {
 }  // namespace
 
 template <>
-struct Samples<LayerNorm> {
-  static std::vector<Sample<LayerNorm>> good() {
+struct Samples<ops::LayerNorm> {
+  static std::vector<Sample<ops::LayerNorm>> good() {
     const auto inputs = [](const Shape& shape) {
       return std::vector<Tensor>{uniform(shape), uniform({shape[-1]}, .5, 1.5, 2), uniform({shape[-1]}, -1, 1, 3)};
     };
-    std::vector<Sample<LayerNorm>> list{
+    std::vector<Sample<ops::LayerNorm>> list{
         {.name = "row", .args = {}, .inputs = inputs({7})},
         {.name = "rows", .args = {.eps = 1e-12}, .inputs = inputs({3, 2, 37}), .bf16_tolerance = 6e-2},
         {.name = "large eps", .args = {.eps = 1}, .inputs = inputs({2, 5})},
@@ -58,13 +58,13 @@ struct Samples<LayerNorm> {
     list.push_back({.name = "no beta", .args = {}, .inputs = {uniform({3, 5}), uniform({5}, .5, 1.5, 2), {}}});
     return list;
   }
-  static std::vector<BadSample<LayerNorm>> bad() {
+  static std::vector<BadSample<ops::LayerNorm>> bad() {
     const Tensor x = uniform({3, 4}), row = uniform({4});
     return {{.name = "scalar", .args = {}, .inputs = {uniform({}), row, row}, .message = "x must have an axis to normalise over"},
             {.name = "gamma",
              .args = {},
              .inputs = {x, uniform({3}), row},
-             .message = "gamma must be as long as the last axis of x: x f64[3, 4], gamma f64[3]"},
+             .message = "gamma must be [4]: x f64[3, 4], gamma f64[3]"},
             {.name = "beta", .args = {}, .inputs = {x, row, uniform({1, 4})}, .message = "beta f64[1, 4]"},
             {.name = "type",
              .args = {},
@@ -75,19 +75,19 @@ struct Samples<LayerNorm> {
 };
 
 template <>
-struct Samples<DropoutResidualLayerNorm> {
-  static auto good() { return fused_samples<DropoutResidualLayerNorm>(); }
-  static auto bad() { return fused_bad_samples<DropoutResidualLayerNorm>(); }
+struct Samples<ops::DropoutResidualLayerNorm> {
+  static auto good() { return fused_samples<ops::DropoutResidualLayerNorm>(); }
+  static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNorm>(); }
 };
 
 template <>
-struct Samples<DropoutResidualLayerNormWithSum> {
-  static auto good() { return fused_samples<DropoutResidualLayerNormWithSum>(); }
-  static auto bad() { return fused_bad_samples<DropoutResidualLayerNormWithSum>(); }
+struct Samples<ops::DropoutResidualLayerNormWithSum> {
+  static auto good() { return fused_samples<ops::DropoutResidualLayerNormWithSum>(); }
+  static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNormWithSum>(); }
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<NormalizationOps>();
+[[maybe_unused]] const bool registered = register_family<ops::NormalizationOps>();
 }  // namespace
 
 }  // namespace capstan::testing

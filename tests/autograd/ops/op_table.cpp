@@ -13,7 +13,10 @@ namespace capstan::testing {
 namespace detail {
 namespace {
 
-bool is_variable(const Tensor& t) { return t.defined() && is_floating(t.dtype()); }
+/// Input i of a case has a gradient.
+bool is_variable(const Case& s, std::size_t i) {
+  return s.inputs[i].defined() && is_floating(s.inputs[i].dtype()) && !s.constants.contains(i);
+}
 
 /// The same values at every second place of the last axis of a wider tensor.
 Tensor make_strided(const Tensor& t) {
@@ -29,17 +32,27 @@ Tensor make_strided(const Tensor& t) {
   return view;
 }
 
+/// The same values with the axes in memory in the opposite order.
+Tensor make_transposed(const Tensor& t) {
+  if (!t.defined() || t.rank() < 2) return t;
+  std::vector<int> order;
+  for (int axis = t.rank() - 1; axis >= 0; --axis) order.push_back(axis);
+  const Tensor turned = t.view(t.layout().permute(order)).clone();
+  return turned.view(turned.layout().permute(order));
+}
+
 struct Outcome {
   std::vector<Tensor> outputs;
   std::vector<std::vector<double>> gradients;  // by input; empty where none was asked for
 };
 
 /// Forward, and backward from fixed asymmetric cotangents, to the floating inputs that `wanted` names (all: empty), `uses` times over.
-Outcome run_both(const Application& apply, const std::vector<Tensor>& inputs, const std::vector<bool>& wanted = {}, int uses = 1) {
+Outcome run_both(const Case& s, const std::vector<Tensor>& inputs, const std::vector<bool>& wanted = {}, int uses = 1) {
+  const Application& apply = s.apply;
   Outcome result;
   std::vector<Tensor> operands = inputs;
   for (std::size_t i = 0; i < operands.size(); ++i)
-    if (is_variable(operands[i]) && (wanted.empty() || wanted[i])) operands[i] = make_leaf(operands[i]);
+    if (is_variable(s, i) && (wanted.empty() || wanted[i])) operands[i] = make_leaf(operands[i]);
   Tape tape;
   result.outputs = apply(operands);
   result.gradients.resize(inputs.size());
@@ -86,7 +99,7 @@ void expect_close(const Outcome& actual, const Outcome& expected, double relativ
 
 /// Every element of every floating input against five-point central differences.
 void check_gradient(const Case& s) {
-  const Outcome analytic = run_both(s.apply, s.inputs);
+  const Outcome analytic = run_both(s, s.inputs);
   const NoGrad no_grad;
   std::vector<Tensor> inputs;
   for (const Tensor& t : s.inputs) inputs.push_back(t.defined() ? t.clone() : t);
@@ -94,7 +107,7 @@ void check_gradient(const Case& s) {
   for (std::size_t k = 0; k < analytic.outputs.size(); ++k)
     cotangents.push_back(uniform(analytic.outputs[k].shape(), 0.3, 1.7, 99 + k).to_vector());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!is_variable(inputs[i])) continue;
+    if (!is_variable(s, i)) continue;
     double* const values = inputs[i].data<double>();
     for (std::int64_t e = 0; e < inputs[i].numel(); ++e) {
       const double x = values[e], h = 5e-4;
@@ -121,24 +134,24 @@ void check_gradient(const Case& s) {
 /// The fast kernels, and the reference in the narrow type, against the f64 reference on the same rounded inputs.
 void check_precision(const Case& s, DType dtype) {
   const std::vector<Tensor> narrow = convert(s.inputs, dtype);
-  const Outcome expected = run_both(s.apply, convert(narrow, DType::f64));
+  const Outcome expected = run_both(s, convert(narrow, DType::f64));
   const double tolerance = dtype == DType::f32 ? s.f32_tolerance : s.bf16_tolerance;
-  expect_close(run_both(s.apply, narrow), expected, tolerance, 1e-12);
+  expect_close(run_both(s, narrow), expected, tolerance, 1e-12);
   const kernels::ScopedBackend reference(kernels::Backend::reference);
-  expect_close(run_both(s.apply, narrow), expected, tolerance, 1e-12);
+  expect_close(run_both(s, narrow), expected, tolerance, 1e-12);
 }
 
 /// Asking for fewer gradients changes none of them.
 void check_needs(const Case& s) {
-  const Outcome all = run_both(s.apply, s.inputs);
+  const Outcome all = run_both(s, s.inputs);
   std::vector<std::size_t> variables;
   for (std::size_t i = 0; i < s.inputs.size(); ++i)
-    if (is_variable(s.inputs[i])) variables.push_back(i);
+    if (is_variable(s, i)) variables.push_back(i);
   const std::size_t masks = std::size_t{1} << std::min<std::size_t>(variables.size(), 6);
   for (std::size_t mask = 0; mask < masks; ++mask) {
     std::vector<bool> wanted(s.inputs.size(), false);
     for (std::size_t v = 0; v < variables.size(); ++v) wanted[variables[v]] = (mask >> (v % 6)) & 1;
-    const Outcome some = run_both(s.apply, s.inputs, wanted);
+    const Outcome some = run_both(s, s.inputs, wanted);
     for (const std::size_t i : variables)
       if (wanted[i])
         expect_close(some.gradients[i], all.gradients[i], 1e-12, 1e-14,
@@ -148,25 +161,63 @@ void check_needs(const Case& s) {
 
 /// Inputs used by two applications receive the sum.
 void check_accumulation(const Case& s) {
-  Outcome once = run_both(s.apply, s.inputs);
-  const Outcome twice = run_both(s.apply, s.inputs, {}, 2);
+  Outcome once = run_both(s, s.inputs);
+  const Outcome twice = run_both(s, s.inputs, {}, 2);
   for (auto& g : once.gradients)
     for (double& v : g) v *= 2;
   expect_close(twice, once, 1e-12, 1e-14);
 }
 
-void check_strided(const Case& s) {
-  const Outcome expected = run_both(s.apply, s.inputs);
-  std::vector<Tensor> strided;
-  for (const Tensor& t : s.inputs) strided.push_back(make_strided(t));
-  expect_close(run_both(s.apply, strided), expected, 1e-12, 1e-14);
+void check_layouts(const Case& s) {
+  const Outcome expected = run_both(s, s.inputs);
+  for (Tensor (*const laid_out)(const Tensor&) : {make_strided, make_transposed}) {
+    std::vector<Tensor> inputs;
+    for (const Tensor& t : s.inputs) inputs.push_back(laid_out(t));
+    expect_close(run_both(s, inputs), expected, 1e-12, 1e-14);
+  }
+}
+
+/// A recorded value where the op has no derivative is an error that names it, never a cut graph.
+void check_constants(const Case& s) {
+  for (const std::size_t i : s.constants) {
+    if (!s.inputs[i].defined()) continue;
+    std::vector<Tensor> inputs = s.inputs;
+    inputs[i] = make_leaf(inputs[i].detach());
+    Tape tape;
+    EXPECT_THROW(s.apply(inputs), GraphError) << "input " << i;
+    const NoGrad no_grad;
+    EXPECT_NO_THROW(s.apply(inputs)) << "nobody records";
+  }
+}
+
+/// A scalar in an optional place is refused by a message of the op: it is not taken for an operand that was left out.
+void check_scalars(const Op& op) {
+  const std::vector<Case> cases = op.good();
+  std::set<std::size_t> optional;
+  for (const Case& s : cases)
+    for (std::size_t i = 0; i < s.inputs.size(); ++i)
+      if (!s.inputs[i].defined() && !op.takes_scalar.contains(i)) optional.insert(i);
+  for (const std::size_t i : optional)
+    for (const Case& s : cases) {
+      if (s.inputs[i].defined()) continue;
+      for (const DType dtype : {DType::f64, DType::u8, DType::i64}) {
+        std::vector<Tensor> inputs = s.inputs;
+        inputs[i] = Tensor::scalar(0, dtype);
+        try {
+          s.apply(inputs);
+          ADD_FAILURE() << op.name << ", sample " << s.name << ": took a scalar of " << name_of(dtype) << " as input " << i;
+        } catch (const Error& e) {
+          EXPECT_EQ(std::string(e.what()).rfind(op.name, 0), 0u) << "a message begins with the op's name: " << e.what();
+        }
+      }
+    }
 }
 
 void check_repetition(const Case& s) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
     if ((dtype == DType::f32 && !s.f32) || (dtype == DType::bf16 && !s.bf16)) continue;
     const std::vector<Tensor> inputs = convert(s.inputs, dtype);
-    const Outcome first = run_both(s.apply, inputs), second = run_both(s.apply, inputs);
+    const Outcome first = run_both(s, inputs), second = run_both(s, inputs);
     for (std::size_t k = 0; k < first.outputs.size(); ++k)
       EXPECT_EQ(first.outputs[k].to_vector(), second.outputs[k].to_vector()) << "output " << k << " in " << name_of(dtype);
     for (std::size_t i = 0; i < first.gradients.size(); ++i)
@@ -225,7 +276,9 @@ void register_op(const Op& op) {
   add_check("bf16", [](const Case& s) {
     if (s.bf16) check_precision(s, DType::bf16);
   });
-  add_check("strided", check_strided);
+  add_check("layouts", check_layouts);
+  add_check("constants", check_constants);
+  add_test(op.name, "scalars", [op] { check_scalars(op); });
   add_check("repetition", check_repetition);
   add_test(op.name, "messages", [op] {
     const std::vector<BadCase> cases = op.bad();
@@ -269,7 +322,7 @@ std::vector<Tensor> convert(const std::vector<Tensor>& list, DType dtype) {
 }
 
 std::vector<double> dense_values(const Gradient& g) {
-  if (!g.is_sparse()) return g.dense().to_vector();
+  if (!g.is_sparse()) return g.to_dense().to_vector();
   std::vector<double> out(static_cast<std::size_t>(g.shape().numel()), 0.0);
   const std::vector<double> rows = g.row_values().to_vector(), indices = g.indices().to_vector();
   const std::size_t width = indices.empty() ? 0 : rows.size() / indices.size();

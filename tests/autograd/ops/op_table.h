@@ -2,9 +2,9 @@
 // The op table: what every op is tested for, from one list of samples.
 //
 // An op family's *_samples_test.cpp specialises Samples<Op> for each of its ops and registers the family:
-//     template <> struct Samples<Softmax> {
-//       static std::vector<Sample<Softmax>> good() { return {{.name = "rows", .args = {.axis = -1}, .inputs = {uniform({3, 5})}}}; }
-//       static std::vector<BadSample<Softmax>> bad() { return {{.name = "axis", .args = {.axis = 2}, .inputs = {uniform({3, 5})}, .message = "axis 2"}}; }
+//     template <> struct Samples<ops::Softmax> {
+//       static std::vector<Sample<ops::Softmax>> good() { return {{.name = "rows", .args = {.axis = -1}, .inputs = {uniform({3, 5})}}}; }
+//       static std::vector<BadSample<ops::Softmax>> bad() { return {{.name = "axis", .args = {.axis = 2}, .inputs = {uniform({3, 5})}, .message = "axis 2"}}; }
 //     };
 //     const bool registered = register_family<SoftmaxOps>();
 // The primary template has no definition: an op without samples does not compile. op_table_test.cpp checks that no family is forgotten.
@@ -40,6 +40,8 @@ struct BadSample {
   std::string message;  ///< a part of the error's text
 };
 
+/// The samples of an op. An optional input for which a scalar is as good as any shape (a mask that broadcasts) is named in
+/// `static constexpr std::array takes_scalar{place...};`: everywhere else a scalar in an optional place must be refused.
 template <class O>
 struct Samples;
 
@@ -88,6 +90,7 @@ struct Case {
   std::vector<Tensor> inputs;
   double f32_tolerance, bf16_tolerance;
   bool f32, bf16;
+  std::set<std::size_t> constants;  // inputs that the op takes as constants only
 };
 
 struct BadCase {
@@ -100,6 +103,7 @@ struct BadCase {
 struct Op {
   std::string name;
   bool differentiable;
+  std::set<std::size_t> constants, takes_scalar;
   std::function<std::vector<Case>()> good;  // made when a test asks for them
   std::function<std::vector<BadCase>()> bad;
 };
@@ -113,10 +117,26 @@ Application application(const typename O::Args& args) {
 }
 
 template <class O>
+std::set<std::size_t> constants() {
+  std::set<std::size_t> places;
+  if constexpr (requires { O::constants; })
+    for (const ConstantInput& c : O::constants) places.insert(c.index);
+  return places;
+}
+
+template <class O>
+std::set<std::size_t> takes_scalar() {
+  std::set<std::size_t> places;
+  if constexpr (requires { Samples<O>::takes_scalar; })
+    for (const std::size_t place : Samples<O>::takes_scalar) places.insert(place);
+  return places;
+}
+
+template <class O>
 std::vector<Case> good_cases() {
   std::vector<Case> cases;
   for (const Sample<O>& s : Samples<O>::good())
-    cases.push_back({s.name, application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16});
+    cases.push_back({s.name, application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, constants<O>()});
   return cases;
 }
 
@@ -129,7 +149,9 @@ std::vector<BadCase> bad_cases() {
 
 template <class... Ops>
 void register_all(TypeList<Ops...>) {
-  (register_op({std::string(Ops::name), capstan::detail::is_differentiable<Ops>(), good_cases<Ops>, bad_cases<Ops>}), ...);
+  (register_op({std::string(Ops::name), capstan::detail::is_differentiable<Ops>(), constants<Ops>(), takes_scalar<Ops>(), good_cases<Ops>,
+                bad_cases<Ops>}),
+   ...);
 }
 
 }  // namespace detail

@@ -16,9 +16,9 @@ constexpr std::size_t size_of_list(TypeList<Ops...>) {
   return sizeof...(Ops);
 }
 
-TEST(AllOps, AreRegistered) { EXPECT_EQ(registered_ops(), names_of(AllOps{})); }
+TEST(AllOps, AreRegistered) { EXPECT_EQ(registered_ops(), names_of(ops::AllOps{})); }
 
-TEST(AllOps, HaveNamesOfTheirOwn) { EXPECT_EQ(names_of(AllOps{}).size(), size_of_list(AllOps{})); }
+TEST(AllOps, HaveNamesOfTheirOwn) { EXPECT_EQ(names_of(ops::AllOps{}).size(), size_of_list(ops::AllOps{})); }
 
 }  // namespace
 }  // namespace capstan::testing

@@ -29,7 +29,7 @@ template <class O>
 std::vector<BadSample<O>> bad_pool_samples() {
   const Tensor x = uniform({1, 2, 3, 3});
   return {{.name = "rank", .args = {}, .inputs = {uniform({2, 3, 3})}, .message = "x must be [B, C, H, W]: x f64[2, 3, 3]"},
-          {.name = "integers", .args = {}, .inputs = {Tensor::zeros({1, 2, 3, 3}, DType::i64)}, .message = "needs a floating type"},
+          {.name = "integers", .args = {}, .inputs = {Tensor::zeros({1, 2, 3, 3}, DType::i64)}, .message = "must be of a floating type"},
           {.name = "size", .args = {.kernel = {2, 4}}, .inputs = {x}, .message = "width 3 with padding 0 and 0, window 4"},
           {.name = "padding", .args = {.window = square_window(1, 2)}, .inputs = {x}, .message = "no window may lie in the padding"},
           {.name = "kernel", .args = {.kernel = {0, 1}}, .inputs = {x}, .message = "height kernel 0"}};
@@ -38,26 +38,26 @@ std::vector<BadSample<O>> bad_pool_samples() {
 }  // namespace
 
 template <>
-struct Samples<MaxPool2d> {
-  static auto good() { return pool_samples<MaxPool2d>(); }
-  static auto bad() { return bad_pool_samples<MaxPool2d>(); }
+struct Samples<ops::MaxPool2d> {
+  static auto good() { return pool_samples<ops::MaxPool2d>(); }
+  static auto bad() { return bad_pool_samples<ops::MaxPool2d>(); }
 };
 
 template <>
-struct Samples<AvgPool2d> {
-  static std::vector<Sample<AvgPool2d>> good() {
-    std::vector<Sample<AvgPool2d>> list = pool_samples<AvgPool2d>();
+struct Samples<ops::AvgPool2d> {
+  static std::vector<Sample<ops::AvgPool2d>> good() {
+    std::vector<Sample<ops::AvgPool2d>> list = pool_samples<ops::AvgPool2d>();
     for (const std::size_t i : {1u, 3u}) {
       list.push_back(list[i]);
       list.back().args.count_padding = false;
     }
     return list;
   }
-  static auto bad() { return bad_pool_samples<AvgPool2d>(); }
+  static auto bad() { return bad_pool_samples<ops::AvgPool2d>(); }
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<PoolOps>();
+[[maybe_unused]] const bool registered = register_family<ops::PoolOps>();
 }  // namespace
 
 }  // namespace capstan::testing

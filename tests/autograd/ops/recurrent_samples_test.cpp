@@ -14,9 +14,9 @@ Tensor lengths(std::initializer_list<std::int64_t> values) {
 }  // namespace
 
 template <>
-struct Samples<GruCell> {
-  static std::vector<Sample<GruCell>> good() {
-    std::vector<Sample<GruCell>> out;
+struct Samples<ops::GruCell> {
+  static std::vector<Sample<ops::GruCell>> good() {
+    std::vector<Sample<ops::GruCell>> out;
     for (const auto variant : {GruVariant::reset_before, GruVariant::reset_after}) {
       const std::string name = variant == GruVariant::reset_before ? "reset before, " : "reset after, ";
       out.push_back({.name = name + "odd width", .args = {variant},
@@ -30,7 +30,7 @@ struct Samples<GruCell> {
     }
     return out;
   }
-  static std::vector<BadSample<GruCell>> bad() {
+  static std::vector<BadSample<ops::GruCell>> bad() {
     return {{.name = "two gates", .inputs = {uniform({2, 6}), uniform({2, 3}), uniform({9, 3}), kNone}, .message = "gates f64[2, 6], weight f64[9, 3]"},
             {.name = "weight", .inputs = {uniform({2, 9}), uniform({2, 3}), uniform({9, 4}), kNone}, .message = "weight must be [3 * H, H]: weight f64[9, 4]"},
             {.name = "state", .inputs = {uniform({2, 9}), uniform({3, 3}), uniform({9, 3}), kNone}, .message = "a state must be [B, H] = [2, 3]: state f64[3, 3]"},
@@ -42,9 +42,9 @@ struct Samples<GruCell> {
 };
 
 template <>
-struct Samples<Gru> {
-  static std::vector<Sample<Gru>> good() {
-    std::vector<Sample<Gru>> out;
+struct Samples<ops::Gru> {
+  static std::vector<Sample<ops::Gru>> good() {
+    std::vector<Sample<ops::Gru>> out;
     for (const auto variant : {GruVariant::reset_before, GruVariant::reset_after}) {
       for (const bool reverse : {false, true}) {
         const std::string name = std::string(variant == GruVariant::reset_before ? "reset before" : "reset after") + (reverse ? ", reverse" : "");
@@ -60,7 +60,7 @@ struct Samples<Gru> {
     out.push_back({.name = "no steps", .inputs = {uniform({2, 0, 6}), uniform({2, 2}), uniform({6, 2}), uniform({6}), kNone}});
     return out;
   }
-  static std::vector<BadSample<Gru>> bad() {
+  static std::vector<BadSample<ops::Gru>> bad() {
     return {{.name = "rank", .inputs = {uniform({2, 9}), kNone, uniform({9, 3}), kNone, kNone}, .message = "gates must be [B, T, 3 * H]"},
             {.name = "length", .inputs = {uniform({2, 3, 9}), kNone, uniform({9, 3}), kNone, lengths({2, 4})}, .message = "length 4, T 3"},
             {.name = "negative length", .inputs = {uniform({2, 3, 9}), kNone, uniform({9, 3}), kNone, lengths({-1, 3})}, .message = "length -1, T 3"},
@@ -70,23 +70,23 @@ struct Samples<Gru> {
 };
 
 template <>
-struct Samples<LstmCell> {
-  static std::vector<Sample<LstmCell>> good() {
+struct Samples<ops::LstmCell> {
+  static std::vector<Sample<ops::LstmCell>> good() {
     return {{.name = "odd width",
              .inputs = {uniform({3, 28}), uniform({3, 7}, -1, 1, 2), uniform({3, 7}, -1, 1, 5), uniform({28, 7}, -1, 1, 3), uniform({28}, -1, 1, 4)}},
             {.name = "no bias", .inputs = {uniform({1, 68}), uniform({1, 17}, -1, 1, 2), uniform({1, 17}, -1, 1, 5), uniform({68, 17}, -.5, .5, 3), kNone}},
             {.name = "no rows", .inputs = {uniform({0, 8}), uniform({0, 2}), uniform({0, 2}), uniform({8, 2}), uniform({8})}}};
   }
-  static std::vector<BadSample<LstmCell>> bad() {
+  static std::vector<BadSample<ops::LstmCell>> bad() {
     return {{.name = "three gates", .inputs = {uniform({2, 9}), uniform({2, 3}), uniform({2, 3}), uniform({9, 3}), kNone}, .message = "weight must be [4 * H, H]"},
             {.name = "cell state", .inputs = {uniform({2, 12}), uniform({2, 3}), uniform({2, 4}), uniform({12, 3}), kNone}, .message = "state f64[2, 4]"}};
   }
 };
 
 template <>
-struct Samples<Lstm> {
-  static std::vector<Sample<Lstm>> good() {
-    std::vector<Sample<Lstm>> out;
+struct Samples<ops::Lstm> {
+  static std::vector<Sample<ops::Lstm>> good() {
+    std::vector<Sample<ops::Lstm>> out;
     for (const bool reverse : {false, true}) {
       const std::string name = reverse ? "reverse, " : "";
       out.push_back({.name = name + "lengths", .args = {reverse},
@@ -100,14 +100,14 @@ struct Samples<Lstm> {
     out.push_back({.name = "no steps", .inputs = {uniform({2, 0, 8}), uniform({2, 2}), kNone, uniform({8, 2}), uniform({8}), kNone}});
     return out;
   }
-  static std::vector<BadSample<Lstm>> bad() {
+  static std::vector<BadSample<ops::Lstm>> bad() {
     return {{.name = "gates", .inputs = {uniform({2, 3, 9}), kNone, kNone, uniform({12, 3}), kNone, kNone}, .message = "gates f64[2, 3, 9], weight f64[12, 3]"},
             {.name = "length", .inputs = {uniform({1, 3, 12}), kNone, kNone, uniform({12, 3}), kNone, lengths({4})}, .message = "length 4, T 3"}};
   }
 };
 
 namespace {
-const bool registered = register_family<RecurrentOps>();
+const bool registered = register_family<ops::RecurrentOps>();
 }
 
 }  // namespace capstan::testing

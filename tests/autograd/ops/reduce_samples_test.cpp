@@ -33,7 +33,7 @@ template <class O>
 std::vector<BadSample<O>> reductions_bad() {
   return {{.name = "axis", .args = {.axes = {2}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 2 axes, axis 2"},
           {.name = "twice", .args = {.axes = {1, -1}}, .inputs = {uniform({2, 3})}, .message = "axis -1 named twice"},
-          {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "floating element type: x i64[2]"}};
+          {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "floating type: x i64[2]"}};
 }
 
 Tensor any(const Shape& shape) { return uniform(shape, 0.2, 1.5); }
@@ -41,28 +41,28 @@ Tensor any(const Shape& shape) { return uniform(shape, 0.2, 1.5); }
 }  // namespace
 
 template <>
-struct Samples<Sum> {
+struct Samples<ops::Sum> {
   static auto good() {
-    auto samples = reductions<Sum>(any);
+    auto samples = reductions<ops::Sum>(any);
     samples.push_back({.name = "of nothing", .args = {.axes = {0}}, .inputs = {uniform({0, 3})}});
     return samples;
   }
-  static auto bad() { return reductions_bad<Sum>(); }
+  static auto bad() { return reductions_bad<ops::Sum>(); }
 };
 template <>
-struct Samples<Mean> {
-  static auto good() { return reductions<Mean>(any); }
-  static auto bad() { return reductions_bad<Mean>(); }
+struct Samples<ops::Mean> {
+  static auto good() { return reductions<ops::Mean>(any); }
+  static auto bad() { return reductions_bad<ops::Mean>(); }
 };
 template <>
-struct Samples<Variance> {
+struct Samples<ops::Variance> {
   static auto good() {
-    auto samples = reductions<Variance>(distinct);
+    auto samples = reductions<ops::Variance>(distinct);
     samples.push_back({.name = "of a sample", .args = {.axes = {1}, .correction = 1}, .inputs = {uniform({3, 6})}});
     return samples;
   }
   static auto bad() {
-    auto samples = reductions_bad<Variance>();
+    auto samples = reductions_bad<ops::Variance>();
     samples.push_back(
         {.name = "too few", .args = {.axes = {0}, .correction = 1}, .inputs = {uniform({1, 3})}, .message = "elements 1, correction 1"});
     samples.push_back(
@@ -71,28 +71,28 @@ struct Samples<Variance> {
   }
 };
 template <>
-struct Samples<Max> {
-  static auto good() { return reductions<Max>(distinct); }
+struct Samples<ops::Max> {
+  static auto good() { return reductions<ops::Max>(distinct); }
   static auto bad() {
-    auto samples = reductions_bad<Max>();
+    auto samples = reductions_bad<ops::Max>();
     samples.push_back({.name = "nothing", .args = {.axes = {0}}, .inputs = {uniform({0, 3})}, .message = "of nothing: x f64[0, 3]"});
     return samples;
   }
 };
 template <>
-struct Samples<Min> {
-  static auto good() { return reductions<Min>(distinct); }
-  static auto bad() { return reductions_bad<Min>(); }
+struct Samples<ops::Min> {
+  static auto good() { return reductions<ops::Min>(distinct); }
+  static auto bad() { return reductions_bad<ops::Min>(); }
 };
 template <>
-struct Samples<Argmax> {
-  static std::vector<Sample<Argmax>> good() {
+struct Samples<ops::Argmax> {
+  static std::vector<Sample<ops::Argmax>> good() {
     return {{.name = "rows", .args = {.axis = -1}, .inputs = {distinct({4, 53})}},
             {.name = "columns, kept", .args = {.axis = 0, .keepdim = true}, .inputs = {distinct({5, 19})}},
             {.name = "middle", .args = {.axis = 1}, .inputs = {distinct({2, 3, 4})}},
             {.name = "no results", .args = {.axis = 1}, .inputs = {distinct({0, 3})}}};
   }
-  static std::vector<BadSample<Argmax>> bad() {
+  static std::vector<BadSample<ops::Argmax>> bad() {
     return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({3})}, .message = "x f64[3] has 1 axes, axis 1"},
             {.name = "nothing", .args = {.axis = 0}, .inputs = {uniform({0, 3})}, .message = "of nothing"},
             {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "floating"}};
@@ -100,7 +100,7 @@ struct Samples<Argmax> {
 };
 
 namespace {
-const bool registered = register_family<ReduceOps>();
+const bool registered = register_family<ops::ReduceOps>();
 }
 
 }  // namespace capstan::testing

@@ -26,9 +26,9 @@ std::vector<std::pair<std::string, SessionLossRule>> rules() {
 }  // namespace
 
 template <>
-struct Samples<SessionLoss> {
-  static std::vector<Sample<SessionLoss>> good() {
-    std::vector<Sample<SessionLoss>> out;
+struct Samples<ops::SessionLoss> {
+  static std::vector<Sample<ops::SessionLoss>> good() {
+    std::vector<Sample<ops::SessionLoss>> out;
     for (const auto& [name, rule] : rules()) {
       out.push_back({.name = name + ", odd columns", .args = rule, .inputs = {uniform({5, 37}), kNone, kNone}, .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2});
       out.push_back({.name = name + ", correction, in-batch only", .args = rule, .inputs = {uniform({4, 4}), uniform({4}, -1, 1, 2), kNone},
@@ -41,9 +41,9 @@ struct Samples<SessionLoss> {
     }
     return out;
   }
-  static std::vector<BadSample<SessionLoss>> bad() {
+  static std::vector<BadSample<ops::SessionLoss>> bad() {
     return {{.name = "targets missing", .inputs = {uniform({3, 2}), kNone, kNone}, .message = "M <= N, column i being the target of row i: scores f64[3, 2]"},
-            {.name = "correction", .inputs = {uniform({2, 3}), uniform({2}), kNone}, .message = "correction f64[2], columns 3"},
+            {.name = "correction", .inputs = {uniform({2, 3}), uniform({2}), kNone}, .message = "correction must be [3]: scores f64[2, 3], correction f64[2]"},
             {.name = "items", .inputs = {uniform({2, 3}), kNone, ids({1, 2})}, .message = "items i64[2], scores f64[2, 3]"},
             {.name = "items type", .inputs = {uniform({2, 3}), kNone, uniform({3})}, .message = "items must be i64"},
             {.name = "elu", .args = {.elu = .5}, .inputs = {uniform({2, 3}), kNone, kNone}, .message = "0 for cross entropy: elu 0.5"},
@@ -53,9 +53,9 @@ struct Samples<SessionLoss> {
 };
 
 template <>
-struct Samples<SampledSessionLoss> {
-  static std::vector<Sample<SampledSessionLoss>> good() {
-    std::vector<Sample<SampledSessionLoss>> out;
+struct Samples<ops::SampledSessionLoss> {
+  static std::vector<Sample<ops::SampledSessionLoss>> good() {
+    std::vector<Sample<ops::SampledSessionLoss>> out;
     const Tensor hidden = uniform({3, 5}), table = uniform({7, 5}, -1, 1, 2), bias = uniform({7}, -1, 1, 3), correction = uniform({6}, -1, 1, 4);
     for (const auto& [name, rule] : rules()) {
       for (const bool mask : {false, true})
@@ -67,18 +67,18 @@ struct Samples<SampledSessionLoss> {
                    ids({8, 7, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 2, 2}), kNone}, .f32_tolerance = 1e-4, .bf16_tolerance = 8e-2});
     return out;
   }
-  static std::vector<BadSample<SampledSessionLoss>> bad() {
+  static std::vector<BadSample<ops::SampledSessionLoss>> bad() {
     return {{.name = "width", .inputs = {uniform({2, 3}), uniform({7, 4}), kNone, ids({0, 1}), kNone}, .message = "hidden f64[2, 3], table f64[7, 4]"},
             {.name = "targets missing", .inputs = {uniform({2, 3}), uniform({7, 3}), kNone, ids({0}), kNone}, .message = "begin with a target for every row: candidates i64[1]"},
             {.name = "candidate type", .inputs = {uniform({2, 3}), uniform({7, 3}), kNone, uniform({2}), kNone}, .message = "candidates must be i64"},
             {.name = "candidate unknown", .inputs = {uniform({2, 3}), uniform({7, 3}), kNone, ids({0, 7}), kNone}, .message = "candidate 7, rows 7"},
-            {.name = "bias", .inputs = {uniform({2, 3}), uniform({7, 3}), uniform({3}), ids({0, 1}), kNone}, .message = "bias f64[3], table f64[7, 3]"},
+            {.name = "bias", .inputs = {uniform({2, 3}), uniform({7, 3}), uniform({3}), ids({0, 1}), kNone}, .message = "bias must be [7]: table f64[7, 3], bias f64[3]"},
             {.name = "correction type", .inputs = {uniform({2, 3}), uniform({7, 3}), kNone, ids({0, 1}), Tensor::zeros({2})}, .message = "correction f32[2]"}};
   }
 };
 
 namespace {
-const bool registered = register_family<SessionLossOps>();
+const bool registered = register_family<ops::SessionLossOps>();
 }
 
 }  // namespace capstan::testing

@@ -15,8 +15,8 @@ Tensor turned(const Tensor& x) { return x.view(x.layout().transpose(0, x.rank() 
 }  // namespace
 
 template <>
-struct Samples<Reshape> {
-  static std::vector<Sample<Reshape>> good() {
+struct Samples<ops::Reshape> {
+  static std::vector<Sample<ops::Reshape>> good() {
     return {{.name = "merge", .args = {.shape = {6, 5}}, .inputs = {uniform({2, 3, 5})}},
             {.name = "part", .args = {.shape = {2, 3, 1, 5}}, .inputs = {uniform({6, 5})}},
             {.name = "copy", .args = {.shape = {12}}, .inputs = {turned(uniform({4, 3}))}},
@@ -24,14 +24,14 @@ struct Samples<Reshape> {
             {.name = "from scalar", .args = {.shape = {1}}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.shape = {5, 0}}, .inputs = {uniform({0, 2})}}};
   }
-  static std::vector<BadSample<Reshape>> bad() {
+  static std::vector<BadSample<ops::Reshape>> bad() {
     return {{.name = "count", .args = {.shape = {4}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 6, [4] has 4"}};
   }
 };
 
 template <>
-struct Samples<Permute> {
-  static std::vector<Sample<Permute>> good() {
+struct Samples<ops::Permute> {
+  static std::vector<Sample<ops::Permute>> good() {
     return {{.name = "turn", .args = {.order = {1, 0}}, .inputs = {uniform({3, 5})}},
             {.name = "heads", .args = {.order = {0, 2, 1, 3}}, .inputs = {uniform({2, 3, 4, 5})}},
             {.name = "cycle", .args = {.order = {2, 0, 1}}, .inputs = {uniform({2, 3, 4})}},
@@ -39,7 +39,7 @@ struct Samples<Permute> {
             {.name = "scalar", .args = {.order = {}}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.order = {1, 0}}, .inputs = {uniform({0, 5})}}};
   }
-  static std::vector<BadSample<Permute>> bad() {
+  static std::vector<BadSample<ops::Permute>> bad() {
     return {{.name = "twice", .args = {.order = {0, 0}}, .inputs = {uniform({2, 3})}, .message = "axis 0 named twice"},
             {.name = "too few", .args = {.order = {0}}, .inputs = {uniform({2, 3})}, .message = "1 axes given"},
             {.name = "no such axis", .args = {.order = {0, 2}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 2 axes, axis 2"}};
@@ -47,15 +47,15 @@ struct Samples<Permute> {
 };
 
 template <>
-struct Samples<Slice> {
-  static std::vector<Sample<Slice>> good() {
+struct Samples<ops::Slice> {
+  static std::vector<Sample<ops::Slice>> good() {
     return {{.name = "rows", .args = {.axis = 0, .start = 1, .length = 2}, .inputs = {uniform({4, 3})}},
             {.name = "columns", .args = {.axis = -1, .start = 2, .length = 5}, .inputs = {uniform({2, 3, 9})}},
             {.name = "every second", .args = {.axis = 1, .start = 1, .length = 3, .step = 2}, .inputs = {uniform({2, 6, 2})}},
             {.name = "nothing", .args = {.axis = 0, .start = 4, .length = 0}, .inputs = {uniform({4, 3})}},
             {.name = "all", .args = {.axis = 0, .start = 0, .length = 4}, .inputs = {uniform({4})}}};
   }
-  static std::vector<BadSample<Slice>> bad() {
+  static std::vector<BadSample<ops::Slice>> bad() {
     return {
         {.name = "beyond",
          .args = {.axis = 1, .start = 2, .length = 2},
@@ -66,46 +66,54 @@ struct Samples<Slice> {
   }
 };
 
-template <std::size_t K>
-struct Samples<Split<K>> {
-  static std::vector<Sample<Split<K>>> good() {
-    std::array<std::int64_t, K> sizes{}, uneven{};
-    for (std::size_t k = 0; k < K; ++k) sizes[k] = 3, uneven[k] = k == 0 ? 0 : static_cast<std::int64_t>(k);
-    const auto three = static_cast<std::int64_t>(3 * K), total = static_cast<std::int64_t>(K * (K - 1) / 2);
-    return {{.name = "columns", .args = {.axis = -1, .sizes = sizes}, .inputs = {uniform({4, three})}},
-            {.name = "rows", .args = {.axis = 0, .sizes = sizes}, .inputs = {uniform({three, 2, 2})}},
-            {.name = "uneven", .args = {.axis = 1, .sizes = uneven}, .inputs = {uniform({2, total, 3})}}};
+template <>
+struct Samples<ops::Split> {
+  static std::vector<Sample<ops::Split>> good() {
+    return {{.name = "columns", .args = {.axis = -1, .sizes = {3, 3}}, .inputs = {uniform({4, 6})}},
+            {.name = "rows", .args = {.axis = 0, .sizes = {3, 3, 3}}, .inputs = {uniform({9, 2, 2})}},
+            {.name = "uneven", .args = {.axis = 1, .sizes = {0, 1, 2, 3}}, .inputs = {uniform({2, 6, 3})}},
+            {.name = "one", .args = {.axis = 0, .sizes = {4}}, .inputs = {uniform({4})}},
+            {.name = "seven", .args = {.axis = 0, .sizes = {1, 1, 1, 1, 1, 1, 1}}, .inputs = {uniform({7, 3})}}};
   }
-  static std::vector<BadSample<Split<K>>> bad() {
+  static std::vector<BadSample<ops::Split>> bad() {
     return {{.name = "sum", .args = {.axis = 0, .sizes = {2, 3}}, .inputs = {uniform({4})}, .message = "axis 0 has 4, the pieces 5"},
+            {.name = "negative", .args = {.axis = 0, .sizes = {5, -1}}, .inputs = {uniform({4})}, .message = "must make up the axis"},
             {.name = "axis", .args = {.axis = 1, .sizes = {2, 2}}, .inputs = {uniform({4})}, .message = "axis 1"}};
   }
 };
 
 template <>
-struct Samples<Expand> {
-  static std::vector<Sample<Expand>> good() {
+struct Samples<ops::Contiguous> {
+  static std::vector<Sample<ops::Contiguous>> good() {
+    return {{.name = "rows", .args = {}, .inputs = {uniform({4, 3})}}, {.name = "turned", .args = {}, .inputs = {turned(uniform({2, 5, 3}))}}};
+  }
+  static std::vector<BadSample<ops::Contiguous>> bad() { return {{.name = "nothing", .args = {}, .inputs = {Tensor{}}, .message = "must not be undefined"}}; }
+};
+
+template <>
+struct Samples<ops::Expand> {
+  static std::vector<Sample<ops::Expand>> good() {
     return {{.name = "rows", .args = {.shape = {4, 3}}, .inputs = {uniform({3})}},
             {.name = "columns", .args = {.shape = {2, 4, 3}}, .inputs = {uniform({4, 1})}},
             {.name = "scalar", .args = {.shape = {2, 3}}, .inputs = {uniform({})}},
             {.name = "same", .args = {.shape = {2, 3}}, .inputs = {uniform({2, 3})}},
             {.name = "to nothing", .args = {.shape = {0, 3}}, .inputs = {uniform({1, 3})}}};
   }
-  static std::vector<BadSample<Expand>> bad() {
+  static std::vector<BadSample<ops::Expand>> bad() {
     return {{.name = "shape", .args = {.shape = {2, 4}}, .inputs = {uniform({3})}, .message = "x [3], to [2, 4]"}};
   }
 };
 
 template <>
-struct Samples<Concat> {
-  static std::vector<Sample<Concat>> good() {
+struct Samples<ops::Concat> {
+  static std::vector<Sample<ops::Concat>> good() {
     return {{.name = "rows", .args = {.axis = 0}, .inputs = {uniform({2, 3}), uniform({1, 3}, -1, 1, 2), uniform({4, 3}, -1, 1, 3)}},
             {.name = "columns", .args = {.axis = -1}, .inputs = {uniform({2, 3, 1}), uniform({2, 3, 5}, -1, 1, 2)}},
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 1, 3}), uniform({2, 4, 3}, -1, 1, 2)}},
             {.name = "one part", .args = {.axis = 0}, .inputs = {uniform({3})}},
             {.name = "an empty part", .args = {.axis = 0}, .inputs = {uniform({0, 2}), uniform({3, 2})}}};
   }
-  static std::vector<BadSample<Concat>> bad() {
+  static std::vector<BadSample<ops::Concat>> bad() {
     return {{.name = "shape",
              .args = {.axis = 0},
              .inputs = {uniform({2, 3}), uniform({2, 4})},
@@ -117,14 +125,14 @@ struct Samples<Concat> {
 };
 
 template <>
-struct Samples<IndexSelect> {
-  static std::vector<Sample<IndexSelect>> good() {
+struct Samples<ops::IndexSelect> {
+  static std::vector<Sample<ops::IndexSelect>> good() {
     return {{.name = "rows, one twice", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({2, 0, 2}, {3})}},
             {.name = "columns", .args = {.axis = -1}, .inputs = {uniform({3, 5}), numbers({4, 1, 1, 1}, {4})}},
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4}), numbers({1, 2}, {2})}},
             {.name = "none", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({}, {0})}}};
   }
-  static std::vector<BadSample<IndexSelect>> bad() {
+  static std::vector<BadSample<ops::IndexSelect>> bad() {
     return {{.name = "outside",
              .args = {.axis = 1},
              .inputs = {uniform({4, 3}), numbers({0, 3}, {2})},
@@ -135,14 +143,14 @@ struct Samples<IndexSelect> {
 };
 
 template <>
-struct Samples<Gather> {
-  static std::vector<Sample<Gather>> good() {
+struct Samples<ops::Gather> {
+  static std::vector<Sample<ops::Gather>> good() {
     return {{.name = "columns", .args = {.axis = 1}, .inputs = {uniform({3, 4}), numbers({0, 3, 1, 1, 2, 2}, {3, 2})}},
             {.name = "rows", .args = {.axis = 0}, .inputs = {uniform({3, 4}), numbers({0, 2, 1, 1}, {1, 4})}},
             {.name = "middle", .args = {.axis = -2}, .inputs = {uniform({2, 3, 2}), numbers({0, 2, 1, 1, 2, 2, 0, 0}, {2, 2, 2})}},
             {.name = "none", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({}, {0})}}};
   }
-  static std::vector<BadSample<Gather>> bad() {
+  static std::vector<BadSample<ops::Gather>> bad() {
     return {
         {.name = "outside", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({0, 5}, {2})}, .message = "axis 0 has 3, index 1 is 5"},
         {.name = "shape", .args = {.axis = 0}, .inputs = {uniform({3, 2}), numbers({0}, {1})}, .message = "x f64[3, 2], indices i64[1]"}};
@@ -150,32 +158,32 @@ struct Samples<Gather> {
 };
 
 template <>
-struct Samples<Flip> {
-  static std::vector<Sample<Flip>> good() {
+struct Samples<ops::Flip> {
+  static std::vector<Sample<ops::Flip>> good() {
     return {{.name = "row", .args = {.axis = 0}, .inputs = {uniform({5})}},
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4})}},
             {.name = "empty", .args = {.axis = 0}, .inputs = {uniform({0, 2})}}};
   }
-  static std::vector<BadSample<Flip>> bad() {
+  static std::vector<BadSample<ops::Flip>> bad() {
     return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({5})}, .message = "axis 1"}};
   }
 };
 
 template <>
-struct Samples<Roll> {
-  static std::vector<Sample<Roll>> good() {
+struct Samples<ops::Roll> {
+  static std::vector<Sample<ops::Roll>> good() {
     return {{.name = "up", .args = {.axis = 0, .shift = 2}, .inputs = {uniform({5})}},
             {.name = "down", .args = {.axis = 1, .shift = -1}, .inputs = {uniform({2, 3, 4})}},
             {.name = "round and round", .args = {.axis = -1, .shift = 11}, .inputs = {uniform({2, 4})}},
             {.name = "empty", .args = {.axis = 0, .shift = 1}, .inputs = {uniform({0, 2})}}};
   }
-  static std::vector<BadSample<Roll>> bad() {
+  static std::vector<BadSample<ops::Roll>> bad() {
     return {{.name = "axis", .args = {.axis = -2}, .inputs = {uniform({5})}, .message = "axis -2"}};
   }
 };
 
 namespace {
-const bool registered = register_family<ShapeOps>();
+const bool registered = register_family<ops::ShapeOps>();
 }
 
 }  // namespace capstan::testing

@@ -111,7 +111,7 @@ TEST(ShapeOps, CompositionsNameTheMistake) {
   EXPECT_EQ(message([&] {
               split(x, {1, 1, 1, 1, 1}, 1);
             }),
-            "slice: the range must lie inside the axis: x [2, 3], axis 1 has 3, start 3, length 1, step 1");
+            "split: the pieces must make up the axis: x f32[2, 3], axis 1 has 3, the pieces 5");
   EXPECT_EQ(message([&] {
               stack({x, slice(x, 0, 0, 1)}, 0);
             }),

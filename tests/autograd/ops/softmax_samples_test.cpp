@@ -19,9 +19,9 @@ Tensor keep(const Shape& shape, std::uint64_t seed = 5) {
 template <class O>
 std::vector<BadSample<O>> bad_samples() {
   return {
-      {.name = "axis beyond", .args = {.axis = 2}, .inputs = {uniform({3, 5}), {}}, .message = "x f64[3, 5], axis 2"},
-      {.name = "scalar", .args = {.axis = -1}, .inputs = {uniform({}), {}}, .message = "the axis must be one of x"},
-      {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3}, DType::i64), {}}, .message = "needs a floating type: x i64[3]"},
+      {.name = "axis beyond", .args = {.axis = 2}, .inputs = {uniform({3, 5}), {}}, .message = "x f64[3, 5] has 2 axes, axis 2"},
+      {.name = "scalar", .args = {.axis = -1}, .inputs = {uniform({}), {}}, .message = "x f64[] has 0 axes, axis -1"},
+      {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3}, DType::i64), {}}, .message = "must be of a floating type: x i64[3]"},
       {.name = "mask shape", .args = {}, .inputs = {uniform({3, 5}), keep({4})}, .message = "must broadcast to x: x f64[3, 5], mask u8[4]"},
       {.name = "mask type", .args = {}, .inputs = {uniform({3, 5}), Tensor::zeros({3, 5}, DType::f32)}, .message = "mask f32[3, 5]"}};
 }
@@ -43,9 +43,10 @@ std::vector<Sample<O>> common_samples() {
 }  // namespace
 
 template <>
-struct Samples<Softmax> {
-  static std::vector<Sample<Softmax>> good() {
-    auto list = common_samples<Softmax>();
+struct Samples<ops::Softmax> {
+  static constexpr std::array<std::size_t, 1> takes_scalar{1};
+  static std::vector<Sample<ops::Softmax>> good() {
+    auto list = common_samples<ops::Softmax>();
     list.push_back({.name = "kept", .args = {}, .inputs = {uniform({2, 3, 17}), keep({2, 3, 17})}, .bf16_tolerance = 6e-2});
     list.push_back({.name = "kept keys", .args = {}, .inputs = {uniform({2, 2, 3, 17}), keep({2, 1, 1, 17})}, .bf16_tolerance = 6e-2});
     list.push_back({.name = "kept queries", .args = {}, .inputs = {uniform({2, 3, 5}), keep({3, 1})}});
@@ -53,17 +54,18 @@ struct Samples<Softmax> {
     list.push_back({.name = "nothing kept", .args = {}, .inputs = {uniform({2, 5}), Tensor::zeros({2, 5}, DType::u8)}});
     return list;
   }
-  static std::vector<BadSample<Softmax>> bad() { return bad_samples<Softmax>(); }
+  static std::vector<BadSample<ops::Softmax>> bad() { return bad_samples<ops::Softmax>(); }
 };
 
 template <>
-struct Samples<LogSoftmax> {
-  static std::vector<Sample<LogSoftmax>> good() { return common_samples<LogSoftmax>(); }
-  static std::vector<BadSample<LogSoftmax>> bad() { return bad_samples<LogSoftmax>(); }
+struct Samples<ops::LogSoftmax> {
+  static constexpr std::array<std::size_t, 1> takes_scalar{1};
+  static std::vector<Sample<ops::LogSoftmax>> good() { return common_samples<ops::LogSoftmax>(); }
+  static std::vector<BadSample<ops::LogSoftmax>> bad() { return bad_samples<ops::LogSoftmax>(); }
 };
 
 namespace {
-[[maybe_unused]] const bool registered = register_family<SoftmaxOps>();
+[[maybe_unused]] const bool registered = register_family<ops::SoftmaxOps>();
 }  // namespace
 
 }  // namespace capstan::testing

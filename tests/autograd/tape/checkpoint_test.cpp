@@ -108,7 +108,7 @@ TEST(Checkpoint, RefusesValuesOfTheTapeThatAreNotInputs) {
   const Tensor x = make_leaf(Tensor::scalar(2, DType::f64));
   Tape tape;
   const Tensor hidden = square(x);
-  EXPECT_THROW(checkpoint([&](std::span<const Tensor> in) { return std::vector{mul(in[0], hidden)}; }, {x}), InternalError);
+  EXPECT_THROW(checkpoint([&](std::span<const Tensor> in) { return std::vector{mul(in[0], hidden)}; }, {x}), GraphError);
 }
 
 }  // namespace
