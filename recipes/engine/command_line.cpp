@@ -178,7 +178,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
 
 int exit_code_of(const std::exception& error) {
   const auto is = [&]<class E>(std::in_place_type_t<E>) { return dynamic_cast<const E*>(&error) != nullptr; };
-  if (is(std::in_place_type<ConfigError>)) return kUsage;
+  if (is(std::in_place_type<ConfigError>) || is(std::in_place_type<ArgumentError>) || is(std::in_place_type<GraphError>)) return kUsage;
   if (is(std::in_place_type<DataError>)) return kData;
   if (is(std::in_place_type<IoError>)) return kIo;
   if (is(std::in_place_type<NumericalError>)) return kNumerical;

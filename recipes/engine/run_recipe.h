@@ -83,11 +83,12 @@ typename R::Batch first_batch(R& recipe) {
   }
 }
 
-/// train --check: everything that can fail before training does.
+/// train --check: everything that can fail before training does, backward too; nothing is updated.
 template <Recipe R>
 int check(R& recipe, const Prepared<R>& p, const Setup& setup, const Console& console) {
   const auto batch = first_batch(recipe);
-  const StepLoss<R> loss = forward_step(recipe, batch, {.training = true, .seed = setup.seed, .step = 0, .micro = 0});
+  const StepLoss<R> loss =
+      gradient_step(recipe, std::span(&batch, 1), {.training = true, .seed = setup.seed, .step = 0, .micro = 0}).loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
     console.out << parameter.name << "  " << to_text(parameter.value) << (parameter.trainable ? "" : "  fixed") << "\n";
   const auto image = checkpoint_image(meta_of(recipe, p, setup), recipe.parameters(), &recipe.optimizer(), {}, {});
@@ -95,6 +96,7 @@ int check(R& recipe, const Prepared<R>& p, const Setup& setup, const Console& co
               << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"
               << "loss of the first batch " << loss.total() << ", peak memory so far " << bytes_text(static_cast<double>(peak_rss_bytes()))
               << "\n";
+  if (!loss.without_gradient.empty()) console.out << without_gradient_text(loss.without_gradient) << "\n";
   return kOk;
 }
 

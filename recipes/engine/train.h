@@ -129,6 +129,7 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
   };
 
   const TrainState& state = session.state();
+  bool first_step = true;
   BatchStream<R> stream(recipe, state, options);
   StopReason reason = session.stop();
   try {
@@ -144,6 +145,7 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
         const StepLoss<R> loss =
             train_step(recipe, std::span(batches), {.training = true, .seed = setup.seed, .step = state.step, .micro = 0}, rate,
                        options.train.clip_norm);
+        if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
         if (average != nullptr) {
           recipe.optimizer().synchronize();
           average->update(state.step + 1);

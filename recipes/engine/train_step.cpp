@@ -1,45 +1,20 @@
 #include "recipes/engine/train_step.h"
 
-#include "autograd/kernels/accumulate.h"
-
 namespace capstan::engine {
-namespace {
 
-Gradient concatenated(const Gradient& a, const Gradient& b) {
-  const std::int64_t na = a.indices().numel(), nb = b.indices().numel();
-  const Tensor indices(Shape{na + nb}, DType::i64), rows(a.row_values().shape().with(0, na + nb), a.row_values().dtype());
-  const auto place = [](const Tensor& part, const Tensor& whole, std::int64_t first) {
-    kernels::copy(part, whole.view(whole.layout().slice(0, first, part.size(0))));
-  };
-  place(a.indices(), indices, 0);
-  place(b.indices(), indices, na);
-  place(a.row_values(), rows, 0);
-  place(b.row_values(), rows, na);
-  return Gradient::rows(indices, rows, a.shape());
+std::vector<std::string> without_gradient(const nn::ParameterStore& parameters, std::span<const Gradient> gradients) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Parameter& p = parameters.parameters()[i];
+    if (p.trainable && !gradients[i].defined()) names.push_back(p.name);
+  }
+  return names;
 }
 
-}  // namespace
-
-void add_gradient(Gradient& held, Gradient incoming) {
-  if (!incoming.defined()) return;
-  if (!held.defined()) {
-    held = std::move(incoming);
-    return;
-  }
-  if (held.is_sparse() && incoming.is_sparse()) {
-    held = concatenated(held, incoming);
-    return;
-  }
-  if (held.is_sparse()) std::swap(held, incoming);
-  Tensor sum = held.dense();
-  held = Gradient{};
-  if (!sum.storage().unique() || !sum.is_contiguous()) sum = sum.clone();  // somebody else sees this memory
-  if (incoming.is_sparse()) {
-    kernels::scatter_add_rows(incoming.indices(), incoming.row_values(), sum);
-  } else {
-    kernels::add_into(incoming.dense(), sum);
-  }
-  held = Gradient(std::move(sum));
+std::string without_gradient_text(std::span<const std::string> names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? text : join_text("warning: the loss does not depend on ", names.size(), " of the trainable parameters, which stay as they are: ", text);
 }
 
 }  // namespace capstan::engine

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,13 +17,16 @@
 
 namespace capstan::engine {
 
-/// held += incoming, for gradients of one parameter; either may be absent.
-void add_gradient(Gradient& held, Gradient incoming);
+/// The names of the trainable parameters that got no gradient; gradients in the store's order.
+std::vector<std::string> without_gradient(const nn::ParameterStore& parameters, std::span<const Gradient> gradients);
+/// A warning that names them; empty if there are none.
+std::string without_gradient_text(std::span<const std::string> names);
 
 template <class R>
 struct StepLoss {
   LossCounts<R> sums{}, counts{};
-  double gradient_norm = 0;  ///< before clipping
+  double gradient_norm = 0;                ///< before clipping
+  std::vector<std::string> without_gradient = {};  ///< trainable parameters that nothing flowed to
 
   double term(std::size_t k) const { return sums[k] / counts[k]; }
   double total() const {
@@ -32,23 +36,19 @@ struct StepLoss {
   }
 };
 
-/// Losses without gradients.
-template <RecipeBasics R>
-StepLoss<R> forward_step(R& recipe, const typename R::Batch& batch, const StepContext& context) {
-  const NoGrad paused;
-  StepLoss<R> result;
-  result.counts = recipe.loss_counts(batch);
-  const LossSums<R> sums = recipe.loss(batch, context);
-  for (std::size_t k = 0; k < kLossTerms<R>; ++k) result.sums[k] = sums[k].item();
-  return result;
-}
+template <class R>
+struct StepGradients {
+  StepLoss<R> loss;
+  std::vector<Gradient> gradients;  ///< in the order of the parameters
+};
 
-/// One step on the batches of context.step. Throws NumericalError, before anything is updated, if the loss or the gradient is not finite.
-/// clip_norm 0: no clipping.
+/// Forward and backward over the batches of context.step. Throws NumericalError if the loss is not finite, GraphError if it depends on no
+/// parameter.
 template <RecipeBasics R>
-StepLoss<R> train_step(R& recipe, std::span<const typename R::Batch> batches, StepContext context, double learning_rate, double clip_norm) {
+StepGradients<R> gradient_step(R& recipe, std::span<const typename R::Batch> batches, StepContext context) {
   constexpr std::size_t kTerms = kLossTerms<R>;
-  StepLoss<R> result;
+  StepGradients<R> step;
+  StepLoss<R>& result = step.loss;
   for (const auto& batch : batches) {
     const LossCounts<R> counts = recipe.loss_counts(batch);
     for (std::size_t k = 0; k < kTerms; ++k) result.counts[k] += counts[k];
@@ -57,7 +57,7 @@ StepLoss<R> train_step(R& recipe, std::span<const typename R::Batch> batches, St
     require<DataError>(result.counts[k] > 0, "train: a batch must hold something to learn from: the count of ", R::loss_terms[k], " is ",
                        result.counts[k], " at step ", context.step);
 
-  std::vector<Gradient> gradients;
+  std::vector<Gradient>& gradients = step.gradients;
   for (std::size_t m = 0; m < batches.size(); ++m) {
     context.micro = static_cast<std::int64_t>(m);
     Tape tape;
@@ -72,14 +72,25 @@ StepLoss<R> train_step(R& recipe, std::span<const typename R::Batch> batches, St
     if (m == 0) {
       gradients = std::move(part);
     } else {
-      for (std::size_t i = 0; i < gradients.size(); ++i) add_gradient(gradients[i], std::move(part[i]));
+      for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i].add(std::move(part[i]));
     }
   }
-  const optim::Clipped clipped = optim::clip_global_norm(gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
+  result.without_gradient = without_gradient(recipe.parameters(), gradients);
+  return step;
+}
+
+/// One step on the batches of context.step. Throws NumericalError, before anything is updated, if the loss or the gradient is not finite.
+/// clip_norm 0: no clipping.
+template <RecipeBasics R>
+StepLoss<R> train_step(R& recipe, std::span<const typename R::Batch> batches, const StepContext& context, double learning_rate,
+                       double clip_norm) {
+  StepGradients<R> step = gradient_step(recipe, batches, context);
+  StepLoss<R>& result = step.loss;
+  const optim::Clipped clipped = optim::clip_global_norm(step.gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
   result.gradient_norm = clipped.norm;
   require<NumericalError>(std::isfinite(clipped.norm), "train: the norm of the gradient is not finite: ", clipped.norm, " at step ",
                           context.step, ", loss ", result.total());
-  recipe.optimizer().step(gradients, learning_rate, clipped.scale);
+  recipe.optimizer().step(step.gradients, learning_rate, clipped.scale);
   return result;
 }
 

@@ -264,27 +264,6 @@ TEST_F(TrainTest, ASecondRunInTheDirectoryIsRefused) {
   EXPECT_THAT(err.str(), HasSubstr("in use by process"));
 }
 
-TEST(TrainStep, GradientsOfAllFormsAdd) {
-  const auto rows = [](std::vector<std::int64_t> indices, float value) {
-    const auto n = static_cast<std::int64_t>(indices.size());
-    return Gradient::rows(Tensor::from(indices, {n}), Tensor::full({n, 2}, static_cast<double>(value)), {4, 2});
-  };
-  Gradient held;
-  add_gradient(held, Gradient());
-  EXPECT_FALSE(held.defined());
-  add_gradient(held, rows({1, 3}, 1));
-  add_gradient(held, rows({3}, 2));
-  ASSERT_TRUE(held.is_sparse());
-  EXPECT_EQ(held.indices().to_vector(), (std::vector<double>{1, 3, 3}));
-  EXPECT_EQ(held.row_values().to_vector(), (std::vector<double>{1, 1, 1, 1, 2, 2}));
-  const Tensor dense = Tensor::full({4, 2}, 10);
-  add_gradient(held, Gradient(dense));
-  EXPECT_EQ(held.dense().to_vector(), (std::vector<double>{10, 10, 11, 11, 10, 10, 13, 13}));
-  EXPECT_EQ(dense.to_vector(), std::vector<double>(8, 10)) << "memory that others see is not written";
-  add_gradient(held, Gradient(dense));
-  EXPECT_EQ(held.dense().to_vector(), (std::vector<double>{20, 20, 21, 21, 20, 20, 23, 23}));
-}
-
 TEST(TrainStep, AnEmptyBatchIsRefused) {
   struct Empty : Linear {
     using Linear::Linear;
