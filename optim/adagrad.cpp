@@ -17,14 +17,16 @@ Adagrad::Adagrad(std::span<const Parameter> parameters, const AdagradOptions& op
 void Adagrad::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
   UpdateList list;
   for (const Item& item : items)
-    list.add(parameters()[item.index], item.gradient, momentum_[item.index], accumulator_[item.index], SparsePolicy::lazy,
+    list.add(parameters()[item.index], item.gradient, {accumulator_[item.index], momentum_[item.index]}, SparsePolicy::lazy,
              options_.weight_decay);
-  const kernels::AdagradRule rule{.scale = gradient_scale,
-                                  .learning_rate = learning_rate,
-                                  .momentum = options_.momentum,
-                                  .epsilon = options_.epsilon,
-                                  .epsilon_inside = options_.placement == AdagradEpsilon::inside_root};
-  list.run([&](auto tensors) { kernels::adagrad_update(tensors, rule); });
+  const bool inside = options_.placement == AdagradEpsilon::inside_root;
+  const kernels::rules::Adagrad rule{
+      .learning_rate = learning_rate, .epsilon_inside = inside ? options_.epsilon : 0, .epsilon_outside = inside ? 0 : options_.epsilon};
+  if (options_.momentum > 0) {
+    list.run(kernels::rules::AdagradMomentum{.adagrad = rule, .momentum = options_.momentum}, gradient_scale);
+  } else {
+    list.run(rule, gradient_scale);
+  }
 }
 
 }  // namespace capstan::optim

@@ -34,23 +34,24 @@ AdamFamily::AdamFamily(std::string_view name, std::span<const Parameter> paramet
   }
 }
 
-kernels::AdamRule AdamFamily::rule(double learning_rate, double gradient_scale) const {
+AdamFamily::~AdamFamily() = default;
+
+kernels::rules::Adam AdamFamily::rule(double learning_rate) const {
   const auto t = static_cast<double>(step_count());
   const double correction1 = bias_correction_ ? 1 - std::pow(options_.beta1, t) : 1;
   const double root2 = bias_correction_ ? std::sqrt(1 - std::pow(options_.beta2, t)) : 1;
   const bool after = options_.placement == AdamEpsilon::after_correction;
-  return {.scale = gradient_scale,
-          .beta1 = options_.beta1,
+  return {.beta1 = options_.beta1,
           .beta2 = options_.beta2,
+          .epsilon = options_.epsilon,
           .step_size = learning_rate / correction1 * (after ? 1 : root2),
           .root_scale = after ? 1 / root2 : 1,
-          .epsilon = options_.epsilon,
-          .decay_rate = learning_rate,
-          .l2 = decay_ == Decay::in_gradient};
+          .l2 = decay_ == Decay::in_gradient ? 1.0 : 0.0,
+          .decay_rate = decay_ == Decay::decoupled ? learning_rate : 0.0};
 }
 
 void AdamFamily::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
-  const kernels::AdamRule now = rule(learning_rate, gradient_scale);
+  const kernels::rules::Adam now = rule(learning_rate);
   const std::int64_t t = step_count();
   UpdateList list;
   for (const Item& item : items) {
@@ -72,9 +73,9 @@ void AdamFamily::update(std::span<const Item> items, double learning_rate, doubl
         }
       }
     }
-    list.add(parameters()[i], item.gradient, first_[i], second_[i], policy, options_.weight_decay);
+    list.add(parameters()[i], item.gradient, {first_[i], second_[i]}, policy, options_.weight_decay);
   }
-  list.run([&](auto tensors) { kernels::adam_update(tensors, now); });
+  list.run(now, gradient_scale);
 
   if (options_.sparse != SparsePolicy::catch_up) return;
   if (history_.empty()) history_start_ = t - 1;
@@ -108,7 +109,7 @@ void AdamFamily::catch_up_rows_of(std::size_t index, const std::span<const std::
     const std::int64_t last = std::min(until, named + tail_);
     const std::int64_t rest = idle ? std::max<std::int64_t>(0, until - (named + tail_)) : 0;
     if (done >= last && rest == 0) return;
-    std::span<const kernels::AdamMissedStep> replay;
+    std::span<const kernels::rules::AdamMissedStep> replay;
     if (done < last)
       replay = std::span(history_).subspan(static_cast<std::size_t>(done - history_start_), static_cast<std::size_t>(last - done));
     missed.push_back(
@@ -124,7 +125,7 @@ void AdamFamily::catch_up_rows_of(std::size_t index, const std::span<const std::
       visit(row);
     }
   }
-  kernels::adam_catch_up(std::span<const kernels::AdamMissedRow<T>>(missed), width, rule(0, 1));
+  kernels::adam_catch_up(std::span<const kernels::AdamMissedRow<T>>(missed), width, rule(0));
 }
 
 void AdamFamily::catch_up(std::size_t index, const std::span<const std::int64_t>* rows) {

@@ -4,16 +4,20 @@
 //   Adam (Kingma & Ba 2015)   p -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon)      AdamEpsilon::after_correction
 //                             p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)    AdamEpsilon::before_correction
 //                             weight decay is part of the gradient: g += weight_decay p
-//   AdamW (Loshchilov & Hutter 2019)   as Adam, but decay is apart from it: p -= lr weight_decay p (the p from before the step)
-//   BertAdam (Devlin et al. 2018)      p -= lr (m / (sqrt(v) + epsilon) + weight_decay p): decay apart, no bias correction
+//   AdamW (Loshchilov & Hutter 2019)   as Adam, but decay is decoupled from it: p -= lr weight_decay p (the p from before the step)
+//   BertAdam (Devlin et al. 2018)      p -= lr (m / (sqrt(v) + epsilon) + weight_decay p): decoupled decay, no bias correction
 //
 // t counts the steps of the optimiser from 1. Parameters with decay = false do not decay.
 // Row-sparse gradients: see SparsePolicy. catch_up gives what dense gives, up to rounding, if synchronize_rows is called before a
 // forward pass reads rows; it stops moving a row when a further step would be less than kIdle of the first (momentum is a geometric
 // tail), and does not go together with weight decay.
 
-#include "autograd/kernels/optimizer_update.h"
 #include "optim/optimizer.h"
+
+namespace capstan::kernels::rules {
+struct Adam;
+struct AdamMissedStep;
+}  // namespace capstan::kernels::rules
 
 namespace capstan::optim {
 
@@ -44,8 +48,11 @@ struct BertAdamOptions {
 
 /// What the three have in common. Not for direct use.
 class AdamFamily : public Optimizer {
+ public:
+  ~AdamFamily() override;
+
  protected:
-  enum class Decay : std::uint8_t { in_gradient, apart };
+  enum class Decay : std::uint8_t { in_gradient, decoupled };
   AdamFamily(std::string_view name, std::span<const Parameter> parameters, const AdamOptions& options, Decay decay, bool bias_correction);
 
  private:
@@ -56,7 +63,7 @@ class AdamFamily : public Optimizer {
   void catch_up_rows(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle);
   template <class T>
   void catch_up_rows_of(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle);
-  kernels::AdamRule rule(double learning_rate, double gradient_scale) const;
+  kernels::rules::Adam rule(double learning_rate) const;
 
   AdamOptions options_;
   Decay decay_;
@@ -66,7 +73,7 @@ class AdamFamily : public Optimizer {
   Slot row_steps_;
   std::int64_t tail_ = 0;           ///< number of missed steps after which a row rests
   std::int64_t history_start_ = 0;  ///< history_[i] belongs to step history_start_ + 1 + i; all rows are up to date at history_start_
-  std::vector<kernels::AdamMissedStep> history_;
+  std::vector<kernels::rules::AdamMissedStep> history_;
 };
 
 class Adam final : public AdamFamily {
@@ -79,14 +86,14 @@ class Adam final : public AdamFamily {
 class AdamW final : public AdamFamily {
  public:
   explicit AdamW(std::span<const Parameter> parameters, const AdamWOptions& o = {})
-      : AdamFamily("adamw", parameters, {o.beta1, o.beta2, o.epsilon, o.placement, o.weight_decay, o.sparse}, Decay::apart, true) {}
+      : AdamFamily("adamw", parameters, {o.beta1, o.beta2, o.epsilon, o.placement, o.weight_decay, o.sparse}, Decay::decoupled, true) {}
 };
 
 class BertAdam final : public AdamFamily {
  public:
   explicit BertAdam(std::span<const Parameter> parameters, const BertAdamOptions& o = {})
       : AdamFamily("bert_adam", parameters, {o.beta1, o.beta2, o.epsilon, AdamEpsilon::before_correction, o.weight_decay, o.sparse},
-                   Decay::apart, false) {}
+                   Decay::decoupled, false) {}
 };
 
 }  // namespace capstan::optim

@@ -24,7 +24,7 @@ double global_norm(std::span<Gradient> gradients) {
       f32.push_back(t.span<const float>());
     }
   }
-  return std::sqrt(kernels::sum_of_squares(f32) + kernels::sum_of_squares(f64));
+  return std::sqrt(kernels::sum_of_squares<float>(f32) + kernels::sum_of_squares<double>(f64));
 }
 
 Clipped clip_global_norm(std::span<Gradient> gradients, double max_norm) {

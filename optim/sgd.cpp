@@ -17,11 +17,17 @@ void Sgd::update(std::span<const Item> items, double learning_rate, double gradi
   for (const Item& item : items) {
     const Parameter& p = parameters()[item.index];
     const bool others_rest = options_.momentum == 0 && (options_.weight_decay == 0 || !p.decay);
-    list.add(p, item.gradient, momentum_[item.index], {}, others_rest ? SparsePolicy::lazy : options_.sparse, options_.weight_decay);
+    list.add(p, item.gradient, {momentum_[item.index]}, others_rest ? SparsePolicy::lazy : options_.sparse, options_.weight_decay);
   }
-  const kernels::SgdRule rule{
-      .scale = gradient_scale, .learning_rate = learning_rate, .momentum = options_.momentum, .nesterov = options_.nesterov};
-  list.run([&](auto tensors) { kernels::sgd_update(tensors, rule); });
+  if (options_.momentum > 0) {
+    list.run(kernels::rules::SgdMomentum{.learning_rate = learning_rate,
+                                         .momentum = options_.momentum,
+                                         .gradient_part = options_.nesterov ? 1.0 : 0.0,
+                                         .momentum_part = options_.nesterov ? options_.momentum : 1.0},
+             gradient_scale);
+  } else {
+    list.run(kernels::rules::Sgd{.learning_rate = learning_rate}, gradient_scale);
+  }
 }
 
 }  // namespace capstan::optim

@@ -1,22 +1,34 @@
 #include "optim/update_list.h"
 
-namespace capstan::optim {
+#include <algorithm>
 
-void UpdateList::add(const Parameter& parameter, const Gradient& gradient, const Tensor& first, const Tensor& second, SparsePolicy policy,
-                     double weight_decay) {
-  const Tensor& value = parameter.value;
+#include "autograd/core/error.h"
+
+namespace capstan::optim {
+namespace {
+
+template <class T>
+kernels::UpdateTensor<T> dense_update(const Tensor& value, const Tensor& gradient) {
+  return {.value = value.data<T>(), .gradient = gradient.data<const T>(), .count = 1, .width = value.numel()};
+}
+
+}  // namespace
+
+void UpdateList::add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
+                     double weight_decay, const UpdateExtras& extras) {
+  const Tensor &value = parameter.value, &shadow = extras.shadow;
+  require<InternalError>(moments.size() <= kernels::kMaxMoments, "update: ", moments.size(), " moments of ", parameter.name, ", at most ",
+                         kernels::kMaxMoments);
+  require<InternalError>(!shadow.defined() || (shadow.dtype() == DType::bf16 && shadow.shape() == value.shape() && shadow.is_contiguous()),
+                         "update: a shadow must be contiguous bf16 of its parameter's shape: ", parameter.name, " ", value, ", shadow ",
+                         shadow);
   const auto place = [&]<class T>(std::vector<kernels::UpdateTensor<T>>& list) {
     kernels::UpdateTensor<T> t;
-    t.value = value.data<T>();
-    t.first = first.defined() ? first.data<T>() : nullptr;
-    t.second = second.defined() ? second.data<T>() : nullptr;
-    t.weight_decay = parameter.decay ? weight_decay : 0.0;
     if (!gradient.is_sparse()) {
-      t.gradient = gradient.dense().data<T>();
-      t.count = 1;
-      t.width = value.numel();
+      t = dense_update<T>(value, gradient.dense());
     } else {
       const std::span<const std::int64_t> rows = gradient.indices().span<const std::int64_t>();
+      t.value = value.data<T>();
       t.gradient = gradient.row_values().data<T>();
       t.width = value.shape().without(0).numel();
       if (policy == SparsePolicy::dense) {
@@ -29,12 +41,19 @@ void UpdateList::add(const Parameter& parameter, const Gradient& gradient, const
         t.count = gradient.indices().numel();
       }
     }
+    std::ranges::transform(moments, t.moments.begin(), [](const Tensor& m) { return m.defined() ? m.data<T>() : nullptr; });
+    t.options = {.weight_decay = parameter.decay ? weight_decay : 0.0, .learning_rate_scale = extras.learning_rate_scale};
+    t.shadow = shadow.defined() ? shadow.data<bfloat16>() : nullptr;
     list.push_back(t);
   };
+  value.dtype() == DType::f64 ? place(f64_) : place(f32_);
+}
+
+void UpdateList::add(const Tensor& value, const Tensor& gradient) {
   if (value.dtype() == DType::f64) {
-    place(f64_);
+    f64_.push_back(dense_update<double>(value, gradient));
   } else {
-    place(f32_);
+    f32_.push_back(dense_update<float>(value, gradient));
   }
 }
 

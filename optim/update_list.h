@@ -1,8 +1,9 @@
 #pragma once
-// UpdateList: the tensors of one step as the update kernels want them, sorted by element type.
+// UpdateList: the tensors of one step as the update kernels want them, sorted by element type. Internal to optim.
 
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -13,18 +14,26 @@
 
 namespace capstan::optim {
 
+/// What else belongs to a parameter's update.
+struct UpdateExtras {
+  double learning_rate_scale = 1;  ///< on the learning rate of this parameter
+  Tensor shadow = {};              ///< bf16, contiguous: receives the new value rounded, where the update visits it. Undefined: none
+};
+
 class UpdateList {
  public:
-  /// `first`, `second`: the parameter's state for the kernel, undefined for none. A row-sparse gradient must be coalesced; with
-  /// SparsePolicy::dense the update visits all rows, otherwise the named ones. The gradient must outlive the list.
-  void add(const Parameter& parameter, const Gradient& gradient, const Tensor& first, const Tensor& second, SparsePolicy policy,
-           double weight_decay);
+  /// `moments`: the parameter's state in the order of the rule, an undefined tensor standing for none. A row-sparse gradient must be
+  /// coalesced; with SparsePolicy::dense the update visits all rows, otherwise the named ones. The gradient must outlive the list.
+  void add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
+           double weight_decay, const UpdateExtras& extras = {});
+  /// The same for what has neither moments nor options.
+  void add(const Tensor& value, const Tensor& gradient);
 
-  /// kernel(span of f32 tensors), kernel(span of f64 tensors), where there are any.
-  template <class Kernel>
-  void run(Kernel&& kernel) const {
-    if (!f32_.empty()) kernel(std::span<const kernels::UpdateTensor<float>>(f32_));
-    if (!f64_.empty()) kernel(std::span<const kernels::UpdateTensor<double>>(f64_));
+  /// Applies a rule of kernels/update_rules.h to all tensors.
+  template <class Rule>
+  void run(const Rule& rule, double gradient_scale) const {
+    if (!f32_.empty()) kernels::update(std::span<const kernels::UpdateTensor<float>>(f32_), rule, gradient_scale);
+    if (!f64_.empty()) kernels::update(std::span<const kernels::UpdateTensor<double>>(f64_), rule, gradient_scale);
   }
 
  private:

@@ -2,17 +2,9 @@
 
 #include <algorithm>
 
-#include "autograd/kernels/optimizer_update.h"
+#include "optim/update_list.h"
 
 namespace capstan::optim {
-namespace {
-
-template <class T>
-void add_tensor(std::vector<kernels::UpdateTensor<T>>& list, const Tensor& average, const Tensor& parameter) {
-  list.push_back({.value = average.data<T>(), .gradient = parameter.data<const T>(), .count = 1, .width = average.numel()});
-}
-
-}  // namespace
 
 WeightAverage::WeightAverage(std::span<const Parameter> parameters, double decay)
     : parameters_(parameters.begin(), parameters.end()), decay_(decay) {
@@ -27,18 +19,9 @@ WeightAverage::WeightAverage(std::span<const Parameter> parameters, double decay
 void WeightAverage::update(std::int64_t step) {
   require<InternalError>(step >= 1, "weight average: steps count from 1, got ", step);
   const auto t = static_cast<double>(step);
-  const double rate = 1 - std::min(decay_, (1 + t) / (10 + t));
-  std::vector<kernels::UpdateTensor<float>> f32;
-  std::vector<kernels::UpdateTensor<double>> f64;
-  for (std::size_t i = 0; i < averages_.size(); ++i) {
-    if (averages_[i].dtype() == DType::f32) {
-      add_tensor(f32, averages_[i], parameters_[i].value);
-    } else {
-      add_tensor(f64, averages_[i], parameters_[i].value);
-    }
-  }
-  if (!f32.empty()) kernels::average_update(f32, rate);
-  if (!f64.empty()) kernels::average_update(f64, rate);
+  UpdateList list;
+  for (std::size_t i = 0; i < averages_.size(); ++i) list.add(averages_[i], parameters_[i].value);
+  list.run(kernels::rules::MovingAverage{.rate = 1 - std::min(decay_, (1 + t) / (10 + t))}, 1.0);
 }
 
 void WeightAverage::restart() {

@@ -1,14 +1,9 @@
 // A hundred steps against PyTorch; the file is made by tests/goldens/make_optim.py.
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <memory>
-
 #include "autograd/kernels/backend.h"
 #include "data/hdf5.h"
-#include "optim/adagrad.h"
-#include "optim/adam.h"
-#include "optim/sgd.h"
+#include "tests/optim/samples.h"
 
 namespace capstan::optim {
 namespace {
@@ -25,18 +20,12 @@ Tensor as(const Tensor& t, DType dtype) {
 }
 Tensor part(const Tensor& t, std::int64_t step) { return t.view(*t.layout().slice(0, step, 1).reshape(t.shape().without(0))); }
 
-using Make = std::function<std::unique_ptr<Optimizer>(std::span<const Parameter>)>;
 struct Case {
   std::string name;
   double learning_rate;
-  Make make;
+  MakeOptimizer make;
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
-
-template <class O, class Options>
-Make maker(const Options& options) {
-  return [=](std::span<const Parameter> p) { return std::make_unique<O>(p, options); };
-}
 
 class Golden : public ::testing::TestWithParam<Case> {
  protected:

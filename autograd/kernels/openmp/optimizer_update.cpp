@@ -1,16 +1,29 @@
-#include "autograd/kernels/openmp/optimizer_update.h"
+// Optimiser updates for f32, vectorised and shared among threads.
+
+#include "autograd/kernels/optimizer_update.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include "autograd/kernels/numeric.h"
 #include "autograd/kernels/openmp/parallel.h"
 
 // Work is cut into pieces of rows, and long rows at multiples of kBlock, wherever the threads end: an element is always computed at the
 // same distance from the start of its run, hence by the same (vector or scalar) instructions, whatever the number of threads.
+//
+// Functions that call a rule flatten it into themselves. Left as functions of their own, rules compiled here with -ffast-math would share
+// their names with those of the plain loops, and the linker would keep one of the two.
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
+
+using openmp::Prefetch;
+using openmp::prefetch_row;
 
 constexpr std::int64_t kBlock = 8192;         // elements of a long row in one piece
 constexpr std::int64_t kScattered = 4096;     // elements of rows named by an index in one piece
@@ -31,59 +44,75 @@ std::int64_t element_count(std::span<const UpdateTensor<float>> tensors) {
   return n;
 }
 
-/// What an update works on: `count` elements that lie one after another. No gradient: zeros.
+float* at(float* base, std::int64_t offset) { return base == nullptr ? nullptr : base + offset; }
+
+/// What an update works on: `count` elements that lie one after another.
 struct Run {
   float* value;
-  float* first;   // null if the rule has none
-  float* second;  // null if the rule has none
-  const float* gradient;
+  std::array<float*, kMaxMoments> moments;  // null if the rule has none
+  const float* gradient;                    // null: zeros
   std::int64_t count;
 };
 
-/// Rows of few elements (a bias by item), touched rows only: copied together, updated as one run, copied back. Rows are distinct.
+/// A loop of its own: no value depends on whether a shadow is wanted, and the values are still in the first-level cache.
+void round_to(bfloat16* shadow, const float* value, std::int64_t n) {
+  constexpr int kLength = kSimdLength<bfloat16>;
+#pragma omp simd simdlen(kLength)
+  for (std::int64_t i = 0; i < n; ++i) store(shadow[i], value[i]);
+}
+
+/// Rows of few elements (a bias by item), touched rows only: copied together, updated as one run, copied back.
 template <class F>
-void run_narrow_rows(const Piece& piece, F&& f) {
+void run_narrow_rows(const Piece& piece, const F& f) {
   const UpdateTensor<float>& t = *piece.tensor;
   const std::int64_t group = kGroup / t.width;
-  float copies[3][kGroup];
-  float* const arrays[3] = {t.value, t.first, t.second};
+  std::array<std::array<float, kGroup>, 1 + kMaxMoments> copies;
+  std::array<float*, 1 + kMaxMoments> arrays{t.value};
+  std::ranges::copy(t.moments, arrays.begin() + 1);
   for (std::int64_t i = piece.row, end = piece.row + piece.count; i < end; i += group) {
-    const std::int64_t rows = std::min(group, end - i);
+    const std::int64_t rows = std::min(group, end - i), count = rows * t.width;
     const auto for_elements = [&](const auto& move) {
-      for (int a = 0; a < 3; ++a) {
+      for (std::size_t a = 0; a < arrays.size(); ++a) {
         if (arrays[a] == nullptr) continue;
         for (std::int64_t r = 0; r < rows; ++r)
-          for (std::int64_t j = 0; j < t.width; ++j) move(arrays[a][t.rows[i + r] * t.width + j], copies[a][r * t.width + j]);
+          for (std::int64_t j = 0; j < t.width; ++j) move(arrays[a] + t.rows[i + r] * t.width + j, copies[a].data() + r * t.width + j);
       }
     };
-    for_elements([](float& element, float& copy) { copy = element; });
-    f(t, Run{copies[0], t.first == nullptr ? nullptr : copies[1], t.second == nullptr ? nullptr : copies[2], t.gradient + i * t.width,
-             rows * t.width});
-    for_elements([](float& element, float& copy) { element = copy; });
+    for_elements([](const float* element, float* copy) { *copy = *element; });
+    Run run{copies[0].data(), {}, t.gradient + i * t.width, count};
+    for (std::size_t k = 0; k < kMaxMoments; ++k) run.moments[k] = t.moments[k] == nullptr ? nullptr : copies[k + 1].data();
+    f(t, run);
+    for_elements([](float* element, const float* copy) { *element = *copy; });
+    if (t.shadow == nullptr) continue;
+    for (std::int64_t r = 0; r < rows; ++r) round_to(t.shadow + t.rows[i + r] * t.width, copies[0].data() + r * t.width, t.width);
   }
 }
 
 /// f(tensor, run) for the runs of one piece.
 template <class F>
-void run_piece(const Piece& piece, F&& f) {
+void run_piece(const Piece& piece, const F& f) {
   const UpdateTensor<float>& t = *piece.tensor;
   if (t.rows != nullptr && t.width <= kNarrow) return run_narrow_rows(piece, f);
   const bool part_of_row = t.width > kBlock;
-  const auto at = [](float* base, std::int64_t offset) { return base == nullptr ? nullptr : base + offset; };
   for (std::int64_t i = piece.row, end = part_of_row ? piece.row + 1 : piece.row + piece.count; i < end; ++i) {
     const std::int64_t row = t.rows != nullptr ? t.rows[i] : i;
-    if (t.rows != nullptr && !part_of_row && i + kAhead < end)
-      for (const float* const part : {t.value, t.first, t.second})
-        if (part != nullptr) prefetch_row<Prefetch::write>(part + t.rows[i + kAhead] * t.width, t.width);
+    if (t.rows != nullptr && !part_of_row && i + kAhead < end) {
+      const std::int64_t ahead = t.rows[i + kAhead] * t.width;
+      prefetch_row<Prefetch::write>(t.value + ahead, t.width);
+      for (const float* const moment : t.moments)
+        if (moment != nullptr) prefetch_row<Prefetch::write>(moment + ahead, t.width);
+    }
     const std::int64_t from = t.gradient_row != nullptr ? t.gradient_row[i] : i;
-    const float* const g = from < 0 ? nullptr : t.gradient + from * t.width + piece.column;
     const std::int64_t offset = row * t.width + piece.column;
-    f(t, Run{t.value + offset, at(t.first, offset), at(t.second, offset), g, part_of_row ? piece.count : t.width});
+    Run run{t.value + offset, {}, from < 0 ? nullptr : t.gradient + from * t.width + piece.column, part_of_row ? piece.count : t.width};
+    for (std::size_t k = 0; k < kMaxMoments; ++k) run.moments[k] = at(t.moments[k], offset);
+    f(t, run);
+    if (t.shadow != nullptr) round_to(t.shadow + offset, run.value, run.count);
   }
 }
 
 template <class F>
-void for_each_run(std::span<const UpdateTensor<float>> tensors, F&& f) {
+void for_each_run(std::span<const UpdateTensor<float>> tensors, const F& f) {
   std::vector<Piece> pieces;
   for (const UpdateTensor<float>& t : tensors) {
     if (t.width <= 0) continue;
@@ -101,144 +130,54 @@ void for_each_run(std::span<const UpdateTensor<float>> tensors, F&& f) {
   for (std::int64_t i = 0; i < n; ++i) run_piece(pieces[static_cast<std::size_t>(i)], f);
 }
 
-struct Sgd {
-  float scale, rate, momentum;
-  bool nesterov;
+/// The rule on n elements. Never inlined: two copies may be vectorised differently at the end of a run.
+template <bool kGradient, class Rule, class... Moments>
+[[gnu::noinline, gnu::flatten]] void apply(const Rule& rule, const ParameterOptions& options, float scale, std::int64_t n,
+                                           const float* gradient, float* value, Moments*... moments) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) rule(value[i], moments[i]..., kGradient ? scale * gradient[i] : 0.0f, options);
+}
 
-  template <bool kGradient>
-  void run(float decay, const Run& of) const {
-    float *const p = of.value, *const m = of.first;
-    const float* const gradient = of.gradient;
-    const std::int64_t n = of.count;
-    if (m == nullptr) {
+/// The row stays in the first-level cache.
+[[gnu::noinline, gnu::flatten]] void repeat_missed(const AdamMissedRow<float>& row, std::int64_t width, const rules::Adam& rule) {
+  float *const p = row.value, *const m = row.first, *const v = row.second;
+  const double learning_rate_scale = row.learning_rate_scale;
+  for (const rules::AdamMissedStep& step : row.steps) {
 #pragma omp simd
-      for (std::int64_t i = 0; i < n; ++i) p[i] -= rate * ((kGradient ? scale * gradient[i] : 0.0f) + decay * p[i]);
-      return;
-    }
-    const float of_gradient = nesterov ? 1.0f : 0.0f, of_momentum = nesterov ? momentum : 1.0f;
-#pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) {
-      const float g = (kGradient ? scale * gradient[i] : 0.0f) + decay * p[i];
-      m[i] = momentum * m[i] + g;
-      p[i] -= rate * (of_gradient * g + of_momentum * m[i]);
-    }
+    for (std::int64_t j = 0; j < width; ++j) rule.missed(p[j], m[j], v[j], step, learning_rate_scale);
   }
-};
-
-struct Adam {
-  float scale, rate1, rate2, size, root_scale, epsilon;
-
-  template <bool kGradient>
-  void run(float l2, float decay, const Run& of) const {
-    float *const p = of.value, *const m = of.first, *const v = of.second;
-    const float* const gradient = of.gradient;
-    const std::int64_t n = of.count;
-#pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) {
-      const float g = (kGradient ? scale * gradient[i] : 0.0f) + l2 * p[i];
-      m[i] += rate1 * (g - m[i]);
-      v[i] += rate2 * (g * g - v[i]);
-      p[i] -= size * m[i] / (std::sqrt(v[i]) * root_scale + epsilon) + decay * p[i];
-    }
-  }
-};
-
-struct Adagrad {
-  float scale, rate, momentum, epsilon_inside, epsilon_outside;
-
-  template <bool kGradient>
-  void run(float decay, const Run& of) const {
-    float *const p = of.value, *const m = of.first, *const a = of.second;
-    const float* const gradient = of.gradient;
-    const std::int64_t n = of.count;
-    if (m == nullptr) {
-#pragma omp simd
-      for (std::int64_t i = 0; i < n; ++i) {
-        const float g = (kGradient ? scale * gradient[i] : 0.0f) + decay * p[i];
-        a[i] += g * g;
-        p[i] -= rate * g / (std::sqrt(a[i] + epsilon_inside) + epsilon_outside);
-      }
-      return;
-    }
-#pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) {
-      const float g = (kGradient ? scale * gradient[i] : 0.0f) + decay * p[i];
-      a[i] += g * g;
-      m[i] = momentum * m[i] - rate * g / (std::sqrt(a[i] + epsilon_inside) + epsilon_outside);
-      p[i] += m[i];
-    }
-  }
-};
+}
 
 }  // namespace
 
-void average_update(std::span<const UpdateTensor<float>> tensors, double rate) {
-  const auto share = static_cast<float>(rate);
-  for_each_run(tensors, [&](const UpdateTensor<float>&, const Run& run) {
-    float* const average = run.value;
-    const float* const x = run.gradient;
-#pragma omp simd
-    for (std::int64_t i = 0; i < run.count; ++i) average[i] += share * (x[i] - average[i]);
-  });
+template <Backend kBackend, class T>
+void OptimizerUpdate<kBackend, T>::update(std::span<const UpdateTensor<T>> tensors, const UpdateRule& any, double gradient_scale) {
+  const auto scale = static_cast<float>(gradient_scale);
+  std::visit(
+      [&]<class Rule>(const Rule& rule) {
+        const auto with_moments = [&]<std::size_t... K>(std::index_sequence<K...>) {
+          for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
+            if (run.gradient != nullptr) {
+              apply<true>(rule, t.options, scale, run.count, run.gradient, run.value, run.moments[K]...);
+            } else {
+              apply<false>(rule, t.options, scale, run.count, run.gradient, run.value, run.moments[K]...);
+            }
+          });
+        };
+        with_moments(std::make_index_sequence<Rule::moments>{});
+      },
+      any);
 }
 
-void sgd_update(std::span<const UpdateTensor<float>> tensors, const SgdRule& rule) {
-  const Sgd sgd{static_cast<float>(rule.scale), static_cast<float>(rule.learning_rate), static_cast<float>(rule.momentum), rule.nesterov};
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
-    const auto decay = static_cast<float>(t.weight_decay);
-    if (run.gradient != nullptr) {
-      sgd.run<true>(decay, run);
-    } else {
-      sgd.run<false>(decay, run);
-    }
-  });
-}
-
-void adam_update(std::span<const UpdateTensor<float>> tensors, const AdamRule& rule) {
-  const Adam adam{static_cast<float>(rule.scale),     static_cast<float>(1 - rule.beta1),  static_cast<float>(1 - rule.beta2),
-                  static_cast<float>(rule.step_size), static_cast<float>(rule.root_scale), static_cast<float>(rule.epsilon)};
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
-    const auto l2 = static_cast<float>(rule.l2 ? t.weight_decay : 0),
-               decay = static_cast<float>(rule.l2 ? 0 : rule.decay_rate * t.weight_decay);
-    if (run.gradient != nullptr) {
-      adam.run<true>(l2, decay, run);
-    } else {
-      adam.run<false>(l2, decay, run);
-    }
-  });
-}
-
-void adagrad_update(std::span<const UpdateTensor<float>> tensors, const AdagradRule& rule) {
-  const auto epsilon = static_cast<float>(rule.epsilon);
-  const Adagrad adagrad{static_cast<float>(rule.scale), static_cast<float>(rule.learning_rate), static_cast<float>(rule.momentum),
-                        rule.epsilon_inside ? epsilon : 0.0f, rule.epsilon_inside ? 0.0f : epsilon};
-  for_each_run(tensors, [&](const UpdateTensor<float>& t, const Run& run) {
-    const auto decay = static_cast<float>(t.weight_decay);
-    if (run.gradient != nullptr) {
-      adagrad.run<true>(decay, run);
-    } else {
-      adagrad.run<false>(decay, run);
-    }
-  });
-}
-
-void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t width, const AdamRule& rule) {
-  const auto beta1 = static_cast<float>(rule.beta1), beta2 = static_cast<float>(rule.beta2), epsilon = static_cast<float>(rule.epsilon);
+template <Backend kBackend, class T>
+void OptimizerUpdate<kBackend, T>::adam_catch_up(std::span<const AdamMissedRow<T>> rows, std::int64_t width, const rules::Adam& rule) {
   const auto n = static_cast<std::int64_t>(rows.size());
 #pragma omp parallel for schedule(static) if (n * width >= kSerialBelow)
   for (std::int64_t r = 0; r < n; ++r) {
     const AdamMissedRow<float>& row = rows[static_cast<std::size_t>(r)];
-    float *const p = row.value, *const m = row.first, *const v = row.second;
-    for (const AdamMissedStep& step : row.steps) {  // the row stays in the first-level cache
-      const auto size = static_cast<float>(step.step_size), root_scale = static_cast<float>(step.root_scale);
-#pragma omp simd
-      for (std::int64_t j = 0; j < width; ++j) {
-        m[j] *= beta1;
-        v[j] *= beta2;
-        p[j] -= size * m[j] / (std::sqrt(v[j]) * root_scale + epsilon);
-      }
-    }
+    repeat_missed(row, width, rule);
     if (row.idle > 0) {
+      float *const m = row.first, *const v = row.second;
       const auto idle1 = static_cast<float>(std::pow(rule.beta1, static_cast<double>(row.idle)));
       const auto idle2 = static_cast<float>(std::pow(rule.beta2, static_cast<double>(row.idle)));
 #pragma omp simd
@@ -247,10 +186,12 @@ void adam_catch_up(std::span<const AdamMissedRow<float>> rows, std::int64_t widt
         v[j] *= idle2;
       }
     }
+    if (row.shadow != nullptr) round_to(row.shadow, row.value, width);
   }
 }
 
-double sum_of_squares(std::span<const std::span<const float>> tensors) {
+template <Backend kBackend, class T>
+double OptimizerUpdate<kBackend, T>::sum_of_squares(std::span<const std::span<const T>> tensors) {
   std::vector<std::span<const float>> blocks;
   std::int64_t elements = 0;
   for (const std::span<const float> t : tensors) {
@@ -274,4 +215,6 @@ double sum_of_squares(std::span<const std::span<const float>> tensors) {
   return total;
 }
 
-}  // namespace capstan::kernels::openmp
+template struct OptimizerUpdate<Backend::fast, float>;
+
+}  // namespace capstan::kernels
