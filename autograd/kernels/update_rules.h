@@ -113,6 +113,22 @@ struct AdagradMomentum {
   }
 };
 
+/// c = beta1 m + (1 - beta1) g;  p -= learning_rate (sign(c) + weight_decay p);  m = beta2 m + (1 - beta2) g, with sign(0) = 0.
+struct Lion {
+  static constexpr std::string_view name = "lion";
+  static constexpr int moments = 1;
+  double learning_rate = 0, beta1 = 0.9, beta2 = 0.99;
+
+  template <class T>
+  void operator()(T& p, T& m, T g, const ParameterOptions& options) const {
+    const double rate = learning_rate * options.learning_rate_scale;
+    const T c = T(beta1) * m + T(1 - beta1) * g;
+    const T sign = c > T(0) ? T(1) : c < T(0) ? T(-1) : c;  // the last arm is reached with 0 and not a number only
+    p -= T(rate) * sign + T(rate * options.weight_decay) * p;
+    m = T(beta2) * m + T(1 - beta2) * g;
+  }
+};
+
 /// A moving average of g, which is what is averaged: p += rate (g - p). The parameter's options do not apply.
 struct MovingAverage {
   static constexpr std::string_view name = "moving average";
@@ -127,6 +143,6 @@ struct MovingAverage {
 
 }  // namespace rules
 
-using UpdateRule = std::variant<rules::Sgd, rules::SgdMomentum, rules::Adam, rules::Adagrad, rules::AdagradMomentum, rules::MovingAverage>;
+using UpdateRule = std::variant<rules::Sgd, rules::SgdMomentum, rules::Adam, rules::Adagrad, rules::AdagradMomentum, rules::Lion, rules::MovingAverage>;
 
 }  // namespace capstan::kernels

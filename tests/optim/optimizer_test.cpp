@@ -10,6 +10,7 @@
 #include "autograd/kernels/backend.h"
 #include "optim/adagrad.h"
 #include "optim/adam.h"
+#include "optim/lion.h"
 #include "optim/sgd.h"
 
 namespace capstan::optim {
@@ -72,6 +73,14 @@ TEST(BertAdam, ReachesTheTarget) {  // the released code's own test
     optimizer.step({&gradient, 1}, .2);
   }
   expect_near(w.value.to_vector(), {.401646, .197824, -.497824}, 6e-7);
+}
+
+TEST(Lion, FollowsTheSignOfTheMomentum) {
+  // m = 0, .001, -.00101, -.0004999; the signs of c = .9 m + .1 g are +, -, +, -. With the betas exchanged the third would be -.
+  expect_near(on_a_scalar<Lion>(.5, {.1, -.2, .05, 0}, .01, LionOptions{.weight_decay = .1}),
+              {.4895, .4990105, .4885114895, .4980229780105}, 1e-12);
+  expect_near(on_a_scalar<Lion>(.5, {.1, -.2, .05, 0}, .01, LionOptions{.weight_decay = .1}, false), {.49, .5, .49, .5}, 1e-12);
+  expect_near(on_a_scalar<Lion>(.5, {0, 0}, .01, LionOptions{}), {.5, .5}, 0);  // the sign of 0 is 0
 }
 
 TEST(Adagrad, SumsDuplicatesThenSquaresAndLetsOtherRowsRest) {

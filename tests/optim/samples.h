@@ -14,6 +14,7 @@
 #include "autograd/kernels/update_rules.h"
 #include "optim/adagrad.h"
 #include "optim/adam.h"
+#include "optim/lion.h"
 #include "optim/sgd.h"
 
 namespace capstan::optim {
@@ -120,6 +121,22 @@ struct Samples<kernels::rules::AdagradMomentum> {
   }
   static std::vector<BadOptions> bad() {
     return {{maker<Adagrad>(AdagradOptions{.momentum = 1}), "adagrad: momentum must be in [0, 1): 1"}};
+  }
+};
+
+template <>
+struct Samples<kernels::rules::Lion> {
+  static kernels::rules::Lion rule(double learning_rate) { return {.learning_rate = learning_rate}; }
+  static std::vector<OptimizerSample> optimizers() {
+    return {{"lion", maker<Lion>(LionOptions{})},
+            {"decay", maker<Lion>(LionOptions{.beta1 = .95, .beta2 = .98, .weight_decay = .1})},
+            {"lazy", maker<Lion>(LionOptions{.sparse = SparsePolicy::lazy}), OptimizerSample::OtherRows::rest}};
+  }
+  static std::vector<BadOptions> bad() {
+    return {{maker<Lion>(LionOptions{.beta1 = 1}), "lion: beta1 must be in [0, 1): 1"},
+            {maker<Lion>(LionOptions{.beta2 = -.5}), "lion: beta2 must be in [0, 1): -0.5"},
+            {maker<Lion>(LionOptions{.weight_decay = -1}), "lion: weight decay must not be negative: -1"},
+            {maker<Lion>(LionOptions{.sparse = SparsePolicy::catch_up}), "lion: the policy for sparse gradients must be dense or lazy"}};
   }
 };
 
