@@ -6,8 +6,10 @@
 namespace capstan::optim {
 
 Gradient coalesced(const Gradient& gradient) {
-  if (gradient.has_unique_rows()) return gradient;
+  const bool unique_rows = gradient.has_unique_rows();
+  if (unique_rows && gradient.indices().is_contiguous() && gradient.row_values().is_contiguous()) return gradient;
   const Tensor indices = gradient.indices().contiguous(), rows = gradient.row_values().contiguous();
+  if (unique_rows) return Gradient::rows(indices, rows, gradient.shape(), true);
   const std::int64_t n = indices.numel();
   Tensor unique(Shape{n}, DType::i64);
   const Tensor position(Shape{n}, DType::i64);

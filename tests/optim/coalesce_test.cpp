@@ -25,6 +25,15 @@ TEST(Rows, AreCoalescedOnce) {
   EXPECT_EQ(twice.indices().data<const std::int64_t>(), once.indices().data<const std::int64_t>());
 }
 
+// The update reads rows one after another, however the op that made them left them.
+TEST(Rows, AreContiguousOnceCoalesced) {
+  const Tensor rows = Tensor::from<float>({1, 2, 3, 4}, Shape{2, 2});
+  const Gradient once = optim::coalesced(
+      Gradient::rows(Tensor::from<std::int64_t>({2, 0}, Shape{2}), rows.view(rows.layout().transpose(0, 1)), {3, 2}, true));
+  ASSERT_TRUE(once.row_values().is_contiguous());
+  EXPECT_EQ(once.row_values().to_vector(), (std::vector<double>{1, 3, 2, 4}));
+}
+
 TEST(Rows, CoalesceInTheOrderOfFirstOccurrence) {
   const std::vector<std::int64_t> indices{4, 1, 4, 0, 1, 4};
   std::vector<std::int64_t> unique(6), position(6);
