@@ -54,7 +54,7 @@ struct Run {
   std::int64_t count;
 };
 
-/// A loop of its own: no value depends on whether a shadow is wanted, and the values are still in the first-level cache.
+/// A loop of its own: no value depends on whether a shadow is wanted, and the values are still in the cache.
 void round_to(bfloat16* shadow, const float* value, std::int64_t n) {
   constexpr int kLength = kSimdLength<bfloat16>;
 #pragma omp simd simdlen(kLength)
