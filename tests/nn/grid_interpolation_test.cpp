@@ -20,10 +20,10 @@ TEST(InterpolateGrid, Grows) {
   const std::vector<double> linear{0, .5, 1, 1, 1.5, 2, 2, 2.5, 3};
   expect_close(resized(kSmall, 2, 3, Interpolation::align_corners), linear, 1e-12, "align_corners");
   expect_close(resized(kSmall, 2, 3, Interpolation::bilinear), linear, 1e-12, "bilinear");
-  expect_close(resized(kSmall, 2, 3, Interpolation::bicubic),
-               {-.260417, .326389, .913194, .913194, 1.5, 2.086806, 2.086806, 2.673611, 3.260417}, 1e-6, "bicubic");
-  expect_close(resized(kSmall, 2, 3, Interpolation::bicubic_antialias),
-               {-.197368, .368421, .934211, .934211, 1.5, 2.065789, 2.065789, 2.631579, 3.197368}, 1e-6, "bicubic_antialias");
+  expect_rounded(resized(kSmall, 2, 3, Interpolation::bicubic),
+                 {-.260417, .326389, .913194, .913194, 1.5, 2.086806, 2.086806, 2.673611, 3.260417}, 6, "bicubic");
+  expect_rounded(resized(kSmall, 2, 3, Interpolation::bicubic_antialias),
+                 {-.197368, .368421, .934211, .934211, 1.5, 2.065789, 2.065789, 2.631579, 3.197368}, 6, "bicubic_antialias");
   expect_close(resized(kLarge, 3, 5, Interpolation::align_corners),
                {1, 1.5, 2, 3, 4, .5, 2, 3.5, 3.5, 3.5, 0, 2.5, 5, 4, 3, 1, 2.25, 3.5, 4.5, 5.5, 2, 2, 2, 5, 8}, 1e-12, "align_corners");
 }
@@ -31,8 +31,7 @@ TEST(InterpolateGrid, Grows) {
 TEST(InterpolateGrid, Shrinks) {
   expect_close(resized(kLarge, 3, 2, Interpolation::align_corners), {1, 4, 2, 8}, 1e-12, "align_corners");
   expect_close(resized(kLarge, 3, 2, Interpolation::bilinear), {1.25, 3.5, 1.8125, 5.75}, 1e-12, "bilinear");
-  expect_close(resized(kLarge, 3, 2, Interpolation::bicubic_antialias), {1.468519, 3.456055, 1.806423, 5.223122}, 1e-6,
-               "bicubic_antialias");
+  expect_rounded(resized(kLarge, 3, 2, Interpolation::bicubic_antialias), {1.468519, 3.456055, 1.806423, 5.223122}, 6, "bicubic_antialias");
 }
 
 TEST(InterpolateGrid, KeepsConstantsAndTheSameSize) {
