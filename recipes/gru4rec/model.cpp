@@ -48,7 +48,7 @@ Tensor Model::step(const Tensor& inputs, Hidden& hidden, const nn::Run& run) con
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const nn::GruCell& cell = layers_[i].cell;
     const bool looked_up = i == 0 && !embed_dropout_;
-    x = looked_up ? cell.step_from_gates(add(x, input_bias_), hidden[i]) : cell.step(x, hidden[i]);
+    x = looked_up ? cell.step_from_projection(add(x, input_bias_), hidden[i]) : cell.step(x, hidden[i]);
     x = layers_[i].dropout(x, run);
     hidden[i] = x.detach();
   }

@@ -16,8 +16,8 @@
 
 #include "autograd/core/tensor.h"
 #include "nn/dropout.h"
-#include "nn/gru.h"
 #include "nn/parameter_store.h"
+#include "nn/recurrent.h"
 #include "nn/run.h"
 #include "recipes/gru4rec/options.h"
 

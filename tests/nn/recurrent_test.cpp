@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "autograd/ops/shape_ops.h"
-#include "nn/gru.h"
-#include "nn/lstm.h"
+#include "nn/recurrent.h"
 #include "tests/nn/formulas.h"
 #include "tests/nn/golden.h"
 
@@ -34,14 +33,14 @@ Tensor run(const Lstm& layer, const Tensor& x, const Tensor& lengths) {
   return joined(output, states);
 }
 
-template <class Layer, class Options>
+template <class Cell>
 void expect_parity(const std::string& name) {
   in_both_precisions([&](DType dtype, double tolerance) {
-    const auto check = [&](const std::string& kind, const Options& options, bool with_lengths) {
+    const auto check = [&](const std::string& kind, const RecurrentOptions<Cell>& options, bool with_lengths) {
       SCOPED_TRACE(name + "/" + kind);
       const Golden golden(name + "/" + kind, dtype, "recurrent");
       ParameterStore store(1, dtype);
-      const Layer layer(store.root(), options);
+      const Recurrent<Cell> layer(store.root(), options);
       Tensor lengths;
       if (with_lengths) {
         const std::vector<double> values = golden.values("lengths");
@@ -49,14 +48,14 @@ void expect_parity(const std::string& name) {
       }
       golden.expect(store, tolerance, [&] { return run(layer, golden.input("x"), lengths); });
     };
-    check("plain", {.input = 3, .hidden = 4}, false);
-    check("no_bias", {.input = 3, .hidden = 4, .bias = false}, false);
-    check("deep_bidirectional_lengths", {.input = 3, .hidden = 2, .layers = 2, .bidirectional = true}, true);
+    check("plain", {.cell = {.input = 3, .hidden = 4}}, false);
+    check("no_bias", {.cell = {.input = 3, .hidden = 4, .bias = false}}, false);
+    check("deep_bidirectional_lengths", {.cell = {.input = 3, .hidden = 2}, .layers = 2, .bidirectional = true}, true);
   });
 }
 
-TEST(Gru, EqualsPyTorch) { expect_parity<Gru, GruOptions>("gru"); }
-TEST(Lstm, EqualsPyTorch) { expect_parity<Lstm, LstmOptions>("lstm"); }
+TEST(Gru, EqualsPyTorch) { expect_parity<GruCell>("gru"); }
+TEST(Lstm, EqualsPyTorch) { expect_parity<LstmCell>("lstm"); }
 
 // Parameters by formula in the order weight_ih, weight_hh, bias_ih, bias_hh, then those of the backward direction.
 void fill(const ParameterStore& store) {
@@ -73,13 +72,14 @@ void fill(const ParameterStore& store) {
 TEST(Lstm, GivesTheHandCheckedNumbersInBothDirections) {
   in_both_precisions([](DType dtype, double) {
     ParameterStore store(1, dtype);
-    const Lstm layer(store.root(), {.input = 2, .hidden = 2, .bidirectional = true});
+    const Lstm layer(store.root(), {.cell = {.input = 2, .hidden = 2}, .bidirectional = true});
     fill(store);
     Tensor x({1, 3, 2}, dtype);
     set_values(x, cosine({3, 1, 2}, 0).to_vector());
     const auto [output, last] = layer(x);
-    expect_rounded(output.to_vector(), {-.075732, -.012791, -.105156, -.044777, -.099509, -.083679, -.162548, -.098701, -.085773, -.196342, -.147817, -.124341},
-                 6, "output");
+    expect_rounded(output.to_vector(),
+                   {-.075732, -.012791, -.105156, -.044777, -.099509, -.083679, -.162548, -.098701, -.085773, -.196342, -.147817, -.124341},
+                   6, "output");
     expect_rounded(last[0].h.to_vector(), {-.085773, -.196342}, 6, "h, forward");
     expect_rounded(last[1].h.to_vector(), {-.105156, -.044777}, 6, "h, backward");
     expect_rounded(last[0].c.to_vector(), {-.229113, -.411406}, 6, "c, forward");
@@ -90,7 +90,7 @@ TEST(Lstm, GivesTheHandCheckedNumbersInBothDirections) {
 TEST(Gru, GivesTheHandCheckedNumbers) {
   in_both_precisions([](DType dtype, double) {
     ParameterStore store(1, dtype);
-    const Gru layer(store.root(), {.input = 2, .hidden = 2});
+    const Gru layer(store.root(), {.cell = {.input = 2, .hidden = 2}});
     fill(store);
     Tensor x({1, 3, 2}, dtype);
     set_values(x, cosine({3, 1, 2}, 0).to_vector());
@@ -99,24 +99,37 @@ TEST(Gru, GivesTheHandCheckedNumbers) {
 }
 
 // A cell stepped through a sequence is the layer.
-TEST(LstmCell, StepsAreTheWalk) {
+TEST(LstmCell, StepsAreTheSequence) {
   ParameterStore store(3, DType::f64);
   const LstmCell cell(store.root(), {.input = 3, .hidden = 4});
   const Tensor x = cosine({2, 5, 3}, .3);
   LstmState state{Tensor::zeros({2, 4}, DType::f64), Tensor::zeros({2, 4}, DType::f64)};
   for (std::int64_t t = 0; t < 5; ++t) state = cell.step(select(x, 1, t), state);
-  const auto walk = cell.walk(x, {}, {}, false);
-  expect_close(walk.last.h.to_vector(), state.h.to_vector(), 1e-14, "h");
-  expect_close(walk.last.c.to_vector(), state.c.to_vector(), 1e-14, "c");
+  const auto sequence = cell.sequence(x, {}, {}, false);
+  expect_close(sequence.last.h.to_vector(), state.h.to_vector(), 1e-14, "h");
+  expect_close(sequence.last.c.to_vector(), state.c.to_vector(), 1e-14, "c");
 }
 
 TEST(Gru, ContinuesFromAGivenState) {
   ParameterStore store(3, DType::f64);
-  const Gru layer(store.root(), {.input = 3, .hidden = 4, .layers = 2});
+  const Gru layer(store.root(), {.cell = {.input = 3, .hidden = 4}, .layers = 2});
   const Tensor x = cosine({2, 5, 3}, .3);
   const auto whole = layer(x), head = layer(slice(x, 1, 0, 2)), tail = layer(slice(x, 1, 2, 3), {}, {}, head.last);
   expect_close(tail.output.to_vector(), slice(whole.output, 1, 2, 3).to_vector(), 1e-14, "output");
   EXPECT_THROW(layer(x, {}, {}, std::span(head.last).first(1)), ShapeError);
+}
+
+// With the input projection made by the caller, as where inputs are rows of a table.
+TEST(RecurrentCells, StepFromAProjectionOfTheCaller) {
+  ParameterStore store(3, DType::f64);
+  const GruCell gru(store.root() / "gru", {.input = 3, .hidden = 4});
+  const LstmCell lstm(store.root() / "lstm", {.input = 3, .hidden = 4}), bare(store.root() / "bare", {.hidden = 4});
+  const Tensor x = cosine({2, 3}, .3), h = cosine({2, 4}, 1), c = cosine({2, 4}, 2);
+  EXPECT_EQ(gru.step_from_projection(gru.input_projection(x), h).to_vector(), gru.step(x, h).to_vector());
+  EXPECT_EQ(lstm.step_from_projection(lstm.input_projection(x), {h, c}).c.to_vector(), lstm.step(x, {h, c}).c.to_vector());
+  EXPECT_EQ(bare.step_from_projection(cosine({2, 16}, 0), {h, c}).h.shape(), (Shape{2, 4}));
+  EXPECT_THROW(LstmCell(store.root() / "none", {.input = 3}), ConfigError);
+  EXPECT_THROW(Lstm(store.root() / "no_input", {.cell = {.hidden = 4}}), ConfigError);
 }
 
 // Each gate's matrix starts within the bound of its own fans, not of the stacked matrix, and reaches it nearly.
@@ -129,13 +142,16 @@ TEST(GruCell, StartsGlorotUniformPerGate) {
     const std::vector<double> values = store.find(name).value.to_vector();
     const std::size_t part = values.size() / 3;
     for (std::size_t gate = 0; gate < 3; ++gate) {
-      const auto [low, high] = std::minmax_element(values.begin() + static_cast<std::ptrdiff_t>(gate * part), values.begin() + static_cast<std::ptrdiff_t>((gate + 1) * part));
+      const auto [low, high] = std::minmax_element(values.begin() + static_cast<std::ptrdiff_t>(gate * part),
+                                                   values.begin() + static_cast<std::ptrdiff_t>((gate + 1) * part));
       EXPECT_LE(*high, bound);
       EXPECT_GE(*low, -bound);
       EXPECT_GT(*high, .95 * bound) << name << ", gate " << gate;
       EXPECT_LT(*low, -.95 * bound) << name << ", gate " << gate;
     }
-    EXPECT_FALSE(std::equal(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(part), values.begin() + static_cast<std::ptrdiff_t>(part))) << "gates start alike";
+    EXPECT_FALSE(
+        std::equal(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(part), values.begin() + static_cast<std::ptrdiff_t>(part)))
+        << "gates start alike";
   }
   for (const double b : store.find("input/bias").value.to_vector()) EXPECT_EQ(b, 0);
 }
