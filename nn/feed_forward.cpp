@@ -3,16 +3,33 @@
 #include "nn/cast.h"
 
 namespace capstan::nn {
+namespace {
+
+Tensor activated(const Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return relu(x);
+    case Activation::gelu:
+      return gelu(x);
+    case Activation::gelu_tanh:
+      return gelu_tanh(x);
+    case Activation::tanh:
+      return tanh(x);
+  }
+  throw InternalError("feed_forward: unknown activation");
+}
+
+}  // namespace
 
 FeedForward::FeedForward(const Scope& scope, const FeedForwardOptions& o)
-    : inner_(scope / "inner", {.in = o.width, .out = o.inner, .init = o.init, .bias_init = o.bias_init}),
-      outer_(scope / "outer", {.in = o.inner, .out = o.width, .init = o.init, .bias_init = o.bias_init}),
+    : inner_(scope / "inner", {.in = o.width, .out = o.inner, .bias = o.bias, .init = o.init, .bias_init = o.bias_init}),
+      outer_(scope / "outer", {.in = o.inner, .out = o.width, .bias = o.bias, .init = o.init, .bias_init = o.bias_init}),
       activation_(o.activation),
       dropout_(scope / "dropout", o.dropout) {}
 
 Tensor FeedForward::hidden(const Tensor& x, const Run& run) const {
-  const Tensor y = bias_activation(inner_.without_bias(x), cast_like(inner_.bias(), x), activation_);  // [..., inner]
-  return dropout_(y, run);
+  const Tensor y = inner_.without_bias(x);  // [..., inner]
+  return dropout_(inner_.bias().defined() ? bias_activation(y, cast_like(inner_.bias(), y), activation_) : activated(y, activation_), run);
 }
 
 Tensor FeedForward::operator()(const Tensor& x, const Run& run) const { return outer_(hidden(x, run)); }

@@ -14,6 +14,7 @@ struct FeedForwardOptions {
   std::int64_t width = 0, inner = 0;
   Activation activation = Activation::gelu;
   double dropout = 0;  ///< between the two layers; what follows the second belongs to the block
+  bool bias = true;    ///< of both layers
   Initializer init = glorot_uniform();
   Initializer bias_init = zeros();
 };
@@ -26,7 +27,7 @@ class FeedForward {
   Tensor operator()(const Tensor& x, const Run& run) const;
   /// Without the outer bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& x, const Run& run) const;
-  const Tensor& bias() const { return outer_.bias(); }
+  const Tensor& bias() const { return outer_.bias(); }  ///< undefined without one
 
  private:
   Tensor hidden(const Tensor& x, const Run& run) const;

@@ -8,7 +8,7 @@ namespace capstan::nn {
 
 LayerNorm::LayerNorm(const Scope& scope, const LayerNormOptions& options)
     : weight_(scope.parameter("weight", {options.width}, ones(), {.decay = false})),
-      bias_(scope.parameter("bias", {options.width}, zeros(), {.decay = false})),
+      bias_(options.bias ? scope.parameter("bias", {options.width}, zeros(), {.decay = false}) : Tensor()),
       epsilon_(options.epsilon) {}
 
 Tensor LayerNorm::operator()(const Tensor& x) const { return layer_norm(x, cast_like(weight_, x), cast_like(bias_, x), epsilon_); }

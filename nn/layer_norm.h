@@ -12,6 +12,7 @@ namespace capstan::nn {
 struct LayerNormOptions {
   std::int64_t width = 0;  ///< of the last axis
   double epsilon = 1e-5;   ///< inside the root
+  bool bias = true;
 };
 
 class LayerNorm {
@@ -30,7 +31,7 @@ class LayerNorm {
   Sum after_residual_with_sum(const Tensor& x, const Tensor& bias, const Tensor& residual, const Dropout& dropout, const Run& run) const;
 
   const Tensor& weight() const { return weight_; }
-  const Tensor& bias() const { return bias_; }
+  const Tensor& bias() const { return bias_; }  ///< undefined without one
 
  private:
   Tensor weight_, bias_;  // [width]

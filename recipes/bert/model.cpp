@@ -21,6 +21,22 @@ nn::LinearOptions linear_to(std::int64_t out, const ModelOptions& o) {
 }
 bool is_relative(const ModelOptions& o) { return o.positions != nn::RelativePositions::none; }
 
+nn::TransformerStackOptions encoder(const ModelOptions& o) {
+  return {.layers = o.layers,
+          .layer = {.width = o.hidden_size,
+                    .heads = o.heads,
+                    .inner = o.intermediate_size,
+                    .activation = o.activation,
+                    .dropout = o.hidden_dropout,
+                    .attention_dropout = o.attention_dropout,
+                    .epsilon = kEpsilon,
+                    .relative = o.positions,
+                    .max_length = o.max_positions,
+                    .init = nn::truncated_normal(o.initializer_range)},
+          .final_norm = false,
+          .layer_name = "layer_"};
+}
+
 // The gradient names rows on demand: most rows of the word table are not in a batch.
 Tensor table(const nn::Scope& scope, std::string_view name, std::int64_t rows, const ModelOptions& o) {
   return scope.parameter(name, {rows, o.hidden_size}, nn::truncated_normal(o.initializer_range));
@@ -36,28 +52,12 @@ Model::Model(const nn::Scope& scope, std::int64_t vocab_size, const ModelOptions
       types_(table(scope / "bert" / "embeddings", "token_type_embeddings", o.token_types, o)),
       embedding_norm_(scope / "bert" / "embeddings" / "LayerNorm", norm(o)),
       embedding_dropout_(scope / "bert" / "embeddings" / "dropout", o.hidden_dropout),
-      layers_(make_layers(scope / "bert" / "encoder", o)),
+      encoder_(scope / "bert" / "encoder", encoder(o)),
       pooler_(scope / "bert" / "pooler" / "dense", linear_to(o.hidden_size, o)),
       output_bias_((scope / "cls" / "predictions").parameter("output_bias", {vocab_size}, nn::zeros(), {.decay = false})),
       transform_(scope / "cls" / "predictions" / "transform" / "dense", linear_to(o.hidden_size, o)),
       transform_norm_(scope / "cls" / "predictions" / "transform" / "LayerNorm", norm(o)),
       seq_relationship_(scope / "cls" / "seq_relationship", linear_to(2, o)) {}
-
-std::vector<nn::EncoderLayer> Model::make_layers(const nn::Scope& scope, const ModelOptions& o) {
-  std::vector<nn::EncoderLayer> layers;
-  for (std::int64_t i = 0; i < o.layers; ++i)
-    layers.emplace_back(scope / ("layer_" + std::to_string(i)), nn::EncoderLayerOptions{.width = o.hidden_size,
-                                                                                        .heads = o.heads,
-                                                                                        .inner = o.intermediate_size,
-                                                                                        .activation = o.activation,
-                                                                                        .dropout = o.hidden_dropout,
-                                                                                        .attention_dropout = o.attention_dropout,
-                                                                                        .epsilon = kEpsilon,
-                                                                                        .relative = o.positions,
-                                                                                        .max_length = o.max_positions,
-                                                                                        .init = nn::truncated_normal(o.initializer_range)});
-  return layers;
-}
 
 Tensor Model::embed(const Batch& batch, const nn::Run& run) const {
   require(batch.length <= options_.max_positions, "bert: a sequence must not exceed the model's positions: length ", batch.length,
@@ -67,29 +67,24 @@ Tensor Model::embed(const Batch& batch, const nn::Run& run) const {
   return embedding_dropout_(embedding_norm_(x), run);  // [tokens, H]
 }
 
-Tensor Model::encode(const Batch& batch, const nn::Run& run, std::vector<Tensor>* layers) const {
-  const std::int64_t tokens = batch.ids.numel(), width = options_.hidden_size;
+Model::EncoderInput Model::encoder_input(const Batch& batch, const nn::Run& run) const {
   require(!batch.packed || !is_relative(options_), "bert: relative positions need a padded batch");
   Tensor x = embed(batch, run);
   if (precision_ == DType::bf16) x = cast(x, DType::bf16);
-  if (layers != nullptr) layers->push_back(x);
-  nn::AttentionMask mask;
-  if (batch.packed) {
-    mask.cu_seqlens = batch.offsets;
-  } else {
-    mask.keys = batch.padding;
-    x = reshape(x, {batch.sequences, batch.length, width});
-  }
-  for (const nn::EncoderLayer& layer : layers_) {
-    x = layer(x, mask, run);  // [tokens, H] or [B, T, H]
-    if (layers != nullptr) layers->push_back(reshape(x, {tokens, width}));
-  }
-  return reshape(x, {tokens, width});
+  if (batch.packed) return {x, {.cu_seqlens = batch.offsets}};
+  return {reshape(x, {batch.sequences, batch.length, options_.hidden_size}), {.keys = batch.padding}};
+}
+
+Tensor Model::encode(const Batch& batch, const nn::Run& run) const {
+  const auto [x, mask] = encoder_input(batch, run);
+  return reshape(encoder_(x, mask, run), {batch.ids.numel(), options_.hidden_size});
 }
 
 std::vector<Tensor> Model::all_layers(const Batch& batch, const nn::Run& run) const {
-  std::vector<Tensor> layers;
-  encode(batch, run, &layers);
+  const auto [x, mask] = encoder_input(batch, run);
+  std::vector<Tensor> layers = encoder_.all_layers(x, mask, run);
+  layers.insert(layers.begin(), x);
+  for (Tensor& layer : layers) layer = reshape(layer, {batch.ids.numel(), options_.hidden_size});
   return layers;
 }
 

@@ -26,7 +26,7 @@
 #include "nn/linear.h"
 #include "nn/parameter_store.h"
 #include "nn/run.h"
-#include "nn/transformer.h"
+#include "nn/transformer_stack.h"
 #include "recipes/bert/batch.h"
 #include "recipes/bert/options.h"
 
@@ -38,7 +38,7 @@ class Model {
   Model(const nn::Scope& scope, std::int64_t vocab_size, const ModelOptions& options, DType precision = DType::f32);
 
   /// The last layer: [tokens, H], packed or padded as the batch is. At padded positions it means nothing.
-  Tensor encode(const Batch& batch, const nn::Run& run) const { return encode(batch, run, nullptr); }
+  Tensor encode(const Batch& batch, const nn::Run& run) const;
   /// The result of the embeddings and of every layer, each [tokens, H].
   std::vector<Tensor> all_layers(const Batch& batch, const nn::Run& run) const;
   /// What the encoder makes of a sequence as a whole: [sequences, H].
@@ -61,16 +61,19 @@ class Model {
   const ModelOptions& options() const { return options_; }
 
  private:
-  Tensor encode(const Batch& batch, const nn::Run& run, std::vector<Tensor>* layers) const;
+  struct EncoderInput {
+    Tensor x;  ///< [tokens, H], or [B, T, H] of a padded batch
+    nn::AttentionMask mask;
+  };
+  EncoderInput encoder_input(const Batch& batch, const nn::Run& run) const;
   Tensor embed(const Batch& batch, const nn::Run& run) const;
-  static std::vector<nn::EncoderLayer> make_layers(const nn::Scope& scope, const ModelOptions& options);
 
   ModelOptions options_;
   DType precision_;
   Tensor words_, positions_, types_;  // [V, H], [P, H] or undefined, [token types, H]
   nn::LayerNorm embedding_norm_;
   nn::Dropout embedding_dropout_;
-  std::vector<nn::EncoderLayer> layers_;
+  nn::TransformerStack<nn::EncoderLayer> encoder_;
   nn::Linear pooler_;
   Tensor output_bias_;  // [V]
   nn::Linear transform_;

@@ -10,9 +10,9 @@
 #include "autograd/ops/shape_ops.h"
 #include "nn/cast.h"
 #include "nn/dropout.h"
-#include "nn/encoder.h"
 #include "nn/linear.h"
 #include "nn/patch_embedding.h"
+#include "nn/transformer_stack.h"
 #include "recipes/vit/stem.h"
 
 namespace capstan::vit {
@@ -70,7 +70,7 @@ struct VitModel::Parts {
   Tensor class_token;  // [C], undefined without one
   Tensor positions;    // [T, C], the class token's first
   nn::Dropout embedding_dropout;
-  nn::Encoder encoder;
+  nn::TransformerStack<nn::EncoderLayer> encoder;
   std::optional<nn::Linear> representation;
   nn::Linear head;
 
@@ -100,18 +100,20 @@ VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o, const Init
       positions(scope.parameter("positions", {trained_grid * trained_grid + (has_class_token() ? 1 : 0), o.hidden_size}, init.positions,
                                 {.decay = false})),
       embedding_dropout(scope / "embedding_dropout", o.dropout),
-      encoder(scope / "encoder", {.width = o.hidden_size,
-                                  .heads = o.heads,
-                                  .inner = o.mlp_size,
-                                  .layers = o.layers,
-                                  .activation = o.activation,
-                                  .dropout = o.dropout,
-                                  .attention_dropout = o.attention_dropout,
-                                  .stochastic_depth = o.stochastic_depth,
-                                  .epsilon = o.norm_epsilon,
-                                  .init = init.attention,
-                                  .feed_forward_init = init.mlp,
-                                  .feed_forward_bias_init = init.mlp_bias,
+      encoder(scope / "encoder", {.layers = o.layers,
+                                  .layer = {.width = o.hidden_size,
+                                            .heads = o.heads,
+                                            .inner = o.mlp_size,
+                                            .activation = o.activation,
+                                            .pre_norm = true,
+                                            .dropout = o.dropout,
+                                            .attention_dropout = o.attention_dropout,
+                                            .activation_dropout = o.dropout,
+                                            .stochastic_depth = o.stochastic_depth,
+                                            .epsilon = o.norm_epsilon,
+                                            .init = init.attention,
+                                            .feed_forward_init = init.mlp,
+                                            .feed_forward_bias_init = init.mlp_bias},
                                   .checkpoint = o.checkpoint_activations}),
       representation(
           o.representation_size > 0
@@ -163,13 +165,14 @@ Tensor VitModel::logits(const Tensor& images, const nn::Run& run) const {
   const Tensor x = parts_->embed(images, run);
   const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
   const Tensor embedded = parts_->embedding_dropout(x, tokens);
-  return parts_->classify(has_class_token() ? parts_->encoder.first_token(embedded, tokens) : mean(parts_->encoder(embedded, tokens), {1}));
+  return parts_->classify(has_class_token() ? parts_->encoder.first_token(embedded, {}, tokens)
+                                            : mean(parts_->encoder(embedded, {}, tokens), {1}));
 }
 
 VitModel::WithAttention VitModel::with_attention(const Tensor& images, const nn::Run& run) const {
   const Tensor x = parts_->embed(images, run);
   const nn::Run tokens = parts_->run_of_tokens(run, x.size(0), x.size(1));
-  nn::Encoder::WithWeights encoded = parts_->encoder.with_weights(parts_->embedding_dropout(x, tokens), tokens);
+  auto encoded = parts_->encoder.with_weights(parts_->embedding_dropout(x, tokens), {}, tokens);
   return {parts_->classify(has_class_token() ? select(encoded.output, 1, 0) : mean(encoded.output, {1})), std::move(encoded.weights)};
 }
 

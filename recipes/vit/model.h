@@ -52,7 +52,7 @@ class VitModel {
 };
 
 /// Multiply-adds of the matrix products and convolutions that a forward pass over `images` images of options.image_size computes. With a
-/// class token the last layer is computed for that token alone (nn::Encoder::first_token), so it is less than the usual figure.
+/// class token the last layer is computed for that token alone (nn::TransformerStack::first_token), so it is less than the usual figure.
 double forward_multiply_adds(const ModelOptions& options, std::int64_t images);
 
 }  // namespace capstan::vit

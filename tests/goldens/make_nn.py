@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes nn.h5: layers of PyTorch with all weights, inputs, outputs and gradients. Needs Debian's python3-torch and python3-h5py.
+"""Makes nn.h5: layers of PyTorch with all weights, inputs, outputs and gradients. Needs PyTorch 2.13 and h5py (pip).
 
 Everything is f64, drawn from a fixed seed. Layout, for every case:
   <case>/input/<name>      <case>/parameter/<our name>
@@ -76,6 +76,38 @@ def attention_parameters(m, prefix=""):
     return out
 
 
+def linear_and_norm_parameters(layer, names):
+    """names: PyTorch's name of a part of a transformer layer -> ours."""
+    out = {}
+    for theirs, ours in names.items():
+        part = getattr(layer, theirs)
+        out[ours + "/weight"] = part.weight
+        if part.bias is not None:
+            out[ours + "/bias"] = part.bias
+    return out
+
+
+def encoder_layer_parameters(layer, prefix=""):
+    return attention_parameters(layer.self_attn, prefix + "attention/") | linear_and_norm_parameters(layer, {
+        "norm1": prefix + "attention_norm", "linear1": prefix + "feed_forward/inner", "linear2": prefix + "feed_forward/outer",
+        "norm2": prefix + "feed_forward_norm"})
+
+
+def decoder_layer_parameters(layer, prefix=""):
+    return (attention_parameters(layer.self_attn, prefix + "self_attention/")
+            | attention_parameters(layer.multihead_attn, prefix + "cross_attention/")
+            | linear_and_norm_parameters(layer, {
+                "norm1": prefix + "self_attention_norm", "norm2": prefix + "cross_attention_norm",
+                "linear1": prefix + "feed_forward/inner", "linear2": prefix + "feed_forward/outer", "norm3": prefix + "feed_forward_norm"}))
+
+
+def stack_parameters(stack, of_layer):
+    out = linear_and_norm_parameters(stack, {"norm": "norm"})
+    for i, layer in enumerate(stack.layers):
+        out |= of_layer(layer, str(i) + "/")
+    return out
+
+
 def leaf(*shape):
     return random(*shape).requires_grad_()
 
@@ -86,7 +118,7 @@ def kept(mask):
 
 def main():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nn.h5")
-    with h5py.File(path, "w", track_order=False) as f:
+    with h5py.File(path, "w", libver="latest") as f:
         w = Writer(f)
 
         m = randomise(nn.Linear(5, 3))
@@ -137,16 +169,46 @@ def main():
         for activation in ("relu", "gelu"):
             for norm_first in (False, True):
                 e = randomise(nn.TransformerEncoderLayer(6, 2, 10, 0.0, activation, 1e-5, True, norm_first))
-                parameters = attention_parameters(e.self_attn, "attention/")
-                parameters.update({
-                    "attention_norm/weight": e.norm1.weight, "attention_norm/bias": e.norm1.bias,
-                    "feed_forward/inner/weight": e.linear1.weight, "feed_forward/inner/bias": e.linear1.bias,
-                    "feed_forward/outer/weight": e.linear2.weight, "feed_forward/outer/bias": e.linear2.bias,
-                    "feed_forward_norm/weight": e.norm2.weight, "feed_forward_norm/bias": e.norm2.bias,
-                })
                 z = leaf(2, 4, 6)
                 name = "encoder_layer/" + activation + ("_pre" if norm_first else "_post")
-                w.case(name, parameters, {"x": z}, lambda: e(z, src_key_padding_mask=padding), {"key": kept(padding)})
+                w.case(name, encoder_layer_parameters(e), {"x": z}, lambda: e(z, src_key_padding_mask=padding), {"key": kept(padding)})
+
+        transformer_cases(w, padding)
+
+
+def transformer_cases(w, padding):
+    """Layers and stacks of two, pre- and post-norm, with masks of every kind: 4 tokens that decode, 5 of memory, width 4, 2 heads."""
+    masks = {"added": random(4, 4), "memory_added": random(4, 5)}
+    causal = torch.ones(4, 4, dtype=torch.bool).triu(1)
+    memory_padding = torch.tensor([[False, False, False, True, True], [False, False, False, False, False]])
+    key, memory_key = kept(padding), kept(memory_padding)
+    padding_added = torch.zeros(2, 4).masked_fill(padding, -torch.inf)  # PyTorch wants masks that are added in one call to be of one kind
+    memory_padding_added = torch.zeros(2, 5).masked_fill(memory_padding, -torch.inf)
+    for norm_first in (False, True):
+        form = "pre" if norm_first else "post"
+        arguments = {"d_model": 4, "nhead": 2, "dim_feedforward": 6, "dropout": 0.0, "activation": "gelu", "layer_norm_eps": 1e-5,
+                     "batch_first": True, "norm_first": norm_first}
+        x, memory = leaf(2, 4, 4), leaf(2, 5, 4)
+
+        e = randomise(nn.TransformerEncoderLayer(**arguments, bias=False))
+        w.case("encoder_layer/no_bias_masks_" + form, encoder_layer_parameters(e), {"x": x},
+               lambda: e(x, src_mask=masks["added"], src_key_padding_mask=padding_added), {"added": masks["added"], "key": key})
+        e = randomise(nn.TransformerEncoder(nn.TransformerEncoderLayer(**arguments), 2, nn.LayerNorm(4), enable_nested_tensor=False))
+        w.case("encoder/" + form, stack_parameters(e, encoder_layer_parameters), {"x": x}, lambda: e(x, src_key_padding_mask=padding),
+               {"key": key})
+
+        d = randomise(nn.TransformerDecoderLayer(**arguments))
+        both = {"x": x, "memory": memory}
+        w.case("decoder_layer/causal_" + form, decoder_layer_parameters(d), both,
+               lambda: d(x, memory, tgt_mask=causal, tgt_key_padding_mask=padding, memory_key_padding_mask=memory_padding),
+               {"key": key, "memory_key": memory_key})
+        d = randomise(nn.TransformerDecoderLayer(**(arguments | {"activation": "relu"}), bias=False))
+        w.case("decoder_layer/no_bias_masks_" + form, decoder_layer_parameters(d), both,
+               lambda: d(x, memory, tgt_mask=masks["added"], memory_mask=masks["memory_added"], tgt_key_padding_mask=padding_added,
+                         memory_key_padding_mask=memory_padding_added), masks | {"key": key, "memory_key": memory_key})
+        d = randomise(nn.TransformerDecoder(nn.TransformerDecoderLayer(**arguments), 2, nn.LayerNorm(4)))
+        w.case("decoder/" + form, stack_parameters(d, decoder_layer_parameters), both,
+               lambda: d(x, memory, tgt_mask=causal, memory_key_padding_mask=memory_padding), {"memory_key": memory_key})
 
 
 if __name__ == "__main__":

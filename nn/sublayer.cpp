@@ -1,0 +1,46 @@
+#include "nn/sublayer.h"
+
+#include <utility>
+
+#include "autograd/ops/elementwise.h"
+#include "nn/cast.h"
+
+namespace capstan::nn {
+namespace {
+
+Tensor with_bias(const Residual::Branch& b) { return b.bias.defined() ? add(b.result, cast_like(b.bias, b.result)) : b.result; }
+
+}  // namespace
+
+Residual::Residual(const Scope& scope, const std::string& name, const ResidualOptions& o)
+    : norm_(scope / (name + "_norm"), {.width = o.width, .epsilon = o.epsilon, .bias = o.bias}),
+      dropout_(scope / (name + "_result_dropout"), o.dropout),
+      depth_(scope / (name + "_depth"), o.stochastic_depth),
+      pre_norm_(o.pre_norm) {}
+
+Residual::State Residual::add_branch(Branch branch, const Tensor& residual, const LayerNorm* next, const Run& run) const {
+  if (depth_.active_in(run)) branch = {depth_(with_bias(branch), run), {}};
+  if (!pre_norm_) return {norm_.after_residual(branch.result, branch.bias, residual, dropout_, run), {}};
+  if (next == nullptr) return {add(residual, dropout_(with_bias(branch), run)), {}};
+  LayerNorm::Sum both = next->after_residual_with_sum(branch.result, branch.bias, residual, dropout_, run);
+  return {std::move(both.normalized), std::move(both.sum)};
+}
+
+Residual::State AttentionSublayer::operator()(const Residual::State& x, const Tensor& memory, const AttentionMask& mask,
+                                              const LayerNorm* next, const Run& run, AttentionWeights* weights) const {
+  Residual::Branch branch;
+  if (weights != nullptr) {
+    MultiHeadAttention::WithWeights both = attention_.with_weights(x.input, memory, memory, mask, run, /*average=*/false);
+    weights->push_back(std::move(both.weights));
+    branch = {std::move(both.output), {}};
+  } else {
+    branch = {attention_.without_bias(x.input, memory, memory, mask, run), attention_.bias()};  // [B, T, C]
+  }
+  return residual_.add_branch(std::move(branch), x.residual(), next, run);
+}
+
+Residual::State FeedForwardSublayer::operator()(const Residual::State& x, const LayerNorm* next, const Run& run) const {
+  return residual_.add_branch({feed_forward_.without_bias(x.input, run), feed_forward_.bias()}, x.residual(), next, run);
+}
+
+}  // namespace capstan::nn

@@ -1,0 +1,75 @@
+#pragma once
+// Encoder or decoder layers in a row, with a normalisation at the end if wanted: pre-norm stacks need one, and torch.nn.Transformer has
+// one after post-norm stacks too; BERT has none.
+//     TransformerStack<EncoderLayer> encoder(scope, {.layers = 6, .layer = {.width = 512, .heads = 8, .inner = 2048}});
+//     Tensor y = encoder(x, {.keys = real}, run);
+//
+// Parameters: <layer_name><number>/... of each layer, then norm/{weight, bias}.
+
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/decoder_layer.h"
+#include "nn/transformer_layer.h"
+
+namespace capstan::nn {
+
+struct TransformerStackOptions {
+  std::int64_t layers = 0;
+  TransformerLayerOptions layer = {};  ///< its stochastic_depth is that of the last layer; earlier layers have less, linearly to 0
+  bool final_norm = true;
+  bool checkpoint = false;      ///< compute each layer again in backward instead of keeping its activations (autograd/tape/checkpoint.h)
+  std::string layer_name = "";  ///< what stands before the number in the path of a layer
+};
+
+/// Layer is EncoderLayer or DecoderLayer.
+template <class Layer>
+class TransformerStack {
+ public:
+  using Inputs = typename Layer::Inputs;  ///< an encoder's mask; a decoder's memory and masks
+  TransformerStack(const Scope& scope, const TransformerStackOptions& options);
+
+  /// x [B, T, width], or packed [N, width] -> the same shape.
+  Tensor operator()(const Tensor& x, const Inputs& inputs, const Run& run) const;
+
+  /// Row 0 of the same: [B, width], of a padded batch. The last layer then computes keys and values of all rows, and everything else,
+  /// which is most of a layer's work, of that row alone.
+  Tensor first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const requires std::same_as<Layer, EncoderLayer>;
+
+  struct WithWeights {
+    Tensor output;             ///< [B, T, width]
+    AttentionWeights weights;  ///< of every layer
+  };
+  WithWeights with_weights(const Tensor& x, const Inputs& inputs, const Run& run) const;
+
+  /// The result of every layer, x's shape, in pre-norm stacks the sums; the normalisation at the end is left out.
+  std::vector<Tensor> all_layers(const Tensor& x, const Inputs& inputs, const Run& run) const;
+
+ private:
+  struct Observed {
+    AttentionWeights* weights = nullptr;
+    std::vector<Tensor>* results = nullptr;
+  };
+  static std::vector<Layer> make_layers(const Scope& scope, const TransformerStackOptions& options);
+  Residual::State begin(const Tensor& x) const;
+  /// The layers before `end`.
+  Residual::State through(std::size_t end, Residual::State state, const Inputs& inputs, const Run& run, const Observed& observed) const;
+  /// One layer, and then the normalisation that follows it in a pre-norm stack.
+  Residual::State layer(std::size_t index, const Residual::State& state, const Tensor& keys, const Inputs& inputs, const Run& run,
+                        AttentionWeights* weights) const;
+  Tensor finish(const Residual::State& state) const;
+
+  std::vector<Layer> layers_;
+  std::optional<LayerNorm> norm_;
+  bool norm_follows_;  // the last sum: pre-norm layers take the normalisation at the end with it
+  bool splits_first_token_, checkpoint_;
+  double attention_dropout_;
+};
+
+extern template class TransformerStack<EncoderLayer>;
+extern template class TransformerStack<DecoderLayer>;
+
+}  // namespace capstan::nn
