@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace capstan::testing {
+namespace capstan {
 
 /// The mean magnitude.
 inline double magnitude(const std::vector<double>& values) {
@@ -40,4 +40,4 @@ inline void expect_rounded(const std::vector<double>& actual, const std::vector<
     ASSERT_NEAR(actual[i], expected[i], std::pow(10., -decimals)) << what << ", element " << i << " of " << actual.size();
 }
 
-}  // namespace capstan::testing
+}  // namespace capstan

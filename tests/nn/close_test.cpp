@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-namespace capstan::testing {
+namespace capstan {
 namespace {
 
 // The comparison with goldens is by the magnitude of each gradient: one of 1e-9 that is missing is found.
@@ -30,4 +30,4 @@ TEST(ExpectClose, IsRelativeToWhatIsExpected) {
 }
 
 }  // namespace
-}  // namespace capstan::testing
+}  // namespace capstan

@@ -29,8 +29,8 @@ inline void set_values(const Tensor& to, const std::vector<double>& values) {
   });
 }
 
-using capstan::testing::expect_close;
-using capstan::testing::expect_rounded;
+using capstan::expect_close;
+using capstan::expect_rounded;
 
 inline Tensor dense(const Gradient& g, DType dtype) {
   if (!g.is_sparse()) return g.dense();
@@ -86,7 +86,7 @@ class Golden {
       if (is_floating(x.dtype())) actual.emplace("input/" + name, gradients.of(x));
     // Some gradients are zero but for rounding, such as that of the bias of attention's keys: what is left is that of the largest ones.
     double largest = 0;
-    for (const auto& [name, g] : actual) largest = std::max(largest, capstan::testing::magnitude(values("gradient/" + name)));
+    for (const auto& [name, g] : actual) largest = std::max(largest, magnitude(values("gradient/" + name)));
     const double rounding = 16 * largest * (dtype_ == DType::f64 ? 0x1p-52 : 0x1p-23);
     for (const auto& [name, g] : actual) {
       ASSERT_TRUE(g.defined()) << prefix_ << name << " has no gradient";
