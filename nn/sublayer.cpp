@@ -12,7 +12,7 @@ Tensor with_bias(const Residual::Branch& b) { return b.bias.defined() ? add(b.re
 
 }  // namespace
 
-Residual::Residual(const Scope& scope, const std::string& name, const ResidualOptions& o)
+Residual::Residual(const Scope& scope, const std::string& name, const TransformerLayerOptions& o)
     : norm_(scope / (name + "_norm"), {.width = o.width, .epsilon = o.epsilon, .bias = o.bias}),
       dropout_(scope / (name + "_result_dropout"), o.dropout),
       depth_(scope / (name + "_depth"), o.stochastic_depth),
@@ -26,8 +26,19 @@ Residual::State Residual::add_branch(Branch branch, const Tensor& residual, cons
   return {std::move(both.normalized), std::move(both.sum)};
 }
 
-Residual::State AttentionSublayer::operator()(const Residual::State& x, const Tensor& memory, const AttentionMask& mask,
+AttentionSublayer::AttentionSublayer(const Scope& scope, const std::string& name, const TransformerLayerOptions& o)
+    : attention_(scope / name, {.width = o.width,
+                                .heads = o.heads,
+                                .bias = o.bias,
+                                .dropout = o.attention_dropout,
+                                .relative = o.relative,
+                                .max_length = o.max_length,
+                                .init = o.init}),
+      residual_(scope, name, o) {}
+
+Residual::State AttentionSublayer::operator()(const Residual::State& x, const Tensor& keys, const AttentionMask& mask,
                                               const LayerNorm* next, const Run& run, AttentionWeights* weights) const {
+  const Tensor& memory = keys.defined() ? keys : x.input;
   Residual::Branch branch;
   if (weights != nullptr) {
     MultiHeadAttention::WithWeights both = attention_.with_weights(x.input, memory, memory, mask, run, /*average=*/false);
@@ -38,6 +49,16 @@ Residual::State AttentionSublayer::operator()(const Residual::State& x, const Te
   }
   return residual_.add_branch(std::move(branch), x.residual(), next, run);
 }
+
+FeedForwardSublayer::FeedForwardSublayer(const Scope& scope, const std::string& name, const TransformerLayerOptions& o)
+    : feed_forward_(scope / name, {.width = o.width,
+                                   .inner = o.inner,
+                                   .activation = o.activation,
+                                   .dropout = o.activation_dropout,
+                                   .bias = o.bias,
+                                   .init = o.feed_forward_init.value_or(o.init),
+                                   .bias_init = o.feed_forward_bias_init}),
+      residual_(scope, name, o) {}
 
 Residual::State FeedForwardSublayer::operator()(const Residual::State& x, const LayerNorm* next, const Run& run) const {
   return residual_.add_branch({feed_forward_.without_bias(x.input, run), feed_forward_.bias()}, x.residual(), next, run);

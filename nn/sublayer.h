@@ -7,9 +7,9 @@
 // For a sublayer at scope / name the parameters are name/... and name_norm/{weight, bias}; the decisions of dropout and stochastic depth
 // belong to the places name_result_dropout and name_depth.
 
+#include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "nn/attention.h"
@@ -19,13 +19,22 @@
 
 namespace capstan::nn {
 
-struct ResidualOptions {
-  std::int64_t width = 0;
+/// What the sublayers of an encoder or decoder layer are built from.
+struct TransformerLayerOptions {
+  std::int64_t width = 0, heads = 1, inner = 0;
+  Activation activation = Activation::gelu;
   bool pre_norm = false;
-  double dropout = 0;           ///< of the branch
-  double stochastic_depth = 0;  ///< rate at which a sample goes without the branch
-  double epsilon = 1e-5;        ///< of the normalisation
-  bool bias = true;             ///< of the normalisation
+  double dropout = 0;             ///< of the sublayers' results
+  double attention_dropout = 0;   ///< of the attention probabilities
+  double activation_dropout = 0;  ///< inside the feed-forward layer
+  double stochastic_depth = 0;    ///< rate at which a sample goes without a branch; in a stack the last layer's (transformer_stack.h)
+  double epsilon = 1e-5;          ///< of the normalisations
+  bool bias = true;               ///< of all projections and normalisations
+  RelativePositions relative = RelativePositions::none;  ///< of self-attention
+  std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
+  Initializer init = glorot_uniform();                   ///< of the attention's weights
+  std::optional<Initializer> feed_forward_init = {};     ///< of the feed-forward layer's weights; none: init
+  Initializer feed_forward_bias_init = zeros();
 };
 
 /// A residual connection with its normalisation.
@@ -42,7 +51,7 @@ class Residual {
     Tensor result, bias;
   };
 
-  Residual(const Scope& scope, const std::string& name, const ResidualOptions& options);
+  Residual(const Scope& scope, const std::string& name, const TransformerLayerOptions& options);
 
   /// x as a first sublayer with this connection reads it.
   State begin(const Tensor& x) const { return pre_norm_ ? State{norm_(x), x} : State{x, {}}; }
@@ -50,7 +59,6 @@ class Residual {
   State add_branch(Branch branch, const Tensor& residual, const LayerNorm* next, const Run& run) const;
 
   const LayerNorm& norm() const { return norm_; }
-  bool pre_norm() const { return pre_norm_; }
 
  private:
   LayerNorm norm_;
@@ -64,13 +72,12 @@ using AttentionWeights = std::vector<Tensor>;
 
 class AttentionSublayer {
  public:
-  AttentionSublayer(const Scope& scope, const std::string& name, const AttentionOptions& attention, const ResidualOptions& residual)
-      : attention_(scope / name, attention), residual_(scope, name, residual) {}
+  AttentionSublayer(const Scope& scope, const std::string& name, const TransformerLayerOptions& options);
 
-  /// x.input [B, T, width] attends to `memory` [B, S, width], in self-attention x.input itself, or packed. Weights, where they are
-  /// wanted (not nullptr), are of padded batches.
-  Residual::State operator()(const Residual::State& x, const Tensor& memory, const AttentionMask& mask, const LayerNorm* next,
-                             const Run& run, AttentionWeights* weights) const;
+  /// x.input [B, T, width] attends to `keys` [B, S, width], of which keys and values are made, or packed [N, width]; undefined: to x.input
+  /// itself. Weights, where they are wanted (not nullptr), are of padded batches.
+  Residual::State operator()(const Residual::State& x, const Tensor& keys, const AttentionMask& mask, const LayerNorm* next, const Run& run,
+                             AttentionWeights* weights) const;
   const Residual& residual() const { return residual_; }
 
  private:
@@ -80,8 +87,7 @@ class AttentionSublayer {
 
 class FeedForwardSublayer {
  public:
-  FeedForwardSublayer(const Scope& scope, const std::string& name, const FeedForwardOptions& feed_forward, const ResidualOptions& residual)
-      : feed_forward_(scope / name, feed_forward), residual_(scope, name, residual) {}
+  FeedForwardSublayer(const Scope& scope, const std::string& name, const TransformerLayerOptions& options);
 
   /// x [..., width].
   Residual::State operator()(const Residual::State& x, const LayerNorm* next, const Run& run) const;

@@ -9,36 +9,11 @@
 // Parameters: attention/{query, key, value, output}, attention_norm, feed_forward/{inner, outer}, feed_forward_norm, each with weight and
 // bias.
 
-#include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "nn/sublayer.h"
 
 namespace capstan::nn {
-
-/// Of encoder and decoder layers.
-struct TransformerLayerOptions {
-  std::int64_t width = 0, heads = 1, inner = 0;
-  Activation activation = Activation::gelu;
-  bool pre_norm = false;
-  double dropout = 0;             ///< of the sublayers' results
-  double attention_dropout = 0;   ///< of the attention probabilities
-  double activation_dropout = 0;  ///< inside the feed-forward layer
-  double stochastic_depth = 0;    ///< rate at which a sample goes without a branch; in a stack the last layer's (transformer_stack.h)
-  double epsilon = 1e-5;          ///< of the normalisations
-  bool bias = true;               ///< of all projections and normalisations
-  RelativePositions relative = RelativePositions::none;  ///< of self-attention
-  std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
-  Initializer init = glorot_uniform();                   ///< of the attention's weights
-  std::optional<Initializer> feed_forward_init = {};     ///< of the feed-forward layer's weights; none: init
-  Initializer feed_forward_bias_init = zeros();
-};
-
-// What the sublayers of a layer are built from.
-AttentionOptions attention_options(const TransformerLayerOptions& options);
-FeedForwardOptions feed_forward_options(const TransformerLayerOptions& options);
-ResidualOptions residual_options(const TransformerLayerOptions& options);
 
 class EncoderLayer {
  public:

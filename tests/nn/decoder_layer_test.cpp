@@ -49,6 +49,12 @@ TEST(DecoderLayer, LooksBackOnlyAndAtAllOfTheMemory) {
   }
 }
 
+TEST(DecoderLayer, NeedsAMemory) {
+  ParameterStore store(1, DType::f64);
+  const DecoderLayer layer(store.root(), {.width = 4, .heads = 2, .inner = 6});
+  EXPECT_THROW(layer(cosine({2, 3, 4}, 0), {}, {}), ShapeError);
+}
+
 TEST(DecoderLayer, HasRelativePositionsInSelfAttentionOnly) {
   ParameterStore store(1, DType::f64);
   const DecoderLayer layer(store.root(), {.width = 4, .heads = 2, .inner = 6, .relative = RelativePositions::key, .max_length = 3});
