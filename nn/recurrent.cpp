@@ -17,6 +17,12 @@ RecurrentWeights::RecurrentWeights(const Scope& scope, std::int64_t in, std::int
   if (with_bias && state_bias) bias = (scope / "state").parameter("bias", {gates * hidden}, zeros(), {.decay = false});
 }
 
+Tensor RecurrentWeights::projection(const Tensor& x) const {
+  require(input.has_value(), "recurrent: a cell without an input width has its input projection from the caller: x ", x, ", state weight ",
+          weight);
+  return (*input)(x);
+}
+
 GruCell::GruCell(const Scope& scope, const GruCellOptions& o)
     : weights_(scope, o.input, o.hidden, 3, o.bias, o.variant == GruVariant::reset_after || o.input == 0, o.init), variant_(o.variant) {}
 

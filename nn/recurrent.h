@@ -27,9 +27,12 @@ struct RecurrentWeights {
   RecurrentWeights(const Scope& scope, std::int64_t input, std::int64_t hidden, std::int64_t gates, bool bias, bool state_bias,
                    const Initializer& init);
 
-  std::optional<Linear> input;  ///< [..., input] -> [..., G H]
-  Tensor weight;                ///< [G H, H]
-  Tensor bias;                  ///< [G H], undefined without one
+  /// The input projection: x [..., input] -> [..., G H]. Throws ShapeError if there is none.
+  Tensor projection(const Tensor& x) const;
+
+  std::optional<Linear> input;
+  Tensor weight;  ///< [G H, H]
+  Tensor bias;    ///< [G H], undefined without one
 };
 
 struct GruCellOptions {
@@ -52,7 +55,7 @@ class GruCell {
   /// The same from the input projection [B, 3H].
   Tensor step_from_projection(const Tensor& projection, const Tensor& state) const;
   /// x [..., input] -> [..., 3H].
-  Tensor input_projection(const Tensor& x) const { return (*weights_.input)(x); }
+  Tensor input_projection(const Tensor& x) const { return weights_.projection(x); }
 
   struct Sequence {
     Tensor output;  ///< [B, T, H]
@@ -90,7 +93,7 @@ class LstmCell {
   /// The same from the input projection [B, 4H].
   LstmState step_from_projection(const Tensor& projection, const LstmState& state) const;
   /// x [..., input] -> [..., 4H].
-  Tensor input_projection(const Tensor& x) const { return (*weights_.input)(x); }
+  Tensor input_projection(const Tensor& x) const { return weights_.projection(x); }
 
   struct Sequence {
     Tensor output;  ///< [B, T, H]

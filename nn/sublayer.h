@@ -27,7 +27,7 @@ struct TransformerLayerOptions {
   double dropout = 0;             ///< of the sublayers' results
   double attention_dropout = 0;   ///< of the attention probabilities
   double activation_dropout = 0;  ///< inside the feed-forward layer
-  double stochastic_depth = 0;    ///< rate at which a sample goes without a branch; in a stack the last layer's (transformer_stack.h)
+  double stochastic_depth = 0;    ///< rate at which a sample of a padded batch goes without a branch; in a stack that of the last layer
   double epsilon = 1e-5;          ///< of the normalisations
   bool bias = true;               ///< of all projections and normalisations
   RelativePositions relative = RelativePositions::none;  ///< of self-attention

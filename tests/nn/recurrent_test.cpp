@@ -128,9 +128,24 @@ TEST(RecurrentCells, StepFromAProjectionOfTheCaller) {
   EXPECT_EQ(gru.step_from_projection(gru.input_projection(x), h).to_vector(), gru.step(x, h).to_vector());
   EXPECT_EQ(lstm.step_from_projection(lstm.input_projection(x), {h, c}).c.to_vector(), lstm.step(x, {h, c}).c.to_vector());
   EXPECT_EQ(bare.step_from_projection(cosine({2, 16}, 0), {h, c}).h.shape(), (Shape{2, 4}));
+  EXPECT_THROW(bare.step(x, {h, c}), ShapeError);
   EXPECT_THROW(LstmCell(store.root() / "none", {.input = 3}), ConfigError);
   EXPECT_THROW(Lstm(store.root() / "no_input", {.cell = {.hidden = 4}}), ConfigError);
 }
+
+template <class Cell>
+void expect_dropout_between_layers() {
+  const auto output = [](std::int64_t layers, double dropout, bool training) {
+    ParameterStore store(3, DType::f64);
+    const Recurrent<Cell> layer(store.root(), {.cell = {.input = 3, .hidden = 4}, .layers = layers, .dropout = dropout});
+    return layer(cosine({2, 5, 3}, .3), {}, {.training = training, .seed = 2}).output.to_vector();
+  };
+  EXPECT_EQ(output(1, .5, true), output(1, 0, true)) << "not of the last layer";
+  EXPECT_NE(output(2, .5, true), output(2, 0, true));
+  EXPECT_EQ(output(2, .5, false), output(2, 0, false));
+}
+TEST(Gru, DropsOutBetweenLayers) { expect_dropout_between_layers<GruCell>(); }
+TEST(Lstm, DropsOutBetweenLayers) { expect_dropout_between_layers<LstmCell>(); }
 
 // Each gate's matrix starts within the bound of its own fans, not of the stacked matrix, and reaches it nearly.
 TEST(GruCell, StartsGlorotUniformPerGate) {
