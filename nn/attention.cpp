@@ -4,7 +4,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 namespace {
@@ -48,11 +48,11 @@ Tensor MultiHeadAttention::split_heads(const Tensor& x) const {
 
 Tensor MultiHeadAttention::added_scores(const Heads& heads, const AttentionMask& mask) const {
   const bool added = mask.mask.defined() && mask.mask.dtype() != DType::u8;
-  const Tensor given = added ? cast_like(mask.mask, heads.query) : mask.mask;
+  const Tensor given = added ? cast(mask.mask, heads.query.dtype()) : mask.mask;
   if (relative_ == RelativePositions::none) return given;
   require(!mask.cu_seqlens.defined() && (added || !mask.mask.defined()),
           "attention: relative positions are for padded batches and masks that are added: query ", heads.query, ", mask ", mask.mask);
-  const Tensor scores = relative_position_scores(heads.query, heads.key, distances_, relative_);  // [B, H, T, T]
+  const Tensor scores = relative_position_scores(heads.query, heads.key, weight_for(distances_, heads.query), relative_);  // [B, H, T, T]
   return added ? add(scores, given) : scores;
 }
 

@@ -45,7 +45,7 @@ class MultiHeadAttention {
   Tensor operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   /// Without the output bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
-  const Tensor& bias() const { return output_.bias(); }
+  const Parameter& bias() const { return output_.bias(); }
 
   struct WithWeights {
     Tensor output;   // [B, T, width]
@@ -70,7 +70,7 @@ class MultiHeadAttention {
   Linear query_, key_, value_, output_;
   Dropout dropout_;
   RelativePositions relative_;
-  Tensor distances_;  // [2 * max_length - 1, head width], or undefined
+  Parameter distances_;  // [2 * max_length - 1, head width], or undefined
 };
 
 }  // namespace capstan::nn

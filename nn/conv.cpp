@@ -1,6 +1,7 @@
 #include "nn/conv.h"
 
-#include "nn/cast.h"
+#include "autograd/ops/elementwise.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 namespace {
@@ -25,10 +26,12 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& o)
       groups_(o.groups),
       padding_(o.padding),
       weight_(scope.parameter("weight", {o.out, o.in / o.groups, o.kernel, o.kernel}, o.init)),
-      bias_(o.bias ? scope.parameter("bias", {o.out}, o.bias_init, {.decay = false}) : Tensor()) {}
+      bias_(o.bias ? scope.parameter("bias", {o.out}, o.bias_init, {.decay = false}) : Parameter()) {}
+
+Tensor Conv2d::operator()(const Tensor& images) const { return with_weight(images, weight_for(weight_, images)); }
 
 Tensor Conv2d::with_weight(const Tensor& images, const Tensor& weight) const {
-  return conv2d(images, cast_like(weight, images), cast_like(bias_, images),
+  return conv2d(images, weight, weight_for(bias_, images),
                 {.window = window_over(images.shape(), kernel_, stride_, padding_, dilation_), .groups = groups_});
 }
 
@@ -36,7 +39,7 @@ StdConv2d::StdConv2d(const Scope& scope, const Conv2dOptions& options, const Sta
     : conv_(scope, options), standardization_(standardization) {}
 
 Tensor StdConv2d::operator()(const Tensor& images) const {
-  return conv_.with_weight(images, standardize_weight(conv_.weight(), standardization_.eps, standardization_.form));
+  return conv_.with_weight(images, cast(standardize_weight(conv_.weight().value(), standardization_.eps, standardization_.form), images.dtype()));
 }
 
 }  // namespace capstan::nn

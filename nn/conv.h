@@ -41,10 +41,10 @@ class Conv2d {
   Conv2d(const Scope& scope, const Conv2dOptions& options);
 
   /// images [B, in, H, W] -> [B, out, H', W'].
-  Tensor operator()(const Tensor& images) const { return with_weight(images, weight_); }
+  Tensor operator()(const Tensor& images) const;
 
-  const Tensor& weight() const { return weight_; }
-  const Tensor& bias() const { return bias_; }  ///< undefined without one
+  const Parameter& weight() const { return weight_; }
+  const Parameter& bias() const { return bias_; }  ///< undefined without one
 
  private:
   friend class StdConv2d;
@@ -52,7 +52,7 @@ class Conv2d {
 
   std::int64_t kernel_, stride_, dilation_, groups_;
   Padding padding_;
-  Tensor weight_, bias_;
+  Parameter weight_, bias_;
 };
 
 /// How each filter is standardised before use: (w - mean) / sqrt(variance + eps), or / (sqrt(variance) + eps).

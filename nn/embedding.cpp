@@ -3,7 +3,7 @@
 namespace capstan::nn {
 namespace {
 
-Tensor make_table(const Scope& scope, const EmbeddingOptions& o) {
+Parameter make_table(const Scope& scope, const EmbeddingOptions& o) {
   require<ConfigError>(!o.padding || (*o.padding >= 0 && *o.padding < o.rows), scope.path(), ": the padding id must lie in the table: id ",
                        o.padding.value_or(0), ", rows ", o.rows);
   return scope.parameter("weight", {o.rows, o.width}, o.padding ? with_zero_row(o.init, *o.padding) : o.init,
@@ -16,6 +16,6 @@ Embedding::Embedding(const Scope& scope, const EmbeddingOptions& options)
     : table_(make_table(scope, options)),
       lookup_{.padding_index = options.padding.value_or(-1), .scale = options.scale, .sparse = options.sparse_gradient} {}
 
-Tensor Embedding::operator()(const Tensor& ids) const { return embedding(table_, ids, lookup_); }
+Tensor Embedding::operator()(const Tensor& ids) const { return embedding(table_.value(), ids, lookup_); }
 
 }  // namespace capstan::nn

@@ -26,10 +26,10 @@ class Embedding {
   /// ids i64 [...] -> scale * table[ids] [..., width]. Throws ShapeError for an id outside the table.
   Tensor operator()(const Tensor& ids) const;
 
-  const Tensor& table() const { return table_; }
+  const Parameter& table() const { return table_; }
 
  private:
-  Tensor table_;
+  Parameter table_;
   ops::Embedding::Args lookup_;
 };
 

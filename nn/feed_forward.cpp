@@ -1,6 +1,6 @@
 #include "nn/feed_forward.h"
 
-#include "nn/cast.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 namespace {
@@ -29,7 +29,7 @@ FeedForward::FeedForward(const Scope& scope, const FeedForwardOptions& o)
 
 Tensor FeedForward::hidden(const Tensor& x, const Run& run) const {
   const Tensor y = inner_.without_bias(x);  // [..., inner]
-  return dropout_(inner_.bias().defined() ? bias_activation(y, cast_like(inner_.bias(), y), activation_) : activated(y, activation_), run);
+  return dropout_(inner_.bias().defined() ? bias_activation(y, weight_for(inner_.bias(), y), activation_) : activated(y, activation_), run);
 }
 
 Tensor FeedForward::operator()(const Tensor& x, const Run& run) const { return outer_(hidden(x, run)); }

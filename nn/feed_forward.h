@@ -27,7 +27,7 @@ class FeedForward {
   Tensor operator()(const Tensor& x, const Run& run) const;
   /// Without the outer bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& x, const Run& run) const;
-  const Tensor& bias() const { return outer_.bias(); }  ///< undefined without one
+  const Parameter& bias() const { return outer_.bias(); }  ///< undefined without one
 
  private:
   Tensor hidden(const Tensor& x, const Run& run) const;

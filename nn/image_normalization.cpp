@@ -1,7 +1,7 @@
 #include "nn/image_normalization.h"
 
 #include "autograd/ops/image_normalization.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 
@@ -13,7 +13,8 @@ BatchNorm2d::BatchNorm2d(const Scope& scope, const BatchNorm2dOptions& o)
       epsilon_(o.epsilon),
       momentum_(o.momentum) {}
 
-void BatchNorm2d::update(const Tensor& running, const Tensor& batch, double factor) const {
+void BatchNorm2d::update(const Parameter& parameter, const Tensor& batch, double factor) const {
+  const Tensor running = parameter.write();
   dispatch_floating("batch_norm", running.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* const to = running.data<T>();
@@ -25,8 +26,8 @@ void BatchNorm2d::update(const Tensor& running, const Tensor& batch, double fact
 }
 
 Tensor BatchNorm2d::operator()(const Tensor& x, const Run& run) const {
-  const Tensor weight = cast_like(weight_, x), bias = cast_like(bias_, x);
-  if (!run.training) return batch_norm_with(x, running_mean_, running_variance_, weight, bias, epsilon_);
+  const Tensor weight = weight_for(weight_, x), bias = weight_for(bias_, x);
+  if (!run.training) return batch_norm_with(x, running_mean_.value(), running_variance_.value(), weight, bias, epsilon_);
   const BatchNormResult result = batch_norm(x, weight, bias, epsilon_);
   const std::int64_t elements = x.numel() / x.size(1);
   require(elements > 1, "batch_norm: in training a channel needs two elements at least: x ", x);
@@ -44,6 +45,6 @@ GroupNorm::GroupNorm(const Scope& scope, const GroupNormOptions& o)
                        o.channels, ", groups ", o.groups);
 }
 
-Tensor GroupNorm::operator()(const Tensor& x) const { return group_norm(x, groups_, cast_like(weight_, x), cast_like(bias_, x), epsilon_); }
+Tensor GroupNorm::operator()(const Tensor& x) const { return group_norm(x, groups_, weight_for(weight_, x), weight_for(bias_, x), epsilon_); }
 
 }  // namespace capstan::nn

@@ -27,10 +27,10 @@ class BatchNorm2d {
   Tensor operator()(const Tensor& x, const Run& run) const;
 
  private:
-  void update(const Tensor& running, const Tensor& batch, double factor) const;
+  void update(const Parameter& running, const Tensor& batch, double factor) const;
 
-  Tensor weight_, bias_;                    // [C]
-  Tensor running_mean_, running_variance_;  // [C]
+  Parameter weight_, bias_;                    // [C]
+  Parameter running_mean_, running_variance_;  // [C]
   double epsilon_, momentum_;
 };
 
@@ -50,7 +50,7 @@ class GroupNorm {
   Tensor operator()(const Tensor& x) const;
 
  private:
-  Tensor weight_, bias_;  // [C]
+  Parameter weight_, bias_;  // [C]
   std::int64_t groups_;
   double epsilon_;
 };

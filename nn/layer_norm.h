@@ -21,8 +21,8 @@ class LayerNorm {
 
   /// x [..., width] -> the same shape.
   Tensor operator()(const Tensor& x) const;
-  /// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. `bias` [width] belongs to the layer that made x and may be
-  /// undefined.
+  /// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. `bias` [width] of x's type belongs to the layer that made x
+  /// and may be undefined.
   Tensor after_residual(const Tensor& x, const Tensor& bias, const Tensor& residual, const Dropout& dropout, const Run& run) const;
   struct Sum {
     Tensor normalized, sum;
@@ -30,11 +30,11 @@ class LayerNorm {
   /// The same, with residual + dropout(x + bias) itself: between two pre-norm blocks.
   Sum after_residual_with_sum(const Tensor& x, const Tensor& bias, const Tensor& residual, const Dropout& dropout, const Run& run) const;
 
-  const Tensor& weight() const { return weight_; }
-  const Tensor& bias() const { return bias_; }  ///< undefined without one
+  const Parameter& weight() const { return weight_; }
+  const Parameter& bias() const { return bias_; }  ///< undefined without one
 
  private:
-  Tensor weight_, bias_;  // [width]
+  Parameter weight_, bias_;  // [width]
   double epsilon_;
 };
 

@@ -24,11 +24,11 @@ class Linear {
   /// x W^T, for callers that fuse the bias into what comes next.
   Tensor without_bias(const Tensor& x) const;
 
-  const Tensor& weight() const { return weight_; }
-  const Tensor& bias() const { return bias_; }  ///< undefined without one
+  const Parameter& weight() const { return weight_; }
+  const Parameter& bias() const { return bias_; }  ///< undefined without one
 
  private:
-  Tensor weight_, bias_;
+  Parameter weight_, bias_;
 };
 
 }  // namespace capstan::nn

@@ -16,27 +16,51 @@ const Parameter& ParameterStore::find(std::string_view name) const {
 
 std::int64_t ParameterStore::numel() const {
   std::int64_t n = 0;
-  for (const Parameter& p : parameters_) n += p.value.numel();
+  for (const Parameter& p : parameters_) n += p.value().numel();
   return n;
 }
 
 std::vector<Gradient> ParameterStore::gradients(const Gradients& of) const {
   std::vector<Gradient> out;
   out.reserve(parameters_.size());
-  for (const Parameter& p : parameters_) out.push_back(p.trainable ? of.of(p.value) : Gradient{});
+  for (const Parameter& p : parameters_) out.push_back(p.trainable() ? of.of(p.value()).to(p.dtype()) : Gradient{});
   return out;
 }
 
-const Tensor& ParameterStore::add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options) {
+std::vector<Parameter> ParameterStore::below(std::string_view prefix) const {
+  std::vector<Parameter> found;
+  for (const Parameter& p : parameters_) {
+    const std::string_view name = p.name();
+    if (prefix.empty() || (name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '/'))) found.push_back(p);
+  }
+  require<ConfigError>(!found.empty(), "parameters: no parameter has this path: ", prefix, " (", parameters_.size(), " parameters, such as ",
+                       parameters_.empty() ? "none" : parameters_.front().name(), ")");
+  return found;
+}
+
+std::int64_t ParameterStore::set_trainable(std::string_view prefix, bool trainable) const {
+  const std::vector<Parameter> found = below(prefix);
+  for (const Parameter& p : found) p.set_trainable(trainable);
+  return static_cast<std::int64_t>(found.size());
+}
+
+std::int64_t ParameterStore::scale_learning_rate(std::string_view prefix, double scale) const {
+  require<ConfigError>(scale >= 0, "parameters: the scale of a learning rate must not be negative: ", prefix, ", scale ", scale);
+  const std::vector<Parameter> found = below(prefix);
+  for (const Parameter& p : found) p.set_learning_rate_scale(p.learning_rate_scale() * scale);
+  return static_cast<std::int64_t>(found.size());
+}
+
+const Parameter& ParameterStore::add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options) {
   require<ConfigError>(!index_.contains(name), "parameters: every name may be used once: ", name, " ", shape, " exists already");
   const Tensor value(shape, dtype_);
   init(value, random_key(seed_, name));
   index_.emplace(name, parameters_.size());
-  parameters_.push_back({name, options.trainable ? make_leaf(value) : value, options.trainable, options.decay, options.sparse_gradient});
-  return parameters_.back().value;
+  parameters_.emplace_back(name, value, options);
+  return parameters_.back();
 }
 
-Tensor Scope::parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options) const {
+Parameter Scope::parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options) const {
   return store_->add(join(name), shape, init, options);
 }
 

@@ -3,7 +3,7 @@
 //
 // A module is a plain class constructed from a Scope, which is a path into a store:
 //     Linear::Linear(const Scope& scope, ...) : weight_(scope.parameter("weight", {out, in}, glorot_uniform())) {}
-// There is no base class and no registration; tying two modules means passing the tensor.
+// There is no base class and no registration; tying two modules means passing the parameter.
 // Invariants: names are unique; the order is the order of construction and never changes.
 
 #include <cstdint>
@@ -23,12 +23,6 @@ namespace capstan::nn {
 /// Fills a new parameter; `key` is random_key(seed, name) (autograd/core/rng.h), so the value depends on seed and name alone.
 using Initializer = std::function<void(const Tensor& value, std::uint64_t key)>;
 
-struct ParameterOptions {
-  bool trainable = true;
-  bool decay = true;
-  bool sparse_gradient = false;
-};
-
 class Scope;
 
 class ParameterStore {
@@ -47,12 +41,22 @@ class ParameterStore {
   std::uint64_t seed() const { return seed_; }
   DType dtype() const { return dtype_; }
 
-  /// The gradients of all parameters in the store's order; absent where nothing flowed.
+  /// The gradients of all parameters in the store's order and the parameters' types; absent where nothing flowed.
   std::vector<Gradient> gradients(const Gradients& of) const;
+
+  /// All parameters below a path ("encoder/0", also a whole name; "" is all) become constants, or trainable again. In effect from the next
+  /// forward pass on, everywhere. Throws ConfigError if there is none. Returns how many.
+  std::int64_t freeze(std::string_view prefix) const { return set_trainable(prefix, false); }
+  std::int64_t unfreeze(std::string_view prefix) const { return set_trainable(prefix, true); }
+  /// Multiplies the learning rate of all parameters below a path by `scale` (layer-wise decay). Throws ConfigError if there is none or the
+  /// scale is negative.
+  std::int64_t scale_learning_rate(std::string_view prefix, double scale) const;
 
  private:
   friend class Scope;
-  const Tensor& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options);
+  std::int64_t set_trainable(std::string_view prefix, bool trainable) const;
+  std::vector<Parameter> below(std::string_view prefix) const;
+  const Parameter& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options);
 
   std::uint64_t seed_;
   DType dtype_;
@@ -67,7 +71,7 @@ class Scope {
   Scope operator/(std::int64_t index) const { return Scope(store_, join(std::to_string(index))); }
 
   /// A new parameter under this path. Throws ConfigError if the name is taken.
-  Tensor parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options = {}) const;
+  Parameter parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options = {}) const;
   const std::string& path() const { return path_; }
   /// A key for random numbers that belong to this place (dropout); depends on the path alone.
   std::uint64_t key() const;

@@ -2,14 +2,14 @@
 
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 
 PatchEmbedding::PatchEmbedding(const Scope& scope, const PatchEmbeddingOptions& o)
     : patch_(o.patch),
       weight_(scope.parameter("weight", {o.width, o.channels, o.patch, o.patch}, o.init)),
-      bias_(o.bias ? scope.parameter("bias", {o.width}, o.bias_init, {.decay = false}) : Tensor()) {
+      bias_(o.bias ? scope.parameter("bias", {o.width}, o.bias_init, {.decay = false}) : Parameter()) {
   require<ConfigError>(o.patch > 0, scope.path(), ": the patch must be at least 1: ", o.patch);
 }
 
@@ -28,7 +28,7 @@ Tensor PatchEmbedding::operator()(const Tensor& images) const {
   const std::int64_t batch = images.size(0), channels = images.size(1);
   const Tensor parts = reshape(images, Shape{batch, channels, rows, patch_, columns, patch_});
   const Tensor patches = reshape(permute(parts, {0, 2, 4, 1, 3, 5}), Shape{batch, rows * columns, channels * patch_ * patch_});
-  return linear(patches, flatten(cast_like(weight_, images), 1, -1), cast_like(bias_, images));  // [B, N, width]
+  return linear(patches, flatten(weight_for(weight_, images), 1, -1), weight_for(bias_, images));  // [B, N, width]
 }
 
 }  // namespace capstan::nn

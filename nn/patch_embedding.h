@@ -34,7 +34,7 @@ class PatchEmbedding {
 
  private:
   std::int64_t patch_;
-  Tensor weight_, bias_;
+  Parameter weight_, bias_;
 };
 
 }  // namespace capstan::nn

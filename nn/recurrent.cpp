@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "autograd/ops/shape_ops.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 
@@ -27,12 +27,12 @@ GruCell::GruCell(const Scope& scope, const GruCellOptions& o)
     : weights_(scope, o.input, o.hidden, 3, o.bias, o.variant == GruVariant::reset_after || o.input == 0, o.init), variant_(o.variant) {}
 
 Tensor GruCell::step_from_projection(const Tensor& projection, const Tensor& state) const {
-  return gru_cell(projection, state, cast_like(weights_.weight, projection), cast_like(weights_.bias, projection), variant_);
+  return gru_cell(projection, state, weight_for(weights_.weight, projection), weight_for(weights_.bias, projection), variant_);
 }
 
 GruCell::Sequence GruCell::sequence(const Tensor& x, const Tensor& first, const Tensor& lengths, bool reverse) const {
   const Tensor projection = input_projection(x);  // [B, T, 3H]
-  auto [output, last] = gru(projection, first, cast_like(weights_.weight, projection), cast_like(weights_.bias, projection), lengths,
+  auto [output, last] = gru(projection, first, weight_for(weights_.weight, projection), weight_for(weights_.bias, projection), lengths,
                             {.variant = variant_, .reverse = reverse});
   return {std::move(output), std::move(last)};
 }
@@ -41,13 +41,13 @@ LstmCell::LstmCell(const Scope& scope, const LstmCellOptions& o)
     : weights_(scope, o.input, o.hidden, 4, o.bias, /*state_bias=*/true, o.init) {}
 
 LstmState LstmCell::step_from_projection(const Tensor& projection, const LstmState& state) const {
-  auto [h, c] = lstm_cell(projection, state.h, state.c, cast_like(weights_.weight, projection), cast_like(weights_.bias, projection));
+  auto [h, c] = lstm_cell(projection, state.h, state.c, weight_for(weights_.weight, projection), weight_for(weights_.bias, projection));
   return {std::move(h), std::move(c)};
 }
 
 LstmCell::Sequence LstmCell::sequence(const Tensor& x, const LstmState& first, const Tensor& lengths, bool reverse) const {
   const Tensor projection = input_projection(x);  // [B, T, 4H]
-  auto [output, h, c] = lstm(projection, first.h, first.c, cast_like(weights_.weight, projection), cast_like(weights_.bias, projection),
+  auto [output, h, c] = lstm(projection, first.h, first.c, weight_for(weights_.weight, projection), weight_for(weights_.bias, projection),
                              lengths, {.reverse = reverse});
   return {std::move(output), {std::move(h), std::move(c)}};
 }

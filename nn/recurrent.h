@@ -31,8 +31,8 @@ struct RecurrentWeights {
   Tensor projection(const Tensor& x) const;
 
   std::optional<Linear> input;
-  Tensor weight;  ///< [G H, H]
-  Tensor bias;    ///< [G H], undefined without one
+  Parameter weight;  ///< [G H, H]
+  Parameter bias;    ///< [G H], undefined without one
 };
 
 struct GruCellOptions {

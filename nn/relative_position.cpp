@@ -6,7 +6,6 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/cast.h"
 
 namespace capstan::nn {
 namespace {
@@ -42,10 +41,9 @@ Tensor relative_position_scores(const Tensor& query, const Tensor& key, const Te
   require(length <= longest, "relative_position_scores: a sequence must not be longer than the table reaches: query ", query, ", table ",
           table, ", ", length, " and ", longest);
   if (length == 0) return Tensor(Shape{query.size(0), query.size(2), 0, 0}, query.dtype());
-  const Tensor vectors = cast_like(table, query);
-  const Tensor of_queries = skewed_product(query, distances(vectors, length, -1));  // row i, column j: distance i - j
+  const Tensor of_queries = skewed_product(query, distances(table, length, -1));  // row i, column j: distance i - j
   if (kind == RelativePositions::key) return of_queries;
-  const Tensor of_keys = skewed_product(key, distances(vectors, length, 1));  // row j, column i
+  const Tensor of_keys = skewed_product(key, distances(table, length, 1));  // row j, column i
   return add(of_queries, transpose(of_keys, 2, 3));
 }
 

@@ -3,12 +3,12 @@
 #include <utility>
 
 #include "autograd/ops/elementwise.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 namespace {
 
-Tensor with_bias(const Residual::Branch& b) { return b.bias.defined() ? add(b.result, cast_like(b.bias, b.result)) : b.result; }
+Tensor with_bias(const Residual::Branch& b) { return b.bias.defined() ? add(b.result, b.bias) : b.result; }
 
 }  // namespace
 
@@ -45,7 +45,7 @@ Residual::State AttentionSublayer::operator()(const Residual::State& x, const Te
     weights->push_back(std::move(both.weights));
     branch = {std::move(both.output), {}};
   } else {
-    branch = {attention_.without_bias(x.input, memory, memory, mask, run), attention_.bias()};  // [B, T, C]
+    branch = {attention_.without_bias(x.input, memory, memory, mask, run), weight_for(attention_.bias(), x.input)};  // [B, T, C]
   }
   return residual_.add_branch(std::move(branch), x.residual(), next, run);
 }
@@ -61,7 +61,7 @@ FeedForwardSublayer::FeedForwardSublayer(const Scope& scope, const std::string& 
       residual_(scope, name, o) {}
 
 Residual::State FeedForwardSublayer::operator()(const Residual::State& x, const LayerNorm* next, const Run& run) const {
-  return residual_.add_branch({feed_forward_.without_bias(x.input, run), feed_forward_.bias()}, x.residual(), next, run);
+  return residual_.add_branch({feed_forward_.without_bias(x.input, run), weight_for(feed_forward_.bias(), x.input)}, x.residual(), next, run);
 }
 
 }  // namespace capstan::nn

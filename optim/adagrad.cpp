@@ -11,7 +11,7 @@ Adagrad::Adagrad(std::span<const Parameter> parameters, const AdagradOptions& op
   require<ConfigError>(options.weight_decay >= 0, "adagrad: weight decay must not be negative: ", options.weight_decay);
   require<ConfigError>(options.initial_accumulator >= 0, "adagrad: the accumulator must not start below 0: ", options.initial_accumulator);
   accumulator_ = add_slot("accumulator", options.initial_accumulator);
-  momentum_ = options.momentum > 0 ? add_slot("momentum") : Slot(parameters.size());
+  if (options.momentum > 0) momentum_ = add_slot("momentum");
 }
 
 void Adagrad::update(std::span<const Item> items, double learning_rate, double gradient_scale) {

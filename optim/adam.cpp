@@ -26,7 +26,7 @@ AdamFamily::AdamFamily(std::string_view name, std::span<const Parameter> paramet
     require<ConfigError>(ratio < 1, name, ": catch_up needs beta1 < sqrt(beta2), or momentum outlives its scale: beta1 ", options.beta1,
                          ", beta2 ", options.beta2);
     const bool decays = options.weight_decay > 0 && std::ranges::any_of(this->parameters(), [](const Parameter& p) {
-                          return p.trainable && p.sparse_gradient && p.decay;
+                          return p.trainable() && p.sparse_gradient() && p.decay();
                         });
     require<ConfigError>(!decays, name, ": catch_up does not go together with weight decay of tables: weight decay ", options.weight_decay);
     tail_ = ratio > 0 ? static_cast<std::int64_t>(std::ceil(std::log(kIdle) / std::log(ratio))) : 1;
@@ -87,7 +87,7 @@ void AdamFamily::update(std::span<const Item> items, double learning_rate, doubl
 }
 
 void AdamFamily::catch_up_rows(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle) {
-  if (parameters()[index].value.dtype() == DType::f64) {
+  if (parameters()[index].value().dtype() == DType::f64) {
     catch_up_rows_of<double>(index, rows, until, idle);
   } else {
     catch_up_rows_of<float>(index, rows, until, idle);
@@ -98,7 +98,8 @@ void AdamFamily::catch_up_rows(std::size_t index, const std::span<const std::int
 // go or in several: that makes no difference to the bits. The rest only shrinks m and v; it is made good when the row is named again.
 template <class T>
 void AdamFamily::catch_up_rows_of(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle) {
-  const Tensor& value = parameters()[index].value;
+  const Parameter& parameter = parameters()[index];
+  const Tensor& value = parameter.value();
   const std::int64_t width = value.shape().without(0).numel();
   const std::span<std::int64_t> steps = row_steps_[index].span<std::int64_t>();
   std::vector<kernels::AdamMissedRow<T>> missed;
@@ -120,10 +121,15 @@ void AdamFamily::catch_up_rows_of(std::size_t index, const std::span<const std::
     for (std::int64_t row = 0; row < value.size(0); ++row) visit(row);
   } else {
     for (const std::int64_t row : *rows) {
-      require(row >= 0 && row < value.size(0), name(), ": rows must lie in the table: ", parameters()[index].name, " ", value, ", row ",
-              row);
+      require(row >= 0 && row < value.size(0), name(), ": rows must lie in the table: ", parameter, ", row ", row);
       visit(row);
     }
+  }
+  if (missed.empty()) return;
+  const Tensor shadow = parameter.write_both().bf16;
+  for (kernels::AdamMissedRow<T>& row : missed) {
+    row.learning_rate_scale = parameter.learning_rate_scale();
+    if (shadow.defined()) row.shadow = shadow.data<bfloat16>() + (row.value - value.data<T>());
   }
   kernels::adam_catch_up(std::span<const kernels::AdamMissedRow<T>>(missed), width, rule(0));
 }

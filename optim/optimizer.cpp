@@ -9,26 +9,41 @@ namespace capstan::optim {
 
 Optimizer::Optimizer(std::string_view name, std::span<const Parameter> parameters)
     : name_(name), parameters_(parameters.begin(), parameters.end()) {
-  for (const Parameter& p : parameters_)
-    require<DTypeError>(!p.trainable || p.value.dtype() == DType::f32 || p.value.dtype() == DType::f64, name_,
-                        ": parameters must be f32 or f64: ", p.name, " ", p.value);
-  for (const Parameter& p : parameters_)
-    require(!p.trainable || p.value.is_contiguous(), name_, ": parameters must be contiguous: ", p.name, " ", p.value);
+  for (const Parameter& p : parameters_) {
+    if (!p.trainable()) continue;
+    require<DTypeError>(p.dtype() == DType::f32 || p.dtype() == DType::f64, name_, ": parameters must be f32 or f64: ", p);
+    require(p.value().is_contiguous(), name_, ": parameters must be contiguous: ", p);
+  }
+}
+
+const Tensor& Optimizer::Slot::operator[](std::size_t index) const {
+  static const Tensor none;
+  return state_ == nullptr ? none : state_->tensors[index];
+}
+
+Optimizer::Slot Optimizer::add(Slot::State state) {
+  Slot slot;
+  slot.state_ = std::make_shared<Slot::State>(std::move(state));
+  slot.state_->tensors.resize(parameters_.size());
+  slots_.push_back(slot);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (parameters_[i].trainable()) slot.state_->tensors[i] = slot.state_->make(parameters_[i]);
+  return slot;
 }
 
 Optimizer::Slot Optimizer::add_slot(std::string name, double value) {
-  Slot slot;
-  for (const Parameter& p : parameters_) slot.push_back(p.trainable ? Tensor::full(p.value.shape(), value, p.value.dtype()) : Tensor());
-  slots_.emplace_back(std::move(name), slot);
-  return slot;
+  return add({.name = std::move(name), .make = [value](const Parameter& p) { return Tensor::full(p.shape(), value, p.dtype()); }, .tensors = {}});
 }
 
 Optimizer::Slot Optimizer::add_row_slot(std::string name, std::int64_t columns) {
-  Slot slot;
-  for (const Parameter& p : parameters_)
-    slot.push_back(p.trainable && p.sparse_gradient ? Tensor::zeros({p.value.size(0), columns}, DType::i64) : Tensor());
-  slots_.emplace_back(std::move(name), slot);
-  return slot;
+  return add({.name = std::move(name),
+              .make = [columns](const Parameter& p) { return p.sparse_gradient() ? Tensor::zeros({p.size(0), columns}, DType::i64) : Tensor(); },
+              .tensors = {}});
+}
+
+void Optimizer::make_state(std::size_t index) {
+  for (const Slot& slot : slots_)
+    if (Tensor& t = slot.state_->tensors[index]; !t.defined()) t = slot.state_->make(parameters_[index]);
 }
 
 void Optimizer::step(std::span<const Gradient> gradients, double learning_rate, double gradient_scale) {
@@ -37,19 +52,20 @@ void Optimizer::step(std::span<const Gradient> gradients, double learning_rate, 
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Gradient& g = gradients[i];
     const Parameter& p = parameters_[i];
-    if (!g.defined() || !p.trainable) continue;
+    if (!g.defined() || !p.trainable()) continue;
     const DType dtype = g.is_sparse() ? g.row_values().dtype() : g.dense().dtype();
-    require(g.shape() == p.value.shape(), name_, ": a gradient must have its parameter's shape: ", p.name, " ", p.value, ", gradient ",
+    require(g.shape() == p.shape(), name_, ": a gradient must have its parameter's shape: ", p.name(), " ", p.value(), ", gradient ",
             g.shape());
-    require<DTypeError>(dtype == p.value.dtype(), name_, ": a gradient must have its parameter's type: ", p.name, " ", p.value,
+    require<DTypeError>(dtype == p.dtype(), name_, ": a gradient must have its parameter's type: ", p.name(), " ", p.value(),
                         ", gradient ", dtype);
   }
   std::vector<Item> items;
   items.reserve(gradients.size());
   for (std::size_t i = 0; i < gradients.size(); ++i) {  // coalescing checks the indices, so it too comes before any change
     const Gradient& g = gradients[i];
-    if (g.defined() && parameters_[i].trainable) items.push_back({i, g.is_sparse() ? coalesced(g) : Gradient(g.dense().contiguous())});
+    if (g.defined() && parameters_[i].trainable()) items.push_back({i, g.is_sparse() ? coalesced(g) : Gradient(g.dense().contiguous())});
   }
+  for (const Item& item : items) make_state(item.index);
   ++step_count_;
   update(items, learning_rate, gradient_scale);
 }
@@ -65,9 +81,9 @@ void Optimizer::synchronize_rows(std::size_t index, std::span<const std::int64_t
 
 std::vector<OptimizerState> Optimizer::entries() const {
   std::vector<OptimizerState> out;
-  for (const auto& [name, tensors] : slots_)
-    for (std::size_t i = 0; i < tensors.size(); ++i)
-      if (tensors[i].defined()) out.push_back({name, parameters_[i].name, tensors[i]});
+  for (const Slot& slot : slots_)
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      if (slot[i].defined()) out.push_back({slot.state_->name, parameters_[i].name(), slot[i]});
   return out;
 }
 
@@ -83,6 +99,8 @@ void Optimizer::load_state(std::span<const OptimizerState> state, std::int64_t s
   for (const OptimizerState& s : state)
     if (!given.emplace(std::pair(std::string_view(s.slot), std::string_view(s.parameter)), &s.value).second)
       report("given twice: ", s.slot, " of ", s.parameter);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)  // trainable when it was saved, not now: its state waits
+    if (std::ranges::any_of(state, [&](const OptimizerState& s) { return s.parameter == parameters_[i].name(); })) make_state(i);
   std::vector<std::pair<Tensor, Tensor>> copies;  // from, to
   for (const OptimizerState& own : entries()) {
     const auto it = given.find({own.slot, own.parameter});

@@ -4,13 +4,15 @@
 // An optimiser changes parameters in place and does nothing else: the learning rate comes from a schedule (schedule.h), the
 // gradient scale from clipping (clip.h). A step is one fused pass over all tensors (autograd/kernels/optimizer_update.h).
 // Invariants: gradients are aligned with the parameters; a parameter without a gradient, or that is not trainable, is not touched
-// at all (no decay, no momentum); state exists from construction on, zero (see the rule), for every trainable parameter.
+// at all (no decay, no momentum); state exists from construction on, zero (see the rule), for every trainable parameter, and from its
+// first step on for one that becomes trainable later.
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "autograd/core/gradient.h"
@@ -61,10 +63,24 @@ class Optimizer {
   /// Throws DTypeError if a trainable parameter is not contiguous f32 or f64.
   Optimizer(std::string_view name, std::span<const Parameter> parameters);
 
-  /// State tensors of all trainable parameters under one name, aligned with parameters(); undefined where not trainable.
-  using Slot = std::vector<Tensor>;
+  /// State tensors under one name, aligned with parameters(); undefined for a parameter that has never been trainable, and everywhere in a
+  /// default slot. Copies are the same slot.
+  class Slot {
+   public:
+    const Tensor& operator[](std::size_t index) const;
+
+   private:
+    friend class Optimizer;
+    struct State {
+      std::string name;
+      std::function<Tensor(const Parameter&)> make;  // undefined: the slot has none for it
+      std::vector<Tensor> tensors;
+    };
+    std::shared_ptr<State> state_;
+  };
+  /// Begins at `value`.
   Slot add_slot(std::string name, double value = 0.0);
-  /// A slot of i64 zeros [rows, columns] for the tables (trainable parameters with sparse_gradient) only.
+  /// A slot of i64 zeros [rows, columns] for the tables (parameters with sparse_gradient) only.
   Slot add_row_slot(std::string name, std::int64_t columns);
 
   /// One parameter's part of a step; the gradient is dense and contiguous, or row-sparse with unique indices.
@@ -80,11 +96,13 @@ class Optimizer {
   virtual void loaded() {}
 
  private:
+  Slot add(Slot::State state);
+  void make_state(std::size_t index);  // what a parameter lacks
   std::vector<OptimizerState> entries() const;
 
   std::string name_;
   std::vector<Parameter> parameters_;
-  std::vector<std::pair<std::string, Slot>> slots_;
+  std::vector<Slot> slots_;
   std::int64_t step_count_ = 0;
 };
 

@@ -9,14 +9,14 @@ Sgd::Sgd(std::span<const Parameter> parameters, const SgdOptions& options) : Opt
   require<ConfigError>(options.weight_decay >= 0, "sgd: weight decay must not be negative: ", options.weight_decay);
   require<ConfigError>(!options.nesterov || options.momentum > 0, "sgd: Nesterov's form needs momentum > 0");
   require<ConfigError>(options.sparse != SparsePolicy::catch_up, "sgd: the policy for sparse gradients must be dense or lazy");
-  momentum_ = options.momentum > 0 ? add_slot("momentum") : Slot(parameters.size());
+  if (options.momentum > 0) momentum_ = add_slot("momentum");
 }
 
 void Sgd::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
   UpdateList list;
   for (const Item& item : items) {
     const Parameter& p = parameters()[item.index];
-    const bool others_rest = options_.momentum == 0 && (options_.weight_decay == 0 || !p.decay);
+    const bool others_rest = options_.momentum == 0 && (options_.weight_decay == 0 || !p.decay());
     list.add(p, item.gradient, {momentum_[item.index]}, others_rest ? SparsePolicy::lazy : options_.sparse, options_.weight_decay);
   }
   if (options_.momentum > 0) {

@@ -15,14 +15,11 @@ kernels::UpdateTensor<T> dense_update(const Tensor& value, const Tensor& gradien
 }  // namespace
 
 void UpdateList::add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
-                     double weight_decay, const UpdateExtras& extras) {
-  const Tensor &value = parameter.value, &shadow = extras.shadow;
-  require<InternalError>(moments.size() <= kernels::kMaxMoments, "update: ", moments.size(), " moments of ", parameter.name, ", at most ",
+                     double weight_decay) {
+  require<InternalError>(moments.size() <= kernels::kMaxMoments, "update: ", moments.size(), " moments of ", parameter.name(), ", at most ",
                          kernels::kMaxMoments);
-  require<InternalError>(!shadow.defined() || (shadow.dtype() == DType::bf16 && shadow.shape() == value.shape() && shadow.is_contiguous()),
-                         "update: a shadow must be contiguous bf16 of its parameter's shape: ", parameter.name, " ", value, ", shadow ",
-                         shadow);
-  const auto place = [&]<class T>(std::vector<kernels::UpdateTensor<T>>& list) {
+  const auto [value, shadow] = parameter.write_both();
+  const auto place = [&, &value = value, &shadow = shadow]<class T>(std::vector<kernels::UpdateTensor<T>>& list) {
     kernels::UpdateTensor<T> t;
     if (!gradient.is_sparse()) {
       t = dense_update<T>(value, gradient.dense());
@@ -42,7 +39,7 @@ void UpdateList::add(const Parameter& parameter, const Gradient& gradient, std::
       }
     }
     std::ranges::transform(moments, t.moments.begin(), [](const Tensor& m) { return m.defined() ? m.data<T>() : nullptr; });
-    t.options = {.weight_decay = parameter.decay ? weight_decay : 0.0, .learning_rate_scale = extras.learning_rate_scale};
+    t.options = {.weight_decay = parameter.decay() ? weight_decay : 0.0, .learning_rate_scale = parameter.learning_rate_scale()};
     t.shadow = shadow.defined() ? shadow.data<bfloat16>() : nullptr;
     list.push_back(t);
   };

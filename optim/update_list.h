@@ -14,18 +14,13 @@
 
 namespace capstan::optim {
 
-/// What else belongs to a parameter's update.
-struct UpdateExtras {
-  double learning_rate_scale = 1;  ///< on the learning rate of this parameter
-  Tensor shadow = {};              ///< bf16, contiguous: receives the new value rounded, where the update visits it. Undefined: none
-};
-
 class UpdateList {
  public:
-  /// `moments`: the parameter's state in the order of the rule, an undefined tensor standing for none. A row-sparse gradient must be
+  /// The parameter gets a new version, whose bf16 copy is written in the same pass where there was an up-to-date one; its learning rate is
+  /// scaled by its own scale. `moments`: the parameter's state in the order of the rule, an undefined tensor standing for none. A row-sparse gradient must be
   /// coalesced; with SparsePolicy::dense the update visits all rows, otherwise the named ones. The gradient must outlive the list.
   void add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
-           double weight_decay, const UpdateExtras& extras = {});
+           double weight_decay);
   /// The same for what has neither moments nor options.
   void add(const Tensor& value, const Tensor& gradient);
 

@@ -31,7 +31,9 @@ Gradient without_slices(Gradient g) { return g.is_slice() ? Gradient(g.to_dense(
 Gradient Gradients::of(const Tensor& leaf) const {
   require<GraphError>(leaf.node().kind == NodeRef::Kind::leaf, "gradients: only a leaf (make_leaf) has a gradient here, got ", leaf);
   const auto it = by_leaf_.find(leaf.node().owner);
-  return it == by_leaf_.end() ? Gradient{} : it->second;
+  if (it == by_leaf_.end()) return {};
+  const bool narrow = size_of(it->second.dtype()) < size_of(leaf.dtype());  // from its bf16 copy
+  return narrow ? it->second.to(leaf.dtype()) : it->second;
 }
 
 Tape::Tape(Leaves leaves) : id_(next_tape_number()), outer_(std::exchange(innermost, this)), keeps_leaves_(leaves == Leaves::keep) {}

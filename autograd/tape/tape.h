@@ -28,7 +28,8 @@ namespace capstan {
 /// The gradients of the leaves that a tape has seen.
 class Gradients {
  public:
-  /// The gradient of a leaf (see make_leaf), never a slice; absent if nothing flowed to it. Throws GraphError for a tensor that is no leaf.
+  /// The gradient of a leaf (see make_leaf) in its type or wider, never a slice; absent if nothing flowed to it. Throws GraphError for a
+  /// tensor that is no leaf.
   Gradient of(const Tensor& leaf) const;
 
  private:

@@ -7,7 +7,7 @@
 #include "autograd/ops/linear_cross_entropy.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 #include "nn/init.h"
 
 namespace capstan::bert {
@@ -38,7 +38,7 @@ nn::TransformerStackOptions encoder(const ModelOptions& o) {
 }
 
 // The gradient names rows on demand: most rows of the word table are not in a batch.
-Tensor table(const nn::Scope& scope, std::string_view name, std::int64_t rows, const ModelOptions& o) {
+Parameter table(const nn::Scope& scope, std::string_view name, std::int64_t rows, const ModelOptions& o) {
   return scope.parameter(name, {rows, o.hidden_size}, nn::truncated_normal(o.initializer_range));
 }
 
@@ -48,7 +48,7 @@ Model::Model(const nn::Scope& scope, std::int64_t vocab_size, const ModelOptions
     : options_(o),
       precision_(precision),
       words_(table(scope / "bert" / "embeddings", "word_embeddings", vocab_size, o)),
-      positions_(is_relative(o) ? Tensor() : table(scope / "bert" / "embeddings", "position_embeddings", o.max_positions, o)),
+      positions_(is_relative(o) ? Parameter() : table(scope / "bert" / "embeddings", "position_embeddings", o.max_positions, o)),
       types_(table(scope / "bert" / "embeddings", "token_type_embeddings", o.token_types, o)),
       embedding_norm_(scope / "bert" / "embeddings" / "LayerNorm", norm(o)),
       embedding_dropout_(scope / "bert" / "embeddings" / "dropout", o.hidden_dropout),
@@ -62,8 +62,8 @@ Model::Model(const nn::Scope& scope, std::int64_t vocab_size, const ModelOptions
 Tensor Model::embed(const Batch& batch, const nn::Run& run) const {
   require(batch.length <= options_.max_positions, "bert: a sequence must not exceed the model's positions: length ", batch.length,
           ", positions ", options_.max_positions);
-  Tensor x = add(embedding(words_, batch.ids, {.sparse = true}), embedding(types_, batch.segments));
-  if (positions_.defined()) x = add(x, embedding(positions_, batch.positions));
+  Tensor x = add(embedding(words_.value(), batch.ids, {.sparse = true}), embedding(types_.value(), batch.segments));
+  if (positions_.defined()) x = add(x, embedding(positions_.value(), batch.positions));
   return embedding_dropout_(embedding_norm_(x), run);  // [tokens, H]
 }
 
@@ -90,21 +90,21 @@ std::vector<Tensor> Model::all_layers(const Batch& batch, const nn::Run& run) co
 
 Tensor Model::pooled(const Tensor& encoded, const Batch& batch) const {
   const Tensor first = index_select(encoded, 0, batch.first);  // [B, H]
-  return bias_activation(pooler_.without_bias(first), nn::cast_like(pooler_.bias(), first), Activation::tanh);
+  return bias_activation(pooler_.without_bias(first), nn::weight_for(pooler_.bias(), first), Activation::tanh);
 }
 
 Tensor Model::transformed(const Tensor& encoded, const Tensor& tokens) const {
   const Tensor x = index_select(encoded, 0, tokens);  // [N, H]
-  return transform_norm_(bias_activation(transform_.without_bias(x), nn::cast_like(transform_.bias(), x), options_.activation));
+  return transform_norm_(bias_activation(transform_.without_bias(x), nn::weight_for(transform_.bias(), x), options_.activation));
 }
 
-Tensor Model::masked_lm_logits(const Tensor& h) const { return linear(h, nn::cast_like(words_, h), nn::cast_like(output_bias_, h)); }
+Tensor Model::masked_lm_logits(const Tensor& h) const { return linear(h, nn::weight_for(words_, h), nn::weight_for(output_bias_, h)); }
 
 Model::Losses Model::losses(const Batch& batch, const nn::Run& run) const {
   const Tensor x = encode(batch, run);
   const Tensor h = transformed(x, batch.masked);
   const Tensor masked_lm =
-      linear_cross_entropy(h, nn::cast_like(words_, h), nn::cast_like(output_bias_, h), batch.labels, {.reduction = Reduction::sum()})
+      linear_cross_entropy(h, nn::weight_for(words_, h), nn::weight_for(output_bias_, h), batch.labels, {.reduction = Reduction::sum()})
           .value;
   const Tensor logits = next_sentence_logits(pooled(x, batch));
   return {masked_lm, cross_entropy(logits, batch.next, {.reduction = Reduction::sum()}).value};

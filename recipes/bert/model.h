@@ -70,12 +70,12 @@ class Model {
 
   ModelOptions options_;
   DType precision_;
-  Tensor words_, positions_, types_;  // [V, H], [P, H] or undefined, [token types, H]
+  Parameter words_, positions_, types_;  // [V, H], [P, H] or undefined, [token types, H]
   nn::LayerNorm embedding_norm_;
   nn::Dropout embedding_dropout_;
   nn::TransformerStack<nn::EncoderLayer> encoder_;
   nn::Linear pooler_;
-  Tensor output_bias_;  // [V]
+  Parameter output_bias_;  // [V]
   nn::Linear transform_;
   nn::LayerNorm transform_norm_;
   nn::Linear seq_relationship_;

@@ -89,12 +89,12 @@ decltype(auto) as_checkpoint_error(const F& f) {
 std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.numel()) * size_of(t.dtype()); }
 
 void add_parameters(std::string_view group, const nn::ParameterStore& parameters, std::vector<CheckpointTensor>& all) {
-  for (const Parameter& p : parameters.parameters()) all.push_back({joined(group, p.name), p.value});
+  for (const Parameter& p : parameters.parameters()) all.push_back({joined(group, p.name()), p.value()});
 }
 
 void add_averages(std::string_view group, const optim::WeightAverage& average, std::vector<CheckpointTensor>& all) {
   for (std::size_t i = 0; i < average.averages().size(); ++i)
-    all.push_back({joined(group, average.parameters()[i].name), average.averages()[i]});
+    all.push_back({joined(group, average.parameters()[i].name()), average.averages()[i]});
 }
 
 void add_state(std::span<const optim::OptimizerState> state, std::vector<CheckpointTensor>& all) {
@@ -103,6 +103,11 @@ void add_state(std::span<const optim::OptimizerState> state, std::vector<Checkpo
 
 // "/model/" of "/model/layer/weight".
 std::string_view group_of(std::string_view name) { return name.substr(0, name.find('/', 1) + 1); }
+
+// The values were replaced: nobody may use what was derived from the old ones.
+void begin_versions(const nn::ParameterStore& parameters) {
+  for (const Parameter& p : parameters.parameters()) p.write();
+}
 
 void copy_bytes(const Tensor& from, const Tensor& to) {
   require<InternalError>(to.is_contiguous(), "checkpoint: a parameter must be contiguous, got a view of shape ", to.shape());
@@ -197,6 +202,7 @@ void Checkpoint::load(const nn::ParameterStore& parameters) const {
   std::vector<CheckpointTensor> targets;
   add_parameters(kModel, parameters, targets);
   load(std::move(targets), nullptr);
+  begin_versions(parameters);
 }
 
 void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer& optimizer, optim::WeightAverage* average) const {
@@ -205,6 +211,7 @@ void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer& op
   add_parameters(averaged ? kWeights : kModel, parameters, targets);
   if (averaged && average != nullptr) add_averages(kModel, *average, targets);
   load(std::move(targets), &optimizer);
+  begin_versions(parameters);
   if (!averaged && average != nullptr) average->restart();
 }
 

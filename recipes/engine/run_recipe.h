@@ -90,7 +90,7 @@ int check(R& recipe, const Prepared<R>& p, const Setup& setup, const Console& co
   const StepLoss<R> loss =
       gradient_step(recipe, std::span(&batch, 1), {.training = true, .seed = setup.seed, .step = 0, .micro = 0}).loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
-    console.out << parameter.name << "  " << to_text(parameter.value) << (parameter.trainable ? "" : "  fixed") << "\n";
+    console.out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << "\n";
   const auto image = checkpoint_image(meta_of(recipe, p, setup), recipe.parameters(), &recipe.optimizer(), {}, {});
   console.out << recipe.parameters().numel() << " parameters, checkpoint " << bytes_text(static_cast<double>(image.size())) << ", "
               << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"

@@ -6,7 +6,7 @@ std::vector<std::string> without_gradient(const nn::ParameterStore& parameters, 
   std::vector<std::string> names;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Parameter& p = parameters.parameters()[i];
-    if (p.trainable && !gradients[i].defined()) names.push_back(p.name);
+    if (p.trainable() && !gradients[i].defined()) names.push_back(p.name());
   }
   return names;
 }

@@ -43,12 +43,12 @@ Model::Model(const nn::Scope& scope, std::int64_t item_count, const ModelOptions
 }
 
 Tensor Model::step(const Tensor& inputs, Hidden& hidden, const nn::Run& run) const {
-  Tensor x = embedding(input_table_, inputs, {.sparse = true});  // [M, input], or all gates [M, 3 H]
+  Tensor x = embedding(input_table_.value(), inputs, {.sparse = true});  // [M, input], or all gates [M, 3 H]
   if (embed_dropout_) x = (*embed_dropout_)(x, run);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const nn::GruCell& cell = layers_[i].cell;
     const bool looked_up = i == 0 && !embed_dropout_;
-    x = looked_up ? cell.step_from_projection(add(x, input_bias_), hidden[i]) : cell.step(x, hidden[i]);
+    x = looked_up ? cell.step_from_projection(add(x, input_bias_.value()), hidden[i]) : cell.step(x, hidden[i]);
     x = layers_[i].dropout(x, run);
     hidden[i] = x.detach();
   }
@@ -61,7 +61,7 @@ Hidden Model::start(std::int64_t slots) const {
   return out;
 }
 
-Tensor Model::scores(const Tensor& output) const { return linear(output, table_, bias_); }
+Tensor Model::scores(const Tensor& output) const { return linear(output, table_.value(), bias_.value()); }
 
 Hidden continued(const Hidden& hidden, const Model& model, std::span<const std::int32_t> kept, std::span<const std::uint8_t> reset) {
   const bool any_reset = std::ranges::any_of(reset, [](std::uint8_t r) { return r != 0; });

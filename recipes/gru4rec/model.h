@@ -39,8 +39,8 @@ class Model {
   /// Scores of all items for outputs of the last layer: [M, width] -> [M, items].
   Tensor scores(const Tensor& output) const;
 
-  const Tensor& table() const { return table_; }  ///< [items, width of the last layer]
-  const Tensor& bias() const { return bias_; }    ///< [items]
+  const Parameter& table() const { return table_; }  ///< [items, width of the last layer]
+  const Parameter& bias() const { return bias_; }    ///< [items]
   std::int64_t item_count() const { return table_.size(0); }
 
  private:
@@ -48,9 +48,9 @@ class Model {
     nn::GruCell cell;
     nn::Dropout dropout;
   };
-  Tensor table_, bias_;
-  Tensor input_table_;  // shared: table_ itself
-  Tensor input_bias_;   // one_hot: of the first layer's gates
+  Parameter table_, bias_;
+  Parameter input_table_;  // shared: table_ itself
+  Parameter input_bias_;   // one_hot: of the first layer's gates
   std::optional<nn::Dropout> embed_dropout_;
   std::vector<Layer> layers_;
 };

@@ -92,7 +92,7 @@ void Gru4Rec::take_over() {
   optim::Adagrad old_optimizer(old_store.parameters(), {.momentum = config_.optimizer.momentum, .epsilon = config_.optimizer.epsilon});
   from.load(old_store, old_optimizer);
   for (std::size_t i = 0; i < store_.parameters().size(); ++i)
-    copy_rows(old_store.parameters()[i].value, store_.parameters()[i].value, store_.parameters()[i].name);
+    copy_rows(old_store.parameters()[i].value(), store_.parameters()[i].write(), store_.parameters()[i].name());
   const std::vector<optim::OptimizerState> old_state = old_optimizer.state(), state = optimizer_->state();
   for (std::size_t i = 0; i < state.size(); ++i) copy_rows(old_state[i].value, state[i].value, state[i].slot + "/" + state[i].parameter);
 }
@@ -121,8 +121,8 @@ engine::LossSums<Gru4Rec> Gru4Rec::loss(const Batch& batch, const engine::StepCo
   const Tensor output = model_->step(batch.inputs, hidden, run);
   hidden_ = std::move(hidden);
   const ops::SampledSessionLoss::Args args{.rule = {.kind = config_.loss.kind, .elu = config_.loss.elu, .bpreg = config_.loss.bpreg},
-                                      .mask_collisions = config_.loss.mask_collisions};
-  return {sampled_session_loss(output, model_->table(), model_->bias(), batch.candidates.items, batch.candidates.correction, args)};
+                                           .mask_collisions = config_.loss.mask_collisions};
+  return {sampled_session_loss(output, model_->table().value(), model_->bias().value(), batch.candidates.items, batch.candidates.correction, args)};
 }
 
 engine::NamedTensors Gru4Rec::state() const {

@@ -29,14 +29,14 @@ Tensor loss_sum(const Model& model, const Batch& batch, const LossOptions& optio
   const Tensor h = model.real_hidden(batch, run);
   Tensor total;
   if (options.kind == LossKind::ce) {
-    total = linear_cross_entropy(h, model.item_table(), {}, batch.targets, {.first_class = 1, .reduction = Reduction::sum()}).value;
+    total = linear_cross_entropy(h, model.item_table().value(), {}, batch.targets, {.first_class = 1, .reduction = Reduction::sum()}).value;
   } else {
     const CandidateLossOptions form{
         .kind = form_of(options.kind), .calibration = options.calibration, .items = model.item_count(), .reduction = Reduction::sum()};
-    total = candidate_loss(h, model.item_table(), batch.candidates, {}, form).value;
+    total = candidate_loss(h, model.item_table().value(), batch.candidates, {}, form).value;
   }
   if (options.l2_embedding > 0) {
-    const Tensor squares = add(sum(square(model.item_table())), sum(square(model.position_table())));
+    const Tensor squares = add(sum(square(model.item_table().value())), sum(square(model.position_table().value())));
     total = add(total, affine(squares, 0.5 * options.l2_embedding * static_cast<double>(batch.real_tokens())));
   }
   return total;

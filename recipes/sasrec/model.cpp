@@ -48,18 +48,18 @@ std::vector<Model::Block> Model::make_blocks(const nn::Scope& scope, const Model
 }
 
 Tensor Model::hidden(const Batch& batch, const nn::Run& run) const {
-  const Tensor items = embedding(items_, batch.items, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
-  Tensor x = embedding_dropout_(add(items, embedding(positions_, batch.positions)), run);  // [tokens, d]
+  const Tensor items = embedding(items_.value(), batch.items, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
+  Tensor x = embedding_dropout_(add(items, embedding(positions_.value(), batch.positions)), run);  // [tokens, d]
   if (blocks_.empty()) return last_norm_(x);
   Tensor q = blocks_.front().attention_norm(x);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& b = blocks_[i];
     const Tensor a = attend(b, q, x, batch, run);                                              // [tokens, d]
     const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, nn::Run{});  // LN2(a + q), nothing dropped here
-    const Tensor f = b.inner_dropout(bias_activation(b.inner.without_bias(y), b.inner.bias(), Activation::relu), run);
+    const Tensor f = b.inner_dropout(bias_activation(b.inner.without_bias(y), b.inner.bias().value(), Activation::relu), run);
     // The next normalisation is taken in the same pass as the residual sum that feeds it.
     const nn::LayerNorm& next = i + 1 < blocks_.size() ? blocks_[i + 1].attention_norm : last_norm_;
-    const auto sum = next.after_residual_with_sum(b.outer.without_bias(f), b.outer.bias(), y, b.outer_dropout, run);
+    const auto sum = next.after_residual_with_sum(b.outer.without_bias(f), b.outer.bias().value(), y, b.outer_dropout, run);
     x = sum.sum;
     q = sum.normalized;
   }

@@ -38,8 +38,8 @@ class Model {
   /// h of the newest item of each sequence: [sequences, d].
   Tensor last_hidden(const Batch& batch, const nn::Run& run) const;
 
-  const Tensor& item_table() const { return items_; }          // [item_count + 1, d]
-  const Tensor& position_table() const { return positions_; }  // [max_length, d]
+  const Parameter& item_table() const { return items_; }          // [item_count + 1, d]
+  const Parameter& position_table() const { return positions_; }  // [max_length, d]
   std::int64_t item_count() const { return items_.size(0) - 1; }
 
  private:
@@ -58,7 +58,7 @@ class Model {
   Tensor attend(const Block& block, const Tensor& q, const Tensor& x, const Batch& batch, const nn::Run& run) const;
 
   ModelOptions options_;
-  Tensor items_, positions_;
+  Parameter items_, positions_;
   nn::Dropout embedding_dropout_;
   std::vector<Block> blocks_;
   nn::LayerNorm last_norm_;

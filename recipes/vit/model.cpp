@@ -8,7 +8,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/cast.h"
+#include "nn/weight.h"
 #include "nn/dropout.h"
 #include "nn/linear.h"
 #include "nn/patch_embedding.h"
@@ -67,8 +67,8 @@ struct VitModel::Parts {
   std::int64_t trained_grid;
   ImageStem stem;
   nn::PatchEmbedding patches;
-  Tensor class_token;  // [C], undefined without one
-  Tensor positions;    // [T, C], the class token's first
+  Parameter class_token;  // [C], undefined without one
+  Parameter positions;    // [T, C], the class token's first
   nn::Dropout embedding_dropout;
   nn::TransformerStack<nn::EncoderLayer> encoder;
   std::optional<nn::Linear> representation;
@@ -96,7 +96,7 @@ VitModel::Parts::Parts(const nn::Scope& scope, const ModelOptions& o, const Init
       stem(scope / "stem", o),
       patches(scope / "patches", {.channels = ImageStem::channels(o), .patch = o.patch_size, .width = o.hidden_size, .init = init.patches}),
       class_token(o.head == HeadInput::token ? scope.parameter("class_token", {o.hidden_size}, init.class_token, {.decay = false})
-                                             : Tensor()),
+                                             : Parameter()),
       positions(scope.parameter("positions", {trained_grid * trained_grid + (has_class_token() ? 1 : 0), o.hidden_size}, init.positions,
                                 {.decay = false})),
       embedding_dropout(scope / "embedding_dropout", o.dropout),
@@ -136,19 +136,19 @@ nn::Run VitModel::Parts::run_of_tokens(const nn::Run& run, std::int64_t images, 
 
 Tensor VitModel::Parts::positions_for(const std::pair<std::int64_t, std::int64_t>& grid) const {
   const std::pair trained{trained_grid, trained_grid};
-  if (grid == trained) return positions;
+  if (grid == trained) return positions.value();
   const std::int64_t first = has_class_token() ? 1 : 0, count = trained_grid * trained_grid;
-  const Tensor resized = nn::interpolate_grid(slice(positions, 0, first, count), trained, grid, options.interpolation);  // [N, C]
-  return has_class_token() ? concat({slice(positions, 0, 0, 1), resized}, 0) : resized;
+  const Tensor resized = nn::interpolate_grid(slice(positions.value(), 0, first, count), trained, grid, options.interpolation);  // [N, C]
+  return has_class_token() ? concat({slice(positions.value(), 0, 0, 1), resized}, 0) : resized;
 }
 
 Tensor VitModel::Parts::embed(const Tensor& images, const nn::Run& run) const {
   const Tensor source = stem(images, run);
   const Tensor tokens = patches(source);  // [B, N, C]
-  const Tensor places = nn::cast_like(positions_for(patches.grid(source.size(2), source.size(3))), tokens);
-  if (!has_class_token()) return add(tokens, places);
-  const Tensor token = expand(nn::cast_like(class_token, tokens), Shape{tokens.size(0), 1, tokens.size(2)});
-  return add(concat({token, tokens}, 1), places);  // [B, T, C]
+  const Tensor placed = cast(positions_for(patches.grid(source.size(2), source.size(3))), tokens.dtype());
+  if (!has_class_token()) return add(tokens, placed);
+  const Tensor token = expand(nn::weight_for(class_token, tokens), Shape{tokens.size(0), 1, tokens.size(2)});
+  return add(concat({token, tokens}, 1), placed);  // [B, T, C]
 }
 
 Tensor VitModel::Parts::classify(const Tensor& pooled) const {

@@ -25,6 +25,7 @@ struct Rule {
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = {
       {"autograd/core/gradient.cpp", {"autograd/core/", "autograd/kernels/accumulate.h"}},
+      {"autograd/core/parameter.cpp", {"autograd/core/", "autograd/kernels/accumulate.h"}},
       {"autograd/core/", {"autograd/core/"}},
       {"autograd/kernels/", {"autograd/core/", "autograd/kernels/"}},
       {"autograd/tape/", {"autograd/core/", "autograd/kernels/", "autograd/tape/"}},

@@ -103,18 +103,18 @@ TEST_F(Formula, MasksOfEveryKindAddUp) {
 }
 TEST_F(Formula, AQueryThatMayAttendToNothingGetsTheOutputBias) {
   const std::vector<double> y = layer_(q_, k_, v_, {.mask = flags({0, 0, 0, 1, 1, 1}, {2, 3})}, {}).to_vector();
-  expect_close({y.begin(), y.begin() + 4}, layer_.bias().to_vector(), 1e-12, "nothing");
+  expect_close({y.begin(), y.begin() + 4}, layer_.bias().value().to_vector(), 1e-12, "nothing");
 }
 
 TEST(MultiHeadAttention, ReadsKeysAndValuesOfOtherWidthsByFormula) {
   ParameterStore store(1, DType::f64);
   const MultiHeadAttention layer(store.root(), {.width = 4, .heads = 2, .key_width = 3, .value_width = 5});
-  set_values(store.find("query/weight").value, sines(0, 0, 16));
-  set_values(store.find("key/weight").value, sines(1, 0, 12));
-  set_values(store.find("value/weight").value, sines(2, 0, 20));
+  set_values(store.find("query/weight").value(), sines(0, 0, 16));
+  set_values(store.find("key/weight").value(), sines(1, 0, 12));
+  set_values(store.find("value/weight").value(), sines(2, 0, 20));
   fill_packed_biases(store, "", 3, 4);
-  set_values(store.find("output/weight").value, sines(4, 0, 16));
-  set_values(store.find("output/bias").value, sines(5, 0, 4));
+  set_values(store.find("output/weight").value(), sines(4, 0, 16));
+  set_values(store.find("output/bias").value(), sines(5, 0, 4));
   expect_rounded(layer(cosine({1, 2, 4}, 0), cosine({1, 3, 3}, 1), cosine({1, 3, 5}, 2), {}, {}).to_vector(),
                  {.251944, .077395, .111396, -.190954, .255238, .074484, .113588, -.192174}, 6, "output");
 }

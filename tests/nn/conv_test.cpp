@@ -63,7 +63,7 @@ TEST(BatchNorm2d, FollowsPyTorchInTrainingAndAfterwards) {
     const Golden golden("batch_norm", dtype, "conv");
     ParameterStore store(1, dtype);
     const BatchNorm2d norm(store.root(), {.channels = 4, .epsilon = 1e-3, .momentum = .2});
-    for (const Parameter& p : store.parameters()) set_values(p.value, golden.values(p.name));
+    for (const Parameter& p : store.parameters()) set_values(p.write(), golden.values(p.name()));
     const auto filled = [&](const std::string& name) {
       Tensor t({3, 4, 2, 5}, dtype);
       set_values(t, golden.values(name));
@@ -76,14 +76,14 @@ TEST(BatchNorm2d, FollowsPyTorchInTrainingAndAfterwards) {
       const Gradients g = tape.backward(std::span(&y, 1), std::span(&cotangent, 1));
       expect_close(y.to_vector(), golden.values(mode + "/output"), 10 * tolerance, mode);
       expect_close(g.of(x).dense().to_vector(), golden.values(mode + "/dx"), 10 * tolerance, mode + " dx");
-      expect_close(g.of(store.find("weight").value).dense().to_vector(), golden.values(mode + "/dweight"), 10 * tolerance,
+      expect_close(g.of(store.find("weight").value()).dense().to_vector(), golden.values(mode + "/dweight"), 10 * tolerance,
                    mode + " dweight");
-      expect_close(g.of(store.find("bias").value).dense().to_vector(), golden.values(mode + "/dbias"), 10 * tolerance, mode + " dbias");
+      expect_close(g.of(store.find("bias").value()).dense().to_vector(), golden.values(mode + "/dbias"), 10 * tolerance, mode + " dbias");
     }
     for (const std::string name : {"running_mean", "running_variance"}) {
       const Parameter& statistics = store.find(name);
-      EXPECT_FALSE(statistics.trainable);
-      expect_close(statistics.value.to_vector(), golden.values("after/" + name), tolerance, name);
+      EXPECT_FALSE(statistics.trainable());
+      expect_close(statistics.value().to_vector(), golden.values("after/" + name), tolerance, name);
     }
   });
 }

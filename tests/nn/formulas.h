@@ -27,17 +27,17 @@ inline Tensor cosine(const Shape& shape, double k) {
 /// The biases of query, key and value are the thirds of parameter t.
 inline void fill_packed_biases(const ParameterStore& store, const std::string& path, int t, int width) {
   int part = 0;
-  for (const char* name : {"query", "key", "value"}) set_values(store.find(path + name + "/bias").value, sines(t, part++ * width, width));
+  for (const char* name : {"query", "key", "value"}) set_values(store.find(path + name + "/bias").value(), sines(t, part++ * width, width));
 }
 
 /// PyTorch's order: parameters t ... t + 3 are the packed weights and biases of query, key and value, the output's weight and bias.
 inline void fill_packed_attention(const ParameterStore& store, const std::string& path, int t, int width) {
   int part = 0;
   for (const char* name : {"query", "key", "value"})
-    set_values(store.find(path + name + "/weight").value, sines(t, part++ * width * width, width * width));
+    set_values(store.find(path + name + "/weight").value(), sines(t, part++ * width * width, width * width));
   fill_packed_biases(store, path, t + 1, width);
-  set_values(store.find(path + "output/weight").value, sines(t + 2, 0, width * width));
-  set_values(store.find(path + "output/bias").value, sines(t + 3, 0, width));
+  set_values(store.find(path + "output/weight").value(), sines(t + 2, 0, width * width));
+  set_values(store.find(path + "output/bias").value(), sines(t + 3, 0, width));
 }
 
 }  // namespace capstan::nn

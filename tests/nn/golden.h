@@ -68,7 +68,7 @@ class Golden {
     std::size_t stored = 0;
     for (const data::Hdf5Entry& e : file().entries()) stored += e.name.starts_with(prefix_ + "parameter/") ? 1 : 0;
     EXPECT_EQ(stored, store.parameters().size());
-    for (const Parameter& p : store.parameters()) set_values(p.value, values("parameter/" + p.name));
+    for (const Parameter& p : store.parameters()) set_values(p.write(), values("parameter/" + p.name()));
   }
 
   /// Runs `forward` on a tape and compares its output and the gradients of all parameters and inputs, each by its own magnitude.
@@ -81,7 +81,7 @@ class Golden {
     const Tensor cotangent = as_floating(file().read(prefix_ + "cotangent"));
     const Gradients gradients = tape.backward(std::span(&output, 1), std::span(&cotangent, 1));
     std::map<std::string, Gradient> actual;
-    for (const Parameter& p : store.parameters()) actual.emplace("parameter/" + p.name, gradients.of(p.value));
+    for (const Parameter& p : store.parameters()) actual.emplace("parameter/" + p.name(), gradients.of(p.value()));
     for (const auto& [name, x] : inputs_)
       if (is_floating(x.dtype())) actual.emplace("input/" + name, gradients.of(x));
     // Some gradients are zero but for rounding, such as that of the bias of attention's keys: what is left is that of the largest ones.

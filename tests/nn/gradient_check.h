@@ -54,11 +54,11 @@ inline std::string gradient_errors(const LayerBuilder& build, const std::vector<
     if (differentiated) variables.push_back({"input " + std::to_string(leaves.size() - 1), leaves.back()});
   }
   for (const Parameter& p : store.parameters()) {
-    if (!p.trainable) continue;
-    Tensor shift(p.value.shape(), DType::f64);
-    normal(.3)(shift, random_key(7, p.name));
-    for (std::int64_t i = 0; i < shift.numel(); ++i) p.value.data<double>()[i] += shift.data<const double>()[i];
-    variables.push_back({p.name, p.value});
+    if (!p.trainable()) continue;
+    Tensor shift(p.shape(), DType::f64);
+    normal(.3)(shift, random_key(7, p.name()));
+    for (std::int64_t i = 0; i < shift.numel(); ++i) p.write().data<double>()[i] += shift.data<const double>()[i];
+    variables.push_back({p.name(), p.value()});
   }
 
   Tape tape;

@@ -229,7 +229,7 @@ INSTANTIATE_TEST_SUITE_P(All, LayerGradients, ::testing::ValuesIn(cases()), [](c
 TEST(GradientCheck, FindsAParameterWithoutGradient) {
   const auto cut = [](const Scope& s) {
     return [w = s.parameter("weight", {3}, ones(), {}), b = s.parameter("bias", {3}, ones(), {})](Inputs in) {
-      return add(mul(in[0], w.detach()), b);
+      return add(mul(in[0], w.value().detach()), b.value());
     };
   };
   EXPECT_EQ(gradient_errors(cut, {random_input({2, 3})}), "weight gets no gradient\n");
@@ -237,7 +237,7 @@ TEST(GradientCheck, FindsAParameterWithoutGradient) {
 
 TEST(GradientCheck, FindsAGradientThatIsWrong) {
   const auto half = [](const Scope& s) {  // the derivative of w^2 by one of its factors only
-    return [w = s.parameter("weight", {3}, ones(), {})](Inputs in) { return mul(in[0], mul(w, w.detach())); };
+    return [w = s.parameter("weight", {3}, ones(), {})](Inputs in) { return mul(in[0], mul(w.value(), w.value().detach())); };
   };
   const std::string errors = gradient_errors(half, {random_input({2, 3})});
   EXPECT_NE(errors.find("weight, element 0 of 3: analytic "), std::string::npos) << errors;

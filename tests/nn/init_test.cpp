@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/reduce.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -95,12 +98,12 @@ TEST(Init, FillsConstantsZeroRowsAndParts) {
 TEST(ParameterStore, InitialValuesDoNotDependOnWhatElseThereIs) {
   ParameterStore a(9), b(9), c(10);
   (a.root() / "first").parameter("weight", {50}, normal(1));
-  const Tensor in_a = (a.root() / "second").parameter("weight", {50}, normal(1));
-  const Tensor in_b = (b.root() / "second").parameter("weight", {50}, normal(1));
-  const Tensor in_c = (c.root() / "second").parameter("weight", {50}, normal(1));
-  EXPECT_EQ(in_a.to_vector(), in_b.to_vector());
-  EXPECT_NE(in_a.to_vector(), in_c.to_vector());
-  EXPECT_NE(in_a.to_vector(), a.find("first/weight").value.to_vector());
+  const Parameter in_a = (a.root() / "second").parameter("weight", {50}, normal(1));
+  const Parameter in_b = (b.root() / "second").parameter("weight", {50}, normal(1));
+  const Parameter in_c = (c.root() / "second").parameter("weight", {50}, normal(1));
+  EXPECT_EQ(in_a.value().to_vector(), in_b.value().to_vector());
+  EXPECT_NE(in_a.value().to_vector(), in_c.value().to_vector());
+  EXPECT_NE(in_a.value().to_vector(), a.find("first/weight").value().to_vector());
 }
 
 TEST(ParameterStore, KeepsOrderAndRefusesASecondNameOfItsKind) {
@@ -108,16 +111,38 @@ TEST(ParameterStore, KeepsOrderAndRefusesASecondNameOfItsKind) {
   (store.root() / "encoder" / 0).parameter("weight", {2, 3}, zeros());
   (store.root() / "encoder" / 1).parameter("weight", {4}, zeros(), {.trainable = false, .decay = false, .sparse_gradient = true});
   ASSERT_EQ(store.parameters().size(), 2u);
-  EXPECT_EQ(store.parameters()[0].name, "encoder/0/weight");
+  EXPECT_EQ(store.parameters()[0].name(), "encoder/0/weight");
   EXPECT_EQ(store.numel(), 10);
   const Parameter& second = store.find("encoder/1/weight");
-  EXPECT_FALSE(second.trainable);
-  EXPECT_FALSE(second.decay);
-  EXPECT_TRUE(second.sparse_gradient);
-  EXPECT_EQ(second.value.node().kind, NodeRef::Kind::constant);
-  EXPECT_EQ(store.parameters()[0].value.node().kind, NodeRef::Kind::leaf);
+  EXPECT_FALSE(second.trainable());
+  EXPECT_FALSE(second.decay());
+  EXPECT_TRUE(second.sparse_gradient());
+  EXPECT_EQ(second.value().node().kind, NodeRef::Kind::constant);
+  EXPECT_EQ(store.parameters()[0].value().node().kind, NodeRef::Kind::leaf);
   EXPECT_THROW((store.root() / "encoder" / 0).parameter("weight", {1}, zeros()), ConfigError);
   EXPECT_THROW(store.find("encoder/2/weight"), ConfigError);
+}
+
+TEST(ParameterStore, FreezesBelowAPathForEverybody) {
+  ParameterStore store;
+  const Parameter first = (store.root() / "encoder" / 1).parameter("weight", {2}, ones());
+  const Parameter other = (store.root() / "encoder" / 10).parameter("weight", {2}, ones());
+  const auto gradients = [&] {
+    Tape tape;
+    const Tensor loss = sum(mul(first.value(), other.value()));
+    return store.gradients(tape.backward(loss));
+  };
+  EXPECT_EQ(store.freeze("encoder/1"), 1) << "encoder/10 is another path";
+  EXPECT_FALSE(gradients()[0].defined());
+  EXPECT_TRUE(gradients()[1].defined());
+  EXPECT_EQ(store.unfreeze("encoder"), 2);
+  EXPECT_TRUE(gradients()[0].defined());
+  EXPECT_EQ(store.scale_learning_rate("encoder", .5), 2);
+  EXPECT_EQ(store.scale_learning_rate("encoder/10/weight", .5), 1);
+  EXPECT_EQ(first.learning_rate_scale(), .5);
+  EXPECT_EQ(other.learning_rate_scale(), .25);
+  EXPECT_THROW(store.freeze("decoder"), ConfigError);
+  EXPECT_THROW(store.freeze("encoder/1/w"), ConfigError);
 }
 
 }  // namespace

@@ -32,15 +32,15 @@ TEST(Linear, ComputesInTheTypeOfItsInput) {
   EXPECT_EQ(y.dtype(), DType::bf16);
   expect_close(y.to_vector(), layer(x).to_vector(), .05, "bf16");
   const Gradients gradients = tape.backward(std::span(&y, 1), std::span(&y, 1));
-  EXPECT_EQ(gradients.of(layer.weight()).dense().dtype(), DType::f32);
-  EXPECT_EQ(gradients.of(layer.bias()).dense().dtype(), DType::f32);
+  EXPECT_EQ(gradients.of(layer.weight().value()).dense().dtype(), DType::f32);
+  EXPECT_EQ(gradients.of(layer.bias().value()).dense().dtype(), DType::f32);
 }
 
 TEST(Linear, DecaysItsWeightOnly) {
   ParameterStore store;
   const Linear layer(store.root() / "head", {.in = 4, .out = 3});
-  EXPECT_TRUE(store.find("head/weight").decay);
-  EXPECT_FALSE(store.find("head/bias").decay);
+  EXPECT_TRUE(store.find("head/weight").decay());
+  EXPECT_FALSE(store.find("head/bias").decay());
   EXPECT_EQ(layer.weight().shape(), (Shape{3, 4}));
 }
 
@@ -68,7 +68,7 @@ TEST(LayerNorm, FusesTheEndOfABlock) {
   ParameterStore store(3, DType::f64);
   const LayerNorm layer(store.root() / "norm", {.width = 6});
   const Dropout dropout(store.root() / "dropout", .5);
-  set_values(layer.weight(), {1, 2, 3, 4, 5, 6});
+  set_values(layer.weight().write(), {1, 2, 3, 4, 5, 6});
   const Tensor bias = Tensor::from({.1, .2, .3, .4, .5, .6}, {6});
   Tensor x({4, 6}, DType::f64), residual({4, 6}, DType::f64);
   normal(1)(x, 1);
@@ -90,7 +90,7 @@ TEST(Embedding, FollowsPyTorch) {
       ParameterStore store(1, dtype);
       const Embedding layer(store.root(), {.rows = 6, .width = 4, .sparse_gradient = sparse});
       golden.expect(store, tolerance, [&] { return layer(golden.input("ids")); });
-      EXPECT_EQ(store.find("weight").sparse_gradient, sparse);
+      EXPECT_EQ(store.find("weight").sparse_gradient(), sparse);
     }
   });
 }
@@ -98,7 +98,7 @@ TEST(Embedding, FollowsPyTorch) {
 TEST(Embedding, HoldsThePaddingRowAtZero) {
   ParameterStore store(1, DType::f64);
   const Embedding layer(store.root(), {.rows = 3, .width = 2, .padding = 0, .scale = 3});
-  const std::vector<double> table = layer.table().to_vector();
+  const std::vector<double> table = layer.table().value().to_vector();
   EXPECT_EQ(table[0], 0);
   EXPECT_EQ(table[1], 0);
   Tape tape;
@@ -106,7 +106,7 @@ TEST(Embedding, HoldsThePaddingRowAtZero) {
   EXPECT_EQ(y.to_vector(), (std::vector<double>{0, 0, 3 * table[4], 3 * table[5]}));
   const Tensor ones = Tensor::full({2, 2}, 1, DType::f64);
   const Gradients gradients = tape.backward(std::span(&y, 1), std::span(&ones, 1));
-  EXPECT_EQ(dense(gradients.of(layer.table()), DType::f64).to_vector(), (std::vector<double>{0, 0, 0, 0, 3, 3}));
+  EXPECT_EQ(dense(gradients.of(layer.table().value()), DType::f64).to_vector(), (std::vector<double>{0, 0, 0, 0, 3, 3}));
   EXPECT_THROW(Embedding(store.root() / "other", {.rows = 3, .width = 2, .padding = 3}), ConfigError);
 }
 

@@ -64,7 +64,7 @@ void fill(const ParameterStore& store) {
     for (const char* const name : {"input/weight", "state/weight", "input/bias", "state/bias"}) {
       const std::string path = std::string(direction) + name;
       for (const Parameter& p : store.parameters())
-        if (p.name == path) set_values(p.value, sines(t, 0, static_cast<int>(p.value.numel())));
+        if (p.name() == path) set_values(p.write(), sines(t, 0, static_cast<int>(p.value().numel())));
       ++t;
     }
 }
@@ -154,7 +154,7 @@ TEST(GruCell, StartsGlorotUniformPerGate) {
   const GruCell cell(store.root(), {.input = in, .hidden = hidden});
   for (const auto& [name, fan] : {std::pair{"input/weight", in}, {"state/weight", hidden}}) {
     const double bound = std::sqrt(6.0 / static_cast<double>(fan + hidden));
-    const std::vector<double> values = store.find(name).value.to_vector();
+    const std::vector<double> values = store.find(name).value().to_vector();
     const std::size_t part = values.size() / 3;
     for (std::size_t gate = 0; gate < 3; ++gate) {
       const auto [low, high] = std::minmax_element(values.begin() + static_cast<std::ptrdiff_t>(gate * part),
@@ -168,7 +168,7 @@ TEST(GruCell, StartsGlorotUniformPerGate) {
         std::equal(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(part), values.begin() + static_cast<std::ptrdiff_t>(part)))
         << "gates start alike";
   }
-  for (const double b : store.find("input/bias").value.to_vector()) EXPECT_EQ(b, 0);
+  for (const double b : store.find("input/bias").value().to_vector()) EXPECT_EQ(b, 0);
 }
 
 }  // namespace

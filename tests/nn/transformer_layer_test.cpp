@@ -42,7 +42,7 @@ std::vector<double> by_formula(Activation activation, bool pre_norm, bool causal
   const EncoderLayer layer(store.root(), {.width = 4, .heads = 2, .inner = 8, .activation = activation, .pre_norm = pre_norm});
   fill_packed_attention(store, "attention/", 0, 4);
   const auto set = [&](const std::string& name, int t, int count, double offset = 0) {
-    set_values(store.find(name).value, sines(t, 0, count, offset));
+    set_values(store.find(name).value(), sines(t, 0, count, offset));
   };
   set("feed_forward/inner/weight", 4, 32);
   set("feed_forward/inner/bias", 5, 8);
@@ -112,8 +112,8 @@ TEST(EncoderLayer, ComputesInTheTypeOfItsInput) {
       const std::vector<double> a = gradients[i].dense().to_vector(), b = half_gradients[i].dense().to_vector();
       double error = 0, norm = 0;
       for (std::size_t j = 0; j < a.size(); ++j) error += (a[j] - b[j]) * (a[j] - b[j]), norm += a[j] * a[j];
-      if (store.parameters()[i].name == "attention/key/bias") continue;  // its gradient is zero but for rounding
-      EXPECT_LT(error, .05 * .05 * norm) << store.parameters()[i].name;
+      if (store.parameters()[i].name() == "attention/key/bias") continue;  // its gradient is zero but for rounding
+      EXPECT_LT(error, .05 * .05 * norm) << store.parameters()[i].name();
     }
   }
 }

@@ -27,7 +27,7 @@ std::vector<std::vector<double>> results(const ParameterStore& store, const std:
   const Gradients g = tape.backward(std::span(&y, 1), std::span(&cotangent, 1));
   std::vector<std::vector<double>> all{y.to_vector()};
   for (const Tensor& x : inputs) all.push_back(g.of(x).dense().to_vector());
-  for (const Parameter& p : store.parameters()) all.push_back(g.of(p.value).dense().to_vector());
+  for (const Parameter& p : store.parameters()) all.push_back(g.of(p.value()).dense().to_vector());
   return all;
 }
 
@@ -82,7 +82,7 @@ TEST(TransformerStack, IsItsLayersAndANormalisation) {
       std::optional<LayerNorm> norm;
       if (final_norm) norm.emplace(same.root() / "norm", LayerNormOptions{.width = 6, .epsilon = 1e-6});
       ASSERT_EQ(store.parameters().size(), same.parameters().size());
-      for (std::size_t i = 0; i < store.parameters().size(); ++i) EXPECT_EQ(store.parameters()[i].name, same.parameters()[i].name);
+      for (std::size_t i = 0; i < store.parameters().size(); ++i) EXPECT_EQ(store.parameters()[i].name(), same.parameters()[i].name());
 
       const Tensor x = make_leaf(cosine({2, 4, 6}, 0));
       const AttentionMask mask{.keys = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 0, 1, 1, 1, 1}, {2, 4})};

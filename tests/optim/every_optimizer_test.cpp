@@ -29,9 +29,9 @@ Tensor noise(const Shape& shape, std::uint64_t seed, DType dtype) {
 constexpr std::int64_t kRows = 9, kWidth = 4;
 
 std::vector<Parameter> parameters(DType dtype) {
-  return {{.name = "weight", .value = make_leaf(noise({5, 11}, 1, dtype))},
-          {.name = "bias", .value = make_leaf(noise({3}, 2, dtype)), .decay = false},
-          {.name = "table", .value = make_leaf(noise({kRows, kWidth}, 3, dtype)), .sparse_gradient = true}};
+  return {{"weight", noise({5, 11}, 1, dtype)},
+          {"bias", noise({3}, 2, dtype), {.decay = false}},
+          {"table", noise({kRows, kWidth}, 3, dtype), {.sparse_gradient = true}}};
 }
 
 /// The rows of the table that step names: one of them twice, the last one never.
@@ -52,7 +52,7 @@ Gradient densified(const Gradient& g) {
 double learning_rate_at(int step) { return .01 * (1 + step % 4); }
 
 void run(Optimizer& optimizer, int first, int last) {
-  const DType dtype = optimizer.parameters()[0].value.dtype();
+  const DType dtype = optimizer.parameters()[0].value().dtype();
   for (int step = first; step < last; ++step) optimizer.step(gradients_at(step, dtype), learning_rate_at(step), .5);
 }
 
@@ -60,7 +60,7 @@ void run(Optimizer& optimizer, int first, int last) {
 std::vector<std::vector<double>> everything(Optimizer& optimizer) {
   std::vector<std::vector<double>> out;
   for (const OptimizerState& s : optimizer.state()) out.push_back(s.value.to_vector());
-  for (const Parameter& p : optimizer.parameters()) out.push_back(p.value.to_vector());
+  for (const Parameter& p : optimizer.parameters()) out.push_back(p.value().to_vector());
   return out;
 }
 
@@ -87,7 +87,7 @@ TYPED_TEST(EveryOptimizer, ResumesBitForBit) {
       run(*after, 0, 3);  // whatever it holds is replaced
       after->load_state(before->state(), before->step_count());
       for (std::size_t i = 0; i < after->parameters().size(); ++i)
-        dispatch_floating("test", dtype, [&, &from = before->parameters()[i].value, &to = after->parameters()[i].value](auto zero) {
+        dispatch_floating("test", dtype, [&, &from = before->parameters()[i].value(), &to = after->parameters()[i].value()](auto zero) {
           using T = decltype(zero);
           std::ranges::copy(from.template span<const T>(), to.template span<T>().begin());
         });
@@ -113,14 +113,14 @@ TYPED_TEST(EveryOptimizer, FollowsTheOracle) {
 TYPED_TEST(EveryOptimizer, TreatsRowsThatAreNotNamedAsItPromises) {
   this->for_each([](const OptimizerSample& sample) {
     const auto sparse = sample.make(parameters(DType::f64)), dense = sample.make(parameters(DType::f64));
-    std::vector<double> before = sparse->parameters()[2].value.to_vector();
+    std::vector<double> before = sparse->parameters()[2].value().to_vector();
     for (int step = 0; step < 40; ++step) {
       std::vector<Gradient> gradients = gradients_at(step, DType::f64);
       sparse->step(gradients, learning_rate_at(step), .5);
       const std::vector<std::int64_t> named = named_at(step);
       gradients[2] = densified(gradients[2]);
       dense->step(gradients, learning_rate_at(step), .5);
-      const std::vector<double> now = sparse->parameters()[2].value.to_vector(), other = dense->parameters()[2].value.to_vector();
+      const std::vector<double> now = sparse->parameters()[2].value().to_vector(), other = dense->parameters()[2].value().to_vector();
       for (std::size_t i = 0; i < now.size() && sample.other_rows == OtherRows::rest; ++i) {
         const bool is_named = std::ranges::count(named, static_cast<std::int64_t>(i / kWidth)) > 0;
         ASSERT_EQ(now[i] != before[i], is_named) << "step " << step << ", element " << i;
@@ -135,7 +135,7 @@ TYPED_TEST(EveryOptimizer, TreatsRowsThatAreNotNamedAsItPromises) {
     }
     if (sample.other_rows == OtherRows::as_dense_later) {
       sparse->synchronize();
-      const std::vector<double> now = sparse->parameters()[2].value.to_vector(), other = dense->parameters()[2].value.to_vector();
+      const std::vector<double> now = sparse->parameters()[2].value().to_vector(), other = dense->parameters()[2].value().to_vector();
       for (std::size_t i = 0; i < now.size(); ++i) EXPECT_NEAR(now[i], other[i], 2e-7) << "element " << i;
     }
   });
@@ -147,7 +147,7 @@ TYPED_TEST(EveryOptimizer, LetsNotANumberThrough) {
     std::vector<Gradient> gradients = gradients_at(0, DType::f32);
     gradients[0].dense().data<float>()[53] = gradients[2].row_values().data<float>()[kWidth] = std::numeric_limits<float>::quiet_NaN();
     optimizer->step(gradients, .01);
-    const Tensor &weight = optimizer->parameters()[0].value, &table = optimizer->parameters()[2].value;
+    const Tensor &weight = optimizer->parameters()[0].value(), &table = optimizer->parameters()[2].value();
     for (std::int64_t i = 0; i < weight.numel(); ++i) EXPECT_EQ(std::isnan(weight.data<float>()[i]), i == 53) << i;
     for (std::int64_t i = 0; i < table.numel(); ++i) EXPECT_EQ(std::isnan(table.data<float>()[i]), i == 3 * kWidth) << i;
   });
@@ -163,7 +163,7 @@ TYPED_TEST(EveryOptimizer, RefusesBadOptionsAndTypes) {
     }
   }
   this->for_each([](const OptimizerSample& sample) {
-    const Parameter half{.name = "half", .value = Tensor::zeros({2}, DType::bf16)};
+    const Parameter half{"half", Tensor::zeros({2}, DType::bf16)};
     EXPECT_THROW(sample.make({&half, 1}), DTypeError);
   });
 }

@@ -33,14 +33,14 @@ class Golden : public ::testing::TestWithParam<Case> {
     const std::string group = sparse ? "/sparse/" : "/dense/";
     const Tensor gradients = goldens().read("/gradients"), indices = goldens().read("/indices"), rows = goldens().read("/rows");
     const Tensor expected = goldens().read(group + GetParam().name);
-    const Parameter p{.name = "p", .value = make_leaf(as(goldens().read("/start"), dtype)), .sparse_gradient = sparse};
+    const Parameter p{"p", as(goldens().read("/start"), dtype), {.sparse_gradient = sparse}};
     const auto optimizer = GetParam().make({&p, 1});
     for (std::int64_t step = 0; step < 100; ++step) {
-      const Gradient g = sparse ? Gradient::rows(part(indices, step).contiguous(), as(part(rows, step), dtype), p.value.shape())
+      const Gradient g = sparse ? Gradient::rows(part(indices, step).contiguous(), as(part(rows, step), dtype), p.value().shape())
                                 : Gradient(as(part(gradients, step), dtype));
       optimizer->step({&g, 1}, GetParam().learning_rate);
       if (step % 10 != 9) continue;
-      const std::vector<double> now = p.value.to_vector(), then = part(expected, step / 10).to_vector();
+      const std::vector<double> now = p.value().to_vector(), then = part(expected, step / 10).to_vector();
       for (std::size_t i = 0; i < now.size(); ++i) ASSERT_NEAR(now[i], then[i], tolerance) << "step " << step << ", element " << i;
     }
   }

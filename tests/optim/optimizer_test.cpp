@@ -19,7 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 
 Parameter parameter(std::string name, const Tensor& value, bool decay = true, bool sparse = false) {
-  return {.name = std::move(name), .value = make_leaf(value), .trainable = true, .decay = decay, .sparse_gradient = sparse};
+  return {std::move(name), value, {.decay = decay, .sparse_gradient = sparse}};
 }
 Gradient rows(std::vector<std::int64_t> indices, std::vector<double> values, const Shape& table) {
   const auto n = static_cast<std::int64_t>(indices.size());
@@ -35,7 +35,7 @@ std::vector<double> on_a_scalar(double start, std::vector<double> gradients, dou
   for (const double g : gradients) {
     const Gradient gradient = scalar(g);
     optimizer.step({&gradient, 1}, lr);
-    values.push_back(p.value.item());
+    values.push_back(p.value().item());
   }
   return values;
 }
@@ -68,11 +68,11 @@ TEST(BertAdam, ReachesTheTarget) {  // the released code's own test
   const double target[] = {.4, .2, -.5};
   for (int step = 0; step < 100; ++step) {
     const Tensor g({3}, DType::f64);
-    for (int i = 0; i < 3; ++i) g.data<double>()[i] = 2 * (w.value.data<double>()[i] - target[i]) / 3;
+    for (int i = 0; i < 3; ++i) g.data<double>()[i] = 2 * (w.value().data<double>()[i] - target[i]) / 3;
     const Gradient gradient = g;
     optimizer.step({&gradient, 1}, .2);
   }
-  expect_near(w.value.to_vector(), {.401646, .197824, -.497824}, 6e-7);
+  expect_near(w.value().to_vector(), {.401646, .197824, -.497824}, 6e-7);
 }
 
 TEST(Lion, FollowsTheSignOfTheMomentum) {
@@ -91,7 +91,7 @@ TEST(Adagrad, SumsDuplicatesThenSquaresAndLetsOtherRowsRest) {
     std::vector<double> values;
     for (const Gradient& g : steps) {
       optimizer.step({&g, 1}, .1);
-      for (const double v : p.value.to_vector()) values.push_back(v);
+      for (const double v : p.value().to_vector()) values.push_back(v);
     }
     for (const OptimizerState& s : optimizer.state())
       for (const double v : s.value.to_vector()) values.push_back(v);
@@ -142,12 +142,12 @@ TEST(SparsePolicy, CatchUpGivesWhatDenseGives) {
       a.synchronize_rows(0, named_at(step));  // a forward pass reads these rows
       for (const std::int64_t r : named_at(step))
         for (std::int64_t j = 0; j < kWidth; ++j)
-          ASSERT_NEAR(lagging.p.value.data<double>()[r * kWidth + j], dense.p.value.data<double>()[r * kWidth + j], 2e-7) << step;
+          ASSERT_NEAR(lagging.p.value().data<double>()[r * kWidth + j], dense.p.value().data<double>()[r * kWidth + j], 2e-7) << step;
       a.step({&g, 1}, lr);
       b.step({&g, 1}, lr);
     }
     a.synchronize();
-    expect_near(lagging.p.value.to_vector(), dense.p.value.to_vector(), 2e-7);
+    expect_near(lagging.p.value().to_vector(), dense.p.value().to_vector(), 2e-7);
   }
 }
 
@@ -169,7 +169,7 @@ TEST(SparsePolicy, SynchronisingOrRestartingDoesNotChangeABit) {
   }
   a.synchronize();
   b->synchronize();
-  EXPECT_EQ(plain.p.value.to_vector(), disturbed.p.value.to_vector());
+  EXPECT_EQ(plain.p.value().to_vector(), disturbed.p.value().to_vector());
 }
 
 TEST(SparsePolicy, ForgetsItsHistoryWhenStateIsLoaded) {
@@ -181,16 +181,16 @@ TEST(SparsePolicy, ForgetsItsHistoryWhenStateIsLoaded) {
       optimizer.step({&g, 1}, learning_rate);
     }
     optimizer.synchronize();
-    return t.p.value.to_vector();
+    return t.p.value().to_vector();
   };
   Adam used({&t.p, 1}, options), fresh({&t.p, 1}, options);
   run(used, 0, 50, .01);
-  const Tensor value = t.p.value.detach().clone();
+  const Tensor value = t.p.value().detach().clone();
   std::vector<OptimizerState> saved = used.state();
   for (OptimizerState& s : saved) s.value = s.value.clone();
   run(used, 50, 90, .01);  // what it remembers of these steps must not count after going back
   const auto from_saved = [&](Adam& optimizer) {
-    std::ranges::copy(value.span<double>(), t.p.value.span<double>().begin());
+    std::ranges::copy(value.span<double>(), t.p.value().span<double>().begin());
     optimizer.load_state(saved, 50);
     return run(optimizer, 50, 90, .02);
   };
@@ -205,13 +205,13 @@ std::vector<Parameter> two_parameters() {
 
 TEST(Optimizer, LeavesParametersWithoutGradientAlone) {
   auto parameters = two_parameters();
-  parameters.push_back({.name = "frozen", .value = Tensor::from({5.0}, {1}), .trainable = false});
+  parameters.push_back({"frozen", Tensor::from({5.0}, {1}), {.trainable = false}});
   AdamW optimizer(parameters, {.weight_decay = .5});
   const Gradient gradients[] = {Gradient(), scalar(1), scalar(1)};
   optimizer.step(gradients, .1);
-  EXPECT_EQ(parameters[0].value.to_vector(), (std::vector<double>{1, 2, 3}));
-  EXPECT_NE(parameters[1].value.item(), 4);
-  EXPECT_EQ(parameters[2].value.item(), 5);
+  EXPECT_EQ(parameters[0].value().to_vector(), (std::vector<double>{1, 2, 3}));
+  EXPECT_NE(parameters[1].value().item(), 4);
+  EXPECT_EQ(parameters[2].value().item(), 5);
   EXPECT_EQ(optimizer.step_count(), 1);
   EXPECT_EQ(optimizer.state().size(), 4u);  // two slots of two trainable parameters
 }
@@ -222,7 +222,7 @@ TEST(Optimizer, DecaysOnlyParametersThatSaySo) {
     Sgd optimizer({&p, 1}, {.weight_decay = .5});
     const Gradient zero = scalar(0);
     optimizer.step({&zero, 1}, .1);
-    EXPECT_DOUBLE_EQ(p.value.item(), decays ? 1.9 : 2.0);
+    EXPECT_DOUBLE_EQ(p.value().item(), decays ? 1.9 : 2.0);
   }
 }
 
@@ -267,7 +267,7 @@ TEST(Optimizer, RefusesGradientsThatDoNotFitBeforeItChangesAnything) {
   EXPECT_THAT(message(Tensor::from({1.0f}, {1})), HasSubstr("sgd: a gradient must have its parameter's type: b/bias f64[1], gradient f32"));
   EXPECT_THAT(message(rows({1}, {1}, {1})), HasSubstr("index 1, rows 1"));
   EXPECT_THROW(optimizer.step({&good, 1}, .1), ShapeError);
-  EXPECT_EQ(parameters[0].value.to_vector(), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(parameters[0].value().to_vector(), (std::vector<double>{1, 2, 3}));
   EXPECT_EQ(optimizer.step_count(), 0);
 }
 
@@ -277,7 +277,7 @@ TEST(Optimizer, ReadsStridedGradients) {
   const Tensor g = Tensor::from({1.0, 2.0, 3.0, 4.0}, {2, 2});
   const Gradient transposed = g.view(g.layout().transpose(0, 1));
   optimizer.step({&transposed, 1}, 1);
-  EXPECT_EQ(p.value.to_vector(), (std::vector<double>{-1, -3, -2, -4}));
+  EXPECT_EQ(p.value().to_vector(), (std::vector<double>{-1, -3, -2, -4}));
 }
 
 }  // namespace

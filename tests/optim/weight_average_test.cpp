@@ -9,7 +9,7 @@ namespace {
 
 struct WeightAverageTest : testing::Test {
   Tensor weight = Tensor::from<float>({1, -2}, {2}), buffer = Tensor::from<double>({8}, {1});
-  std::vector<Parameter> parameters{{.name = "weight", .value = weight}, {.name = "mean", .value = buffer, .trainable = false}};
+  std::vector<Parameter> parameters{{"weight", weight}, {"mean", buffer, {.trainable = false}}};
 };
 
 TEST_F(WeightAverageTest, FollowsTheFormula) {
@@ -44,7 +44,7 @@ TEST_F(WeightAverageTest, SwappedShowsTheAveragesInThePlaceOfTheParameters) {
 TEST_F(WeightAverageTest, RefusesWhatItCannotAverage) {
   EXPECT_THROW(WeightAverage(parameters, 1.0), ConfigError);
   EXPECT_THROW(WeightAverage(parameters, -0.1), ConfigError);
-  parameters.push_back({.name = "count", .value = Tensor::zeros({1}, DType::i64)});
+  parameters.push_back({"half", Tensor::zeros({1}, DType::bf16)});
   EXPECT_THROW(WeightAverage(parameters, 0.9), DTypeError);
 }
 

@@ -36,13 +36,13 @@ inline ModelOptions worked_options(Activation activation) {
 inline void fill_by_formula(const nn::ParameterStore& store) {
   std::size_t t = 0;
   for (const Parameter& p : store.parameters()) {
-    const bool gain = p.name.find("orm/weight") != std::string::npos;
-    dispatch_floating("test", p.value.dtype(), [&](auto zero) {
+    const bool gain = p.name().find("orm/weight") != std::string::npos;
+    dispatch_floating("test", p.value().dtype(), [&](auto zero) {
       using T = decltype(zero);
-      for (std::int64_t i = 0; i < p.value.numel(); ++i) {
+      for (std::int64_t i = 0; i < p.value().numel(); ++i) {
         const double v = 0.2 * std::sin(0.7 * static_cast<double>(i) + 0.3 * static_cast<double>(t) + 0.1) + (gain ? 1 : 0);
-        p.value.data<T>()[i] = T(static_cast<float>(v));
-        if constexpr (std::is_same_v<T, double>) p.value.data<T>()[i] = v;
+        p.value().data<T>()[i] = T(static_cast<float>(v));
+        if constexpr (std::is_same_v<T, double>) p.value().data<T>()[i] = v;
       }
     });
     ++t;

@@ -183,7 +183,7 @@ TEST(BertModel, PackedAndPaddedGiveTheSameNumbers) {
     std::vector<double> all{losses.masked_lm.item(), losses.next_sentence.item()};
     const Gradients gradients = tape.backward(sums, cotangents);
     for (const Parameter& p : store.parameters())
-      for (const double v : nn::dense(gradients.of(p.value), DType::f64).to_vector()) all.push_back(v);
+      for (const double v : nn::dense(gradients.of(p.value()), DType::f64).to_vector()) all.push_back(v);
     results.push_back(std::move(all));
   }
   nn::expect_close(results[1], results[0], 1e-12, "packed");
@@ -218,18 +218,18 @@ TEST(BertModel, NamesDecayAndStartOfParameters) {
   nn::ParameterStore store(7);
   const Model model(store.root(), 50, worked_options(Activation::gelu));
   for (const Parameter& p : store.parameters()) {
-    const auto values = p.value.to_vector();
-    const bool plain = p.name.find("bias") != std::string::npos || p.name.find("LayerNorm/") != std::string::npos ||
-                       p.name.find("_norm/") != std::string::npos;
-    EXPECT_EQ(p.decay, !plain) << p.name;
+    const auto values = p.value().to_vector();
+    const bool plain = p.name().find("bias") != std::string::npos || p.name().find("LayerNorm/") != std::string::npos ||
+                       p.name().find("_norm/") != std::string::npos;
+    EXPECT_EQ(p.decay(), !plain) << p.name();
     const auto [low, high] = std::ranges::minmax(values);
     if (!plain) {
-      EXPECT_GE(low, -0.04) << p.name;
-      EXPECT_LE(high, 0.04) << p.name;
-      EXPECT_GT(high - low, 0.02) << p.name;
+      EXPECT_GE(low, -0.04) << p.name();
+      EXPECT_LE(high, 0.04) << p.name();
+      EXPECT_GT(high - low, 0.02) << p.name();
     } else {
-      EXPECT_EQ(low, p.name.ends_with("orm/weight") ? 1 : 0) << p.name;
-      EXPECT_EQ(high, low) << p.name;
+      EXPECT_EQ(low, p.name().ends_with("orm/weight") ? 1 : 0) << p.name();
+      EXPECT_EQ(high, low) << p.name();
     }
   }
   for (const char* name :

@@ -46,7 +46,7 @@ struct CheckpointTest : testing::Test {
 
   CheckpointTest() {
     std::vector<Gradient> gradients;
-    for (const Parameter& p : store.parameters()) gradients.emplace_back(Tensor::full(p.value.shape(), 0.5));
+    for (const Parameter& p : store.parameters()) gradients.emplace_back(Tensor::full(p.value().shape(), 0.5));
     adam.step(gradients, 0.1);
     state.step = 7;
     state.epoch = 1;
@@ -100,7 +100,7 @@ TEST_F(CheckpointTest, EverythingComesBack) {
   nn::ParameterStore other = usual_store(2);
   optim::Adam fresh(other.parameters());
   c.load(other, fresh);
-  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(other.parameters()[i].value.to_vector(), store.parameters()[i].value.to_vector());
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(other.parameters()[i].value().to_vector(), store.parameters()[i].value().to_vector());
   EXPECT_EQ(fresh.step_count(), 1);
   const auto mine = adam.state(), theirs = fresh.state();
   ASSERT_EQ(mine.size(), theirs.size());
@@ -109,24 +109,24 @@ TEST_F(CheckpointTest, EverythingComesBack) {
 
 TEST_F(CheckpointTest, HoldsAveragesAsTheModelAndTheWeightsBeside) {
   optim::WeightAverage average(store.parameters(), 0.9);
-  store.parameters()[0].value.span<float>()[0] = 42;
+  store.parameters()[0].value().span<float>()[0] = 42;
   data::write_file_durably(scratch / "a.h5", checkpoint_image(meta, store, &adam, state, {}, &average));
   const Checkpoint c(scratch / "a.h5");
-  const auto averaged = average.averages()[0].to_vector(), trained = store.parameters()[0].value.to_vector();
+  const auto averaged = average.averages()[0].to_vector(), trained = store.parameters()[0].value().to_vector();
 
   nn::ParameterStore used = usual_store(2);
   c.load(used);
-  EXPECT_EQ(used.parameters()[0].value.to_vector(), averaged) << "what evaluate and predict load";
+  EXPECT_EQ(used.parameters()[0].value().to_vector(), averaged) << "what evaluate and predict load";
 
   nn::ParameterStore resumed = usual_store(3);
   optim::Adam fresh(resumed.parameters());
   optim::WeightAverage restored(resumed.parameters(), 0.9);
   c.load(resumed, fresh, &restored);
-  EXPECT_EQ(resumed.parameters()[0].value.to_vector(), trained);
+  EXPECT_EQ(resumed.parameters()[0].value().to_vector(), trained);
   EXPECT_EQ(restored.averages()[0].to_vector(), averaged);
 
   c.load(used, fresh);  // a run that no longer averages
-  EXPECT_EQ(used.parameters()[0].value.to_vector(), trained);
+  EXPECT_EQ(used.parameters()[0].value().to_vector(), trained);
   Checkpoint(file("plain.h5")).load(resumed, fresh, &restored);  // one that begins to
   EXPECT_EQ(restored.averages()[0].to_vector(), trained);
 }
@@ -135,14 +135,14 @@ TEST_F(CheckpointTest, LoadingListsEverythingThatDoesNotFitAndChangesNothing) {
   const Checkpoint c(file());
   nn::ParameterStore other = make_store({{"encoder/0/weight", {3, 5}}, {"decoder/bias", {4}}});
   optim::Adam fresh(other.parameters());
-  const auto before = other.parameters()[0].value.to_vector();
+  const auto before = other.parameters()[0].value().to_vector();
   const std::string m = message([&] { c.load(other, fresh); });
   EXPECT_THAT(m, HasSubstr(c.path()));
   EXPECT_THAT(m, HasSubstr("missing: /model/decoder/bias f32[4]"));
   EXPECT_THAT(m, HasSubstr("unexpected: /model/encoder/0/bias f32[4]"));
   EXPECT_THAT(m, HasSubstr("of another shape or type: /model/encoder/0/weight: the model has f32[3, 5], the file f32[3, 4]"));
   EXPECT_THAT(m, HasSubstr("missing: /optimizer/"));
-  EXPECT_EQ(other.parameters()[0].value.to_vector(), before);
+  EXPECT_EQ(other.parameters()[0].value().to_vector(), before);
 }
 
 TEST_F(CheckpointTest, AnotherOptimiserOrRecipeIsRefused) {
@@ -162,13 +162,13 @@ TEST_F(CheckpointTest, WeightsAloneDoNotResume) {
   const Checkpoint c(scratch / "w.h5");
   nn::ParameterStore other = usual_store(2);
   c.load(other);
-  EXPECT_EQ(other.parameters()[0].value.to_vector(), store.parameters()[0].value.to_vector());
+  EXPECT_EQ(other.parameters()[0].value().to_vector(), store.parameters()[0].value().to_vector());
   EXPECT_THAT(message([&] { c.train_state(); }), HasSubstr("weights only"));
 }
 
 TEST_F(CheckpointTest, AFlippedByteNamesFileAndTensor) {
   auto bytes = image();
-  const auto weight = store.parameters()[0].value.span<float>();
+  const auto weight = store.parameters()[0].value().span<float>();
   const auto at = std::search(bytes.begin(), bytes.end(), reinterpret_cast<const std::byte*>(weight.data()),
                               reinterpret_cast<const std::byte*>(weight.data() + weight.size()));
   ASSERT_NE(at, bytes.end());

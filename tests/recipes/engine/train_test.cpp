@@ -284,11 +284,11 @@ TEST(TrainStep, ClippingLimitsTheStep) {
     WithSgd w({.noise = 0}, {.seed = 1, .batch_size = 8});
     optim::Sgd own(w.parameters().parameters());
     w.sgd_ = &own;
-    const auto before = w.parameters().parameters()[0].value.to_vector();
+    const auto before = w.parameters().parameters()[0].value().to_vector();
     const std::vector<Linear::Batch> batches{w.make_batch(0, 0)};
     train_step(w, std::span(batches), {.seed = 1}, 1.0, clip);
     double sum = 0;
-    const auto after = w.parameters().parameters()[0].value.to_vector();
+    const auto after = w.parameters().parameters()[0].value().to_vector();
     for (std::size_t i = 0; i < after.size(); ++i) sum += (after[i] - before[i]) * (after[i] - before[i]);
     return std::sqrt(sum);
   };

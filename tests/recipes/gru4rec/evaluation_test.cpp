@@ -47,7 +47,7 @@ TEST_F(RecipeTest, RanksDoNotDependOnTheBatch) {
 // T19: a model that says nothing is not perfect: equal scores rank in the middle, or last.
 TEST_F(RecipeTest, ConstantScoresAreNotPerfect) {
   Gru4Rec recipe(config, setup);
-  for (const char* name : {"items/weight", "items/bias"}) std::ranges::fill(recipe.parameters().find(name).value.span<float>(), 0.0f);
+  for (const char* name : {"items/weight", "items/bias"}) std::ranges::fill(recipe.parameters().find(name).value().span<float>(), 0.0f);
   const Sessions sessions{recipe.dataset().train(), 0};
   EXPECT_EQ(by_name(evaluate_model(recipe.model(), sessions, {.k = {3}, .ties = engine::Ties::conservative})).at("recall@3"), 0);
   const auto median = by_name(evaluate_model(recipe.model(), sessions, {.k = {3, 4}, .ties = engine::Ties::median}));  // rank 3.5 of 6
@@ -61,7 +61,7 @@ TEST_F(RecipeTest, NaNIsAnError) {
   Gru4Rec recipe(config, setup);
   recipe.begin_epoch(0);
   const auto batch = recipe.next_batch();
-  recipe.parameters().find("items/weight").value.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  recipe.parameters().find("items/weight").value().data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
   const auto before = everything(recipe);
   EXPECT_THROW(evaluate_model(recipe.model(), {recipe.dataset().train(), 0}, {}), NumericalError);
   EXPECT_THROW(train_batch(recipe, *batch, 0), NumericalError);

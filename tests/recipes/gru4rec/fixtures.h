@@ -58,12 +58,12 @@ struct RecipeTest : testing::Test {
   }
 };
 
-inline std::vector<double> values(Gru4Rec& recipe, const std::string& parameter) { return recipe.parameters().find(parameter).value.to_vector(); }
+inline std::vector<double> values(Gru4Rec& recipe, const std::string& parameter) { return recipe.parameters().find(parameter).value().to_vector(); }
 
 /// Every parameter and every piece of optimiser state, for comparison to the bit.
 inline std::vector<std::vector<double>> everything(Gru4Rec& recipe) {
   std::vector<std::vector<double>> out;
-  for (const Parameter& p : recipe.parameters().parameters()) out.push_back(p.value.to_vector());
+  for (const Parameter& p : recipe.parameters().parameters()) out.push_back(p.value().to_vector());
   for (const auto& s : recipe.optimizer().state()) out.push_back(s.value.to_vector());
   return out;
 }

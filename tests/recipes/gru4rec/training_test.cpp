@@ -26,7 +26,7 @@ struct EndToEnd : RecipeTest {
   // Matrices of the example are [in, out]; ours are [gate * out, in] with gates r, z, n.
   static void fill(Gru4Rec& recipe) {
     const auto set = [&](const char* name, auto&& value) {
-      const Tensor t = recipe.parameters().find(name).value;
+      const Tensor t = recipe.parameters().find(name).value();
       for (std::int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = static_cast<float>(value(static_cast<int>(i)));
     };
     const int input[] = {72, 73, 71}, state[] = {74, 75, 76}, bias[] = {78, 79, 77};
@@ -318,8 +318,8 @@ TEST_F(RecipeTest, OneHotIsAnIdentityEmbedding) {
       for (std::int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = static_cast<float>(value(static_cast<std::size_t>(i)));
     };
     const auto gates = values(looked_up, "gates/weight");  // [6, 12]
-    set(embedded.parameters().find("embedding/weight").value, [](std::size_t i) { return i / 6 == i % 6; });
-    set(embedded.parameters().find("gru/0/input/weight").value, [&](std::size_t i) { return gates[i % 6 * 12 + i / 6]; });
+    set(embedded.parameters().find("embedding/weight").value(), [](std::size_t i) { return i / 6 == i % 6; });
+    set(embedded.parameters().find("gru/0/input/weight").value(), [&](std::size_t i) { return gates[i % 6 * 12 + i / 6]; });
     const Tensor inputs = Tensor::from<std::int64_t>({5, 0, 3}, Shape{3});
     Hidden a = looked_up.model().start(3), b = embedded.model().start(3);
     for (int step = 0; step < 2; ++step) {
@@ -378,7 +378,7 @@ TEST_F(RecipeTest, GoesOnFromAnyStep) {
 
     Gru4Rec second(config, setup);
     for (std::size_t i = 0; i < second.parameters().parameters().size(); ++i) {
-      const Tensor from = first.parameters().parameters()[i].value, to = second.parameters().parameters()[i].value;
+      const Tensor from = first.parameters().parameters()[i].value(), to = second.parameters().parameters()[i].value();
       std::ranges::copy(from.span<const float>(), to.span<float>().begin());
     }
     second.optimizer().load_state(first.optimizer().state(), first.optimizer().step_count());

@@ -27,7 +27,7 @@ ModelOptions options(bool packed, double dropout = 0) {
 }
 
 void set(const nn::ParameterStore& store, std::string_view name, const Tensor& value) {
-  const Tensor& p = store.find(name).value;
+  const Tensor& p = store.find(name).value();
   ASSERT_EQ(p.shape(), value.shape()) << name;
   const std::vector<double> v = value.to_vector();
   dispatch_floating("set", p.dtype(), [&](auto zero) {
@@ -162,7 +162,7 @@ TEST_P(SasrecExample, ThreeAdamSteps) {
     EXPECT_NEAR(s.loss, expected, dtype() == DType::f64 ? 1e-8 : 2e-5);
     adam.step(s.gradients, 0.01);
   }
-  expect_row(e.store.find("item_embedding/weight").value.to_vector(), 0, {0, 0, 0, 0}, 0, "padding stays zero");
+  expect_row(e.store.find("item_embedding/weight").value().to_vector(), 0, {0, 0, 0, 0}, 0, "padding stays zero");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SasrecExample, ::testing::Combine(::testing::Values(DType::f64, DType::f32), ::testing::Bool()),
@@ -187,7 +187,7 @@ TEST(SasrecModel, PackedEqualsPaddedWithDropout) {
     EXPECT_NEAR(s1.loss, s2.loss, tolerance);
     EXPECT_GT(std::abs(s1.loss - run_step(plain, b1, r1).loss), 1e-3) << "dropout changes something";
     for (std::size_t i = 0; i < s1.gradients.size(); ++i) {
-      expect_close(dense(s1.gradients[i]), dense(s2.gradients[i]), tolerance, packed.store.parameters()[i].name, rounding);
+      expect_close(dense(s1.gradients[i]), dense(s2.gradients[i]), tolerance, packed.store.parameters()[i].name(), rounding);
     }
   }
 }
@@ -224,7 +224,7 @@ TEST(SasrecModel, StartsAsPublished) {
   nn::ParameterStore store(3);
   const Model model(store.root(), 500, {.max_length = 30, .hidden_size = 20, .blocks = 2, .heads = 1});
   const auto check = [&](const char* name, double fans) {
-    const std::vector<double> v = store.find(name).value.to_vector();
+    const std::vector<double> v = store.find(name).value().to_vector();
     const double bound = std::sqrt(6 / fans);
     double largest = 0;
     for (const double x : v) largest = std::max(largest, std::abs(x));
@@ -234,8 +234,8 @@ TEST(SasrecModel, StartsAsPublished) {
   check("item_embedding/weight", 501 + 20);
   check("position_embedding/weight", 30 + 20);
   check("blocks/1/outer/weight", 40);
-  expect_row(store.find("item_embedding/weight").value.to_vector(), 0, std::vector<double>(20, 0.0), 0, "padding");
-  expect_row(store.find("blocks/0/query/bias").value.to_vector(), 0, std::vector<double>(20, 0.0), 0, "bias");
+  expect_row(store.find("item_embedding/weight").value().to_vector(), 0, std::vector<double>(20, 0.0), 0, "padding");
+  expect_row(store.find("blocks/0/query/bias").value().to_vector(), 0, std::vector<double>(20, 0.0), 0, "bias");
   EXPECT_THROW(Model(nn::ParameterStore().root(), 5, {.hidden_size = 50, .heads = 3}), ConfigError);
 }
 

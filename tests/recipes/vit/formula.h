@@ -12,14 +12,14 @@ namespace capstan::vit {
 inline void fill_by_chirp(const nn::ParameterStore& store) {
   int t = 0;
   for (const Parameter& p : store.parameters()) {
-    if (!p.trainable) continue;
-    const bool gain = p.name.find("norm") != std::string::npos && p.name.ends_with("weight");
-    dispatch_floating("test", p.value.dtype(), [&](auto zero) {
+    if (!p.trainable()) continue;
+    const bool gain = p.name().find("norm") != std::string::npos && p.name().ends_with("weight");
+    dispatch_floating("test", p.value().dtype(), [&](auto zero) {
       using T = decltype(zero);
-      for (std::int64_t n = 0; n < p.value.numel(); ++n) {
+      for (std::int64_t n = 0; n < p.value().numel(); ++n) {
         const auto i = static_cast<double>(n);
         const double v = .15 * std::sin(.7 * i + .01 * i * i + .3 * t + .1) + (gain ? 1 : 0);
-        if constexpr (!std::is_same_v<T, bfloat16>) p.value.data<T>()[n] = static_cast<T>(v);
+        if constexpr (!std::is_same_v<T, bfloat16>) p.value().data<T>()[n] = static_cast<T>(v);
       }
     });
     ++t;

@@ -81,18 +81,18 @@ void expect_follows_pytorch(const Case& c, DType dtype, double tolerance) {
   const Gradients gradients = tape.backward(loss.value);
   double largest = 0;  // norm of a gradient; what is left where such cancel is no gradient
   for (const Parameter& p : store.parameters())
-    if (p.trainable) largest = std::max(largest, stored(c, "gradient/" + p.name)[1]);
+    if (p.trainable()) largest = std::max(largest, stored(c, "gradient/" + p.name())[1]);
   const double rounding = 16 * largest * (dtype == DType::f64 ? 0x1p-52 : 0x1p-23);
   for (const Parameter& p : store.parameters()) {
-    if (!p.trainable) continue;
+    if (!p.trainable()) continue;
     double sum = 0, squares = 0;
-    const std::vector<double> g = gradients.of(p.value).dense().to_vector();
+    const std::vector<double> g = gradients.of(p.value()).dense().to_vector();
     for (const double v : g) sum += v, squares += v * v;
-    const std::vector<double> wanted = stored(c, "gradient/" + p.name);
+    const std::vector<double> wanted = stored(c, "gradient/" + p.name());
     const double bound = 10 * tolerance * wanted[1] + rounding;
-    EXPECT_NEAR(sum, wanted[0], bound * std::sqrt(static_cast<double>(g.size()))) << p.name;
-    EXPECT_NEAR(std::sqrt(squares), wanted[1], bound) << p.name;
-    EXPECT_NEAR(g[0], wanted[2], bound) << p.name;
+    EXPECT_NEAR(sum, wanted[0], bound * std::sqrt(static_cast<double>(g.size()))) << p.name();
+    EXPECT_NEAR(std::sqrt(squares), wanted[1], bound) << p.name();
+    EXPECT_NEAR(g[0], wanted[2], bound) << p.name();
   }
 }
 

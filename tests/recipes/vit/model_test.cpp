@@ -25,7 +25,7 @@ using nn::sines;
 
 /// Gives parameter `name` the values of number t, and moves on to the next number.
 void fill(const nn::ParameterStore& store, const std::string& name, int& t, double offset = 0) {
-  const Tensor& value = store.find(name).value;
+  const Tensor& value = store.find(name).value();
   set_values(value, sines(t++, 0, static_cast<int>(value.numel()), offset));
 }
 void fill_linear(const nn::ParameterStore& store, const std::string& name, int& t, double weight_offset = 0) {
@@ -160,7 +160,7 @@ TEST(VitModel, TakesImagesOfOtherSizes) {
     EXPECT_EQ(model.with_attention(images, {}).probabilities[0].shape(), (Shape{2, 2, tokens, tokens}));
     Tape tape;  // positions learn at other sizes, too
     const Tensor y = model.logits(images, {}), dy = Tensor::full(y.shape(), 1);
-    EXPECT_TRUE(tape.backward(std::span(&y, 1), std::span(&dy, 1)).of(store.find("positions").value).defined());
+    EXPECT_TRUE(tape.backward(std::span(&y, 1), std::span(&dy, 1)).of(store.find("positions").value()).defined());
     EXPECT_THROW(model.logits(Tensor::zeros({1, 3, 10, 8}), {}), ShapeError);
     EXPECT_THROW(model.logits(Tensor::zeros({1, 1, 8, 8}), {}), ShapeError);
   }
@@ -173,7 +173,7 @@ TEST(VitModel, WithConstantPositionsDoesNotNoticeTheirInterpolation) {
     nn::ParameterStore store(4, DType::f64);
     const VitModel model(store.root(), o);
     fill_by_formula(store);
-    set_values(store.find("positions").value, std::vector<double>(40, .3));
+    set_values(store.find("positions").value(), std::vector<double>(40, .3));
     return model.logits(cosine({1, 3, 16, 12}, 0), {}).to_vector();
   };
   const std::vector<double> expected = logits(Interpolation::align_corners);
@@ -220,7 +220,7 @@ TEST(VitModel, StartsAsEachImplementationDoes) {
     o.initial_values = initial;
     nn::ParameterStore store(7);
     const VitModel model(store.root(), o);
-    return store.find(name).value.to_vector();
+    return store.find(name).value().to_vector();
   };
   const auto largest = [&](InitialValues initial, const std::string& name) {
     double most = 0;
@@ -250,7 +250,7 @@ TEST(VitModel, DecaysMatricesOnly) {
   o.stem_width = 32;
   nn::ParameterStore store;
   const VitModel model(store.root(), o);
-  for (const Parameter& p : store.parameters()) EXPECT_EQ(p.decay, p.value.rank() > 1 && p.name != "positions") << p.name;
+  for (const Parameter& p : store.parameters()) EXPECT_EQ(p.decay(), p.value().rank() > 1 && p.name() != "positions") << p.name();
 }
 
 TEST(VitModel, RefusesOptionsThatDoNotFit) {
