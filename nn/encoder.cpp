@@ -31,11 +31,10 @@ std::vector<Encoder::Layer> Encoder::make_layers(const Scope& scope, const Encod
 Encoder::Encoder(const Scope& scope, const EncoderOptions& options)
     : layers_(make_layers(scope, options)),
       norm_(scope / "norm", {.width = options.width, .epsilon = options.epsilon}),
-      attention_dropout_(options.attention_dropout),
       checkpoint_(options.checkpoint) {}
 
 LayerNorm::Sum Encoder::step(const Layer& layer, const LayerNorm& next, const LayerNorm::Sum& x, const Run& run, Rows rows,
-                             std::vector<Tensor>* weights) const {
+                             const Tensor& key_ids, std::vector<Tensor>* weights) const {
   // What a branch ends in: without its bias where the sum can add it.
   struct Branch {
     Tensor result, bias;
@@ -48,11 +47,11 @@ LayerNorm::Sum Encoder::step(const Layer& layer, const LayerNorm& next, const La
   const Tensor &n = x.normalized, query = wanted(n);
   Branch attended{{}, layer.attention.bias()};
   if (weights != nullptr) {
-    const MultiHeadAttention::WithWeights both = layer.attention.with_weights(query, n, n, {}, run, false);
+    const MultiHeadAttention::WithWeights both = layer.attention.with_weights(query, n, n, {.key_ids = key_ids}, run, false);
     weights->push_back(both.weights);
     attended = {both.output, {}};
   } else {
-    attended.result = layer.attention.without_bias(query, n, n, {}, run);  // [B, T, C]
+    attended.result = layer.attention.without_bias(query, n, n, {.key_ids = key_ids}, run);  // [B, T, C]
   }
   attended = thin_out(layer.attention_depth, attended);
   const LayerNorm::Sum middle =
@@ -70,7 +69,7 @@ Tensor Encoder::pass(const Tensor& x, const Run& run, Rows rows, std::vector<Ten
     const Rows wanted = last ? rows : Rows::all;
     const Run run_here = wanted == Rows::first ? run_of_first(x, run) : run;
     const auto layer = [=, this](const LayerNorm::Sum& in) {
-      return step(layers_[i], last ? norm_ : layers_[i + 1].attention_norm, in, run_here, wanted, weights);
+      return step(layers_[i], last ? norm_ : layers_[i + 1].attention_norm, in, run_here, wanted, run.token_ids, weights);
     };
     if (checkpoint_ && weights == nullptr) {
       const std::vector<Tensor> out = checkpoint(
@@ -99,9 +98,7 @@ Run Encoder::run_of_first(const Tensor& x, const Run& run) {
 }
 
 Tensor Encoder::first_token(const Tensor& x, const Run& run) const {
-  // Attention names queries and keys by one list of numbers; where it drops out, the last layer has to know all of its rows.
-  const bool apart = !layers_.empty() && !(run.training && attention_dropout_ > 0);
-  return select(pass(x, run, apart ? Rows::first : Rows::all, nullptr), 1, 0);
+  return select(pass(x, run, layers_.empty() ? Rows::all : Rows::first, nullptr), 1, 0);
 }
 
 Encoder::WithWeights Encoder::with_weights(const Tensor& x, const Run& run) const {

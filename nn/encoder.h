@@ -58,13 +58,12 @@ class Encoder {
   enum class Rows { all, first };  ///< whose results are wanted
   /// A layer, and then `next`: x.normalized is the layer's own normalisation of x.sum.
   LayerNorm::Sum step(const Layer& layer, const LayerNorm& next, const LayerNorm::Sum& x, const Run& run, Rows rows,
-                      std::vector<Tensor>* weights) const;
+                      const Tensor& key_ids, std::vector<Tensor>* weights) const;
   static Run run_of_first(const Tensor& x, const Run& run);
   Tensor pass(const Tensor& x, const Run& run, Rows rows, std::vector<Tensor>* weights) const;
 
   std::vector<Layer> layers_;
   LayerNorm norm_;
-  double attention_dropout_;
   bool checkpoint_;
 };
 

@@ -2,137 +2,146 @@
 // Attention by plain loops, a row of scores at a time: the specification.
 
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <vector>
 
 #include "autograd/kernels/attention.h"
 
-namespace capstan::kernels::reference {
-
-/// Fills row[j] with the probability of key j for query i; returns the logarithm of the sum, +infinity for a row without keys.
-template <class T>
-Compute<T> attention_row(const AttentionProblem& p, const AttentionSpan& span, std::int64_t s, std::int64_t h, std::int64_t i, const T* q, const T* k,
-                         std::vector<Compute<T>>& row) {
-  using C = Compute<T>;
-  constexpr C kNothing = -std::numeric_limits<C>::infinity();
-  row.assign(static_cast<std::size_t>(span.keys), kNothing);
-  C max = kNothing;
-  for (std::int64_t j = 0; j < span.keys; ++j) {
-    const bool allowed = (!p.causal || j <= i) && (p.key_keep == nullptr || p.key_keep[s * p.keys + j] != 0) &&
-                         (p.keep == nullptr || p.keep[s * p.keep_strides[0] + h * p.keep_strides[1] + i * p.keep_strides[2] + j * p.keep_strides[3]] != 0);
-    if (!allowed) continue;
-    C score = 0;
-    for (std::int64_t d = 0; d < p.width; ++d)
-      score += static_cast<C>(q[span.q + i * p.q.token + h * p.q.head + d * p.q.width]) *
-               static_cast<C>(k[span.k + j * p.k.token + h / p.group() * p.k.head + d * p.k.width]);
-    score *= static_cast<C>(p.scale);
-    if (p.add != nullptr)
-      score += static_cast<C>(static_cast<const T*>(p.add)[s * p.add_strides[0] + h * p.add_strides[1] + i * p.add_strides[2] + j * p.add_strides[3]]);
-    row[static_cast<std::size_t>(j)] = score;
-    max = std::max(max, score);
-  }
-  C sum = 0;
-  for (C& x : row) sum += x = max == kNothing ? C{0} : std::exp(x - max);
-  if (max == kNothing) return -kNothing;
-  for (C& x : row) x /= sum;
-  return max + std::log(sum);
-}
-
-/// What dropout multiplies the probability of key j for query i by: 0 or 1 / P(keep).
-template <class C>
-C dropout_factor(const AttentionProblem& p, const AttentionSpan& span, std::int64_t h, std::int64_t i, std::int64_t j) {
-  if (!p.drops()) return C{1};
-  const bool kept = keep_mask_at(dropout_key(p, h), span.dropout_row(p, i), span.dropout_column(p, j), p.dropout);
-  return kept ? static_cast<C>(p.dropout.scale) : C{0};
-}
+namespace capstan::kernels {
 
 template <class T>
-void attention(const AttentionProblem& p, const T* q, const T* k, const T* v, T* out, Compute<T>* lse) {
+struct Attention<Backend::reference, T> {
   using C = Compute<T>;
-  std::vector<C> row, sum(static_cast<std::size_t>(p.width));
-  for (std::int64_t s = 0; s < p.sequences; ++s) {
-    const AttentionSpan span(p, s);
-    for (std::int64_t h = 0; h < p.heads; ++h) {
-      for (std::int64_t i = 0; i < span.queries; ++i) {
-        const std::int64_t token = (span.first_query + i) * p.heads + h;
-        lse[token] = attention_row(p, span, s, h, i, q, k, row);
-        sum.assign(sum.size(), C{0});
-        for (std::int64_t j = 0; j < span.keys; ++j) {
-          const C weight = row[static_cast<std::size_t>(j)] * dropout_factor<C>(p, span, h, i, j);
-          for (std::int64_t d = 0; d < p.width; ++d)
-            sum[static_cast<std::size_t>(d)] += weight * static_cast<C>(v[span.v + j * p.v.token + h / p.group() * p.v.head + d * p.v.width]);
-        }
-        for (std::int64_t d = 0; d < p.width; ++d) out[token * p.width + d] = convert<T>(sum[static_cast<std::size_t>(d)]);
-      }
-    }
-  }
-}
+  using Problem = AttentionProblem<T>;
 
-// With P the probabilities and K the dropout factors: dP = K (dy v^T), dS = P (dP - rowsum(P dP)), dq = scale dS k, dk = scale dS^T q,
-// dv = (P K)^T dy.
-template <class T>
-void attention_backward(const AttentionProblem& p, const T* q, const T* k, const T* v, const T* dy, T* dq, T* dk, T* dv, T* dmask) {
-  using C = Compute<T>;
-  const auto width = static_cast<std::size_t>(p.width);
-  if (dmask != nullptr) std::fill_n(dmask, p.sequences * p.heads * p.queries * p.keys, T{});
-  std::vector<C> row, dp, dk_sum, dv_sum, dq_sum;
-  for (std::int64_t s = 0; s < p.sequences; ++s) {
-    const AttentionSpan span(p, s);
-    for (std::int64_t kh = 0; kh < p.key_heads; ++kh) {
-      dk_sum.assign(static_cast<std::size_t>(span.keys) * width, C{0});
-      dv_sum = dk_sum;
-      for (std::int64_t h = kh * p.group(); h < (kh + 1) * p.group(); ++h) {
+  static void forward(const Problem& p, T* out, C* lse) {
+    std::vector<C> row, sum;
+    for (std::int64_t s = 0; s < p.sequences; ++s) {
+      const AttentionSpan span(p, s);
+      for (std::int64_t h = 0; h < p.heads; ++h) {
         for (std::int64_t i = 0; i < span.queries; ++i) {
-          attention_row(p, span, s, h, i, q, k, row);
-          const T* const g = dy + ((span.first_query + i) * p.heads + h) * p.width;
-          dp.assign(row.size(), C{0});
-          C mean = 0;
+          const std::int64_t token = (span.first_query + i) * p.heads + h;
+          lse[token] = fill_row(p, span, s, h, i, row);
+          sum.assign(static_cast<std::size_t>(p.width), C{0});
           for (std::int64_t j = 0; j < span.keys; ++j) {
-            const auto n = static_cast<std::size_t>(j);
-            const C factor = dropout_factor<C>(p, span, h, i, j);
-            for (std::int64_t d = 0; d < p.width; ++d) {
-              dp[n] += factor * static_cast<C>(g[d]) * static_cast<C>(v[span.v + j * p.v.token + kh * p.v.head + d * p.v.width]);
-              dv_sum[n * width + static_cast<std::size_t>(d)] += factor * row[n] * static_cast<C>(g[d]);
-            }
-            mean += row[n] * dp[n];
+            const C weight = row[static_cast<std::size_t>(j)] * dropout_factor(p, span, h, i, j);
+            const T* const value = p.v + span.v + j * p.v_layout.token + h / p.group() * p.v_layout.head;
+            for (std::int64_t d = 0; d < p.width; ++d) sum[static_cast<std::size_t>(d)] += weight * static_cast<C>(value[d * p.v_layout.width]);
           }
-          dq_sum.assign(width, C{0});
-          for (std::int64_t j = 0; j < span.keys; ++j) {
-            const auto n = static_cast<std::size_t>(j);
-            const C ds = row[n] * (dp[n] - mean), scaled = ds * static_cast<C>(p.scale);
-            if (dmask != nullptr) dmask[((s * p.heads + h) * p.queries + i) * p.keys + j] = convert<T>(ds);
-            for (std::int64_t d = 0; d < p.width; ++d) {
-              dq_sum[static_cast<std::size_t>(d)] += scaled * static_cast<C>(k[span.k + j * p.k.token + kh * p.k.head + d * p.k.width]);
-              dk_sum[n * width + static_cast<std::size_t>(d)] += scaled * static_cast<C>(q[span.q + i * p.q.token + h * p.q.head + d * p.q.width]);
-            }
-          }
-          for (std::int64_t d = 0; d < p.width; ++d) dq[((span.first_query + i) * p.heads + h) * p.width + d] = convert<T>(dq_sum[static_cast<std::size_t>(d)]);
-        }
-      }
-      for (std::int64_t j = 0; j < span.keys; ++j) {
-        for (std::int64_t d = 0; d < p.width; ++d) {
-          const auto from = static_cast<std::size_t>(j) * width + static_cast<std::size_t>(d);
-          const std::int64_t to = ((span.first_key + j) * p.key_heads + kh) * p.width + d;
-          dk[to] = convert<T>(dk_sum[from]);
-          dv[to] = convert<T>(dv_sum[from]);
+          for (std::int64_t d = 0; d < p.width; ++d) out[token * p.width + d] = convert<T>(sum[static_cast<std::size_t>(d)]);
         }
       }
     }
   }
-}
 
-template <class T>
-void attention_probabilities(const AttentionProblem& p, const T* q, const T* k, T* probabilities) {
-  std::vector<Compute<T>> row;
-  for (std::int64_t s = 0; s < p.sequences; ++s) {
-    const AttentionSpan span(p, s);
-    for (std::int64_t h = 0; h < p.heads; ++h) {
-      for (std::int64_t i = 0; i < span.queries; ++i) {
-        attention_row(p, span, s, h, i, q, k, row);
-        for (const Compute<T> x : row) *probabilities++ = convert<T>(x);
+  // With P the probabilities and K the dropout factors: dP = K (dy v^T), dS = P (dP - rowsum(P dP)), dq = scale dS k, dk = scale dS^T q,
+  // dv = (P K)^T dy; dbias is dS, summed over what the bias repeats for.
+  static void backward(const Problem& p, const C*, const T* dy, const AttentionGradients<T>& to) {
+    const auto width = static_cast<std::size_t>(p.width);
+    std::vector<C> row, dp, dk_sum, dv_sum, dq_sum, dbias_sum(static_cast<std::size_t>(to.dbias == nullptr ? 0 : to.bias_numel()));
+    for (std::int64_t s = 0; s < p.sequences; ++s) {
+      const AttentionSpan span(p, s);
+      for (std::int64_t kh = 0; kh < p.key_heads; ++kh) {
+        dk_sum.assign(static_cast<std::size_t>(span.keys) * width, C{0});
+        dv_sum = dk_sum;
+        for (std::int64_t h = kh * p.group(); h < (kh + 1) * p.group(); ++h) {
+          for (std::int64_t i = 0; i < span.queries; ++i) {
+            fill_row(p, span, s, h, i, row);
+            const T* const query = p.q + span.q + i * p.q_layout.token + h * p.q_layout.head;
+            const T* const g = dy + ((span.first_query + i) * p.heads + h) * p.width;
+            dp.assign(row.size(), C{0});
+            C mean = 0;
+            for (std::int64_t j = 0; j < span.keys; ++j) {
+              const auto n = static_cast<std::size_t>(j);
+              const C factor = dropout_factor(p, span, h, i, j);
+              const T* const value = p.v + span.v + j * p.v_layout.token + kh * p.v_layout.head;
+              for (std::int64_t d = 0; d < p.width; ++d) {
+                dp[n] += factor * static_cast<C>(g[d]) * static_cast<C>(value[d * p.v_layout.width]);
+                dv_sum[n * width + static_cast<std::size_t>(d)] += factor * row[n] * static_cast<C>(g[d]);
+              }
+              mean += row[n] * dp[n];
+            }
+            dq_sum.assign(width, C{0});
+            for (std::int64_t j = 0; j < span.keys; ++j) {
+              const auto n = static_cast<std::size_t>(j);
+              const C ds = row[n] * (dp[n] - mean), scaled = ds * static_cast<C>(p.scale);
+              if (to.dbias != nullptr) dbias_sum[bias_entry(to.bias_size, s, h, i, j)] += ds;
+              const T* const key = p.k + span.k + j * p.k_layout.token + kh * p.k_layout.head;
+              for (std::int64_t d = 0; d < p.width; ++d) {
+                dq_sum[static_cast<std::size_t>(d)] += scaled * static_cast<C>(key[d * p.k_layout.width]);
+                dk_sum[n * width + static_cast<std::size_t>(d)] += scaled * static_cast<C>(query[d * p.q_layout.width]);
+              }
+            }
+            T* const dq = to.dq + ((span.first_query + i) * p.heads + h) * p.width;
+            for (std::int64_t d = 0; d < p.width; ++d) dq[d] = convert<T>(dq_sum[static_cast<std::size_t>(d)]);
+          }
+        }
+        for (std::int64_t j = 0; j < span.keys; ++j) {
+          for (std::int64_t d = 0; d < p.width; ++d) {
+            const auto from = static_cast<std::size_t>(j) * width + static_cast<std::size_t>(d);
+            const std::int64_t at = ((span.first_key + j) * p.key_heads + kh) * p.width + d;
+            to.dk[at] = convert<T>(dk_sum[from]);
+            to.dv[at] = convert<T>(dv_sum[from]);
+          }
+        }
+      }
+    }
+    for (std::size_t i = 0; i < dbias_sum.size(); ++i) to.dbias[i] = convert<T>(dbias_sum[i]);
+  }
+
+  static void probabilities(const Problem& p, T* probabilities) {
+    std::vector<C> row;
+    for (std::int64_t s = 0; s < p.sequences; ++s) {
+      const AttentionSpan span(p, s);
+      for (std::int64_t h = 0; h < p.heads; ++h) {
+        for (std::int64_t i = 0; i < span.queries; ++i) {
+          fill_row(p, span, s, h, i, row);
+          for (const C x : row) *probabilities++ = convert<T>(x);
+        }
       }
     }
   }
-}
 
-}  // namespace capstan::kernels::reference
+ private:
+  /// Fills row[j] with the probability of key j for query i; returns the logarithm of the sum, +infinity for a row without keys.
+  static C fill_row(const Problem& p, const AttentionSpan& span, std::int64_t s, std::int64_t h, std::int64_t i, std::vector<C>& row) {
+    constexpr C kNothing = -std::numeric_limits<C>::infinity();
+    const T* const query = p.q + span.q + i * p.q_layout.token + h * p.q_layout.head;
+    const std::uint8_t* const mask = p.mask == nullptr ? nullptr : p.mask + p.mask_table.row(s, h, i);
+    const T* const bias = p.bias == nullptr ? nullptr : p.bias + p.bias_table.row(s, h, i);
+    row.assign(static_cast<std::size_t>(span.keys), kNothing);
+    C max = kNothing;
+    for (std::int64_t j = 0; j < p.visible(i, span.keys); ++j) {
+      const bool real = p.key_padding == nullptr || p.key_padding[s * p.keys + j] != 0;
+      if (!real || (mask != nullptr && mask[j * p.mask_table.key] == 0)) continue;
+      const T* const key = p.k + span.k + j * p.k_layout.token + h / p.group() * p.k_layout.head;
+      C score = 0;
+      for (std::int64_t d = 0; d < p.width; ++d) score += static_cast<C>(query[d * p.q_layout.width]) * static_cast<C>(key[d * p.k_layout.width]);
+      score *= static_cast<C>(p.scale);
+      if (bias != nullptr) score += static_cast<C>(bias[j * p.bias_table.key]);
+      row[static_cast<std::size_t>(j)] = score;
+      max = std::max(max, score);
+    }
+    C sum = 0;
+    for (C& x : row) sum += x = x == kNothing ? C{0} : std::exp(x - max);
+    if (max == kNothing) return -kNothing;
+    for (C& x : row) x /= sum;
+    return max + std::log(sum);
+  }
+
+  /// What dropout multiplies the probability of key j for query i by: 0 or 1 / P(keep).
+  static C dropout_factor(const Problem& p, const AttentionSpan& span, std::int64_t h, std::int64_t i, std::int64_t j) {
+    if (!p.drops()) return C{1};
+    const bool kept = keep_mask_at(p.dropout_key(h), span.dropout_row(p, i), span.dropout_column(p, j), p.dropout);
+    return kept ? static_cast<C>(p.dropout.scale) : C{0};
+  }
+
+  /// The entry of the bias that was added to a score.
+  static std::size_t bias_entry(const std::array<std::int64_t, 4>& size, std::int64_t s, std::int64_t h, std::int64_t i, std::int64_t j) {
+    const auto at = [](std::int64_t index, std::int64_t n) { return n == 1 ? 0 : index; };
+    return static_cast<std::size_t>(((s % size[0] * size[1] + at(h, size[1])) * size[2] + at(i, size[2])) * size[3] + at(j, size[3]));
+  }
+};
+
+}  // namespace capstan::kernels
