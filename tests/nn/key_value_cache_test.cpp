@@ -112,7 +112,7 @@ void expect_relative(const Tensor& actual, const Tensor& expected, double tolera
 }
 
 TEST(CachedAttention, EqualsTheWholeSequenceAtOnce) {
-  const std::int64_t batch = 3, tokens = 150;
+  const std::int64_t batch = 3, tokens = 300;
   for (const DType dtype : {DType::f64, DType::f32}) {
     for (const Decoding& d : {Decoding{4, 0, 0, 32}, {4, 2, 0, 32}, {4, 1, 12, 20}, {1, 0, 0, 7}}) {
       ParameterStore store(4, dtype);
@@ -128,7 +128,7 @@ TEST(CachedAttention, EqualsTheWholeSequenceAtOnce) {
         const NoGrad no_grad;
         KeyValueCache cache;
         std::vector<Tensor> parts;
-        for (const std::int64_t count : {100, 1, 1, 3, 2, 9, 1, 33}) {
+        for (const std::int64_t count : {100, 1, 1, 3, 2, 9, 1, 150, 1, 2, 5, 1, 24}) {
           const std::int64_t first = cache.length(), seen = first + count;
           const Tensor next = x.view(x.layout().slice(1, first, count));
           parts.push_back(layer.step(next, cache, {.keys = padded ? keys.view(keys.layout().slice(1, 0, seen)) : Tensor()}, {}));

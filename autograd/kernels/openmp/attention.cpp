@@ -1,7 +1,6 @@
 // Attention for f32 and bf16, a (sequence, key head) a task. Blocks of queries pass over the keys they may see, so that scores and their
 // gradients stay in the second-level cache and a causal mask saves its half of the work. Keys and values are packed first (gemm_tile.h),
-// unless there are few queries to each of them: then they are read once as they lie. Both ways take the same sums in the same order. All
-// sums are f32.
+// unless there are many for a few queries: then they are read once as they lie. All sums are f32.
 
 #include "autograd/kernels/attention.h"
 
@@ -26,7 +25,10 @@ namespace {
 
 constexpr std::int64_t kBlock = 96;  // queries of a block: the depth of its share of dk and dv
 constexpr std::int64_t kStrip = 24;  // queries (or keys) whose causal limits are rounded up to one; a multiple of all tile heights
-constexpr std::int64_t kFew = 16;    // queries of all heads that share a key head, up to which keys and values are not packed
+
+// Keys and values are not packed for at most kFew queries, those of all heads that share a key head, and at least kLong keys, whose packed
+// copies would leave the second-level cache.
+constexpr std::int64_t kFew = 16, kLong = 256;
 
 // A score this low is a removed key: far below what f32 scores of real data reach, and safe to calculate with.
 constexpr float kRemoved = -1e30f, kLowest = -1e29f;
@@ -301,7 +303,7 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float
   }
 }
 
-// ---- few queries: decoding, where every key and value is read for a handful of numbers ----
+// ---- few queries to many keys: decoding, where every key and value is read for a handful of numbers ----
 
 tile::Vector load_vector(const float* from) { return tile::load(from); }
 tile::Vector load_vector(const bfloat16* from) {
@@ -446,7 +448,7 @@ void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* ls
 
 template <class T>
 bool has_few_queries(const AttentionProblem<T>& p) {
-  return p.group() * p.queries <= kFew && p.k_layout.width == 1 && p.v_layout.width == 1;
+  return p.group() * p.queries <= kFew && p.keys >= kLong && p.k_layout.width == 1 && p.v_layout.width == 1;
 }
 
 // ---- backward ----

@@ -65,8 +65,8 @@ TEST(Attention, FastKernelsAgreeWithTheReference) {
                         Case{131, 250, 2, 1, 17, true, false, true, false, {2, 131, 250}, 30}, Case{250, 99, 2, 2, 8, true, true, false, false, none},
                         Case{25, 49, 2, 2, 33, false, true, true, true, {3, 1, 25, 49}}, Case{97, 24, 4, 2, 16, true, true, false, false, {4, 97, 24}},
                         Case{97, 130, 4, 2, 16, true, true, true, true, {1, 1, 97, 130}, 33}, Case{49, 49, 4, 4, 16, false, false, true, true, {3, 4, 49, 49}},
-                        Case{3, 300, 4, 1, 40, true, true, true, true, {3, 1, 1, 300}, 290}, Case{1, 200, 4, 2, 64, false, true, false, false, none},
-                        Case{2, 77, 2, 1, 19, true, false, false, false, {2, 1, 77}, 70}}) {
+                        Case{3, 300, 4, 1, 40, true, true, true, true, {3, 1, 1, 300}, 290}, Case{1, 270, 4, 2, 64, false, true, false, false, none},
+                        Case{2, 277, 2, 1, 19, true, false, false, false, {2, 1, 277}, 270}}) {
     const std::int64_t batch = 3;
     const Tensor q = uniform({batch, c.queries, c.heads, c.width}, -2, 2, 1), k = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 2),
                  v = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 3), dy = uniform(q.shape(), -1, 1, 4);
@@ -197,9 +197,9 @@ TEST(Attention, DropoutHasItsRateAndMean) {
   EXPECT_NE(first, scaled_dot_product_attention(q, q, v, {.dropout = 0.3, .key = 2}).to_vector());
 }
 
-// Few queries pass over keys and values as they lie, many over packed ones: the same numbers either way.
+// Few queries to many keys pass over keys and values as they lie, all others over packed ones: the same numbers either way.
 TEST(Attention, AQueryAloneGetsWhatItGetsAmongOthers) {
-  const std::int64_t batch = 3, queries = 40, keys = 213, heads = 6;
+  const std::int64_t batch = 3, queries = 40, keys = 301, heads = 6;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const auto& [key_heads, width] : {std::pair<std::int64_t, std::int64_t>{6, 64}, {2, 64}, {1, 20}, {3, 7}, {6, 100}}) {
       SCOPED_TRACE(::testing::Message() << name_of(dtype) << ", " << key_heads << " key heads, width " << width);
@@ -279,7 +279,7 @@ TEST(Attention, RepeatedMaskAndBiasAreThoseOfTheWindow) {
 }
 
 TEST(Attention, KeysOfAnyStridesServeFewQueries) {
-  const Tensor q = convert(uniform({2, 2, 4, 24}, -1, 1, 1), DType::f32), k = convert(uniform({2, 90, 2, 24}, -1, 1, 2), DType::f32);
+  const Tensor q = convert(uniform({2, 2, 4, 24}, -1, 1, 1), DType::f32), k = convert(uniform({2, 290, 2, 24}, -1, 1, 2), DType::f32);
   const auto strided = [](const Tensor& t) {  // every second element of rows twice as long
     const Tensor wide = Tensor::zeros(t.shape().with(-1, 2 * t.size(-1)), t.dtype());
     for (std::int64_t i = 0; i < t.numel(); ++i) wide.data<float>()[2 * i] = t.data<const float>()[i];
