@@ -5,13 +5,11 @@
 // Nothing of size query * key is kept between forward and backward: forward leaves the logarithm of each row's sum (lse), from which
 // backward computes the probabilities anew, and the dropout mask comes again from its key. A row that may attend to nothing is 0 and
 // passes no gradient; its lse is +infinity.
-//
-// reference/attention.h is the specification; openmp/attention.cpp computes f32 and bf16. No result depends on the number of threads.
+// No result depends on the number of threads.
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <type_traits>
 
 #include "autograd/kernels/backend.h"
 #include "autograd/kernels/numeric.h"
@@ -110,25 +108,28 @@ struct AttentionGradients {
   std::int64_t bias_numel() const { return bias_size[0] * bias_size[1] * bias_size[2] * bias_size[3]; }
 };
 
-/// The kernels of a back end.
-template <Backend kBackend, class T>
-struct Attention {
-  /// out [query tokens, heads, width] contiguous, lse [query tokens, heads].
-  static void forward(const AttentionProblem<T>& p, T* out, Compute<T>* lse);
-  /// dy as out.
-  static void backward(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to);
-  /// probabilities [sequences, heads, queries, keys] before dropout; p.offsets is null.
-  static void probabilities(const AttentionProblem<T>& p, T* probabilities);
+/// out [query tokens, heads, width] contiguous, lse [query tokens, heads].
+template <class T>
+struct AttentionForward {
+  using Signature = void(const AttentionProblem<T>& p, T* out, Compute<T>* lse);
+  static Signature fast, reference;
 };
+inline constexpr Kernel<AttentionForward, float, bfloat16, double> attention;
 
-/// Calls f with the kernels that compute on elements of T now: f.template operator()<Attention<...>>().
-template <class T, class F>
-void with_attention(const F& f) {
-  if constexpr (!std::is_same_v<T, double>)
-    if (backend() == Backend::fast) return f.template operator()<Attention<Backend::fast, T>>();
-  f.template operator()<Attention<Backend::reference, T>>();
-}
+/// From what forward left and dy [query tokens, heads, width].
+template <class T>
+struct AttentionBackward {
+  using Signature = void(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<AttentionBackward, float, bfloat16, double> attention_backward;
+
+/// probabilities [sequences, heads, queries, keys] before dropout; p.offsets is null.
+template <class T>
+struct AttentionProbabilities {
+  using Signature = void(const AttentionProblem<T>& p, T* probabilities);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<AttentionProbabilities, float, bfloat16, double> attention_probabilities;
 
 }  // namespace capstan::kernels
-
-#include "autograd/kernels/reference/attention.h"

@@ -195,8 +195,7 @@ Tensor ScaledDotProductAttention::forward(const Args& args, const Tensor& query,
   if (query.numel() == 0) return y;
   dispatch_floating(name, query.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const auto problem = problem_of<T>(args, saved);
-    kernels::with_attention<T>([&]<class Kernels> { Kernels::forward(problem, y.data<T>(), saved.lse.template data<kernels::Compute<T>>()); });
+    kernels::attention(problem_of<T>(args, saved), y.data<T>(), saved.lse.template data<kernels::Compute<T>>());
   });
   return y;
 }
@@ -217,10 +216,7 @@ Grads<9> ScaledDotProductAttention::backward(const Args& args, const Saved& save
         to.dbias = dbias.data<T>();
         to.bias_size = bias_size(dbias.shape());
       }
-      const auto problem = problem_of<T>(args, saved);
-      kernels::with_attention<T>([&]<class Kernels> {
-        Kernels::backward(problem, saved.lse.template data<const kernels::Compute<T>>(), g.data<const T>(), to);
-      });
+      kernels::attention_backward(problem_of<T>(args, saved), saved.lse.template data<const kernels::Compute<T>>(), g.data<const T>(), to);
     });
   Grads<9> grads;
   if (needs[0]) grads[0] = dq;
@@ -243,8 +239,7 @@ Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, co
   if (out.numel() == 0) return out;
   dispatch_floating(name, query.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const auto problem = problem_of<T>(args, query, key, mask, bias, real);
-    kernels::with_attention<T>([&]<class Kernels> { Kernels::probabilities(problem, out.data<T>()); });
+    kernels::attention_probabilities(problem_of<T>(args, query, key, mask, bias, real), out.data<T>());
   });
   return out;
 }

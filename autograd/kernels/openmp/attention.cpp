@@ -615,8 +615,8 @@ std::vector<std::vector<Run>> runs_of_threads() { return std::vector<std::vector
 }  // namespace
 }  // namespace openmp
 
-template <Backend kBackend, class T>
-void Attention<kBackend, T>::forward(const AttentionProblem<T>& p, T* out, Compute<T>* lse) {
+template <class T>
+void AttentionForward<T>::fast(const AttentionProblem<T>& p, T* out, Compute<T>* lse) {
   std::vector<std::vector<openmp::Run>> runs = openmp::runs_of_threads();
   const std::int64_t units = p.sequences * p.key_heads;
   if (openmp::has_few_queries(p)) {
@@ -632,8 +632,8 @@ void Attention<kBackend, T>::forward(const AttentionProblem<T>& p, T* out, Compu
   });
 }
 
-template <Backend kBackend, class T>
-void Attention<kBackend, T>::backward(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to) {
+template <class T>
+void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to) {
   const openmp::Workspace workspace(p, true);
   const openmp::BiasSums<T> bias(p, to);
   std::vector<std::vector<openmp::Run>> runs = openmp::runs_of_threads();
@@ -645,8 +645,8 @@ void Attention<kBackend, T>::backward(const AttentionProblem<T>& p, const Comput
   bias.finish();
 }
 
-template <Backend kBackend, class T>
-void Attention<kBackend, T>::probabilities(const AttentionProblem<T>& p, T* probabilities) {
+template <class T>
+void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilities) {
   const openmp::Workspace workspace(p, false);
   const std::vector<openmp::Run> no_runs;
   openmp::parallel_units(p.sequences * p.heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
@@ -672,7 +672,11 @@ void Attention<kBackend, T>::probabilities(const AttentionProblem<T>& p, T* prob
   });
 }
 
-template struct Attention<Backend::fast, float>;
-template struct Attention<Backend::fast, bfloat16>;
+template AttentionForward<float>::Signature AttentionForward<float>::fast;
+template AttentionForward<bfloat16>::Signature AttentionForward<bfloat16>::fast;
+template AttentionBackward<float>::Signature AttentionBackward<float>::fast;
+template AttentionBackward<bfloat16>::Signature AttentionBackward<bfloat16>::fast;
+template AttentionProbabilities<float>::Signature AttentionProbabilities<float>::fast;
+template AttentionProbabilities<bfloat16>::Signature AttentionProbabilities<bfloat16>::fast;
 
 }  // namespace capstan::kernels
