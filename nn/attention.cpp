@@ -12,8 +12,8 @@ namespace {
 
 /// With the widths and heads that 0 stands for filled in.
 AttentionOptions completed(const Scope& scope, AttentionOptions o) {
-  require<ConfigError>(o.heads > 0 && (o.head_width > 0 || o.width % o.heads == 0), scope.path(), ": the heads must divide the width: width ",
-                       o.width, ", heads ", o.heads);
+  require<ConfigError>(o.heads > 0 && (o.head_width > 0 || o.width % o.heads == 0), scope.path(),
+                       ": the heads must divide the width: width ", o.width, ", heads ", o.heads);
   if (o.head_width == 0) o.head_width = o.width / o.heads;
   if (o.key_value_heads == 0) o.key_value_heads = o.heads;
   require<ConfigError>(o.key_value_heads > 0 && o.heads % o.key_value_heads == 0, scope.path(),
@@ -23,14 +23,16 @@ AttentionOptions completed(const Scope& scope, AttentionOptions o) {
   require<ConfigError>(o.relative == RelativePositions::none || o.max_length > 0, scope.path(),
                        ": relative positions need the longest length: max_length ", o.max_length);
   require<ConfigError>(o.relative != RelativePositions::key_query || o.key_value_heads == o.heads, scope.path(),
-                       ": relative positions of keys need as many key heads as heads: heads ", o.heads, ", key_value_heads ", o.key_value_heads);
+                       ": relative positions of keys need as many key heads as heads: heads ", o.heads, ", key_value_heads ",
+                       o.key_value_heads);
   return o;
 }
 
 /// Numbers for tokens, as [B, T] or [N].
 Tensor ids_for(const Tensor& ids, std::string_view what, const Tensor& heads) {
   const Shape tokens = heads.shape().sub(0, heads.rank() - 2);
-  require(ids.numel() == tokens.numel(), "attention: dropout needs one number for each ", what, ": ", what, " tokens ", tokens, ", ids ", ids);
+  require(ids.numel() == tokens.numel(), "attention: dropout needs one number for each ", what, ": ", what, " tokens ", tokens, ", ids ",
+          ids);
   const Tensor dense = ids.contiguous();
   return dense.view(*dense.layout().reshape(tokens));
 }
@@ -50,8 +52,7 @@ MultiHeadAttention::MultiHeadAttention(const Scope& scope, const AttentionOption
       output_(scope / "output", {.in = o.heads * o.head_width, .out = o.width, .bias = o.bias, .init = o.init}),
       dropout_(scope / "dropout", o.dropout),
       relative_(o.relative) {
-  if (relative_ != RelativePositions::none)
-    distances_ = scope.parameter("distance_embedding", {2 * o.max_length - 1, head_width_}, o.init);
+  if (relative_ != RelativePositions::none) distances_ = scope.parameter("distance_embedding", {2 * o.max_length - 1, head_width_}, o.init);
 }
 
 Tensor MultiHeadAttention::split_heads(const Tensor& x, std::int64_t heads) const {
@@ -73,8 +74,9 @@ AttentionInputs MultiHeadAttention::inputs_of(const Heads& heads, const Attentio
   }
   if (dropout_.rate_in(run) > 0 && run.token_ids.defined()) {
     const bool own = heads.key.shape().sub(0, heads.key.rank() - 2) == heads.query.shape().sub(0, heads.query.rank() - 2);
-    require(own || mask.key_ids.defined(), "attention: dropout needs key_ids beside token_ids where keys are not the queries' tokens: query ",
-            heads.query, ", key ", heads.key);
+    require(own || mask.key_ids.defined(),
+            "attention: dropout needs key_ids beside token_ids where keys are not the queries' tokens: query ", heads.query, ", key ",
+            heads.key);
     in.query_ids = ids_for(run.token_ids, "query", heads.query);
     in.key_ids = mask.key_ids.defined() ? ids_for(mask.key_ids, "key", heads.key) : in.query_ids;
   }
@@ -125,8 +127,8 @@ void MultiHeadAttention::extend(KeyValueCache& cache, const Tensor& key, const T
 Tensor MultiHeadAttention::attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
   const Heads heads{split_heads(query_(query), heads_), cache.keys(), cache.values()};
   const std::int64_t before = cache.length() - query.size(1);
-  require(!mask.causal || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query, ", tokens in the cache ",
-          cache.length());
+  require(!mask.causal || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query,
+          ", tokens in the cache ", cache.length());
   return output_(context_of(heads, inputs_of(heads, mask, run), mask.causal, mask.causal ? before : 0, run));
 }
 

@@ -22,18 +22,18 @@ namespace capstan::nn {
 
 struct AttentionOptions {
   std::int64_t width = 0, heads = 1;
-  std::int64_t key_value_heads = 0;             ///< a divisor of heads; 0: as many
-  std::int64_t head_width = 0;                  ///< 0: width / heads
-  std::int64_t key_width = 0, value_width = 0;  ///< of the keys' and values' input; 0: width
-  bool bias = true;                             ///< of all four projections
-  double dropout = 0;                           ///< of the probabilities
+  std::int64_t key_value_heads = 0;                      ///< a divisor of heads; 0: as many
+  std::int64_t head_width = 0;                           ///< 0: width / heads
+  std::int64_t key_width = 0, value_width = 0;           ///< of the keys' and values' input; 0: width
+  bool bias = true;                                      ///< of all four projections
+  double dropout = 0;                                    ///< of the probabilities
   RelativePositions relative = RelativePositions::none;  ///< self-attention over padded batches only
   std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
   Initializer init = glorot_uniform();
 };
 
-/// B batch, H heads, T queries, S keys; N tokens of all sequences in a packed batch. Mask and bias broadcast to [B, H, T, S]; a leading axis
-/// that divides B repeats (windows: autograd/ops/attention.h).
+/// B batch, H heads, T queries, S keys; N tokens of all sequences in a packed batch. Mask and bias broadcast to [B, H, T, S]; a leading
+/// axis that divides B repeats (windows: autograd/ops/attention.h).
 struct AttentionMask {
   Tensor mask = {};     ///< u8, 1: may be attended to
   Tensor bias = {};     ///< added to the scores, differentiable: of the inputs' element type, or f32 beside bf16
@@ -42,7 +42,7 @@ struct AttentionMask {
   /// i64 [sequences + 1], rising from 0 to N: the batch is packed, sequence s is the tokens [cu_seqlens[s], cu_seqlens[s + 1]) and
   /// attends to itself only. No mask, bias or keys then.
   Tensor cu_seqlens = {};
-  /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: keys are the queries' own tokens (self-attention).
+  /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: keys are the queries' own tokens.
   Tensor key_ids = {};
 };
 
@@ -52,8 +52,8 @@ class MultiHeadAttention {
   MultiHeadAttention(const Scope& scope, const AttentionOptions& options);
 
   /// query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width], or packed [N, ...] -> [N, width].
-  /// Self-attention passes the same tensor thrice. Where probabilities are dropped out and run.token_ids is there, it must have one number a
-  /// query, and mask.key_ids, or with as many keys as queries it again, one a key; ShapeError else.
+  /// Self-attention passes the same tensor thrice. Where probabilities are dropped out and run.token_ids is there, it must have one number
+  /// for each query, and mask.key_ids one for each key; without key_ids the keys must be as many tokens as the queries. ShapeError else.
   Tensor operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   /// Without the output bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
@@ -67,12 +67,12 @@ class MultiHeadAttention {
   WithWeights with_weights(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run,
                            bool average = true) const;
 
-  /// Causal self-attention of the next tokens of each sequence, x [B, T, width] -> [B, T, width]: appends their keys and values to the cache
-  /// and attends to everything in it. mask.keys, if any, is [B, tokens in the cache afterwards]. The results are those of the whole
+  /// Causal self-attention of the next tokens of each sequence, x [B, T, width] -> [B, T, width]: appends their keys and values to the
+  /// cache and attends to everything in it. mask.keys, if any, is [B, tokens in the cache afterwards]. The results are those of the whole
   /// sequences at once, up to rounding.
   Tensor step(const Tensor& x, KeyValueCache& cache, AttentionMask mask, const Run& run) const;
-  /// Appends the keys and values of key [B, S, key_width] and value [B, S, value_width]: for cross-attention, once. Under NoGrad, and without
-  /// relative positions.
+  /// Appends the keys and values of key [B, S, key_width] and value [B, S, value_width]: for cross-attention, once. Under NoGrad, and
+  /// without relative positions.
   void extend(KeyValueCache& cache, const Tensor& key, const Tensor& value) const;
   /// Attention of queries to what a cache holds, query [B, T, width] -> [B, T, width].
   Tensor attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const;

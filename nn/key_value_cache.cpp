@@ -17,7 +17,8 @@ std::byte* bytes_of(const Tensor& contiguous) {
   return contiguous.storage().data() + contiguous.layout().offset() * static_cast<std::int64_t>(size_of(contiguous.dtype()));
 }
 
-/// Copies the first `tokens` of each sequence and head, `rows` naming the sequence of `from` for each of `to`; both are [B, H, capacity, D].
+/// Copies the first `tokens` of each sequence and head, `rows` naming the sequence of `from` for each of `to`; both are [B, H, capacity,
+/// D].
 void copy_sequences(const Tensor& from, const Tensor& to, std::span<const std::int64_t> rows, std::int64_t tokens) {
   const std::int64_t heads = from.size(1), row = row_bytes(from);
   for (std::size_t b = 0; b < rows.size(); ++b)
@@ -91,8 +92,8 @@ Tensor KeyValueCache::view_of(const Tensor& stored) const {
 
 void KeyValueCache::reorder(std::span<const std::int64_t> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i)
-    require(rows[i] >= 0 && rows[i] < batch(), "key_value_cache: reorder names a sequence that is not there: position ", i, " holds ", rows[i],
-            ", sequences ", batch());
+    require(rows[i] >= 0 && rows[i] < batch(), "key_value_cache: reorder names a sequence that is not there: position ", i, " holds ",
+            rows[i], ", sequences ", batch());
   if (!keys_.defined()) return;
   const Shape shape = keys_.shape().with(0, static_cast<std::int64_t>(rows.size()));
   const Tensor keys(shape, keys_.dtype()), values(shape, keys_.dtype());

@@ -1,6 +1,6 @@
 #pragma once
-// Scaled dot-product attention: out = dropout(softmax(scale * q k^T + bias)) v over the keys that mask, key padding and causality leave, one
-// (sequence, head) at a time.
+// Scaled dot-product attention: out = dropout(softmax(scale * q k^T + bias)) v over the keys that mask, key padding and causality leave,
+// one (sequence, head) at a time.
 //
 // Nothing of size query * key is kept between forward and backward: forward leaves the logarithm of each row's sum (lse), from which
 // backward computes the probabilities anew, and the dropout mask comes again from its key. A row that may attend to nothing is 0 and

@@ -18,11 +18,11 @@ void check_query_and_key(std::string_view op, const Spec& query, const Spec& key
   require<DTypeError>(is_floating(query.dtype) && query.dtype == key.dtype, op, ": needs operands of one floating type: query ", query,
                       ", key ", key);
   require(query.shape.rank() == rank && key.shape.rank() == rank, op, ": query and key must be ", axes, ": query ", query, ", key ", key);
-  require(query.shape[-1] == key.shape[-1], op, ": query and key must have one width D: query ", query, ", key ", key, ", ", query.shape[-1],
-          " and ", key.shape[-1]);
+  require(query.shape[-1] == key.shape[-1], op, ": query and key must have one width D: query ", query, ", key ", key, ", ",
+          query.shape[-1], " and ", key.shape[-1]);
   const std::int64_t heads = query.shape[-2], key_heads = key.shape[-2];
-  require(key_heads > 0 && heads % key_heads == 0, op, ": the heads of query must be a multiple of those of key: query ", query, ", key ", key,
-          ", ", heads, " and ", key_heads);
+  require(key_heads > 0 && heads % key_heads == 0, op, ": the heads of query must be a multiple of those of key: query ", query, ", key ",
+          key, ", ", heads, " and ", key_heads);
   require(rank != 4 || query.shape[0] == key.shape[0], op, ": query and key must have one batch size: query ", query, ", key ", key, ", ",
           query.shape[0], " and ", key.shape[0]);
 }
@@ -47,7 +47,8 @@ void check_table(std::string_view op, std::string_view what, const Spec& table, 
 
 void check_masks(std::string_view op, const Spec& query, const Spec& key, const Spec& mask, const Spec& bias, const Spec& key_padding) {
   if (!is_absent(mask)) {
-    require<DTypeError>(mask.dtype == DType::u8, op, ": mask must be u8 (1 may attend; numbers to add are a bias): query ", query, ", mask ", mask);
+    require<DTypeError>(mask.dtype == DType::u8, op, ": mask must be u8 (1 may attend; numbers to add are a bias): query ", query,
+                        ", mask ", mask);
     check_table(op, "mask", mask, scores_of(query, key));
   }
   if (!is_absent(bias)) {
@@ -55,13 +56,13 @@ void check_masks(std::string_view op, const Spec& query, const Spec& key, const 
     check_table(op, "bias", bias, scores_of(query, key));
   }
   if (!is_absent(key_padding))
-    require(key_padding == Spec{{key.shape[0], key.shape[1]}, DType::u8}, op, ": key_padding must be u8 [B, Tk]: key ", key, ", key_padding ",
-            key_padding);
+    require(key_padding == Spec{{key.shape[0], key.shape[1]}, DType::u8}, op, ": key_padding must be u8 [B, Tk]: key ", key,
+            ", key_padding ", key_padding);
 }
 
 void check_ids(std::string_view op, std::string_view what, const Spec& tokens, const Spec& ids) {
-  require(ids == Spec{tokens.shape.sub(0, tokens.shape.rank() - 2), DType::i64}, op, ": ", what, "_ids must be i64, one for each token of ", what,
-          ": ", what, " ", tokens, ", ", what, "_ids ", ids);
+  require(ids == Spec{tokens.shape.sub(0, tokens.shape.rank() - 2), DType::i64}, op, ": ", what, "_ids must be i64, one for each token of ",
+          what, ": ", what, " ", tokens, ", ", what, "_ids ", ids);
 }
 
 // ---- checks of values ----
@@ -69,11 +70,11 @@ void check_ids(std::string_view op, std::string_view what, const Spec& tokens, c
 void check_cu_seqlens(std::string_view op, const Tensor& query, const Tensor& cu_seqlens) {
   if (!cu_seqlens.defined()) return;
   const auto offsets = cu_seqlens.span<const std::int64_t>();
-  require(offsets.front() == 0 && offsets.back() == query.size(0), op, ": cu_seqlens must rise from 0 to the number of tokens: query ", query,
-          ", first ", offsets.front(), ", last ", offsets.back());
+  require(offsets.front() == 0 && offsets.back() == query.size(0), op, ": cu_seqlens must rise from 0 to the number of tokens: query ",
+          query, ", first ", offsets.front(), ", last ", offsets.back());
   for (std::size_t s = 1; s < offsets.size(); ++s)
-    require(offsets[s - 1] <= offsets[s], op, ": cu_seqlens must rise: position ", s - 1, " holds ", offsets[s - 1], ", position ", s, " holds ",
-            offsets[s]);
+    require(offsets[s - 1] <= offsets[s], op, ": cu_seqlens must rise: position ", s - 1, " holds ", offsets[s - 1], ", position ", s,
+            " holds ", offsets[s]);
 }
 
 void check_id_values(std::string_view op, std::string_view what, const Tensor& ids) {
@@ -92,7 +93,11 @@ kernels::AttentionLayout layout_of(const Tensor& t) {
 
 kernels::AttentionTable table_of(const Tensor& t, const Shape& scores) {
   const Layout l = t.layout().expand(period_of(t.shape(), scores));
-  return {.period = std::max<std::int64_t>(l.shape()[0], 1), .sequence = l.stride(0), .head = l.stride(1), .query = l.stride(2), .key = l.stride(3)};
+  return {.period = std::max<std::int64_t>(l.shape()[0], 1),
+          .sequence = l.stride(0),
+          .head = l.stride(1),
+          .query = l.stride(2),
+          .key = l.stride(3)};
 }
 
 /// All of a problem but values and what only packed batches and dropout have.
@@ -158,8 +163,9 @@ Tensor dense(const Tensor& t) { return t.defined() ? t.contiguous() : t; }
 
 }  // namespace
 
-Spec ScaledDotProductAttention::spec(const Args& args, const Spec& query, const Spec& key, const Spec& value, const Spec& mask, const Spec& bias,
-                                     const Spec& key_padding, const Spec& cu_seqlens, const Spec& query_ids, const Spec& key_ids) {
+Spec ScaledDotProductAttention::spec(const Args& args, const Spec& query, const Spec& key, const Spec& value, const Spec& mask,
+                                     const Spec& bias, const Spec& key_padding, const Spec& cu_seqlens, const Spec& query_ids,
+                                     const Spec& key_ids) {
   const bool packed = !is_absent(cu_seqlens);
   check_query_and_key(name, query, key, packed ? 3 : 4, packed ? "[N, H, D] beside cu_seqlens" : "[B, T, H, D]");
   require(value == key, name, ": value must have key's shape and type: key ", key, ", value ", value);
@@ -169,13 +175,14 @@ Spec ScaledDotProductAttention::spec(const Args& args, const Spec& query, const 
     require(cu_seqlens.dtype == DType::i64 && cu_seqlens.shape.rank() == 1 && cu_seqlens.shape[0] >= 1, name,
             ": cu_seqlens must be i64 [S + 1]: cu_seqlens ", cu_seqlens);
     require(query.shape[0] == key.shape[0], name, ": packed query and key must have the same tokens: query ", query, ", key ", key);
-    require(is_absent(mask) && is_absent(bias) && is_absent(key_padding), name, ": a packed batch takes no mask, no bias and no key_padding: mask ",
-            mask, ", bias ", bias, ", key_padding ", key_padding);
+    require(is_absent(mask) && is_absent(bias) && is_absent(key_padding), name,
+            ": a packed batch takes no mask, no bias and no key_padding: mask ", mask, ", bias ", bias, ", key_padding ", key_padding);
     require<ConfigError>(args.query_offset == 0, name, ": a packed batch takes no query_offset: query_offset ", args.query_offset);
   } else {
     check_masks(name, query, key, mask, bias, key_padding);
   }
-  require(is_absent(query_ids) == is_absent(key_ids), name, ": query_ids and key_ids come together: query_ids ", query_ids, ", key_ids ", key_ids);
+  require(is_absent(query_ids) == is_absent(key_ids), name, ": query_ids and key_ids come together: query_ids ", query_ids, ", key_ids ",
+          key_ids);
   if (!is_absent(query_ids)) {
     check_ids(name, "query", query, query_ids);
     check_ids(name, "key", key, key_ids);
@@ -186,7 +193,15 @@ Spec ScaledDotProductAttention::spec(const Args& args, const Spec& query, const 
 Tensor ScaledDotProductAttention::forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
                                           const Tensor& bias, const Tensor& key_padding, const Tensor& cu_seqlens, const Tensor& query_ids,
                                           const Tensor& key_ids, Saved& saved) {
-  saved = {query, key, value, mask, bias, dense(key_padding), dense(cu_seqlens), dense(query_ids), dense(key_ids),
+  saved = {query,
+           key,
+           value,
+           mask,
+           bias,
+           dense(key_padding),
+           dense(cu_seqlens),
+           dense(query_ids),
+           dense(key_ids),
            Tensor(query.shape().without(-1), kernels::compute_dtype(query.dtype()))};
   check_cu_seqlens(name, query, saved.cu_seqlens);
   check_id_values(name, "query", saved.query_ids);
@@ -207,7 +222,7 @@ Grads<9> ScaledDotProductAttention::backward(const Args& args, const Saved& save
   const bool empty = saved.query.numel() == 0;
   const auto gradient_of = [empty](const Tensor& x) { return empty ? Tensor::zeros(x.shape(), x.dtype()) : Tensor(x.spec()); };
   const Tensor dq(saved.query.spec()), dk = gradient_of(saved.key), dv = gradient_of(saved.value),
-      dbias = needs[4] ? gradient_of(saved.bias) : Tensor(), g = dy.contiguous();
+                                       dbias = needs[4] ? gradient_of(saved.bias) : Tensor(), g = dy.contiguous();
   if (!empty)
     dispatch_floating(name, dq.dtype(), [&](auto zero) {
       using T = decltype(zero);
@@ -226,7 +241,8 @@ Grads<9> ScaledDotProductAttention::backward(const Args& args, const Saved& save
   return grads;
 }
 
-Spec AttentionProbabilities::spec(const Args& args, const Spec& query, const Spec& key, const Spec& mask, const Spec& bias, const Spec& key_padding) {
+Spec AttentionProbabilities::spec(const Args& args, const Spec& query, const Spec& key, const Spec& mask, const Spec& bias,
+                                  const Spec& key_padding) {
   check_query_and_key(name, query, key, 4, "[B, T, H, D]");
   check_offset(name, args.causal, args.query_offset);
   check_masks(name, query, key, mask, bias, key_padding);
@@ -244,12 +260,14 @@ Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, co
   return out;
 }
 
-Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const ScaledDotProductAttention::Args& args,
-                                    const AttentionInputs& in) {
-  return apply<ScaledDotProductAttention>(args, query, key, value, in.mask, in.bias, in.key_padding, in.cu_seqlens, in.query_ids, in.key_ids);
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const ScaledDotProductAttention::Args& args, const AttentionInputs& in) {
+  return apply<ScaledDotProductAttention>(args, query, key, value, in.mask, in.bias, in.key_padding, in.cu_seqlens, in.query_ids,
+                                          in.key_ids);
 }
 
-Tensor attention_probabilities(const Tensor& query, const Tensor& key, const AttentionProbabilities::Args& args, const AttentionInputs& in) {
+Tensor attention_probabilities(const Tensor& query, const Tensor& key, const AttentionProbabilities::Args& args,
+                               const AttentionInputs& in) {
   require(!in.cu_seqlens.defined(), AttentionProbabilities::name, ": is for padded batches: query ", query, ", cu_seqlens ", in.cu_seqlens);
   return apply<AttentionProbabilities>(args, query, key, in.mask, in.bias, in.key_padding);
 }

@@ -76,9 +76,8 @@ TEST(AttentionGoldens, CrossAttentionWithABiasOfEveryHead) {
     ParameterStore store(1, dtype);
     const MultiHeadAttention layer(store.root(), {.width = 6, .heads = 2, .key_width = 4, .value_width = 4});
     const Tensor& memory = golden.input("memory");
-    golden.expect(store, tolerance, [&] {
-      return layer(golden.input("x"), memory, memory, {.bias = golden.input("bias"), .keys = golden.mask("key")}, {});
-    });
+    golden.expect(store, tolerance,
+                  [&] { return layer(golden.input("x"), memory, memory, {.bias = golden.input("bias"), .keys = golden.mask("key")}, {}); });
   });
 }
 

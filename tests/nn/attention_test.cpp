@@ -156,7 +156,8 @@ TEST(MultiHeadAttention, CrossAttentionDropsByTheNumbersOfQueryAndKey) {
   ParameterStore store(1, DType::f64);
   const MultiHeadAttention layer(store.root(), {.width = 4, .heads = 2, .dropout = .4});
   const std::int64_t batch = 3, queries = 4, keys = 6;
-  const Tensor q = cosine({batch, queries, 4}, 0), k = cosine({batch, keys, 4}, 1), query_ids = counted(100, {batch, queries}), key_ids = counted(0, {batch, keys});
+  const Tensor q = cosine({batch, queries, 4}, 0), k = cosine({batch, keys, 4}, 1), query_ids = counted(100, {batch, queries}),
+               key_ids = counted(0, {batch, keys});
   const auto run_with = [](const Tensor& ids) { return nn::Run{.training = true, .seed = 2, .token_ids = ids}; };
   const auto sample = [](const Tensor& t, std::int64_t b) { return t.view(t.layout().slice(0, b, 1)); };
   const Tensor together = layer(q, k, k, {.key_ids = key_ids}, run_with(query_ids));
@@ -164,17 +165,19 @@ TEST(MultiHeadAttention, CrossAttentionDropsByTheNumbersOfQueryAndKey) {
   EXPECT_NE(together.to_vector(), layer(q, k, k, {.key_ids = key_ids}, run_with(counted(101, {batch, queries}))).to_vector());
   for (std::int64_t b = 0; b < batch; ++b) {
     const std::vector<double> expected = sample(together, b).to_vector();
-    expect_close(layer(sample(q, b), sample(k, b), sample(k, b), {.key_ids = sample(key_ids, b)}, run_with(sample(query_ids, b))).to_vector(), expected,
-                 1e-12, "micro-batch");
+    expect_close(
+        layer(sample(q, b), sample(k, b), sample(k, b), {.key_ids = sample(key_ids, b)}, run_with(sample(query_ids, b))).to_vector(),
+        expected, 1e-12, "micro-batch");
     // Two more keys in front, which are padding.
     const Tensor padded = concat({cosine({1, 2, 4}, 9), sample(k, b)}, 1), padded_ids = Tensor::zeros({1, keys + 2}, DType::i64);
     std::copy_n(key_ids.data<std::int64_t>() + b * keys, keys, padded_ids.data<std::int64_t>() + 2);
     const AttentionMask mask{.keys = flags({0, 0, 1, 1, 1, 1, 1, 1}, {1, keys + 2}), .key_ids = padded_ids};
     expect_close(layer(sample(q, b), padded, padded, mask, run_with(sample(query_ids, b))).to_vector(), expected, 1e-12, "padded");
     // One query alone.
-    const Tensor last = sample(q, b).view(sample(q, b).layout().slice(1, queries - 1, 1)), id = counted(100 + b * queries + queries - 1, {1});
-    expect_close(layer(last, sample(k, b), sample(k, b), {.key_ids = sample(key_ids, b)}, run_with(id)).to_vector(), {expected.end() - 4, expected.end()},
-                 1e-12, "one query");
+    const Tensor last = sample(q, b).view(sample(q, b).layout().slice(1, queries - 1, 1)),
+                 id = counted(100 + b * queries + queries - 1, {1});
+    expect_close(layer(last, sample(k, b), sample(k, b), {.key_ids = sample(key_ids, b)}, run_with(id)).to_vector(),
+                 {expected.end() - 4, expected.end()}, 1e-12, "one query");
   }
 }
 
@@ -198,7 +201,8 @@ TEST(MultiHeadAttention, RefusesNumbersThatDoNotFit) {
   const Tensor x = cosine({2, 3, 4}, 0), memory = cosine({2, 5, 4}, 0);
   const nn::Run run{.training = true, .token_ids = counted(0, {6})};
   EXPECT_EQ(message_of([&] { layer(x, memory, memory, {}, run); }),
-            "attention: dropout needs key_ids beside token_ids where keys are not the queries' tokens: query f64[2, 3, 2, 2], key f64[2, 5, 2, 2]");
+            "attention: dropout needs key_ids beside token_ids where keys are not the queries' tokens: query f64[2, 3, 2, 2], key f64[2, "
+            "5, 2, 2]");
   EXPECT_EQ(message_of([&] { layer(x, x, x, {}, {.training = true, .token_ids = counted(0, {2})}); }),
             "attention: dropout needs one number for each query: query tokens [2, 3], ids i64[2]");
   EXPECT_EQ(message_of([&] { layer(x, memory, memory, {.key_ids = counted(0, {6})}, run); }),
@@ -207,15 +211,17 @@ TEST(MultiHeadAttention, RefusesNumbersThatDoNotFit) {
 }
 
 TEST(MultiHeadAttention, HasHeadsOfAnyWidthAndFewerOfKeysAndValues) {
+  const RelativePositions relative = RelativePositions::key;
   ParameterStore store(1, DType::f64);
-  const MultiHeadAttention layer(store.root(), {.width = 5, .heads = 4, .key_value_heads = 2, .head_width = 3});
+  const MultiHeadAttention layer(store.root(),
+                                 {.width = 5, .heads = 4, .key_value_heads = 2, .head_width = 3, .relative = relative, .max_length = 6});
   EXPECT_EQ(store.find("query/weight").value.shape(), (Shape{12, 5}));
   EXPECT_EQ(store.find("key/weight").value.shape(), (Shape{6, 5}));
   EXPECT_EQ(store.find("value/bias").value.shape(), (Shape{6}));
   EXPECT_EQ(store.find("output/weight").value.shape(), (Shape{5, 12}));
   // The same as with the heads of keys and values repeated.
   ParameterStore repeated(1, DType::f64);
-  const MultiHeadAttention wide(repeated.root(), {.width = 5, .heads = 4, .head_width = 3});
+  const MultiHeadAttention wide(repeated.root(), {.width = 5, .heads = 4, .head_width = 3, .relative = relative, .max_length = 6});
   for (const Parameter& p : store.parameters()) {
     const Tensor& to = repeated.find(p.name).value;
     const std::int64_t rows = to.numel() / to.size(0);
@@ -236,8 +242,10 @@ TEST(MultiHeadAttention, RefusesHeadsThatDoNotDivideTheWidth) {
   EXPECT_THROW(MultiHeadAttention(store.root() / "b", {.width = 6, .heads = 0}), ConfigError);
   EXPECT_THROW(MultiHeadAttention(store.root() / "c", {.width = 8, .heads = 4, .key_value_heads = 3}), ConfigError);
   EXPECT_THROW(MultiHeadAttention(store.root() / "d", {.width = 8, .heads = 2, .key_value_heads = 4}), ConfigError);
-  EXPECT_THROW(MultiHeadAttention(store.root() / "e", {.width = 8, .heads = 2, .key_value_heads = 1, .relative = RelativePositions::key_query, .max_length = 3}),
-               ConfigError);
+  EXPECT_THROW(
+      MultiHeadAttention(store.root() / "e",
+                         {.width = 8, .heads = 2, .key_value_heads = 1, .relative = RelativePositions::key_query, .max_length = 3}),
+      ConfigError);
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ namespace {
 /// [B, T, H, D] by formula.
 Tensor numbers(const Shape& shape, double k) { return cosine(shape, k); }
 
-std::vector<double> rows_of(const Tensor& t, std::int64_t first, std::int64_t n) { return t.view(t.layout().slice(1, first, n)).to_vector(); }
+std::vector<double> rows_of(const Tensor& t, std::int64_t first, std::int64_t n) {
+  return t.view(t.layout().slice(1, first, n)).to_vector();
+}
 
 TEST(KeyValueCache, HoldsWhatWasAppendedHoweverItGrows) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
@@ -91,7 +93,9 @@ TEST(KeyValueCache, SaysWhatDoesNotFit) {
   const Tensor x = numbers({1, 2, 1, 2}, 0);
   EXPECT_NE(message_of([&] { cache.append(x, numbers({1, 3, 1, 2}, 0)); }).find("values f64[1, 3, 1, 2]"), std::string::npos);
   cache.append(x, x);
-  EXPECT_NE(message_of([&] { cache.append(numbers({2, 1, 1, 2}, 0), numbers({2, 1, 1, 2}, 0)); }).find("held f64[1, 2, 1, 2], keys f64[2, 1, 1, 2]"),
+  EXPECT_NE(message_of([&] {
+              cache.append(numbers({2, 1, 1, 2}, 0), numbers({2, 1, 1, 2}, 0));
+            }).find("held f64[1, 2, 1, 2], keys f64[2, 1, 1, 2]"),
             std::string::npos);
   EXPECT_NE(message_of([&] { cache.append(make_leaf(x), x); }).find("decode in the scope of a NoGrad"), std::string::npos);
   EXPECT_NE(message_of([&] { cache.reorder(std::vector<std::int64_t>{0, 1}); }).find("position 1 holds 1, sequences 1"), std::string::npos);
@@ -116,11 +120,13 @@ TEST(CachedAttention, EqualsTheWholeSequenceAtOnce) {
   for (const DType dtype : {DType::f64, DType::f32}) {
     for (const Decoding& d : {Decoding{4, 0, 0, 32}, {4, 2, 0, 32}, {4, 1, 12, 20}, {1, 0, 0, 7}}) {
       ParameterStore store(4, dtype);
-      const MultiHeadAttention layer(store.root(), {.width = d.width, .heads = d.heads, .key_value_heads = d.key_value_heads, .head_width = d.head_width});
+      const MultiHeadAttention layer(
+          store.root(), {.width = d.width, .heads = d.heads, .key_value_heads = d.key_value_heads, .head_width = d.head_width});
       const Tensor x = cast(cosine({batch, tokens, d.width}, 0), dtype);
       // The second sequence begins with padding, the third has a hole.
       std::vector<std::uint8_t> real(static_cast<std::size_t>(batch * tokens), 1);
-      for (std::size_t t = 0; t < 20; ++t) real[static_cast<std::size_t>(tokens) + t] = real[static_cast<std::size_t>(2 * tokens + 50) + t] = 0;
+      for (std::size_t t = 0; t < 20; ++t)
+        real[static_cast<std::size_t>(tokens) + t] = real[static_cast<std::size_t>(2 * tokens + 50) + t] = 0;
       const Tensor keys = Tensor::from(real, {batch, tokens});
       for (const bool padded : {false, true}) {
         const AttentionMask whole{.keys = padded ? keys : Tensor(), .causal = true};
@@ -143,7 +149,9 @@ TEST(CachedAttention, EqualsTheWholeSequenceAtOnce) {
 TEST(CachedAttention, FollowsBeamsThatAreReordered) {
   ParameterStore store(4, DType::f32);
   const MultiHeadAttention layer(store.root(), {.width = 16, .heads = 4, .key_value_heads = 2});
-  const auto token = [&](std::int64_t beam, std::int64_t t) { return cast(cosine({1, 1, 16}, static_cast<double>(10 * t + beam)), DType::f32); };
+  const auto token = [&](std::int64_t beam, std::int64_t t) {
+    return cast(cosine({1, 1, 16}, static_cast<double>(10 * t + beam)), DType::f32);
+  };
   const NoGrad no_grad;
   std::vector<std::vector<Tensor>> beams{{token(0, 0)}};  // the tokens of every beam so far
   KeyValueCache cache;
@@ -170,7 +178,8 @@ TEST(CachedAttention, FollowsBeamsThatAreReordered) {
 TEST(CachedAttention, ProjectsTheMemoryOfCrossAttentionOnce) {
   ParameterStore store(4, DType::f32);
   const MultiHeadAttention layer(store.root(), {.width = 16, .heads = 4, .key_width = 6, .value_width = 5});
-  const Tensor x = cast(cosine({2, 8, 16}, 0), DType::f32), key = cast(cosine({2, 11, 6}, 1), DType::f32), value = cast(cosine({2, 11, 5}, 2), DType::f32);
+  const Tensor x = cast(cosine({2, 8, 16}, 0), DType::f32), key = cast(cosine({2, 11, 6}, 1), DType::f32),
+               value = cast(cosine({2, 11, 5}, 2), DType::f32);
   const Tensor real = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {2, 11});
   const Tensor expected = layer(x, key, value, {.keys = real}, {});
   const NoGrad no_grad;
@@ -184,16 +193,19 @@ TEST(CachedAttention, ProjectsTheMemoryOfCrossAttentionOnce) {
 
 TEST(CachedAttention, SaysWhatDoesNotFit) {
   ParameterStore store(4, DType::f32);
-  const MultiHeadAttention layer(store.root() / "a", {.width = 4}), relative(store.root() / "b", {.width = 4, .relative = RelativePositions::key, .max_length = 4});
+  const MultiHeadAttention layer(store.root() / "a", {.width = 4}),
+      relative(store.root() / "b", {.width = 4, .relative = RelativePositions::key, .max_length = 4});
   const Tensor x = Tensor::zeros({1, 2, 4});
   KeyValueCache cache;
   const Tape tape;
   EXPECT_NE(message_of([&] { layer.step(x, cache, {}, {}); }).find("decode in the scope of a NoGrad"), std::string::npos);
   const NoGrad no_grad;
-  EXPECT_NE(message_of([&] { relative.step(x, cache, {}, {}); }).find("relative positions cannot be decoded with a cache"), std::string::npos);
+  EXPECT_NE(message_of([&] { relative.step(x, cache, {}, {}); }).find("relative positions cannot be decoded with a cache"),
+            std::string::npos);
   EXPECT_EQ(cache.length(), 0);
   layer.extend(cache, Tensor::zeros({1, 1, 4}), Tensor::zeros({1, 1, 4}));
-  EXPECT_NE(message_of([&] { layer.attend(x, cache, {.causal = true}, {}); }).find("query f32[1, 2, 4], tokens in the cache 1"), std::string::npos);
+  EXPECT_NE(message_of([&] { layer.attend(x, cache, {.causal = true}, {}); }).find("query f32[1, 2, 4], tokens in the cache 1"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -59,11 +59,11 @@ class Workspace {
 
   // The parts of thread t.
   struct Parts {
-    float *first_packed, *second_packed, *third_packed;  // keys and values in their packed forms
-    float *scores, *gradients;                            // [kBlock, row]
+    float *first_packed, *second_packed, *third_packed;        // keys and values in their packed forms
+    float *scores, *gradients;                                 // [kBlock, row]
     float *rows, *more_rows, *packed_rows, *more_packed_rows;  // [kBlock, width]
-    float *dk, *dv;                                       // [keys, width]
-    std::uint8_t* keep;                                   // [keys]
+    float *dk, *dv;                                            // [keys, width]
+    std::uint8_t* keep;                                        // [keys]
     std::int64_t row;
   };
   Parts of(int t) const {
@@ -192,8 +192,8 @@ Rows rows_of(const T* from, std::int64_t rows, std::int64_t width, std::int64_t 
 
 // scores [rows, limit] of queries [first, first + rows), strip by strip of the causal limit.
 template <class T>
-void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha, float* scores,
-                 std::int64_t row) {
+void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha,
+                 float* scores, std::int64_t row) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
     const tile::Part part{.first_row = 0, .depth = keys.rows, .columns = head.limit(first + i, count)};
@@ -203,8 +203,8 @@ void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, con
 
 // The inverse: [rows, width] = alpha * weights [rows, limit] * packed [keys, width], strip by strip.
 template <class T>
-void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row, const tile::Packed& packed,
-                  float* out, std::int64_t out_row, float alpha = 1.0f) {
+void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
+                  const tile::Packed& packed, float* out, std::int64_t out_row, float alpha = 1.0f) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
     const tile::Part part{.first_row = 0, .depth = head.limit(first + i, count), .columns = packed.columns};
@@ -214,8 +214,8 @@ void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, co
 
 // sum [limit, width] += weights^T * packed [rows, width]; keys are visited by the queries that see them only.
 template <class T>
-void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row, const tile::Packed& packed,
-                   float* sum) {
+void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
+                   const tile::Packed& packed, float* sum) {
   // Strips of keys end where strips of queries begin to see more, so that a strip of queries has the weights of whole strips of keys.
   const std::int64_t limit = head.limit(first, rows), place = first + head.p.query_offset, phase = head.p.query_offset % kStrip;
   for (std::int64_t j = 0, count = 0; j < limit; j += count) {
@@ -285,8 +285,8 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float
     const Head<T> head{p, span, s, h, runs};
     for (std::int64_t first = 0; first < span.queries; first += kBlock) {
       const std::int64_t rows = std::min(kBlock, span.queries - first);
-      const Rows block = rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token,
-                                 p.q_layout.width, w.rows);
+      const Rows block =
+          rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token, p.q_layout.width, w.rows);
       score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
         const std::int64_t strip = i / kStrip * kStrip, n = head.limit(first + strip, std::min(kStrip, rows - strip));
@@ -324,7 +324,8 @@ void for_row_blocks(std::int64_t rows, const F& f) {
   }
 }
 
-// scores [kRows, kVector] = alpha * q [kRows, width] * keys^T for `count` keys, at most a vector of them, which are turned round in registers.
+// scores [kRows, kVector] = alpha * q [kRows, width] * keys^T for `count` keys, at most a vector of them, which are turned round in
+// registers.
 template <int kRows, class T>
 void few_scores(const T* keys, std::int64_t stride, std::int64_t count, const float* q, std::int64_t width, float alpha, float* scores,
                 std::int64_t row) {
@@ -356,7 +357,8 @@ void few_scores(const T* keys, std::int64_t stride, std::int64_t count, const fl
 
 // sums [kRows, width] += weights [kRows, count] * values [count, width]. The rows of sums are whole vectors.
 template <int kRows, class T>
-void few_values(const T* values, std::int64_t stride, std::int64_t count, std::int64_t width, const float* weights, std::int64_t row, float* sums) {
+void few_values(const T* values, std::int64_t stride, std::int64_t count, std::int64_t width, const float* weights, std::int64_t row,
+                float* sums) {
   using tile::kVector;
   constexpr int kVectors = 4;
   const std::int64_t sums_row = tile::vectors_of(width) * kVector;
@@ -406,7 +408,8 @@ class FewWorkspace {
 
 // forward_unit for few queries. A row is a (query head, query); all of them pass over a block of keys, and of values, while it is near.
 template <class T>
-void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const FewWorkspace& w, int thread, std::vector<Run>& runs) {
+void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const FewWorkspace& w, int thread,
+              std::vector<Run>& runs) {
   constexpr std::int64_t kValues = 32;  // a block of values
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
   const AttentionSpan span(p, s);
@@ -436,8 +439,8 @@ void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* ls
   const T* const values = p.v + span.v + key_head * p.v_layout.head;
   for (std::int64_t j = 0; j < limit; j += kValues) {
     for_row_blocks<4>(rows, [&]<int kRows>(std::int64_t r) {
-      few_values<kRows>(values + j * p.v_layout.token, p.v_layout.token, std::min(kValues, limit - j), p.width, scores + r * w.row + j, w.row,
-                        sums + r * w.width);
+      few_values<kRows>(values + j * p.v_layout.token, p.v_layout.token, std::min(kValues, limit - j), p.width, scores + r * w.row + j,
+                        w.row, sums + r * w.width);
     });
   }
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -454,8 +457,8 @@ bool has_few_queries(const AttentionProblem<T>& p) {
 // ---- backward ----
 
 // How a bias's gradient is summed over what the bias repeats for. The units that add to the same entries are a group; a group is cut into
-// shares, each a task that sums its units in their order, and the shares' sums are added in their order. All of it depends on the sizes alone.
-// Without such a gradient every unit is a group.
+// shares, each a task that sums its units in their order, and the shares' sums are added in their order. All of it depends on the sizes
+// alone. Without such a gradient every unit is a group.
 template <class T>
 class BiasSums {
  public:
@@ -499,8 +502,7 @@ class BiasSums {
 
   // The sums of all shares, to dbias.
   void finish() const {
-    if (to_.dbias == nullptr || in_place_) return;
-    if (groups_ == 0) return;
+    if (to_.dbias == nullptr || in_place_ || groups_ == 0) return;
     parallel_ranges(groups_ * size_, kGrain, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t e = first; e < last; ++e) {
         const float* const from = sums_->data() + (e / size_ * shares_) * size_ + e % size_;
@@ -658,8 +660,8 @@ void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilit
     tile::pack(keys, p.k + span.k + h / p.group() * p.k_layout.head, p.k_layout.width, p.k_layout.token);
     for (std::int64_t first = 0; first < p.queries; first += openmp::kBlock) {
       const std::int64_t rows = std::min(openmp::kBlock, p.queries - first);
-      const openmp::Rows block = openmp::rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token,
-                                                 p.q_layout.width, w.rows);
+      const openmp::Rows block = openmp::rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width,
+                                                 p.q_layout.token, p.q_layout.width, w.rows);
       openmp::score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
         float* const row = w.scores + i * w.row;

@@ -12,7 +12,8 @@ namespace {
 
 /// Fills row[j] with the probability of key j for query i; returns the logarithm of the sum, +infinity for a row without keys.
 template <class T>
-Compute<T> fill_row(const AttentionProblem<T>& p, const AttentionSpan& span, std::int64_t s, std::int64_t h, std::int64_t i, std::vector<Compute<T>>& row) {
+Compute<T> fill_row(const AttentionProblem<T>& p, const AttentionSpan& span, std::int64_t s, std::int64_t h, std::int64_t i,
+                    std::vector<Compute<T>>& row) {
   using C = Compute<T>;
   constexpr C kNothing = -std::numeric_limits<C>::infinity();
   const T* const query = p.q + span.q + i * p.q_layout.token + h * p.q_layout.head;
@@ -25,7 +26,8 @@ Compute<T> fill_row(const AttentionProblem<T>& p, const AttentionSpan& span, std
     if (!real || (mask != nullptr && mask[j * p.mask_table.key] == 0)) continue;
     const T* const key = p.k + span.k + j * p.k_layout.token + h / p.group() * p.k_layout.head;
     C score = 0;
-    for (std::int64_t d = 0; d < p.width; ++d) score += static_cast<C>(query[d * p.q_layout.width]) * static_cast<C>(key[d * p.k_layout.width]);
+    for (std::int64_t d = 0; d < p.width; ++d)
+      score += static_cast<C>(query[d * p.q_layout.width]) * static_cast<C>(key[d * p.k_layout.width]);
     score *= static_cast<C>(p.scale);
     if (bias != nullptr) score += static_cast<C>(bias[j * p.bias_table.key]);
     row[static_cast<std::size_t>(j)] = score;
@@ -69,7 +71,8 @@ void AttentionForward<T>::reference(const AttentionProblem<T>& p, T* out, Comput
         for (std::int64_t j = 0; j < span.keys; ++j) {
           const C weight = row[static_cast<std::size_t>(j)] * dropout_factor(p, span, h, i, j);
           const T* const value = p.v + span.v + j * p.v_layout.token + h / p.group() * p.v_layout.head;
-          for (std::int64_t d = 0; d < p.width; ++d) sum[static_cast<std::size_t>(d)] += weight * static_cast<C>(value[d * p.v_layout.width]);
+          for (std::int64_t d = 0; d < p.width; ++d)
+            sum[static_cast<std::size_t>(d)] += weight * static_cast<C>(value[d * p.v_layout.width]);
         }
         for (std::int64_t d = 0; d < p.width; ++d) out[token * p.width + d] = convert<T>(sum[static_cast<std::size_t>(d)]);
       }

@@ -18,8 +18,8 @@
 namespace capstan {
 namespace {
 
-using testing::uniform;
 using testing::convert;
+using testing::uniform;
 using Args = ScaledDotProductAttention::Args;
 
 struct Result {
@@ -61,12 +61,14 @@ TEST(Attention, FastKernelsAgreeWithTheReference) {
     std::int64_t offset = 0;
   };
   const Shape none{1};
-  for (const Case& c : {Case{200, 200, 1, 1, 50, true, true, true, false, none}, Case{197, 197, 3, 3, 64, false, false, true, false, none},
-                        Case{131, 250, 2, 1, 17, true, false, true, false, {2, 131, 250}, 30}, Case{250, 99, 2, 2, 8, true, true, false, false, none},
-                        Case{25, 49, 2, 2, 33, false, true, true, true, {3, 1, 25, 49}}, Case{97, 24, 4, 2, 16, true, true, false, false, {4, 97, 24}},
-                        Case{97, 130, 4, 2, 16, true, true, true, true, {1, 1, 97, 130}, 33}, Case{49, 49, 4, 4, 16, false, false, true, true, {3, 4, 49, 49}},
-                        Case{3, 300, 4, 1, 40, true, true, true, true, {3, 1, 1, 300}, 290}, Case{1, 270, 4, 2, 64, false, true, false, false, none},
-                        Case{2, 277, 2, 1, 19, true, false, false, false, {2, 1, 277}, 270}}) {
+  for (const Case& c :
+       {Case{200, 200, 1, 1, 50, true, true, true, false, none}, Case{197, 197, 3, 3, 64, false, false, true, false, none},
+        Case{131, 250, 2, 1, 17, true, false, true, false, {2, 131, 250}, 30}, Case{250, 99, 2, 2, 8, true, true, false, false, none},
+        Case{25, 49, 2, 2, 33, false, true, true, true, {3, 1, 25, 49}}, Case{97, 24, 4, 2, 16, true, true, false, false, {4, 97, 24}},
+        Case{97, 130, 4, 2, 16, true, true, true, true, {1, 1, 97, 130}, 33},
+        Case{49, 49, 4, 4, 16, false, false, true, true, {3, 4, 49, 49}},
+        Case{3, 300, 4, 1, 40, true, true, true, true, {3, 1, 1, 300}, 290}, Case{1, 270, 4, 2, 64, false, true, false, false, none},
+        Case{2, 277, 2, 1, 19, true, false, false, false, {2, 1, 277}, 270}}) {
     const std::int64_t batch = 3;
     const Tensor q = uniform({batch, c.queries, c.heads, c.width}, -2, 2, 1), k = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 2),
                  v = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 3), dy = uniform(q.shape(), -1, 1, 4);
@@ -82,11 +84,13 @@ TEST(Attention, FastKernelsAgreeWithTheReference) {
       std::vector<Tensor> narrow = convert({q, k, v, dy}, dtype), wide = convert(narrow, DType::f64);
       AttentionInputs narrow_extra = extra, wide_extra = extra;
       narrow_extra.bias = convert(extra.bias, dtype), wide_extra.bias = convert(narrow_extra.bias, DType::f64);
-      const Result expected = run({wide[0], wide[1], wide[2]}, args, wide_extra, wide[3]), actual = run({narrow[0], narrow[1], narrow[2]}, args, narrow_extra, narrow[3]);
+      const Result expected = run({wide[0], wide[1], wide[2]}, args, wide_extra, wide[3]),
+                   actual = run({narrow[0], narrow[1], narrow[2]}, args, narrow_extra, narrow[3]);
       const double tolerance = dtype == DType::f32 ? 2e-5 : 4e-2;
       SCOPED_TRACE(::testing::Message() << c.queries << " queries, " << c.keys << " keys, " << name_of(dtype));
       expect_near(actual.y, expected.y, tolerance, "output");
-      for (std::size_t i = 0; i < actual.gradients.size(); ++i) expect_near(actual.gradients[i], expected.gradients[i], tolerance, "gradient " + std::to_string(i));
+      for (std::size_t i = 0; i < actual.gradients.size(); ++i)
+        expect_near(actual.gradients[i], expected.gradients[i], tolerance, "gradient " + std::to_string(i));
     }
   }
 }
@@ -108,7 +112,8 @@ TEST(Attention, EqualsMatmulAndSoftmax) {
 
 TEST(Attention, RowsWithoutKeysAreZeroAndPassNoGradient) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-    const std::vector<Tensor> in = convert({uniform({1, 2, 1, 3}), uniform({1, 2, 1, 3}, -1, 1, 2), uniform({1, 2, 1, 3}, -1, 1, 3)}, dtype);
+    const std::vector<Tensor> in =
+        convert({uniform({1, 2, 1, 3}), uniform({1, 2, 1, 3}, -1, 1, 2), uniform({1, 2, 1, 3}, -1, 1, 3)}, dtype);
     const Tensor dy = Tensor::full({1, 2, 1, 3}, 1.0, dtype);
     const Tensor boolean = Tensor::from<std::uint8_t>({1, 1, 0, 0}, {2, 2});
     const double low = -std::numeric_limits<double>::infinity();
@@ -146,8 +151,8 @@ TEST(Attention, NotANumberStaysVisible) {
 TEST(Attention, PackedEqualsPadded) {
   const std::vector<std::int64_t> lengths{70, 3, 41};
   const std::int64_t batch = 3, longest = 70, heads = 2, width = 10;
-  const Tensor q = convert(uniform({batch, longest, heads, width}, -1, 1, 1), DType::f32), k = convert(uniform(q.shape(), -1, 1, 2), DType::f32),
-               v = convert(uniform(q.shape(), -1, 1, 3), DType::f32);
+  const Tensor q = convert(uniform({batch, longest, heads, width}, -1, 1, 1), DType::f32),
+               k = convert(uniform(q.shape(), -1, 1, 2), DType::f32), v = convert(uniform(q.shape(), -1, 1, 3), DType::f32);
   std::vector<std::int64_t> offsets{0}, ids(static_cast<std::size_t>(batch * longest), 0), packed_ids;
   std::vector<std::uint8_t> real(ids.size(), 0);
   std::vector<std::int64_t> tokens;  // of the padded batch, in packed order
@@ -164,17 +169,20 @@ TEST(Attention, PackedEqualsPadded) {
   const auto pack = [&](const Tensor& t) {
     Tensor out({static_cast<std::int64_t>(tokens.size()), heads, width});
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      std::copy_n(t.data<float>() + tokens[i] * heads * width, heads * width, out.data<float>() + static_cast<std::int64_t>(i) * heads * width);
+      std::copy_n(t.data<float>() + tokens[i] * heads * width, heads * width,
+                  out.data<float>() + static_cast<std::int64_t>(i) * heads * width);
     return out;
   };
-  const Tensor names = Tensor::from(ids, {batch, longest}), packed_names = Tensor::from(packed_ids, {static_cast<std::int64_t>(tokens.size())});
+  const Tensor names = Tensor::from(ids, {batch, longest}),
+               packed_names = Tensor::from(packed_ids, {static_cast<std::int64_t>(tokens.size())});
   for (const bool causal : {false, true}) {
     const Args args{.causal = causal, .dropout = 0.25, .key = 3};
     const Tensor padded_dy = convert(uniform(q.shape(), -1, 1, 4), DType::f32);
     Tensor dy = padded_dy.clone();
     for (std::size_t i = 0; i < real.size(); ++i)
       if (real[i] == 0) std::fill_n(dy.data<float>() + static_cast<std::int64_t>(i) * heads * width, heads * width, 0.0f);
-    const Result padded = run({q, k, v}, args, {.key_padding = Tensor::from(real, {batch, longest}), .query_ids = names, .key_ids = names}, dy);
+    const Result padded =
+        run({q, k, v}, args, {.key_padding = Tensor::from(real, {batch, longest}), .query_ids = names, .key_ids = names}, dy);
     const Result packed = run({pack(q), pack(k), pack(v)}, args,
                               {.cu_seqlens = Tensor::from(offsets, {4}), .query_ids = packed_names, .key_ids = packed_names}, pack(dy));
     expect_near(packed.y, pack(padded.y), 1e-6, "output");
@@ -203,9 +211,11 @@ TEST(Attention, AQueryAloneGetsWhatItGetsAmongOthers) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const auto& [key_heads, width] : {std::pair<std::int64_t, std::int64_t>{6, 64}, {2, 64}, {1, 20}, {3, 7}, {6, 100}}) {
       SCOPED_TRACE(::testing::Message() << name_of(dtype) << ", " << key_heads << " key heads, width " << width);
-      const Tensor q = convert(uniform({batch, queries, heads, width}, -2, 2, 1), dtype), k = convert(uniform({batch, keys, key_heads, width}, -2, 2, 2), dtype),
-                   v = convert(uniform(k.shape(), -2, 2, 3), dtype), bias = convert(uniform({heads, queries, keys}, -1, 1, 5), dtype);
-      const Tensor ids = Tensor::from<std::int64_t>(std::vector<std::int64_t>(static_cast<std::size_t>(batch * queries), 3), {batch, queries});
+      const Tensor q = convert(uniform({batch, queries, heads, width}, -2, 2, 1), dtype),
+                   k = convert(uniform({batch, keys, key_heads, width}, -2, 2, 2), dtype), v = convert(uniform(k.shape(), -2, 2, 3), dtype),
+                   bias = convert(uniform({heads, queries, keys}, -1, 1, 5), dtype);
+      const Tensor ids =
+          Tensor::from<std::int64_t>(std::vector<std::int64_t>(static_cast<std::size_t>(batch * queries), 3), {batch, queries});
       Tensor key_ids({batch, keys}, DType::i64);
       for (std::int64_t j = 0; j < key_ids.numel(); ++j) key_ids.data<std::int64_t>()[j] = 7 * j;
       const Tensor real = padding(batch, keys);
@@ -215,8 +225,9 @@ TEST(Attention, AQueryAloneGetsWhatItGetsAmongOthers) {
       for (const std::int64_t few : {1, 2, 3}) {
         for (std::int64_t i = 0; i + few <= queries; i += 13) {
           const auto part = [&](const Tensor& t, int axis) { return t.view(t.layout().slice(axis, i, few)); };
-          const Tensor y = scaled_dot_product_attention(part(q, 1), k, v, {.causal = true, .query_offset = offset + i, .dropout = 0.1, .key = 8},
-                                                        {.bias = part(bias, 1), .key_padding = real, .query_ids = part(ids, 1), .key_ids = key_ids});
+          const Tensor y =
+              scaled_dot_product_attention(part(q, 1), k, v, {.causal = true, .query_offset = offset + i, .dropout = 0.1, .key = 8},
+                                           {.bias = part(bias, 1), .key_padding = real, .query_ids = part(ids, 1), .key_ids = key_ids});
           expect_near(y, part(all, 1), dtype == DType::f32 ? 1e-6 : 1e-2, "queries from " + std::to_string(i));
         }
       }
@@ -231,8 +242,9 @@ TEST(Attention, ThreadsChangeNothing) {
     std::vector<Tensor> in;
     for (std::uint64_t i = 1; i <= 3; ++i) in.push_back(convert(uniform({images * windows, tokens, heads, width}, -1, 1, i), dtype));
     const Tensor dy = convert(uniform(in[0].shape(), -1, 1, 4), dtype);
-    for (const Shape& shape : {Shape{windows, heads, tokens, tokens}, Shape{windows, 1, tokens, tokens}, Shape{heads, tokens, tokens},
-                               Shape{tokens, tokens}, Shape{heads, 1, tokens}, Shape{heads, tokens, 1}, Shape{1}, Shape{images * windows, heads, tokens, tokens}}) {
+    for (const Shape& shape :
+         {Shape{windows, heads, tokens, tokens}, Shape{windows, 1, tokens, tokens}, Shape{heads, tokens, tokens}, Shape{tokens, tokens},
+          Shape{heads, 1, tokens}, Shape{heads, tokens, 1}, Shape{1}, Shape{images * windows, heads, tokens, tokens}}) {
       const AttentionInputs extra{.bias = convert(uniform(shape, -1, 1, 5), dtype)};
       const int threads = omp_get_max_threads();
       std::vector<Result> results;
@@ -255,7 +267,8 @@ TEST(Attention, ThreadsChangeNothing) {
 // Its gradient is as large as the bias, however many windows it is for.
 TEST(Attention, GradientOfARepeatedBiasTakesNoMoreMemoryThanTheBias) {
   const std::int64_t images = 64, tokens = 49, heads = 2;
-  const Tensor x = make_leaf(convert(uniform({images, tokens, heads, 4}), DType::f32)), bias = make_leaf(Tensor::zeros({heads, tokens, tokens}, DType::f32));
+  const Tensor x = make_leaf(convert(uniform({images, tokens, heads, 4}), DType::f32)),
+               bias = make_leaf(Tensor::zeros({heads, tokens, tokens}, DType::f32));
   const Tensor dy = Tensor::full({images, tokens, heads, 4}, 1.0, DType::f32);
   const auto peak_of = [&](const AttentionInputs& extra) {
     Tape tape;
@@ -297,9 +310,12 @@ TEST(Attention, ProbabilitiesTakeMaskBiasAndOffset) {
   const Tensor mask = Tensor::from<std::uint8_t>({1, 1, 0, 1, 1}, {5});
   const Tensor identity = Tensor::zeros({2, 5, 2, 5}, DType::f64);
   for (std::int64_t i = 0; i < 20; ++i) identity.data<double>()[i * 5 + i / 2 % 5] = 1;  // of key j: unit vector j
-  const Tensor weights = attention_probabilities(q, k, {.causal = true, .query_offset = 2}, {.mask = mask, .bias = bias});  // [B, H, Tq, Tk]
-  const Tensor wide_k = concat({k, Tensor::zeros({2, 5, 2, 1}, DType::f64)}, 3), wide_q = concat({q, Tensor::zeros({2, 3, 2, 1}, DType::f64)}, 3);
-  const Tensor y = scaled_dot_product_attention(wide_q, wide_k, identity, {.scale = 0.5, .causal = true, .query_offset = 2}, {.mask = mask, .bias = bias});
+  const Tensor weights =
+      attention_probabilities(q, k, {.causal = true, .query_offset = 2}, {.mask = mask, .bias = bias});  // [B, H, Tq, Tk]
+  const Tensor wide_k = concat({k, Tensor::zeros({2, 5, 2, 1}, DType::f64)}, 3),
+               wide_q = concat({q, Tensor::zeros({2, 3, 2, 1}, DType::f64)}, 3);
+  const Tensor y = scaled_dot_product_attention(wide_q, wide_k, identity, {.scale = 0.5, .causal = true, .query_offset = 2},
+                                                {.mask = mask, .bias = bias});
   const std::array<int, 4> heads_first{0, 2, 1, 3};
   expect_near(weights, y.view(y.layout().permute(heads_first)), 1e-14, "weights");
   EXPECT_THROW(attention_probabilities(q, k, {}, {.cu_seqlens = Tensor::zeros({1}, DType::i64)}), ShapeError);
