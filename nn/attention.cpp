@@ -28,6 +28,11 @@ AttentionOptions completed(const Scope& scope, AttentionOptions o) {
   return o;
 }
 
+/// Self-attention passes one tensor as query and key.
+bool is_same(const Tensor& query, const Tensor& key) {
+  return query.storage().data() == key.storage().data() && query.layout().offset() == key.layout().offset() && query.shape() == key.shape();
+}
+
 /// Numbers for tokens, as [B, T] or [N].
 Tensor ids_for(const Tensor& ids, std::string_view what, const Tensor& heads) {
   const Shape tokens = heads.shape().sub(0, heads.rank() - 2);
@@ -64,7 +69,7 @@ MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const
   return {split_heads(query_(query), heads_), split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_)};
 }
 
-AttentionInputs MultiHeadAttention::inputs_of(const Heads& heads, const AttentionMask& mask, const Run& run) const {
+AttentionInputs MultiHeadAttention::inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const {
   AttentionInputs in{.mask = mask.mask, .bias = cast_like(mask.bias, heads.query), .key_padding = mask.keys, .cu_seqlens = mask.cu_seqlens};
   if (relative_ != RelativePositions::none) {
     require(!mask.cu_seqlens.defined(), "attention: relative positions are for padded batches: query ", heads.query, ", cu_seqlens ",
@@ -73,9 +78,8 @@ AttentionInputs MultiHeadAttention::inputs_of(const Heads& heads, const Attentio
     in.bias = in.bias.defined() ? add(scores, in.bias) : scores;
   }
   if (dropout_.rate_in(run) > 0 && run.token_ids.defined()) {
-    const bool own = heads.key.shape().sub(0, heads.key.rank() - 2) == heads.query.shape().sub(0, heads.query.rank() - 2);
-    require(own || mask.key_ids.defined(),
-            "attention: dropout needs key_ids beside token_ids where keys are not the queries' tokens: query ", heads.query, ", key ",
+    require(self || mask.key_ids.defined(),
+            "attention: dropout needs key_ids beside token_ids where query and key are not the same tensor: query ", heads.query, ", key ",
             heads.key);
     in.query_ids = ids_for(run.token_ids, "query", heads.query);
     in.key_ids = mask.key_ids.defined() ? ids_for(mask.key_ids, "key", heads.key) : in.query_ids;
@@ -95,20 +99,20 @@ Tensor MultiHeadAttention::context_of(const Heads& heads, const AttentionInputs&
 Tensor MultiHeadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                       const Run& run) const {
   const Heads heads = project(query, key, value);
-  return output_(context_of(heads, inputs_of(heads, mask, run), mask.causal, 0, run));
+  return output_(context_of(heads, inputs_of(heads, is_same(query, key), mask, run), mask.causal, 0, run));
 }
 
 Tensor MultiHeadAttention::without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                         const Run& run) const {
   const Heads heads = project(query, key, value);
-  return output_.without_bias(context_of(heads, inputs_of(heads, mask, run), mask.causal, 0, run));
+  return output_.without_bias(context_of(heads, inputs_of(heads, is_same(query, key), mask, run), mask.causal, 0, run));
 }
 
 MultiHeadAttention::WithWeights MultiHeadAttention::with_weights(const Tensor& query, const Tensor& key, const Tensor& value,
                                                                  const AttentionMask& mask, const Run& run, bool average) const {
   require(!mask.cu_seqlens.defined(), "attention: weights are for padded batches: packed query ", query);
   const Heads heads = project(query, key, value);
-  const AttentionInputs inputs = inputs_of(heads, mask, run);
+  const AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
   const Tensor weights = attention_probabilities(heads.query, heads.key, {.causal = mask.causal}, inputs);  // [B, H, T, S]
   return {output_(context_of(heads, inputs, mask.causal, 0, run)), average ? mean(weights, {1}) : weights};
 }
@@ -129,7 +133,7 @@ Tensor MultiHeadAttention::attend(const Tensor& query, const KeyValueCache& cach
   const std::int64_t before = cache.length() - query.size(1);
   require(!mask.causal || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query,
           ", tokens in the cache ", cache.length());
-  return output_(context_of(heads, inputs_of(heads, mask, run), mask.causal, mask.causal ? before : 0, run));
+  return output_(context_of(heads, inputs_of(heads, false, mask, run), mask.causal, mask.causal ? before : 0, run));
 }
 
 }  // namespace capstan::nn

@@ -42,7 +42,7 @@ struct AttentionMask {
   /// i64 [sequences + 1], rising from 0 to N: the batch is packed, sequence s is the tokens [cu_seqlens[s], cu_seqlens[s + 1]) and
   /// attends to itself only. No mask, bias or keys then.
   Tensor cu_seqlens = {};
-  /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: keys are the queries' own tokens.
+  /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: key is the same tensor as query.
   Tensor key_ids = {};
 };
 
@@ -53,7 +53,7 @@ class MultiHeadAttention {
 
   /// query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width], or packed [N, ...] -> [N, width].
   /// Self-attention passes the same tensor thrice. Where probabilities are dropped out and run.token_ids is there, it must have one number
-  /// for each query, and mask.key_ids one for each key; without key_ids the keys must be as many tokens as the queries. ShapeError else.
+  /// for each query, and mask.key_ids one for each key; only where query and key are the same tensor they may be absent. ShapeError else.
   Tensor operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   /// Without the output bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
@@ -85,8 +85,8 @@ class MultiHeadAttention {
   };
   Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
   Tensor split_heads(const Tensor& x, std::int64_t heads) const;
-  /// What accompanies the heads into the op.
-  AttentionInputs inputs_of(const Heads& heads, const AttentionMask& mask, const Run& run) const;
+  /// What accompanies the heads into the op; `self`: query and key are the same tokens.
+  AttentionInputs inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const;
   /// The context, heads side by side: [B, T, H * D] or [N, H * D].
   Tensor context_of(const Heads& heads, const AttentionInputs& inputs, bool causal, std::int64_t query_offset, const Run& run) const;
 

@@ -200,9 +200,13 @@ TEST(MultiHeadAttention, RefusesNumbersThatDoNotFit) {
   const MultiHeadAttention layer(store.root(), {.width = 4, .heads = 2, .dropout = .4});
   const Tensor x = cosine({2, 3, 4}, 0), memory = cosine({2, 5, 4}, 0);
   const nn::Run run{.training = true, .token_ids = counted(0, {6})};
-  EXPECT_EQ(message_of([&] { layer(x, memory, memory, {}, run); }),
-            "attention: dropout needs key_ids beside token_ids where keys are not the queries' tokens: query f64[2, 3, 2, 2], key f64[2, "
-            "5, 2, 2]");
+  EXPECT_EQ(
+      message_of([&] { layer(x, memory, memory, {}, run); }),
+      "attention: dropout needs key_ids beside token_ids where query and key are not the same tensor: query f64[2, 3, 2, 2], key f64[2, "
+      "5, 2, 2]");
+  const Tensor as_long = cosine({2, 3, 4}, 1);  // the length is chance: the numbers of the queries do not name these keys
+  EXPECT_NE(message_of([&] { layer(x, as_long, as_long, {}, run); }).find("needs key_ids"), std::string::npos);
+  EXPECT_EQ(message_of([&] { layer(x, x.view(x.layout()), x, {}, run); }), "nothing");
   EXPECT_EQ(message_of([&] { layer(x, x, x, {}, {.training = true, .token_ids = counted(0, {2})}); }),
             "attention: dropout needs one number for each query: query tokens [2, 3], ids i64[2]");
   EXPECT_EQ(message_of([&] { layer(x, memory, memory, {.key_ids = counted(0, {6})}, run); }),
