@@ -324,33 +324,29 @@ void for_row_blocks(std::int64_t rows, const F& f) {
   }
 }
 
-// scores [kRows, kVector] = alpha * q [kRows, width] * keys^T for `count` keys, at most a vector of them, which are turned round in
-// registers.
+// scores [kRows, kVector] = alpha * q [kRows, width] * keys^T for `count` keys, at most a vector of them. The rows of q are whole vectors,
+// filled up with zeros. A product is summed lane by lane, and the lanes of all keys in one go.
 template <int kRows, class T>
 void few_scores(const T* keys, std::int64_t stride, std::int64_t count, const float* q, std::int64_t width, float alpha, float* scores,
                 std::int64_t row) {
   using tile::kVector;
-  tile::Vector sum[kRows] = {};
-  std::int64_t d = 0;
-  if (count == kVector) {
-    for (; d + kVector <= width; d += kVector) {
-      tile::Vector block[kVector];
-      for (int i = 0; i < kVector; ++i) block[i] = load_vector(keys + i * stride + d);
-      tile::detail::transpose(block);
-      for (int i = 0; i < kVector; ++i)
-        for (int r = 0; r < kRows; ++r) sum[r] += (tile::Vector{} + q[r * width + d + i]) * block[i];
-    }
-  }
-  for (; d < width; d += kVector) {
-    tile::Vector block[kVector] = {};
-    const std::int64_t n = std::min(kVector, width - d);
-    for (std::int64_t i = 0; i < count; ++i) block[i] = tile::detail::load_some(keys + i * stride + d, n);
-    tile::detail::transpose(block);
-    for (std::int64_t i = 0; i < n; ++i)
-      for (int r = 0; r < kRows; ++r) sum[r] += (tile::Vector{} + q[r * width + d + i]) * block[i];
+  const std::int64_t q_row = tile::vectors_of(width) * kVector, whole = width / kVector * kVector;
+  tile::Vector lanes[kRows][kVector] = {};
+  for (std::int64_t i = 0; i < count; ++i) {
+    const T* const key = keys + i * stride;
+    tile::Vector sum[kRows] = {};
+    const auto add = [&](std::int64_t d, tile::Vector k) {
+      for (int r = 0; r < kRows; ++r) sum[r] += tile::load(q + r * q_row + d) * k;
+    };
+    for (std::int64_t d = 0; d < whole; d += kVector) add(d, load_vector(key + d));
+    if (whole < width) add(whole, tile::detail::load_some(key + whole, width - whole));
+    for (int r = 0; r < kRows; ++r) lanes[r][i] = sum[r];
   }
   for (int r = 0; r < kRows; ++r) {
-    const tile::Vector y = alpha * sum[r];
+    tile::detail::transpose(lanes[r]);
+    tile::Vector y = lanes[r][0];
+    for (int lane = 1; lane < kVector; ++lane) y += lanes[r][lane];
+    y *= alpha;
     std::memcpy(scores + r * row, &y, sizeof y);
   }
 }
@@ -421,13 +417,14 @@ void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* ls
   float* const q = sums + rows * w.width;
   for (std::int64_t r = 0; r < rows; ++r) {
     const T* const from = p.q + span.q + r % span.queries * p.q_layout.token + (key_head * p.group() + r / span.queries) * p.q_layout.head;
-    for (std::int64_t d = 0; d < p.width; ++d) q[r * p.width + d] = static_cast<float>(from[d * p.q_layout.width]);
+    for (std::int64_t d = 0; d < p.width; ++d) q[r * w.width + d] = static_cast<float>(from[d * p.q_layout.width]);
+    std::fill(q + r * w.width + p.width, q + (r + 1) * w.width, 0.0f);
   }
   const std::int64_t limit = p.visible(span.queries - 1, span.keys);
   const T* const keys = p.k + span.k + key_head * p.k_layout.head;
   for (std::int64_t j = 0; j < limit; j += tile::kVector) {
     for_row_blocks<8>(rows, [&]<int kRows>(std::int64_t r) {
-      few_scores<kRows>(keys + j * p.k_layout.token, p.k_layout.token, std::min(tile::kVector, limit - j), q + r * p.width, p.width,
+      few_scores<kRows>(keys + j * p.k_layout.token, p.k_layout.token, std::min(tile::kVector, limit - j), q + r * w.width, p.width,
                         static_cast<float>(p.scale), scores + r * w.row + j, w.row);
     });
   }
