@@ -54,6 +54,7 @@ void transpose(MatmulProblem& p, const void*& a, const void*& b) {
 
 template <class T>
 void run_transposed(MatmulProblem p, const void* a, const void* b, void* c) {
+  require<InternalError>(p.out == dtype_of<T> && p.beta == 0.0, "matmul: the transposed product is written as ", p.out, " with beta ", p.beta);
   const MatrixLayout result = p.c;
   transpose(p, a, b);  // from here on p.rows are the columns of C
   const Scratch<T> product(p.rows * p.columns);
@@ -63,6 +64,7 @@ void run_transposed(MatmulProblem p, const void* a, const void* b, void* c) {
 }
 
 void run_padded(MatmulProblem p, const void* a, const void* b, void* c, const void* bias) {
+  require<InternalError>(p.in == DType::f32, "matmul: B is padded as f32, got ", p.in);
   constexpr std::int64_t kPadding = 16;  // elements: one cache line
   const std::int64_t pitch = p.columns + kPadding;
   const Scratch<float> copy(p.depth * pitch);
@@ -148,11 +150,11 @@ MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_
 //     256    1024   4096         345      275   too few rows of A for the copy to pay
 //     16384  512    128          405      350
 // Transposing or packing operands of other products gains nothing. Small products run on one thread (onednn/matmul.cpp).
-MatmulKernel choose_matmul_kernel(const MatmulProblem& p) {
+MatmulKernel choose_matmul_kernel(const MatmulProblem& p, bool has_bias) {
   const std::int64_t batches = p.batch.numel(), output = p.rows * p.columns;
   const bool f32 = p.in == DType::f32 && p.out == DType::f32;
   if (f32 && batches == 1 && p.depth >= 2048 && output <= 128 * 128) return MatmulKernel::split;
-  const bool weight_gradient = batches == 1 && p.a.row == 1 && p.a.column != 1 && p.beta == 0.0 && !p.relu;
+  const bool weight_gradient = batches == 1 && p.a.row == 1 && p.a.column != 1 && p.beta == 0.0 && !has_bias;
   if (weight_gradient && p.rows >= 1024 && p.rows >= (f32 ? 64 : 4) * p.columns) return MatmulKernel::library_transposed;
   const bool aligned_rows = p.b.column == 1 && p.b.row % 256 == 0 && p.b.row >= p.columns && p.columns >= 768;
   if (f32 && batches == 1 && aligned_rows && p.rows >= 512) return MatmulKernel::library_padded;
@@ -176,14 +178,12 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
     transpose(p, a, b);
   }
   if (p.in == DType::bf16 && !onednn::computes_bfloat16()) return run_widened(p, a, b, c, bias);
-  switch (choose_matmul_kernel(p)) {
+  switch (choose_matmul_kernel(p, bias != nullptr)) {
+    case MatmulKernel::library: return onednn::matmul(p, a, b, c, bias);
+    case MatmulKernel::library_transposed: return p.out == DType::f32 ? run_transposed<float>(p, a, b, c) : run_transposed<bfloat16>(p, a, b, c);
+    case MatmulKernel::library_padded: return run_padded(p, a, b, c, bias);
     case MatmulKernel::split:
       return openmp::matmul_split(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c), static_cast<const float*>(bias));
-    case MatmulKernel::library_transposed:
-      if (bias == nullptr) return p.out == DType::f32 ? run_transposed<float>(p, a, b, c) : run_transposed<bfloat16>(p, a, b, c);
-      [[fallthrough]];
-    case MatmulKernel::library_padded: return run_padded(p, a, b, c, bias);
-    case MatmulKernel::library: return onednn::matmul(p, a, b, c, bias);
   }
 }
 

@@ -22,8 +22,7 @@ Key key_of(const MatmulProblem& p, bool has_bias) {
   Key key{};
   std::size_t n = 0;
   const auto put = [&](std::int64_t v) { key[n++] = v; };
-  put(static_cast<std::int64_t>(p.in) | static_cast<std::int64_t>(p.out) << 8 | (has_bias ? 1 << 16 : 0) | (p.relu ? 1 << 17 : 0) |
-      p.batch.rank() << 20);
+  put(static_cast<std::int64_t>(p.in) | static_cast<std::int64_t>(p.out) << 8 | (has_bias ? 1 << 16 : 0) | p.batch.rank() << 20);
   put(std::bit_cast<std::int64_t>(p.alpha));
   put(std::bit_cast<std::int64_t>(p.beta));
   put(omp_get_max_threads());
@@ -73,7 +72,6 @@ Prepared prepare(const MatmulProblem& p, bool has_bias) {
   dnnl::post_ops after;
   if (p.beta != 0.0) after.append_sum(static_cast<float>(p.beta / p.alpha));
   if (p.alpha != 1.0) append_function(after, dnnl::algorithm::eltwise_linear, static_cast<float>(p.alpha), 0.0f);
-  if (p.relu) append_function(after, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

@@ -129,12 +129,11 @@ void pack(const Packed& packed, const T* b, std::int64_t row_stride, std::int64_
     }
   }
 }
-/// What happens to a finished tile of C: C = alpha * sum + beta * C + bias, then maybe max(0, C).
+/// What happens to a finished tile of C: C = alpha * sum + beta * C + bias.
 struct Finish {
   float alpha = 1.0f;
   float beta = 0.0f;
   const float* bias = nullptr;  ///< one number a column
-  bool relu = false;
 };
 
 namespace detail {
@@ -166,7 +165,6 @@ void micro(std::int64_t depth, const float* a, std::int64_t a_row, std::int64_t 
       Vector y = finish.alpha * sum[r][v];
       if (finish.beta != 0.0f) y += finish.beta * partial(to);
       if (bias != nullptr) y += partial(bias + v * kVector);
-      if (finish.relu) y = y > Vector{} ? y : Vector{};
       left >= kVector ? std::memcpy(to, &y, sizeof y) : std::memcpy(to, &y, bytes);
     }
   }

@@ -44,7 +44,7 @@ void matmul_split(const MatmulProblem& p, const float* a, const float* b, float*
       float y = alpha * first[j];
       if (beta != 0.0f) y += beta * to[j];
       if (bias != nullptr) y += bias[j];
-      to[j] = p.relu ? std::max(y, 0.0f) : y;
+      to[j] = y;
     }
   });
 }

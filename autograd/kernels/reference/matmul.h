@@ -34,7 +34,6 @@ void matmul(const MatmulProblem& p, const T* a, const T* b, Out* c, const T* bia
         Sum y = alpha * sum;
         if (p.beta != 0.0) y += beta * static_cast<Sum>(to);
         if (bias != nullptr) y += static_cast<Sum>(bias[j]);
-        if (p.relu && y < 0) y = 0;
         to = static_cast<Out>(y);
       }
     }
