@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "autograd/kernels/numeric.h"
-#include "autograd/kernels/openmp/philox_mask.h"
+#include "autograd/kernels/dropout_mask.h"
 
 namespace capstan::kernels {
 

@@ -22,17 +22,23 @@ struct MatrixLayout {
 MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_t rows, std::int64_t columns, std::int64_t& size);
 
 struct MatmulProblem {
-  DType in = DType::f32;   ///< A, B and bias: f32, bf16 or f64
-  DType out = DType::f32;  ///< C: as `in`, or f32 for bf16 operands
+  DType in = DType::f32;                          ///< A, B and bias: f32, bf16 or f64
+  DType out = DType::f32;                         ///< C: as `in`, or f32 for bf16 operands
   std::int64_t rows = 0, columns = 0, depth = 0;  ///< A [rows, depth], B [depth, columns], C [rows, columns]
-  Shape batch = {};        ///< leading axes, the same for all three
-  MatrixLayout a = {}, b = {}, c = {};  ///< c.row or c.column must be 1 and the matrices of C must not overlap
-  double alpha = 1.0;      ///< 1 if there is a bias
-  double beta = 0.0;       ///< 0: C is written without being read
+  Shape batch = {};                               ///< leading axes, the same for all three
+  MatrixLayout a = {}, b = {}, c = {};            ///< c.row or c.column must be 1 and the matrices of C must not overlap
+  double alpha = 1.0;                             ///< 1 if there is a bias
+  double beta = 0.0;                              ///< 0: C is written without being read
 };
 
 /// Runs the product; `bias` holds one number a column, or is null.
 void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias = nullptr);
+
+/// The two back ends, for problems with something to compute; `fast` takes f32 and bf16.
+struct Matmul {
+  using Signature = void(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias);
+  static Signature fast, reference;
+};
 
 /// The ways to compute a product of f32 or bf16.
 enum class MatmulKernel {

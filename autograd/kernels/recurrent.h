@@ -15,6 +15,8 @@
 
 #include <cstdint>
 
+#include "autograd/kernels/backend.h"
+
 namespace capstan::kernels {
 
 enum class GruVariant : std::uint8_t { reset_before, reset_after };
@@ -38,6 +40,9 @@ struct GruForward {
   // For backward:
   T* gates = nullptr;     ///< [B, T, 4H]: r, z, n and r o h (reset_before) or a_n (reset_after)
   T* previous = nullptr;  ///< [B, T, H] the state before each step; null: not wanted
+
+  using Signature = void(const GruForward& k);
+  static Signature fast, reference;
 };
 
 template <class T>
@@ -53,14 +58,17 @@ struct GruBackward {
   T* dh0 = nullptr;          ///< this and the following: null if not wanted
   T* dweight = nullptr;
   T* dbias = nullptr;
+
+  using Signature = void(const GruBackward& k);
+  static Signature fast, reference;
 };
 
 template <class T>
 struct LstmForward {
   RecurrentSizes sizes;
-  const T* input = nullptr;  ///< [B, T, 4H]
-  const T* h0 = nullptr;     ///< [B, H]; null: zero
-  const T* c0 = nullptr;     ///< [B, H]; null: zero
+  const T* input = nullptr;   ///< [B, T, 4H]
+  const T* h0 = nullptr;      ///< [B, H]; null: zero
+  const T* c0 = nullptr;      ///< [B, H]; null: zero
   const T* weight = nullptr;  ///< [4H, H]
   const T* bias = nullptr;    ///< [4H] or null
   T* y = nullptr;             ///< [B, T, H]
@@ -69,6 +77,9 @@ struct LstmForward {
   T* gates = nullptr;         ///< [B, T, 4H]: i, f, g, o after their activations
   T* previous_h = nullptr;    ///< [B, T, H]
   T* previous_c = nullptr;    ///< [B, T, H]
+
+  using Signature = void(const LstmForward& k);
+  static Signature fast, reference;
 };
 
 template <class T>
@@ -86,15 +97,14 @@ struct LstmBackward {
   T* dc0 = nullptr;
   T* dweight = nullptr;
   T* dbias = nullptr;
+
+  using Signature = void(const LstmBackward& k);
+  static Signature fast, reference;
 };
 
-void gru_forward(const GruForward<float>& k);
-void gru_forward(const GruForward<double>& k);
-void gru_backward(const GruBackward<float>& k);
-void gru_backward(const GruBackward<double>& k);
-void lstm_forward(const LstmForward<float>& k);
-void lstm_forward(const LstmForward<double>& k);
-void lstm_backward(const LstmBackward<float>& k);
-void lstm_backward(const LstmBackward<double>& k);
+inline constexpr Kernel<GruForward, float, double> gru_forward;
+inline constexpr Kernel<GruBackward, float, double> gru_backward;
+inline constexpr Kernel<LstmForward, float, double> lstm_forward;
+inline constexpr Kernel<LstmBackward, float, double> lstm_backward;
 
 }  // namespace capstan::kernels

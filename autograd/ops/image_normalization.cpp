@@ -57,12 +57,12 @@ Tensor normalize(const kernels::NormalizationSets& sets, const kernels::Deviatio
   const Tensor y(x.spec()), shift = contiguous_or_absent(beta);
   dispatch_floating("normalize", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::normalize_sets<T>(sets, x.data<T>(), pointer<T>(gamma), pointer<T>(shift), deviation, statistics.pointers<T>(), y.data<T>());
+    kernels::normalize_sets(sets, x.data<T>(), pointer<T>(gamma), pointer<T>(shift), deviation, statistics.pointers<T>(), y.data<T>());
   });
   return y;
 }
 
-// The derivation stands above the kernel (kernels/reference/image_normalization.h).
+// The derivation stands above the kernel (kernels/reference/image_normalization.cpp).
 Grads<3> gradients(const kernels::NormalizationSets& sets, const kernels::Deviation& deviation, const Tensor& x, const Tensor& gamma,
                    const Statistics& statistics, const Tensor& dy, const Statistics& dstatistics, Needs<3> needs) {
   const Tensor g = dy.contiguous(), dx = needs[0] ? Tensor(x.spec()) : Tensor{};
@@ -70,7 +70,7 @@ Grads<3> gradients(const kernels::NormalizationSets& sets, const kernels::Deviat
   const Tensor dgamma = needs[1] ? Tensor(row) : Tensor{}, dbeta = needs[2] ? Tensor(row) : Tensor{};
   dispatch_floating("normalize", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::normalize_sets_backward<T>(sets, x.data<T>(), pointer<T>(gamma), deviation, statistics.pointers<T>(), g.data<T>(),
+    kernels::normalize_sets_backward(sets, x.data<T>(), pointer<T>(gamma), deviation, statistics.pointers<T>(), g.data<T>(),
                                         dstatistics.pointers<T>(),
                                         {.dx = pointer<T>(dx), .dgamma = pointer<T>(dgamma), .dbeta = pointer<T>(dbeta)});
   });

@@ -151,7 +151,7 @@ std::array<Tensor, 2> BceWithLogits::forward(const Args& args, const Tensor& log
   if (saved.weights.defined()) count = detail::sum_in_order(saved.weights);
   dispatch_floating(name, logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    sum = kernels::binary_cross_entropy<T>(saved.logits.data<const T>(), saved.targets.data<const T>(), writable<float>(saved.weights),
+    sum = kernels::binary_cross_entropy(saved.logits.data<const T>(), saved.targets.data<const T>(), writable<float>(saved.weights),
                                            logits.numel());
   });
   saved.scale = args.reduction.scale(count);
@@ -163,7 +163,7 @@ Grads<2> BceWithLogits::backward(const Args&, const Saved& saved, const std::arr
   const Tensor dx = needs[0] ? detail::reuse_or_new(saved.logits) : Tensor{}, dt = needs[1] ? Tensor(saved.targets.spec()) : Tensor{};
   dispatch_floating(name, saved.logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::binary_cross_entropy_backward<T>(saved.logits.data<const T>(), saved.targets.data<const T>(), writable<float>(saved.weights),
+    kernels::binary_cross_entropy_backward(saved.logits.data<const T>(), saved.targets.data<const T>(), writable<float>(saved.weights),
                                               saved.logits.numel(), saved.scale * dy[0].item(), writable<T>(dx), writable<T>(dt));
   });
   return {needs[0] ? Gradient(dx) : Gradient{}, needs[1] ? Gradient(dt) : Gradient{}};

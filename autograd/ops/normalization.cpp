@@ -68,7 +68,7 @@ Tensor forward_fused(const DropoutNormOptions& args, const Tensor& x, const Tens
                                             .residual = pointer<T>(r),
                                             .bias = pointer<T>(b),
                                             .dropout = detail::dropout_mask(args.p, args.key, saved.row_ids, x.numel())};
-    kernels::layer_norm<T>(in, {.gamma = pointer<T>(saved.gamma), .beta = pointer<T>(shift), .eps = args.eps}, saved.sum.data<T>(),
+    kernels::layer_norm(in, {.gamma = pointer<T>(saved.gamma), .beta = pointer<T>(shift), .eps = args.eps}, saved.sum.data<T>(),
                            y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });
   return y;
@@ -86,7 +86,7 @@ Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLay
   const Tensor dbias = when(needs[1], row), dgamma = when(needs[3], row), dbeta = when(needs[4], row);
   dispatch_floating("layer_norm", spec.dtype, [&](auto zero) {
     using T = decltype(zero);
-    kernels::layer_norm_backward<T>(pointer<T>(saved.sum), pointer<T>(saved.gamma), statistics<T>(saved.mean, saved.inverse_deviation),
+    kernels::layer_norm_backward(pointer<T>(saved.sum), pointer<T>(saved.gamma), statistics<T>(saved.mean, saved.inverse_deviation),
                                     pointer<T>(g), pointer<T>(more), detail::dropout_mask(args.p, args.key, saved.row_ids, g.numel()),
                                     {.dx = writable<T>(dx),
                                      .dresidual = writable<T>(dresidual),
@@ -115,7 +115,7 @@ Tensor LayerNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma
   const Tensor shift = contiguous_or_absent(beta), y(x.spec());
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::layer_norm<T>({.x = pointer<T>(saved.x)}, {.gamma = pointer<T>(saved.gamma), .beta = pointer<T>(shift), .eps = args.eps},
+    kernels::layer_norm({.x = pointer<T>(saved.x)}, {.gamma = pointer<T>(saved.gamma), .beta = pointer<T>(shift), .eps = args.eps},
                            nullptr, y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });
   return y;

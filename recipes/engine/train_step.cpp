@@ -1,6 +1,7 @@
 #include "recipes/engine/train_step.h"
 
 #include "autograd/kernels/accumulate.h"
+#include "autograd/kernels/indexed_rows.h"
 
 namespace capstan::engine {
 namespace {

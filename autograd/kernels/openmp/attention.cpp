@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "autograd/kernels/openmp/gemm_tile.h"
+#include "autograd/kernels/openmp/register_tile.h"
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 

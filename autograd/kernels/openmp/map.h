@@ -11,7 +11,7 @@
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/strided.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace detail {
 
 constexpr std::int64_t kTile = 512;  // elements: a multiple of every vector length; the tiles of three operands fit the first-level cache
@@ -79,4 +79,4 @@ void map(const F& f, std::int64_t grain, Out* y, const Strided<const In>&... x) 
   }(std::index_sequence_for<In...>{});
 }
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "autograd/kernels/numeric.h"
-#include "autograd/kernels/openmp/gemm_tile.h"
+#include "autograd/kernels/openmp/register_tile.h"
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/scratch.h"
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 
 /// Elements worth waking a thread for, when an element costs about as much as an addition.
 inline constexpr std::int64_t kGrain = 32768;
@@ -49,4 +49,4 @@ void parallel_tasks(std::int64_t tasks, std::int64_t work, const F& f) {
   for (std::int64_t i = 0; i < tasks; ++i) f(i);
 }
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

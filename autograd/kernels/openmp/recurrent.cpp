@@ -1,13 +1,13 @@
-#include "autograd/kernels/openmp/recurrent.h"
+#include "autograd/kernels/recurrent.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/kernels/product.h"
 #include "autograd/kernels/openmp/row_math.h"
+#include "autograd/kernels/product.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr std::int64_t kGateCost = 12;  // of one gate, in additions
@@ -59,7 +59,8 @@ struct State {
 
 }  // namespace
 
-void gru_forward(const GruForward<float>& k) {
+template <class T>
+void GruForward<T>::fast(const GruForward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden;
   const bool before = k.variant == GruVariant::reset_before;
   const State state(k.sizes, k.h0);
@@ -82,7 +83,8 @@ void gru_forward(const GruForward<float>& k) {
           gates[3 * n + j] = r * h[j];
         }
       });
-      multiply(reset_state.data(), k.weight + 2 * n * n, share.data() + 2 * n, {.m = batch, .n = n, .k = n, .transpose_b = true, .ldc = 3 * n});
+      multiply(reset_state.data(), k.weight + 2 * n * n, share.data() + 2 * n,
+               {.m = batch, .n = n, .k = n, .transpose_b = true, .ldc = 3 * n});
     }
     for_rows(batch, 3 * n, [&](std::int64_t b) {
       const float *const a = share.data() + b * 3 * n, *const x = k.input + (b * time + t) * 3 * n, *const h = state.now + b * n;
@@ -120,21 +122,23 @@ void gru_forward(const GruForward<float>& k) {
   if (k.last != nullptr) std::copy_n(state.next != nullptr ? state.next : k.y, batch * n, k.last);
 }
 
-void gru_backward(const GruBackward<float>& k) {
+template <class T>
+void GruBackward<T>::fast(const GruBackward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden, steps = batch * time;
   const bool before = k.variant == GruVariant::reset_before;
   // dh of a step = dy + what the later step left (carried, elementwise) + what came through its product with the weight.
   const Scratch<float> carried(batch * n), product(batch * n), dreset(before ? batch * n : 0);
   copy_or_zero(k.dlast, carried.data(), batch * n);
   std::fill_n(product.data(), batch * n, 0.0f);
-  const Scratch<float> after(before ? 0 : steps * 3 * n);          // the gradient of a = h * weight^T
+  const Scratch<float> after(before ? 0 : steps * 3 * n);  // the gradient of a = h * weight^T
   float* const da = before ? k.dinput : after.data();
 
   std::int64_t walked = 0;
   for_steps(k.sizes, true, [&](std::int64_t t) {
     for_rows(batch, 2 * n, [&](std::int64_t b) {
       const std::int64_t at = b * time + t;
-      const float *const gates = k.gates + at * 4 * n, *const h = k.previous + at * n, *const dy = k.dy + at * n, *const p = product.data() + b * n;
+      const float *const gates = k.gates + at * 4 * n, *const h = k.previous + at * n, *const dy = k.dy + at * n,
+                         *const p = product.data() + b * n;
       float *const dx = k.dinput + at * 3 * n, *const d = da + at * 3 * n, *const carry = carried.data() + b * n;
       if (!is_real(k.sizes, b, t)) {
         std::fill_n(dx, 3 * n, 0.0f);
@@ -187,7 +191,8 @@ void gru_backward(const GruBackward<float>& k) {
   if (k.dweight != nullptr) {
     if (before) {
       multiply(da, k.previous, k.dweight, {.m = 2 * n, .n = n, .k = steps, .transpose_a = true, .lda = 3 * n});
-      multiply(da + 2 * n, k.gates + 3 * n, k.dweight + 2 * n * n, {.m = n, .n = n, .k = steps, .transpose_a = true, .lda = 3 * n, .ldb = 4 * n});
+      multiply(da + 2 * n, k.gates + 3 * n, k.dweight + 2 * n * n,
+               {.m = n, .n = n, .k = steps, .transpose_a = true, .lda = 3 * n, .ldb = 4 * n});
     } else {
       multiply(da, k.previous, k.dweight, {.m = 3 * n, .n = n, .k = steps, .transpose_a = true});
     }
@@ -195,7 +200,8 @@ void gru_backward(const GruBackward<float>& k) {
   if (k.dbias != nullptr) sum_columns(da, steps, 3 * n, k.dbias);
 }
 
-void lstm_forward(const LstmForward<float>& k) {
+template <class T>
+void LstmForward<T>::fast(const LstmForward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden;
   const Scratch<float> h(batch * n), c(batch * n), share(batch * 4 * n), no_bias(k.bias == nullptr ? 4 * n : 0);
   copy_or_zero(k.h0, h.data(), batch * n);
@@ -218,7 +224,8 @@ void lstm_forward(const LstmForward<float>& k) {
 #pragma omp simd
       for (std::int64_t j = 0; j < n; ++j) {
         const float i = sigmoid(x[j] + a[j] + bias[j]), f = sigmoid(x[n + j] + a[n + j] + bias[n + j]);
-        const float g = std::tanh(x[2 * n + j] + a[2 * n + j] + bias[2 * n + j]), o = sigmoid(x[3 * n + j] + a[3 * n + j] + bias[3 * n + j]);
+        const float g = std::tanh(x[2 * n + j] + a[2 * n + j] + bias[2 * n + j]),
+                    o = sigmoid(x[3 * n + j] + a[3 * n + j] + bias[3 * n + j]);
         const float next = f * cell[j] + i * g;
         gates[j] = i;
         gates[n + j] = f;
@@ -235,7 +242,8 @@ void lstm_forward(const LstmForward<float>& k) {
   std::copy_n(c.data(), batch * n, k.last_c);
 }
 
-void lstm_backward(const LstmBackward<float>& k) {
+template <class T>
+void LstmBackward<T>::fast(const LstmBackward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden, steps = batch * time;
   const Scratch<float> dh(batch * n), dc(batch * n), product(batch * n);
   copy_or_zero(k.dlast_h, dh.data(), batch * n);  // what passes by a pad; 0 once a row has made a step
@@ -247,7 +255,8 @@ void lstm_backward(const LstmBackward<float>& k) {
     for_rows(batch, 3 * n, [&](std::int64_t b) {
       const std::int64_t at = b * time + t;
       const float *const gates = k.gates + at * 4 * n, *const before = k.previous_c + at * n, *const dy = k.dy + at * n;
-      float *const dx = k.dinput + at * 4 * n, *const carry = dh.data() + b * n, *const cell = dc.data() + b * n, *const p = product.data() + b * n;
+      float *const dx = k.dinput + at * 4 * n, *const carry = dh.data() + b * n, *const cell = dc.data() + b * n,
+                   *const p = product.data() + b * n;
       if (!is_real(k.sizes, b, t)) {
         std::fill_n(dx, 4 * n, 0.0f);
 #pragma omp simd
@@ -257,7 +266,8 @@ void lstm_backward(const LstmBackward<float>& k) {
 #pragma omp simd
       for (std::int64_t j = 0; j < n; ++j) {
         const float i = gates[j], f = gates[n + j], g = gates[2 * n + j], o = gates[3 * n + j];
-        const float tanh_c = std::tanh(f * before[j] + i * g), d = dy[j] + carry[j] + p[j], d_cell = cell[j] + d * o * (1 - tanh_c * tanh_c);
+        const float tanh_c = std::tanh(f * before[j] + i * g), d = dy[j] + carry[j] + p[j],
+                    d_cell = cell[j] + d * o * (1 - tanh_c * tanh_c);
         dx[j] = d_cell * g * slope(i);
         dx[n + j] = d_cell * before[j] * slope(f);
         dx[2 * n + j] = d_cell * i * (1 - g * g);
@@ -279,4 +289,9 @@ void lstm_backward(const LstmBackward<float>& k) {
   if (k.dbias != nullptr) sum_columns(k.dinput, steps, 4 * n, k.dbias);
 }
 
-}  // namespace capstan::kernels::openmp
+template GruForward<float>::Signature GruForward<float>::fast;
+template GruBackward<float>::Signature GruBackward<float>::fast;
+template LstmForward<float>::Signature LstmForward<float>::fast;
+template LstmBackward<float>::Signature LstmBackward<float>::fast;
+
+}  // namespace capstan::kernels

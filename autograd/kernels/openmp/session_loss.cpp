@@ -1,4 +1,4 @@
-#include "autograd/kernels/openmp/session_loss.h"
+#include "autograd/kernels/session_loss.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr float kLowest = -kInfinity<float>;
@@ -143,7 +143,8 @@ float bpr_max(const Row& row, float bpreg) {
 
 }  // namespace
 
-double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) {
+template <class T>
+double SessionLoss<T>::fast(const SessionScores<T>& k, const SessionLossRule& rule) {
   const std::int64_t n = k.columns, width = (n + 15) / 16 * 16;
   const int team = 8 * k.rows * n < 2 * kGrain ? 1 : omp_get_max_threads();
   const Scratch<float> scratch(4 * width * team);
@@ -176,11 +177,21 @@ double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) 
     }
     float loss = 0;
     switch (rule.kind) {
-      case SessionLossKind::cross_entropy: loss = cross_entropy(row, k.items == nullptr); break;
-      case SessionLossKind::bpr: loss = bpr(row); break;
-      case SessionLossKind::top1: loss = top1(row); break;
-      case SessionLossKind::top1_max: loss = top1_max(row); break;
-      case SessionLossKind::bpr_max: loss = bpr_max(row, bpreg); break;
+      case SessionLossKind::cross_entropy:
+        loss = cross_entropy(row, k.items == nullptr);
+        break;
+      case SessionLossKind::bpr:
+        loss = bpr(row);
+        break;
+      case SessionLossKind::top1:
+        loss = top1(row);
+        break;
+      case SessionLossKind::top1_max:
+        loss = top1_max(row);
+        break;
+      case SessionLossKind::bpr_max:
+        loss = bpr_max(row, bpreg);
+        break;
     }
     losses[i] = loss;
     if (elu > 0) {
@@ -193,4 +204,6 @@ double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) 
   return total;
 }
 
-}  // namespace capstan::kernels::openmp
+template SessionLoss<float>::Signature SessionLoss<float>::fast;
+
+}  // namespace capstan::kernels
