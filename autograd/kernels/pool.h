@@ -17,18 +17,18 @@ struct PoolProblem {
   std::int64_t out_size() const { return height.out() * width.out(); }
 };
 
-/// The largest element under the window and its place in the plane; the first of several equal ones, or the first NaN. Padding does not
+/// The largest element under the window and its index in the plane; the first of several equal ones, or the first NaN. Padding does not
 /// take part; every window must hold an element.
 template <class T>
 struct MaxPool2d {
-  using Signature = void(const PoolProblem& p, const T* x, T* y, std::int32_t* places);
+  using Signature = void(const PoolProblem& p, const T* x, T* y, std::int32_t* indices);
   static Signature fast, reference;
 };
 inline constexpr Kernel<MaxPool2d, float, bfloat16, double> max_pool2d;
-/// dx[place of y[j]] += dy[j], from zeros.
+/// dx[index of y[j]] += dy[j], from zeros.
 template <class T>
 struct MaxPool2dBackward {
-  using Signature = void(const PoolProblem& p, const T* dy, const std::int32_t* places, T* dx);
+  using Signature = void(const PoolProblem& p, const T* dy, const std::int32_t* indices, T* dx);
   static Signature fast, reference;
 };
 inline constexpr Kernel<MaxPool2dBackward, float, bfloat16, double> max_pool2d_backward;

@@ -1,12 +1,12 @@
 #pragma once
-// Recurrent kernels: a GRU or LSTM layer walked over all steps of a batch, forward and backward.
+// Recurrent kernels: a GRU or LSTM layer over all steps of a batch, forward and backward.
 //
-// The inputs' share of the gates comes ready made (one matrix product for all steps, outside), so a step is one product with the
+// The input projection of the gates is given (one matrix product for all steps, outside), so a step is one product with the
 // state and one fused pass over the gates. A single step is the case time = 1. All arrays are contiguous, batch first.
-// Sequences may have lengths: outputs at pads are 0, and the last state is that of the last real step. `reverse` walks each
+// Sequences may have lengths: outputs at pads are 0, and the last state is that of the last real step. `reverse` runs each
 // sequence from its own last step to its first. Types: float, double (double always runs on the reference).
 //
-// GRU, gates in the order r, z, n; x is the input's share, a = previous h * weight^T + bias:
+// GRU, gates in the order r, z, n; x is the input projection, a = previous h * weight^T + bias:
 //   reset_before  r = s(x + a), z = s(x + a), n = tanh(x + (r o h) * weight_n^T + bias_n), h' = (1 - z) o h + z o n
 //                 (Cho et al., 2014, as in the Theano code of GRU4Rec)
 //   reset_after   r, z as above,              n = tanh(x + r o a),                         h' = (1 - z) o n + z o h
@@ -31,7 +31,7 @@ template <class T>
 struct GruForward {
   RecurrentSizes sizes;
   GruVariant variant = GruVariant::reset_after;
-  const T* input = nullptr;   ///< [B, T, 3H] the inputs' share of the gates
+  const T* input = nullptr;   ///< [B, T, 3H] the input projection of the gates
   const T* h0 = nullptr;      ///< [B, H]; null: zero
   const T* weight = nullptr;  ///< [3H, H]
   const T* bias = nullptr;    ///< [3H] or null

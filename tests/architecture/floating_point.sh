@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Objects that are compiled with -ffast-math and objects that are not must define no function in common that computes in floating point:
 # the linker keeps one copy of an inline function or template, and would give the reference the reordered one, or the other way round.
+# A build with little inlining (preset debug) has more such functions, and shows more.
 #
 #   floating_point.sh check BUILD_DIR FOLDER    the objects of the sources below FOLDER, by BUILD_DIR/compile_commands.json
 #   floating_point.sh self-test COMPILER        that a function in common is found, and none where there is none

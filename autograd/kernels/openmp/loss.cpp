@@ -100,8 +100,8 @@ void CrossEntropyBackward<T>::fast(const T* logits, const ClassTargets& targets,
 #pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t c = 0; c < classes; ++c) store(dx[c], total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
     }
-    const float share = background * (w != nullptr ? w[target] : 1.0f);
-    store(dx[target], total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
+    const float smoothed = background * (w != nullptr ? w[target] : 1.0f);
+    store(dx[target], total * exp_or_zero(at_target - log_sum) - smoothed - mass.hit * factor);
   });
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Ranges shared out to threads. Use it where the result of an element does not depend on the range it is computed in; sums
+// Ranges divided among threads. Use it where the result of an element does not depend on the range it is computed in; sums
 // that cross ranges need a partition fixed by the sizes alone (parallel_tasks), so that no result depends on the thread count.
 
 #include <omp.h>

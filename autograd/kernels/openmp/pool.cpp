@@ -1,4 +1,4 @@
-// Planes do not depend on each other: threads share them out, and each runs the plain loops of the reference on its planes.
+// Planes do not depend on each other: threads divide them, and each runs the plain loops of the reference on its planes.
 
 #include "autograd/kernels/pool.h"
 
@@ -19,14 +19,14 @@ void for_each_plane(const PoolProblem& p, const F& f) {
 }  // namespace
 
 template <class T>
-void MaxPool2d<T>::fast(const PoolProblem& p, const T* x, T* y, std::int32_t* places) {
-  for_each_plane(p, [=](const PoolProblem& plane, std::int64_t in, std::int64_t out) { reference(plane, x + in, y + out, places + out); });
+void MaxPool2d<T>::fast(const PoolProblem& p, const T* x, T* y, std::int32_t* indices) {
+  for_each_plane(p, [=](const PoolProblem& plane, std::int64_t in, std::int64_t out) { reference(plane, x + in, y + out, indices + out); });
 }
 
 template <class T>
-void MaxPool2dBackward<T>::fast(const PoolProblem& p, const T* dy, const std::int32_t* places, T* dx) {
+void MaxPool2dBackward<T>::fast(const PoolProblem& p, const T* dy, const std::int32_t* indices, T* dx) {
   for_each_plane(p,
-                 [=](const PoolProblem& plane, std::int64_t in, std::int64_t out) { reference(plane, dy + out, places + out, dx + in); });
+                 [=](const PoolProblem& plane, std::int64_t in, std::int64_t out) { reference(plane, dy + out, indices + out, dx + in); });
 }
 
 template <class T>

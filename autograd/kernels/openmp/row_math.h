@@ -1,5 +1,5 @@
 #pragma once
-// Rows: how they are shared out to threads, and pieces of one row that the fused kernels share. Include it only from
+// Rows: how threads divide them, and pieces of one row that several fused kernels need. Include it only from
 // kernels/openmp/*.cpp: it counts on their floating-point options to be vectorised.
 
 #include <algorithm>

@@ -76,11 +76,11 @@ float top1(const Row& row) {
     count += keep;
     row.r[j] = keep * (slope(above) + 2 * r * slope(size));
   }
-  const float share = 1.0f / count;
+  const float scale = 1.0f / count;
 #pragma omp simd
-  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] *= share;
-  row.r[row.i] = -slopes * share;
-  return (loss + 0.5f) * share;
+  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] *= scale;
+  row.r[row.i] = -slopes * scale;
+  return (loss + 0.5f) * scale;
 }
 
 float top1_max(const Row& row) {
@@ -104,10 +104,10 @@ float top1_max(const Row& row) {
     std::fill_n(row.e, row.n, 0.0f);
     std::fill_n(row.s, row.n, 0.0f);
   }
-  const float share = sums.weight > 0 ? 1.0f / sums.weight : 0.0f;
+  const float scale = sums.weight > 0 ? 1.0f / sums.weight : 0.0f;
 #pragma omp simd
-  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] = row.e[j] * share * (row.s[j] - sums.value);
-  row.r[row.i] = -slopes * share;
+  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] = row.e[j] * scale * (row.s[j] - sums.value);
+  row.r[row.i] = -slopes * scale;
   return sums.value;
 }
 
@@ -128,16 +128,16 @@ float bpr_max(const Row& row, float bpreg) {
     row.e[j] = e;
     row.s[j] = s;
   }
-  const float share = 1.0f / weight;
-  below *= share;
-  square *= share;
+  const float scale = 1.0f / weight;
+  below *= scale;
+  square *= scale;
   const float p = below + 1e-24f, inverse = 1.0f / p;
 #pragma omp simd
   for (std::int64_t j = 0; j < row.n; ++j) {
     const float r = row.r[j], s = row.s[j];
-    row.r[j] = row.e[j] * share * ((below - s + slope(s)) * inverse + bpreg * (r * r - square + 2 * r));
+    row.r[j] = row.e[j] * scale * ((below - s + slope(s)) * inverse + bpreg * (r * r - square + 2 * r));
   }
-  row.r[row.i] = -slopes * share * inverse;
+  row.r[row.i] = -slopes * scale * inverse;
   return bpreg * square - std::log(p);
 }
 

@@ -11,7 +11,7 @@
 namespace capstan::kernels {
 namespace {
 
-/// The taps of a window at place o that are not padding: [first, last).
+/// The taps of window o that are not padding: [first, last).
 struct Taps {
   std::int64_t first, last;
   Taps(const WindowAxis& a, std::int64_t o) {
@@ -23,7 +23,7 @@ struct Taps {
 };
 
 template <class T>
-void max_pool_plane(const PoolProblem& p, const T* x, T* y, std::int32_t* places) {
+void max_pool_plane(const PoolProblem& p, const T* x, T* y, std::int32_t* indices) {
   const WindowAxis &h = p.height, &w = p.width;
   for (std::int64_t r = 0; r < h.out(); ++r)
     for (std::int64_t s = 0; s < w.out(); ++s) {
@@ -36,14 +36,14 @@ void max_pool_plane(const PoolProblem& p, const T* x, T* y, std::int32_t* places
           if (!(v <= held) && held == held) best = at;
         }
       *y++ = x[best];
-      *places++ = static_cast<std::int32_t>(best);
+      *indices++ = static_cast<std::int32_t>(best);
     }
 }
 
 template <class T>
-void max_pool_plane_backward(const PoolProblem& p, const T* dy, const std::int32_t* places, Compute<T>* dx) {
+void max_pool_plane_backward(const PoolProblem& p, const T* dy, const std::int32_t* indices, Compute<T>* dx) {
   std::fill_n(dx, p.in_size(), Compute<T>{});
-  for (std::int64_t j = 0; j < p.out_size(); ++j) dx[places[j]] += Compute<T>{dy[j]};
+  for (std::int64_t j = 0; j < p.out_size(); ++j) dx[indices[j]] += Compute<T>{dy[j]};
 }
 
 /// 1 / the number of elements that an average is taken over.
@@ -94,15 +94,15 @@ void sum_plane(T* to, std::int64_t size, const F& sum) {
 }  // namespace
 
 template <class T>
-void MaxPool2d<T>::reference(const PoolProblem& p, const T* x, T* y, std::int32_t* places) {
-  for (std::int64_t i = 0; i < p.planes; ++i) max_pool_plane(p, x + i * p.in_size(), y + i * p.out_size(), places + i * p.out_size());
+void MaxPool2d<T>::reference(const PoolProblem& p, const T* x, T* y, std::int32_t* indices) {
+  for (std::int64_t i = 0; i < p.planes; ++i) max_pool_plane(p, x + i * p.in_size(), y + i * p.out_size(), indices + i * p.out_size());
 }
 
 template <class T>
-void MaxPool2dBackward<T>::reference(const PoolProblem& p, const T* dy, const std::int32_t* places, T* dx) {
+void MaxPool2dBackward<T>::reference(const PoolProblem& p, const T* dy, const std::int32_t* indices, T* dx) {
   for (std::int64_t i = 0; i < p.planes; ++i)
     sum_plane(dx + i * p.in_size(), p.in_size(),
-              [&](Compute<T>* to) { max_pool_plane_backward(p, dy + i * p.out_size(), places + i * p.out_size(), to); });
+              [&](Compute<T>* to) { max_pool_plane_backward(p, dy + i * p.out_size(), indices + i * p.out_size(), to); });
 }
 
 template <class T>

@@ -15,12 +15,12 @@ T sigmoid(T x) {
   return T(1) / (T(1) + std::exp(-x));
 }
 
-/// The places of one sequence: how many steps it has, and which one is walked k-th.
-struct SequenceWalk {
+// The steps of one sequence in the order of the layer.
+struct Steps {
   std::int64_t length;
   bool reverse;
-  SequenceWalk(const RecurrentSizes& s, std::int64_t b) : length(s.lengths != nullptr ? s.lengths[b] : s.time), reverse(s.reverse) {}
-  std::int64_t step(std::int64_t k) const { return reverse ? length - 1 - k : k; }
+  Steps(const RecurrentSizes& s, std::int64_t b) : length(s.lengths != nullptr ? s.lengths[b] : s.time), reverse(s.reverse) {}
+  std::int64_t at(std::int64_t k) const { return reverse ? length - 1 - k : k; }
 };
 
 /// row . column j of W^T: sum over i of w[j * n + i] x[i].
@@ -53,9 +53,9 @@ void GruForward<T>::reference(const GruForward<T>& k) {
   std::fill_n(k.y, k.sizes.batch * time * n, T(0));
   for (std::int64_t b = 0; b < k.sizes.batch; ++b) {
     std::vector<T> h = initial(k.h0, b, n);
-    const SequenceWalk walk(k.sizes, b);
-    for (std::int64_t s = 0; s < walk.length; ++s) {
-      const std::int64_t at = b * time + walk.step(s);
+    const Steps steps(k.sizes, b);
+    for (std::int64_t s = 0; s < steps.length; ++s) {
+      const std::int64_t at = b * time + steps.at(s);
       const T* const x = k.input + at * 3 * n;
       T* const gates = k.gates + at * 4 * n;
       const auto from_state = [&](std::int64_t row, const T* state) {
@@ -94,9 +94,9 @@ void GruBackward<T>::reference(const GruBackward<T>& k) {
   std::vector<T> before(size), dreset(size), da(3 * size);  // gradients: of the previous state, of r o h, of a
   for (std::int64_t b = 0; b < k.sizes.batch; ++b) {
     std::vector<T> dh = initial(k.dlast, b, n);
-    const SequenceWalk walk(k.sizes, b);
-    for (std::int64_t s = walk.length; s-- > 0;) {
-      const std::int64_t at = b * time + walk.step(s);
+    const Steps steps(k.sizes, b);
+    for (std::int64_t s = steps.length; s-- > 0;) {
+      const std::int64_t at = b * time + steps.at(s);
       const T* const gates = k.gates + at * 4 * n;
       const T* const h = k.previous + at * n;
       T* const dx = k.dinput + at * 3 * n;
@@ -105,10 +105,10 @@ void GruBackward<T>::reference(const GruBackward<T>& k) {
         const auto i = static_cast<std::size_t>(j);
         const T z = gates[n + j], c = gates[2 * n + j], d = dh[i] + k.dy[at * n + j];
         const bool is_before = k.variant == GruVariant::reset_before;
-        const T share = is_before ? z : 1 - z;  // of the candidate in h'
-        dx[2 * n + j] = d * share * (1 - c * c);
+        const T weight = is_before ? z : 1 - z;  // of the candidate in h'
+        dx[2 * n + j] = d * weight * (1 - c * c);
         dx[n + j] = d * (is_before ? c - h[j] : h[j] - c) * z * (1 - z);
-        before[i] = d * (1 - share);
+        before[i] = d * (1 - weight);
       }
       if (k.variant == GruVariant::reset_before) {
         for (std::int64_t j = 0; j < n; ++j) add_scaled(dreset.data(), k.weight + (2 * n + j) * n, dx[2 * n + j], n);
@@ -146,9 +146,9 @@ void LstmForward<T>::reference(const LstmForward<T>& k) {
   std::fill_n(k.y, k.sizes.batch * time * n, T(0));
   for (std::int64_t b = 0; b < k.sizes.batch; ++b) {
     std::vector<T> h = initial(k.h0, b, n), c = initial(k.c0, b, n);
-    const SequenceWalk walk(k.sizes, b);
-    for (std::int64_t s = 0; s < walk.length; ++s) {
-      const std::int64_t at = b * time + walk.step(s);
+    const Steps steps(k.sizes, b);
+    for (std::int64_t s = 0; s < steps.length; ++s) {
+      const std::int64_t at = b * time + steps.at(s);
       T* const gates = k.gates + at * 4 * n;
       std::ranges::copy(h, k.previous_h + at * n);
       std::ranges::copy(c, k.previous_c + at * n);
@@ -176,9 +176,9 @@ void LstmBackward<T>::reference(const LstmBackward<T>& k) {
   if (k.dbias != nullptr) std::fill_n(k.dbias, 4 * n, T(0));
   for (std::int64_t b = 0; b < k.sizes.batch; ++b) {
     std::vector<T> dh = initial(k.dlast_h, b, n), dc = initial(k.dlast_c, b, n);
-    const SequenceWalk walk(k.sizes, b);
-    for (std::int64_t s = walk.length; s-- > 0;) {
-      const std::int64_t at = b * time + walk.step(s);
+    const Steps steps(k.sizes, b);
+    for (std::int64_t s = steps.length; s-- > 0;) {
+      const std::int64_t at = b * time + steps.at(s);
       const T* const gates = k.gates + at * 4 * n;
       T* const dx = k.dinput + at * 4 * n;
       for (std::int64_t j = 0; j < n; ++j) {
