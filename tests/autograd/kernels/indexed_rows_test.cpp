@@ -48,6 +48,16 @@ TEST(ScatterAddRows, AddsInOrderOnEveryPath) {
     }
 }
 
+TEST(RowGroups, SortPositionsByRowInTheOrderOfFirstOccurrence) {
+  const std::vector<std::int64_t> indices = {4, -1, 2, 4, 0, -7, 2, 4};
+  const kernels::RowGroups groups(indices, 5);
+  ASSERT_EQ(groups.count, 3);
+  EXPECT_EQ(std::vector<std::int64_t>(groups.row.data(), groups.row.data() + 3), (std::vector<std::int64_t>{4, 2, 0}));
+  EXPECT_EQ(std::vector<std::int64_t>(groups.start.data(), groups.start.data() + 4), (std::vector<std::int64_t>{0, 3, 5, 6}));
+  EXPECT_EQ(std::vector<std::int64_t>(groups.order.data(), groups.order.data() + 6), (std::vector<std::int64_t>{0, 3, 7, 2, 6, 4}));
+  EXPECT_THROW(kernels::RowGroups({indices.data(), 3}, 4), ShapeError);
+}
+
 TEST(ScatterAddRows, KeepsNaNInItsRow) {
   const Tensor table = Tensor::zeros(Shape{3, 2}), indices = Tensor::from<std::int64_t>({2, 2, 0}, Shape{3});
   const float nan = std::numeric_limits<float>::quiet_NaN();
