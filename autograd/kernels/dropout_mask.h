@@ -1,6 +1,6 @@
 #pragma once
-// Which elements dropout keeps: decisions from Philox (autograd/core/rng.h), a row at a time and vectorised. Nothing is stored between forward and
-// backward: the decision for a column of a row is a pure function of (key, row, column), whatever range it is asked in, so
+// Which elements dropout keeps: decisions from Philox (autograd/core/rng.h), a row at a time and vectorised. Nothing is stored between
+// forward and backward: the decision for a column of a row is a pure function of (key, row, column), whatever range it is asked in, so
 // backward, another batch layout and another thread count see the same mask.
 //
 // One Philox call gives eight 16-bit decisions. Columns are taken in blocks of 64, eight counters a block: the 16-bit field f of

@@ -87,7 +87,8 @@ Prepared prepare(const MatmulProblem& p, bool has_bias) {
   prepared.c = none(c);
   prepared.scratch = none(chosen.scratchpad_desc());
   prepared.scratch_bytes = chosen.scratchpad_desc().get_size();
-  prepared.arguments = {{DNNL_ARG_SRC, prepared.a}, {DNNL_ARG_WEIGHTS, prepared.b}, {DNNL_ARG_DST, prepared.c}, {DNNL_ARG_SCRATCHPAD, prepared.scratch}};
+  prepared.arguments = {
+      {DNNL_ARG_SRC, prepared.a}, {DNNL_ARG_WEIGHTS, prepared.b}, {DNNL_ARG_DST, prepared.c}, {DNNL_ARG_SCRATCHPAD, prepared.scratch}};
   if (has_bias) {
     prepared.bias = none(bias);
     prepared.arguments.emplace(DNNL_ARG_BIAS, prepared.bias);
@@ -150,8 +151,8 @@ void matmul(const MatmulProblem& p, const void* a, const void* b, void* c, const
     if (!a_copy) copy_a();
     if (!b_copy) copy_b();
     run = &cached(q, bias != nullptr);
-    require<InternalError>(static_cast<bool>(run->primitive), "onednn: no fast product for rows ", p.rows, ", columns ", p.columns, ", depth ",
-                           p.depth, ", batch ", p.batch);
+    require<InternalError>(static_cast<bool>(run->primitive), "onednn: no fast product for rows ", p.rows, ", columns ", p.columns,
+                           ", depth ", p.depth, ", batch ", p.batch);
   }
   run->a.set_data_handle(const_cast<void*>(a));
   run->b.set_data_handle(const_cast<void*>(b));

@@ -30,7 +30,7 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const F& f, std::int64_
     if (n > 0) f(std::int64_t{0}, n);
     return;
   }
-#pragma omp parallel num_threads(static_cast<int>(threads))
+#pragma omp parallel num_threads(static_cast <int>(threads))
   {
     const std::int64_t t = omp_get_thread_num(), count = omp_get_num_threads(), units = (n + unit - 1) / unit;
     const std::int64_t first = units * t / count * unit, last = std::min(n, units * (t + 1) / count * unit);

@@ -192,8 +192,8 @@ struct Part {
 };
 
 /// C [rows, part.columns] = A [rows, part.depth] * B's part, through the epilogue.
-inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std::int64_t a_column, const Packed& b, const Part& part, float* c,
-                     std::int64_t c_row, const Epilogue& epilogue = {}) {
+inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std::int64_t a_column, const Packed& b, const Part& part,
+                     float* c, std::int64_t c_row, const Epilogue& epilogue = {}) {
   for (std::int64_t p = 0; p < b.panels(); ++p) {
     const std::int64_t begin = b.start(p) * kVector, vectors = b.start(p + 1) - b.start(p);
     if (begin >= part.columns) break;
@@ -203,10 +203,18 @@ inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std:
       detail::panel_product<V>(rows, part.depth, a, a_row, a_column, panel, c + begin, c_row, count, epilogue);
     };
     switch (vectors) {
-      case 1: run.template operator()<1>(); break;
-      case 2: run.template operator()<2>(); break;
-      case 3: run.template operator()<std::min<int>(kPanel, 3)>(); break;
-      default: run.template operator()<kPanel>(); break;
+      case 1:
+        run.template operator()<1>();
+        break;
+      case 2:
+        run.template operator()<2>();
+        break;
+      case 3:
+        run.template operator()<std::min<int>(kPanel, 3)>();
+        break;
+      default:
+        run.template operator()<kPanel>();
+        break;
     }
   }
 }

@@ -15,7 +15,8 @@ TEST(DropoutMask, RowsEqualTheSingleDecisionsInWhateverRange) {
       std::vector<std::uint8_t> keep(static_cast<std::size_t>(n) + 1, 9);
       keep_mask_row(0x123456789abcdefu, 0xfedcba9876543210u, first, n, rate, keep.data());
       for (std::int64_t j = 0; j < n; ++j)
-        ASSERT_EQ(keep[static_cast<std::size_t>(j)] != 0, keep_mask_at(0x123456789abcdefu, 0xfedcba9876543210u, first + j, rate)) << first << " + " << j;
+        ASSERT_EQ(keep[static_cast<std::size_t>(j)] != 0, keep_mask_at(0x123456789abcdefu, 0xfedcba9876543210u, first + j, rate))
+            << first << " + " << j;
       ASSERT_EQ(keep.back(), 9) << "wrote beyond " << n;
     }
   }

@@ -65,12 +65,13 @@ void check(const Case& t) {
   matmul(wide, wide_a.data(), wide_b.data(), expected.data(), t.bias ? wide_bias.data() : nullptr);
   const double epsilon = std::is_same_v<Out, float> ? 1e-6 * std::sqrt(static_cast<double>(t.depth) + 4) : 8e-3;
   for (std::size_t i = 0; i < c.size(); ++i)
-    ASSERT_NEAR(static_cast<double>(c[i]), expected[i], epsilon * (std::sqrt(static_cast<double>(t.depth)) + std::abs(expected[i]))) << "element " << i;
+    ASSERT_NEAR(static_cast<double>(c[i]), expected[i], epsilon * (std::sqrt(static_cast<double>(t.depth)) + std::abs(expected[i])))
+        << "element " << i;
 }
 
 void check_all_types(const Case& t) {
-  SCOPED_TRACE(::testing::Message() << t.rows << " x " << t.columns << " x " << t.depth << " transposed " << t.a_transposed << t.b_transposed
-                                    << t.c_transposed << " batch " << t.batch << " gap " << t.gap);
+  SCOPED_TRACE(::testing::Message() << t.rows << " x " << t.columns << " x " << t.depth << " transposed " << t.a_transposed
+                                    << t.b_transposed << t.c_transposed << " batch " << t.batch << " gap " << t.gap);
   check<float, float>(t);
   check<bfloat16, bfloat16>(t);
   check<bfloat16, float>(t);
@@ -109,16 +110,18 @@ TEST(Matmul, BatchesOwnAndShared) {
 }
 
 TEST(Matmul, GreatDepthAndTallWeightGradients) {
-  for (const Case& t : {Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true}, Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true},
+  for (const Case& t : {Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true},
+                        Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true},
                         Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true, .alpha = 0.5, .beta = 2.0}})
     check_all_types(t);
 }
 
 TEST(Matmul, TallTransposedProductsWithABias) {  // the transposed product takes no bias
-  for (const Case& t : {Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true, .bias = true},
-                        Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true, .b_transposed = true, .bias = true},
-                        Case{.rows = 1100, .columns = 17, .depth = 40, .a_transposed = true, .b_transposed = true, .bias = true, .beta = 0.5},
-                        Case{.rows = 3200, .columns = 768, .depth = 24, .a_transposed = true, .bias = true}})
+  for (const Case& t :
+       {Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true, .bias = true},
+        Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true, .b_transposed = true, .bias = true},
+        Case{.rows = 1100, .columns = 17, .depth = 40, .a_transposed = true, .b_transposed = true, .bias = true, .beta = 0.5},
+        Case{.rows = 3200, .columns = 768, .depth = 24, .a_transposed = true, .bias = true}})
     check_all_types(t);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "autograd/kernels/candidate_loss.h"
+#include "autograd/kernels/matmul.h"
 #include "autograd/kernels/recurrent.h"
 #include "autograd/kernels/session_loss.h"
 #include "tests/autograd/kernels/threads.h"
@@ -41,6 +42,33 @@ TEST(ThreadsOfFloat, RankingAndSessionLosses) {
           session_loss({.rows = m, .columns = n, .scores = s.data(), .items = items.data()}, {.kind = kind, .bpreg = 0.1})});
       r.add(s);
     });
+}
+
+TEST(ThreadsOfFloat, ProductsByEveryAlgorithm) {
+  struct Case {
+    MatmulKernel kernel;
+    std::int64_t rows, columns, depth;
+    bool a_transposed;
+    Promise promise;
+  };
+  for (const Case& c : {Case{MatmulKernel::split, 60, 50, 9000, true, Promise::same_bits},
+                        Case{MatmulKernel::library_transposed, 2000, 20, 130, true, Promise::same_rounding},
+                        Case{MatmulKernel::library_padded, 512, 1024, 40, false, Promise::same_rounding},
+                        Case{MatmulKernel::library, 300, 200, 100, false, Promise::same_rounding}}) {
+    MatmulProblem p{.rows = c.rows, .columns = c.columns, .depth = c.depth};
+    p.a = c.a_transposed ? MatrixLayout{.row = 1, .column = c.rows, .batch = {}} : MatrixLayout{.row = c.depth, .column = 1, .batch = {}};
+    p.b = p.c = MatrixLayout{.row = c.columns, .column = 1, .batch = {}};
+    ASSERT_EQ(choose_matmul_kernel(p, false), c.kernel);
+    const auto a = random_values<float>(c.rows * c.depth, 1), b = random_values<float>(c.depth * c.columns, 2);
+    check(
+        "matmul", 1e-4,
+        [&](Results& r) {
+          auto y = zeros<float>(c.rows * c.columns);
+          matmul(p, a.data(), b.data(), y.data());
+          r.add(y);
+        },
+        c.promise);
+  }
 }
 
 TEST(ThreadsOfFloat, RecurrentLayers) {
