@@ -1,6 +1,7 @@
 #include "nn/attention.h"
 
-#include "autograd/ops/attention.h"
+#include <utility>
+
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
@@ -9,84 +10,131 @@
 namespace capstan::nn {
 namespace {
 
-const AttentionOptions& checked(const Scope& scope, const AttentionOptions& o) {
-  require<ConfigError>(o.heads > 0 && o.width % o.heads == 0, scope.path(), ": the heads must divide the width: width ", o.width,
-                       ", heads ", o.heads);
+/// With the widths and heads that 0 stands for filled in.
+AttentionOptions completed(const Scope& scope, AttentionOptions o) {
+  require<ConfigError>(o.heads > 0 && (o.head_width > 0 || o.width % o.heads == 0), scope.path(),
+                       ": the heads must divide the width: width ", o.width, ", heads ", o.heads);
+  if (o.head_width == 0) o.head_width = o.width / o.heads;
+  if (o.key_value_heads == 0) o.key_value_heads = o.heads;
+  require<ConfigError>(o.key_value_heads > 0 && o.heads % o.key_value_heads == 0, scope.path(),
+                       ": the heads of keys and values must divide the heads: heads ", o.heads, ", key_value_heads ", o.key_value_heads);
+  if (o.key_width == 0) o.key_width = o.width;
+  if (o.value_width == 0) o.value_width = o.width;
   require<ConfigError>(o.relative == RelativePositions::none || o.max_length > 0, scope.path(),
                        ": relative positions need the longest length: max_length ", o.max_length);
+  require<ConfigError>(o.relative != RelativePositions::key_query || o.key_value_heads == o.heads, scope.path(),
+                       ": relative positions of keys need as many key heads as heads: heads ", o.heads, ", key_value_heads ",
+                       o.key_value_heads);
   return o;
 }
 
-/// The numbers of the tokens for dropout, if the run has one for each: [B, T] or [N]. They name queries and keys alike.
-Tensor token_ids_for(const Tensor& query, const Tensor& key, const Run& run) {
-  const Shape tokens = query.shape().without(-1);
-  const bool fits = run.token_ids.defined() && run.token_ids.numel() == tokens.numel() && key.shape().without(-1) == tokens;
-  if (!fits) return {};
-  const Tensor ids = run.token_ids.contiguous();
-  return ids.view(*ids.layout().reshape(tokens));
+/// Self-attention passes one tensor as query and key.
+bool is_same(const Tensor& query, const Tensor& key) {
+  return query.storage().data() == key.storage().data() && query.layout().offset() == key.layout().offset() && query.shape() == key.shape();
+}
+
+/// Numbers for tokens, as [B, T] or [N].
+Tensor ids_for(const Tensor& ids, std::string_view what, const Tensor& heads) {
+  const Shape tokens = heads.shape().sub(0, heads.rank() - 2);
+  require(ids.numel() == tokens.numel(), "attention: dropout needs one number for each ", what, ": ", what, " tokens ", tokens, ", ids ",
+          ids);
+  const Tensor dense = ids.contiguous();
+  return dense.view(*dense.layout().reshape(tokens));
 }
 
 }  // namespace
 
-MultiHeadAttention::MultiHeadAttention(const Scope& scope, const AttentionOptions& o)
-    : heads_(checked(scope, o).heads),
-      head_width_(o.width / o.heads),
-      query_(scope / "query", {.in = o.width, .out = o.width, .bias = o.bias, .init = o.init}),
-      key_(scope / "key", {.in = o.key_width > 0 ? o.key_width : o.width, .out = o.width, .bias = o.bias, .init = o.init}),
-      value_(scope / "value", {.in = o.value_width > 0 ? o.value_width : o.width, .out = o.width, .bias = o.bias, .init = o.init}),
-      output_(scope / "output", {.in = o.width, .out = o.width, .bias = o.bias, .init = o.init}),
+MultiHeadAttention::MultiHeadAttention(const Scope& scope, const AttentionOptions& options)
+    : MultiHeadAttention(scope, completed(scope, options), Completed{}) {}
+
+MultiHeadAttention::MultiHeadAttention(const Scope& scope, const AttentionOptions& o, Completed)
+    : heads_(o.heads),
+      key_value_heads_(o.key_value_heads),
+      head_width_(o.head_width),
+      query_(scope / "query", {.in = o.width, .out = o.heads * o.head_width, .bias = o.bias, .init = o.init}),
+      key_(scope / "key", {.in = o.key_width, .out = o.key_value_heads * o.head_width, .bias = o.bias, .init = o.init}),
+      value_(scope / "value", {.in = o.value_width, .out = o.key_value_heads * o.head_width, .bias = o.bias, .init = o.init}),
+      output_(scope / "output", {.in = o.heads * o.head_width, .out = o.width, .bias = o.bias, .init = o.init}),
       dropout_(scope / "dropout", o.dropout),
       relative_(o.relative) {
-  if (relative_ != RelativePositions::none)
-    distances_ = scope.parameter("distance_embedding", {2 * o.max_length - 1, head_width_}, o.init);
+  if (relative_ != RelativePositions::none) distances_ = scope.parameter("distance_embedding", {2 * o.max_length - 1, head_width_}, o.init);
 }
 
-Tensor MultiHeadAttention::split_heads(const Tensor& x) const {
+Tensor MultiHeadAttention::split_heads(const Tensor& x, std::int64_t heads) const {
   const Shape tokens = x.shape().without(-1);
-  return reshape(x, tokens.inserted(tokens.rank(), heads_).inserted(tokens.rank() + 1, head_width_));
+  return reshape(x, tokens.inserted(tokens.rank(), heads).inserted(tokens.rank() + 1, head_width_));
 }
 
-Tensor MultiHeadAttention::added_scores(const Heads& heads, const AttentionMask& mask) const {
-  const bool added = mask.mask.defined() && mask.mask.dtype() != DType::u8;
-  const Tensor given = added ? cast(mask.mask, heads.query.dtype()) : mask.mask;
-  if (relative_ == RelativePositions::none) return given;
-  require(!mask.cu_seqlens.defined() && (added || !mask.mask.defined()),
-          "attention: relative positions are for padded batches and masks that are added: query ", heads.query, ", mask ", mask.mask);
-  const Tensor scores = relative_position_scores(heads.query, heads.key, weight_for(distances_, heads.query), relative_);  // [B, H, T, T]
-  return added ? add(scores, given) : scores;
+MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value) const {
+  return {split_heads(query_(query), heads_), split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_)};
 }
 
-Tensor MultiHeadAttention::attend(const Heads& heads, const AttentionMask& mask, const Tensor& token_ids, const Run& run) const {
+AttentionInputs MultiHeadAttention::inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const {
+  AttentionInputs in{.mask = mask.mask, .bias = mask.bias, .key_padding = mask.keys, .cu_seqlens = mask.cu_seqlens};
+  if (in.bias.defined()) in.bias = cast(in.bias, heads.query.dtype());
+  if (relative_ != RelativePositions::none) {
+    require(!mask.cu_seqlens.defined(), "attention: relative positions are for padded batches: query ", heads.query, ", cu_seqlens ",
+            mask.cu_seqlens);
+    const Tensor scores = relative_position_scores(heads.query, heads.key, weight_for(distances_, heads.query), relative_);  // [B, H, T, T]
+    in.bias = in.bias.defined() ? add(scores, in.bias) : scores;
+  }
+  if (dropout_.rate_in(run) > 0 && run.token_ids.defined()) {
+    require(self || mask.key_ids.defined(),
+            "attention: dropout needs key_ids beside token_ids where query and key are not the same tensor: query ", heads.query, ", key ",
+            heads.key);
+    in.query_ids = ids_for(run.token_ids, "query", heads.query);
+    in.key_ids = mask.key_ids.defined() ? ids_for(mask.key_ids, "key", heads.key) : in.query_ids;
+  }
+  return in;
+}
+
+Tensor MultiHeadAttention::context_of(const Heads& heads, const AttentionInputs& inputs, bool causal, std::int64_t query_offset,
+                                      const Run& run) const {
   const Tensor context = scaled_dot_product_attention(
-      heads.query, heads.key, heads.value, {.causal = mask.causal, .dropout = dropout_.rate_in(run), .key = dropout_.key_in(run)},
-      {.mask = added_scores(heads, mask),
-       .key_padding = mask.keys,
-       .cu_seqlens = mask.cu_seqlens,
-       .token_ids = token_ids});    // [B, T, H, D] or [N, H, D]
-  return flatten(context, -2, -1);  // [B, T, C] or [N, C]
+      heads.query, heads.key, heads.value,
+      {.causal = causal, .query_offset = query_offset, .dropout = dropout_.rate_in(run), .key = dropout_.key_in(run)},
+      inputs);                      // [B, T, H, D] or [N, H, D]
+  return flatten(context, -2, -1);  // [B, T, H * D] or [N, H * D]
 }
 
 Tensor MultiHeadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                       const Run& run) const {
-  return output_(attend(project(query, key, value), mask, token_ids_for(query, key, run), run));
+  const Heads heads = project(query, key, value);
+  return output_(context_of(heads, inputs_of(heads, is_same(query, key), mask, run), mask.causal, 0, run));
 }
 
 Tensor MultiHeadAttention::without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                         const Run& run) const {
-  return output_.without_bias(attend(project(query, key, value), mask, token_ids_for(query, key, run), run));
-}
-
-MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value) const {
-  return {split_heads(query_(query)), split_heads(key_(key)), split_heads(value_(value))};
+  const Heads heads = project(query, key, value);
+  return output_.without_bias(context_of(heads, inputs_of(heads, is_same(query, key), mask, run), mask.causal, 0, run));
 }
 
 MultiHeadAttention::WithWeights MultiHeadAttention::with_weights(const Tensor& query, const Tensor& key, const Tensor& value,
                                                                  const AttentionMask& mask, const Run& run, bool average) const {
   require(!mask.cu_seqlens.defined(), "attention: weights are for padded batches: packed query ", query);
   const Heads heads = project(query, key, value);
-  const Tensor weights =
-      attention_probabilities(heads.query, heads.key, {.causal = mask.causal}, added_scores(heads, mask), mask.keys);  // [B, H, T, S]
-  return {output_(attend(heads, mask, token_ids_for(query, key, run), run)), average ? mean(weights, {1}) : weights};
+  const AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
+  const Tensor weights = attention_probabilities(heads.query, heads.key, {.causal = mask.causal}, inputs);  // [B, H, T, S]
+  return {output_(context_of(heads, inputs, mask.causal, 0, run)), average ? mean(weights, {1}) : weights};
+}
+
+Tensor MultiHeadAttention::step(const Tensor& x, KeyValueCache& cache, AttentionMask mask, const Run& run) const {
+  extend(cache, x, x);
+  mask.causal = true;
+  return attend(x, cache, mask, run);
+}
+
+void MultiHeadAttention::extend(KeyValueCache& cache, const Tensor& key, const Tensor& value) const {
+  require(relative_ == RelativePositions::none, "attention: relative positions cannot be decoded with a cache: key ", key);
+  cache.append(split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_));
+}
+
+Tensor MultiHeadAttention::attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
+  const Heads heads{split_heads(query_(query), heads_), cache.keys(), cache.values()};
+  const std::int64_t before = cache.length() - query.size(1);
+  require(!mask.causal || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query,
+          ", tokens in the cache ", cache.length());
+  return output_(context_of(heads, inputs_of(heads, false, mask, run), mask.causal, mask.causal ? before : 0, run));
 }
 
 }  // namespace capstan::nn

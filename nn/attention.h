@@ -1,14 +1,19 @@
 #pragma once
-// Multi-head attention (Vaswani et al. 2017): softmax(Q K^T / sqrt(head width) + mask) V in several heads between linear projections.
+// Multi-head attention (Vaswani et al. 2017): softmax(Q K^T / sqrt(head width) + bias) V in several heads between linear projections.
 //
-// Parameters: query, key, value [width, width of what each reads] and output [width, width], each a Linear; head h owns the columns
-// [h * width / heads, (h + 1) * width / heads) of a projection.
-// With relative positions also distance_embedding [2 * max_length - 1, width / heads].
+// Parameters, with D the head width: query [heads * D, width], key and value [key_value_heads * D, width of what each reads] and output
+// [width, heads * D], each a Linear; head h owns the columns [h * D, (h + 1) * D) of a projection. With fewer heads of keys and values
+// (grouped-query attention: Ainslie et al. 2023; one: Shazeer 2019), each of them serves heads / key_value_heads neighbouring query heads.
+// With relative positions also distance_embedding [2 * max_length - 1, D].
 // Masks say what may be attended to (PyTorch's boolean masks say what may not). A query that may attend to nothing gets zeros.
+//
+// Decoding keeps keys and values in a KeyValueCache: step() for self-attention, extend() once and attend() for cross-attention.
 
 #include <cstdint>
 
+#include "autograd/ops/attention.h"
 #include "nn/dropout.h"
+#include "nn/key_value_cache.h"
 #include "nn/linear.h"
 #include "nn/relative_position.h"
 #include "nn/run.h"
@@ -17,31 +22,38 @@ namespace capstan::nn {
 
 struct AttentionOptions {
   std::int64_t width = 0, heads = 1;
-  std::int64_t key_width = 0, value_width = 0;  ///< of the keys' and values' input; 0: width
-  bool bias = true;                             ///< of all four projections
-  double dropout = 0;                           ///< of the probabilities
+  std::int64_t key_value_heads = 0;                      ///< a divisor of heads; 0: as many
+  std::int64_t head_width = 0;                           ///< 0: width / heads
+  std::int64_t key_width = 0, value_width = 0;           ///< of the keys' and values' input; 0: width
+  bool bias = true;                                      ///< of all four projections
+  double dropout = 0;                                    ///< of the probabilities
   RelativePositions relative = RelativePositions::none;  ///< self-attention over padded batches only
   std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
   Initializer init = glorot_uniform();
 };
 
-/// B batch, H heads, T queries, S keys; N tokens of all sequences in a packed batch.
+/// B batch, H heads, T queries, S keys; N tokens of all sequences in a packed batch. Mask and bias broadcast to [B, H, T, S]; a leading
+/// axis that divides B repeats (windows: autograd/ops/attention.h).
 struct AttentionMask {
-  Tensor mask = {};     ///< u8 (1: may be attended to) or of the inputs' element type (added to the scores), broadcasting to [B, H, T, S]
+  Tensor mask = {};     ///< u8, 1: may be attended to
+  Tensor bias = {};     ///< added to the scores, differentiable: of the inputs' element type, or f32 beside bf16
   Tensor keys = {};     ///< u8 [B, S], 1 for a real key, 0 for padding
-  bool causal = false;  ///< query t may attend to keys 0 ... t
+  bool causal = false;  ///< query t may attend to keys 0 ... t; of a cache's tokens, queries are the last
   /// i64 [sequences + 1], rising from 0 to N: the batch is packed, sequence s is the tokens [cu_seqlens[s], cu_seqlens[s + 1]) and
-  /// attends to itself only. Neither mask nor keys then.
+  /// attends to itself only. No mask, bias or keys then.
   Tensor cu_seqlens = {};
+  /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: key is the same tensor as query.
+  Tensor key_ids = {};
 };
 
 class MultiHeadAttention {
  public:
-  /// Throws ConfigError if the heads do not divide the width.
+  /// Throws ConfigError if the heads do not divide the width (without head_width), or key_value_heads the heads.
   MultiHeadAttention(const Scope& scope, const AttentionOptions& options);
 
   /// query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width], or packed [N, ...] -> [N, width].
-  /// Self-attention passes the same tensor thrice.
+  /// Self-attention passes the same tensor thrice. Where probabilities are dropped out and run.token_ids is there, it must have one number
+  /// for each query, and mask.key_ids one for each key; only where query and key are the same tensor they may be absent. ShapeError else.
   Tensor operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   /// Without the output bias, for callers that fuse it into what comes next.
   Tensor without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
@@ -55,18 +67,30 @@ class MultiHeadAttention {
   WithWeights with_weights(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run,
                            bool average = true) const;
 
+  /// Causal self-attention of the next tokens of each sequence, x [B, T, width] -> [B, T, width]: appends their keys and values to the
+  /// cache and attends to everything in it. mask.keys, if any, is [B, tokens in the cache afterwards]. The results are those of the whole
+  /// sequences at once, up to rounding.
+  Tensor step(const Tensor& x, KeyValueCache& cache, AttentionMask mask, const Run& run) const;
+  /// Appends the keys and values of key [B, S, key_width] and value [B, S, value_width]: for cross-attention, once. Under NoGrad, and
+  /// without relative positions.
+  void extend(KeyValueCache& cache, const Tensor& key, const Tensor& value) const;
+  /// Attention of queries to what a cache holds, query [B, T, width] -> [B, T, width].
+  Tensor attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const;
+
  private:
+  struct Completed {};  // options in which nothing is left to a default
+  MultiHeadAttention(const Scope& scope, const AttentionOptions& options, Completed);
   struct Heads {
-    Tensor query, key, value;  // [B, T or S, H, D] or [N, H, D]
+    Tensor query, key, value;  // [B, T or S, H, D] or [N, H, D]; key and value may have fewer heads
   };
   Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
-  Tensor split_heads(const Tensor& x) const;
-  /// mask.mask, or with relative positions the sum of their scores and it.
-  Tensor added_scores(const Heads& heads, const AttentionMask& mask) const;
-  /// The context, heads side by side: [B, T, width] or [N, width].
-  Tensor attend(const Heads& heads, const AttentionMask& mask, const Tensor& token_ids, const Run& run) const;
+  Tensor split_heads(const Tensor& x, std::int64_t heads) const;
+  /// What accompanies the heads into the op; `self`: query and key are the same tokens.
+  AttentionInputs inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const;
+  /// The context, heads side by side: [B, T, H * D] or [N, H * D].
+  Tensor context_of(const Heads& heads, const AttentionInputs& inputs, bool causal, std::int64_t query_offset, const Run& run) const;
 
-  std::int64_t heads_, head_width_;
+  std::int64_t heads_, key_value_heads_, head_width_;
   Linear query_, key_, value_, output_;
   Dropout dropout_;
   RelativePositions relative_;

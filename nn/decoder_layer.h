@@ -20,7 +20,8 @@ namespace capstan::nn {
 struct DecoderInputs {
   Tensor memory;                          ///< [B, S, width]
   AttentionMask mask = {.causal = true};  ///< of self-attention
-  AttentionMask memory_mask = {};         ///< of cross-attention; its keys [B, S] say which rows of the memory are real
+  AttentionMask memory_mask =
+      {};  ///< of cross-attention; its keys [B, S] say which rows of the memory are real, its key_ids name them for dropout
 };
 
 class DecoderLayer {
@@ -43,6 +44,6 @@ class DecoderLayer {
 };
 
 /// The tensors in a decoder's inputs that may have a gradient.
-inline std::vector<Tensor*> differentiable(DecoderInputs& in) { return {&in.memory, &in.mask.mask, &in.memory_mask.mask}; }
+inline std::vector<Tensor*> differentiable(DecoderInputs& in) { return {&in.memory, &in.mask.bias, &in.memory_mask.bias}; }
 
 }  // namespace capstan::nn

@@ -33,8 +33,9 @@ Tensor skewed_product(const Tensor& x, const Tensor& rows) {
 
 Tensor relative_position_scores(const Tensor& query, const Tensor& key, const Tensor& table, RelativePositions kind) {
   require<InternalError>(kind != RelativePositions::none, "relative_position_scores: there is nothing to compute without a kind");
-  require(query.rank() == 4 && query.shape() == key.shape(), "relative_position_scores: query and key must be [B, T, H, D], alike: query ",
-          query, ", key ", key);
+  const bool same_tokens = query.rank() == 4 && key.rank() == 4 && query.shape().without(2) == key.shape().without(2);
+  require(same_tokens && (kind == RelativePositions::key || query.size(2) == key.size(2)),
+          "relative_position_scores: query and key must be [B, T, H, D], alike: query ", query, ", key ", key);
   require(table.rank() == 2 && table.size(0) % 2 == 1 && table.size(1) == query.size(3),
           "relative_position_scores: the table must be [2 P - 1, D]: query ", query, ", table ", table);
   const std::int64_t length = query.size(1), longest = (table.size(0) + 1) / 2;

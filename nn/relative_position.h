@@ -16,8 +16,8 @@ namespace capstan::nn {
 
 enum class RelativePositions : std::uint8_t { none, key, key_query };
 
-/// query, key [B, T, H, D], table [2 P - 1, D] with the vector of distance d in row d + P - 1 -> [B, H, T, T]. `kind` is not none.
-/// Throws ShapeError if T exceeds P.
+/// query, key [B, T, H, D], table [2 P - 1, D] with the vector of distance d in row d + P - 1 -> [B, H, T, T]. `kind` is not none; of kind
+/// key, key may have fewer heads. Throws ShapeError if T exceeds P.
 Tensor relative_position_scores(const Tensor& query, const Tensor& key, const Tensor& table, RelativePositions kind);
 
 }  // namespace capstan::nn

@@ -29,6 +29,8 @@ Residual::State Residual::add_branch(Branch branch, const Tensor& residual, cons
 AttentionSublayer::AttentionSublayer(const Scope& scope, const std::string& name, const TransformerLayerOptions& o)
     : attention_(scope / name, {.width = o.width,
                                 .heads = o.heads,
+                                .key_value_heads = o.key_value_heads,
+                                .head_width = o.head_width,
                                 .bias = o.bias,
                                 .dropout = o.attention_dropout,
                                 .relative = o.relative,

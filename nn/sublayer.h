@@ -22,6 +22,8 @@ namespace capstan::nn {
 /// What the sublayers of an encoder or decoder layer are built from.
 struct TransformerLayerOptions {
   std::int64_t width = 0, heads = 1, inner = 0;
+  std::int64_t key_value_heads = 0;  ///< a divisor of heads; 0: as many
+  std::int64_t head_width = 0;       ///< 0: width / heads
   Activation activation = Activation::gelu;
   bool pre_norm = false;
   double dropout = 0;             ///< of the sublayers' results

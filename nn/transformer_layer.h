@@ -35,6 +35,6 @@ class EncoderLayer {
 };
 
 /// The tensors in a mask that may have a gradient.
-inline std::vector<Tensor*> differentiable(AttentionMask& mask) { return {&mask.mask}; }
+inline std::vector<Tensor*> differentiable(AttentionMask& mask) { return {&mask.bias}; }
 
 }  // namespace capstan::nn

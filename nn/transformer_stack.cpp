@@ -9,9 +9,10 @@
 namespace capstan::nn {
 namespace {
 
-/// The mask of the first query alone.
+/// What the first query alone attends to.
 AttentionMask first_query(AttentionMask mask) {
-  if (mask.mask.defined() && mask.mask.rank() > 1 && mask.mask.size(-2) > 1) mask.mask = slice(mask.mask, -2, 0, 1);
+  for (Tensor* const t : {&mask.mask, &mask.bias})
+    if (t->defined() && t->rank() > 1 && t->size(-2) > 1) *t = slice(*t, -2, 0, 1);
   return mask;
 }
 
@@ -66,8 +67,7 @@ TransformerStack<Layer>::TransformerStack(const Scope& scope, const TransformerS
     : layers_(make_layers(scope, o)),
       norm_follows_(o.layer.pre_norm && o.final_norm && o.layers > 0),
       splits_first_token_(o.layer.relative == RelativePositions::none && o.layers > 0),
-      checkpoint_(o.checkpoint),
-      attention_dropout_(o.layer.attention_dropout) {
+      checkpoint_(o.checkpoint) {
   if (o.final_norm)
     norm_.emplace(scope / "norm", LayerNormOptions{.width = o.layer.width, .epsilon = o.layer.epsilon, .bias = o.layer.bias});
 }
@@ -111,13 +111,14 @@ template <class Layer>
 Tensor TransformerStack<Layer>::first_token(const Tensor& x, const AttentionMask& mask,
                                             const Run& run) const requires std::same_as<Layer, EncoderLayer> {
   require(x.rank() == 3 && !mask.cu_seqlens.defined(), "transformer: the first token is that of a padded batch [B, T, width]: x ", x);
-  // Attention names queries and keys by one list of numbers; where it drops out, the last layer has to know all of its rows.
-  if (!splits_first_token_ || (run.training && attention_dropout_ > 0)) return select((*this)(x, mask, run), 1, 0);
+  if (!splits_first_token_) return select((*this)(x, mask, run), 1, 0);
   const std::size_t last = layers_.size() - 1;
   const Residual::State state = through(last, begin(x), mask, run, {});
   const auto first = [](const Tensor& t) { return t.defined() ? slice(t, 1, 0, 1) : t; };
   const Residual::State row{first(state.input), first(state.sum)};  // [B, 1, C]
-  return select(finish(layer(last, row, state.input, first_query(mask), run_of_first(x, run), nullptr)), 1, 0);
+  AttentionMask of_first = first_query(mask);
+  if (!of_first.key_ids.defined()) of_first.key_ids = run.token_ids;
+  return select(finish(layer(last, row, state.input, of_first, run_of_first(x, run), nullptr)), 1, 0);
 }
 
 template <class Layer>

@@ -66,7 +66,6 @@ class TransformerStack {
   std::optional<LayerNorm> norm_;
   bool norm_follows_;  // the last sum: pre-norm layers take the normalisation at the end with it
   bool splits_first_token_, checkpoint_;
-  double attention_dropout_;
 };
 
 extern template class TransformerStack<EncoderLayer>;

@@ -1,7 +1,7 @@
 #include "optim/coalesce.h"
 
 #include "autograd/core/error.h"
-#include "autograd/kernels/rows.h"
+#include "autograd/kernels/indexed_rows.h"
 
 namespace capstan::optim {
 

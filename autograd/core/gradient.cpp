@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "autograd/kernels/accumulate.h"
+#include "autograd/kernels/indexed_rows.h"
 
 namespace capstan {
 namespace {

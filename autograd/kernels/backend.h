@@ -1,6 +1,21 @@
 #pragma once
-// Which kernels compute. f64 always runs on kernels/reference; f32 and bf16 run on the fast kernels (openmp, onednn) unless
-// a ScopedBackend on this thread forces the reference, which is how tests make one the oracle of the other.
+// Which code computes, the one place that decides it. f64 always runs on the reference (plain loops, kernels/reference); f32 and bf16 run
+// on the fast kernels (openmp, onednn) unless a ScopedBackend on this thread forces the reference, which is how tests make one the oracle
+// of the other.
+//
+// A kernel is a struct template over the element type that spells its signature once:
+//     template <class T>
+//     struct Sine {
+//       using Signature = void(const T* x, T* y, std::int64_t n);
+//       static Signature fast, reference;                     // defined in openmp/<family>.cpp and reference/<family>.cpp
+//     };
+//     inline constexpr Kernel<Sine, float, bfloat16, double> sine;  // called like a function overloaded for these types
+// `fast` and `reference` are members of different names, each defined and instantiated in one file: callers see neither loops nor options.
+
+#include <type_traits>
+#include <utility>
+
+#include "autograd/core/dtype.h"
 
 namespace capstan::kernels {
 
@@ -18,6 +33,43 @@ class ScopedBackend {
 
  private:
   Backend before_;
+};
+
+/// Whether elements of this type have fast kernels at all.
+template <class T>
+inline constexpr bool has_fast_kernels = std::is_same_v<T, float> || std::is_same_v<T, bfloat16>;
+/// The decision, for kernels that learn their element type at run time.
+inline bool runs_fast(DType t) { return (t == DType::f32 || t == DType::bf16) && backend() == Backend::fast; }
+
+/// One kernel for one element type T, callable like a function.
+template <class T, class Family, class Signature = typename Family::Signature>
+struct KernelFor;
+
+template <class T, class Family, class Result, class... Args>
+struct KernelFor<T, Family, Result(Args...)> {
+  Result operator()(Args... args) const {
+    if constexpr (has_fast_kernels<T>) {
+      if (backend() == Backend::fast) return Family::fast(std::forward<Args>(args)...);
+    }
+    return Family::reference(std::forward<Args>(args)...);
+  }
+};
+
+/// The kernel `Family` for the element types T: calls Family<T>::fast or Family<T>::reference.
+template <template <class> class Family, class... T>
+struct Kernel : KernelFor<T, Family<T>>... {
+  using KernelFor<T, Family<T>>::operator()...;
+};
+
+/// A kernel whose first argument, a description of the problem, names the element type of its operands in `dtype`.
+template <class Family, class Signature = typename Family::Signature>
+struct KernelByDType;
+
+template <class Family, class Result, class Problem, class... Args>
+struct KernelByDType<Family, Result(const Problem&, Args...)> {
+  Result operator()(const Problem& problem, Args... args) const {
+    return runs_fast(problem.dtype) ? Family::fast(problem, args...) : Family::reference(problem, args...);
+  }
 };
 
 }  // namespace capstan::kernels

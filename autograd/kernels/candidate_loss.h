@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "autograd/kernels/backend.h"
 #include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels {
@@ -19,10 +20,18 @@ struct Candidates {
 
 /// scores[n, c] = h_n . table[candidate c of n]. T: float, bfloat16 (scores in float), double.
 template <class T>
-void candidate_scores(const Candidates& c, const T* h, const T* table, Compute<T>* scores);
+struct CandidateScores {
+  using Signature = void(const Candidates& c, const T* h, const T* table, Compute<T>* scores);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<CandidateScores, float, bfloat16, double> candidate_scores;
 /// dh_n = sum_c dscores[n, c] * table[candidate c of n].
 template <class T>
-void candidate_scores_backward(const Candidates& c, const T* table, const Compute<T>* dscores, T* dh);
+struct CandidateScoresBackward {
+  using Signature = void(const Candidates& c, const T* table, const Compute<T>* dscores, T* dh);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<CandidateScoresBackward, float, bfloat16, double> candidate_scores_backward;
 
 /// A pairwise loss, positive * softplus(-s_0) + negative * sum_j softplus(s_j), or the softmax loss log sum exp(s_j - log_q_j) - s_0
 /// (log_q_0 taken as 0; null: all 0).
@@ -37,9 +46,17 @@ struct RankingTerms {
 
 /// losses[n] of scores [rows, columns]. T: float, double.
 template <class T>
-void ranking_loss(const RankingTerms& terms, const T* scores, std::int64_t rows, std::int64_t columns, T* losses);
+struct RankingLoss {
+  using Signature = void(const RankingTerms& terms, const T* scores, std::int64_t rows, std::int64_t columns, T* losses);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<RankingLoss, float, double> ranking_loss;
 /// dscores = scale * dloss/dscores; dscores may be scores.
 template <class T>
-void ranking_loss_backward(const RankingTerms& terms, const T* scores, std::int64_t rows, std::int64_t columns, double scale, T* dscores);
+struct RankingLossBackward {
+  using Signature = void(const RankingTerms& terms, const T* scores, std::int64_t rows, std::int64_t columns, double scale, T* dscores);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<RankingLossBackward, float, double> ranking_loss_backward;
 
 }  // namespace capstan::kernels

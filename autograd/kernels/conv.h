@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "autograd/core/dtype.h"
+#include "autograd/kernels/backend.h"
 #include "autograd/kernels/window.h"
 
 namespace capstan::kernels {
@@ -26,9 +27,21 @@ struct ConvProblem {
 };
 
 /// `bias` [out_channels] may be null.
-void conv2d(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y);
-void conv2d_backward_data(const ConvProblem& p, const void* dy, const void* weight, void* dx);
+struct Conv2d {
+  using Signature = void(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y);
+  static Signature fast, reference;
+};
+inline constexpr KernelByDType<Conv2d> conv2d;
+struct Conv2dBackwardData {
+  using Signature = void(const ConvProblem& p, const void* dy, const void* weight, void* dx);
+  static Signature fast, reference;
+};
+inline constexpr KernelByDType<Conv2dBackwardData> conv2d_backward_data;
 /// `dbias` may be null.
-void conv2d_backward_weights(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias);
+struct Conv2dBackwardWeights {
+  using Signature = void(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias);
+  static Signature fast, reference;
+};
+inline constexpr KernelByDType<Conv2dBackwardWeights> conv2d_backward_weights;
 
 }  // namespace capstan::kernels

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "autograd/kernels/backend.h"
 #include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels {
@@ -45,8 +46,12 @@ struct SetStatistics {
 
 /// Writes the statistics and y; gamma and beta [channels] may be null.
 template <class T>
-void normalize_sets(const NormalizationSets& sets, const T* x, const T* gamma, const T* beta, const Deviation& deviation,
-                    const SetStatistics<T>& statistics, T* y);
+struct NormalizeSets {
+  using Signature = void(const NormalizationSets& sets, const T* x, const T* gamma, const T* beta, const Deviation& deviation,
+                         const SetStatistics<T>& statistics, T* y);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<NormalizeSets, float, bfloat16, double> normalize_sets;
 
 /// Gradients; a null one is not wanted. dx is like x, dgamma and dbeta are [channels].
 template <class T>
@@ -58,8 +63,12 @@ struct SetGradients {
 
 /// From dy, and `dstatistics`, which reached mean and variance themselves (null: nothing did).
 template <class T>
-void normalize_sets_backward(const NormalizationSets& sets, const T* x, const T* gamma, const Deviation& deviation,
-                             const SetStatistics<T>& statistics, const T* dy, const SetStatistics<T>& dstatistics,
-                             const SetGradients<T>& gradients);
+struct NormalizeSetsBackward {
+  using Signature = void(const NormalizationSets& sets, const T* x, const T* gamma, const Deviation& deviation,
+                         const SetStatistics<T>& statistics, const T* dy, const SetStatistics<T>& dstatistics,
+                         const SetGradients<T>& gradients);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<NormalizeSetsBackward, float, bfloat16, double> normalize_sets_backward;
 
 }  // namespace capstan::kernels

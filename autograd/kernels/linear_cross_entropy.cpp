@@ -50,11 +50,11 @@ void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const 
             .c = {.row = classes, .column = 1}},
            x, in.weight, logits.data(), in.bias);
     const ClassTargets targets{.target = in.target + first, .ignore_index = in.ignore_index};
-    cross_entropy<C>(logits.data(), targets, rows, classes, losses + first, log_sums.data());
+    cross_entropy(logits.data(), targets, rows, classes, losses + first, log_sums.data());
     if (!gradients.any()) continue;
 
     // The block's gradient takes the place of its logits: G; then dx = G W, dW += G^T x, dbias += 1^T G.
-    cross_entropy_backward<C>(logits.data(), targets, rows, classes, log_sums.data(), gradients.scale, logits.data());
+    cross_entropy_backward(logits.data(), targets, rows, classes, log_sums.data(), gradients.scale, logits.data());
     const T* g = nullptr;
     if constexpr (kNarrow) {
       convert_block(logits.data(), rows * classes, narrow.data());

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "autograd/kernels/backend.h"
 #include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels {
@@ -22,28 +23,51 @@ struct ClassTargets {
 /// losses[r] = -sum_c q_c w_c log softmax(logits)_c, 0 for an ignored row; log_sums[r] = log sum exp(logits). Log-probabilities are never
 /// stored.
 template <class T>
-void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
-                   Compute<T>* log_sums);
+struct CrossEntropy {
+  using Signature = void(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
+                         Compute<T>* log_sums);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<CrossEntropy, float, bfloat16, double> cross_entropy;
 /// dlogits = scale * dloss/dlogits; dlogits may be logits.
 template <class T>
-void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes,
-                            const Compute<T>* log_sums, double scale, T* dlogits);
+struct CrossEntropyBackward {
+  using Signature = void(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, const Compute<T>* log_sums,
+                         double scale, T* dlogits);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<CrossEntropyBackward, float, bfloat16, double> cross_entropy_backward;
 
 /// losses[r] = -sum_c targets_c log softmax(logits)_c.
 template <class T>
-void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
-                        Compute<T>* log_sums);
+struct SoftCrossEntropy {
+  using Signature = void(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
+                         Compute<T>* log_sums);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<SoftCrossEntropy, float, bfloat16, double> soft_cross_entropy;
 /// Gradients times scale; a null one is not wanted, dlogits may be logits.
 template <class T>
-void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, const Compute<T>* log_sums,
-                                 double scale, T* dlogits, T* dtargets);
+struct SoftCrossEntropyBackward {
+  using Signature = void(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, const Compute<T>* log_sums,
+                         double scale, T* dlogits, T* dtargets);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<SoftCrossEntropyBackward, float, bfloat16, double> soft_cross_entropy_backward;
 
 /// The sum of w (softplus(x) - x t) over n elements; weights may be null (1).
 template <class T>
-double binary_cross_entropy(const T* logits, const T* targets, const float* weights, std::int64_t n);
+struct BinaryCrossEntropy {
+  using Signature = double(const T* logits, const T* targets, const float* weights, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<BinaryCrossEntropy, float, bfloat16, double> binary_cross_entropy;
 /// Gradients times scale; a null one is not wanted, dlogits may be logits.
 template <class T>
-void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
-                                   T* dtargets);
+struct BinaryCrossEntropyBackward {
+  using Signature = void(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits, T* dtargets);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<BinaryCrossEntropyBackward, float, bfloat16, double> binary_cross_entropy_backward;
 
 }  // namespace capstan::kernels

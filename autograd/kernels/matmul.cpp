@@ -3,19 +3,19 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/backend.h"
 #include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/onednn/engine.h"
 #include "autograd/kernels/onednn/matmul.h"
-#include "autograd/kernels/openmp/accumulate.h"
 #include "autograd/kernels/openmp/matmul.h"
-#include "autograd/kernels/reference/matmul.h"
 #include "autograd/kernels/scratch.h"
 
 namespace capstan::kernels {
 namespace {
 
-// Merges neighbouring batch axes that all operands walk alike, drops axes of size 1, and folds a batch into the rows where B repeats.
+// Merges neighbouring batch axes along which all operands step alike, drops axes of size 1, and folds a batch into the rows where B
+// repeats.
 MatmulProblem simplified(const MatmulProblem& p) {
   MatmulProblem q = p;
   std::array<std::int64_t, kMaxRank> sizes{};
@@ -54,6 +54,8 @@ void transpose(MatmulProblem& p, const void*& a, const void*& b) {
 
 template <class T>
 void run_transposed(MatmulProblem p, const void* a, const void* b, void* c) {
+  require<InternalError>(p.out == dtype_of<T> && p.beta == 0.0, "matmul: the transposed product is written as ", p.out, " with beta ",
+                         p.beta);
   const MatrixLayout result = p.c;
   transpose(p, a, b);  // from here on p.rows are the columns of C
   const Scratch<T> product(p.rows * p.columns);
@@ -63,20 +65,16 @@ void run_transposed(MatmulProblem p, const void* a, const void* b, void* c) {
 }
 
 void run_padded(MatmulProblem p, const void* a, const void* b, void* c, const void* bias) {
+  require<InternalError>(p.in == DType::f32, "matmul: B is padded as f32, got ", p.in);
   constexpr std::int64_t kPadding = 16;  // elements: one cache line
   const std::int64_t pitch = p.columns + kPadding;
   const Scratch<float> copy(p.depth * pitch);
   const auto rows_of = [&](std::int64_t row) { return Layout(Shape{p.depth, row}).slice(1, 0, p.columns); };
   // As words: a copy keeps every bit.
-  openmp::copy<std::uint32_t>({static_cast<const std::uint32_t*>(b), rows_of(p.b.row)},
-                              {reinterpret_cast<std::uint32_t*>(copy.data()), rows_of(pitch)});
+  copy_words<std::uint32_t>({static_cast<const std::uint32_t*>(b), rows_of(p.b.row)},
+                            {reinterpret_cast<std::uint32_t*>(copy.data()), rows_of(pitch)});
   p.b.row = pitch;
   onednn::matmul(p, a, copy.data(), c, bias);
-}
-
-template <class T, class Out>
-void run_reference(const MatmulProblem& p, const void* a, const void* b, void* c, const void* bias) {
-  reference::matmul(p, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<Out*>(c), static_cast<const T*>(bias));
 }
 
 // A copy of A or B as f32, in the order in which it lies; m becomes its layout.
@@ -137,8 +135,8 @@ MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_
 //     64     64     8192   A^T     434    364      -
 //     3416   50     512    A^T    1018      -    950   bf16 1190 and 380
 //     30522  128    1024   A^T   83900      -  44000   bf16 19300 and 13000
-// Rows of B that are a multiple of 1 KiB apart meet in the same few sets of the cache. GFLOP/s with B as it is, and with a copy of B padded by a
-// cache line (the time of the copy included), alike for A and A^T:
+// Rows of B that are a multiple of 1 KiB apart meet in the same few sets of the cache. GFLOP/s with B as it is, and with a copy of B padded
+// by a cache line (the time of the copy included), alike for A and A^T:
 //     M      N      K           library  padded
 //     1024   3072   768          140      405
 //     768    3072   1024         118      386
@@ -148,15 +146,36 @@ MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_
 //     256    1024   4096         345      275   too few rows of A for the copy to pay
 //     16384  512    128          405      350
 // Transposing or packing operands of other products gains nothing. Small products run on one thread (onednn/matmul.cpp).
-MatmulKernel choose_matmul_kernel(const MatmulProblem& p) {
+MatmulKernel choose_matmul_kernel(const MatmulProblem& p, bool has_bias) {
   const std::int64_t batches = p.batch.numel(), output = p.rows * p.columns;
   const bool f32 = p.in == DType::f32 && p.out == DType::f32;
   if (f32 && batches == 1 && p.depth >= 2048 && output <= 128 * 128) return MatmulKernel::split;
-  const bool weight_gradient = batches == 1 && p.a.row == 1 && p.a.column != 1 && p.beta == 0.0 && !p.relu;
+  const bool weight_gradient = batches == 1 && p.a.row == 1 && p.a.column != 1 && p.beta == 0.0 && !has_bias;
   if (weight_gradient && p.rows >= 1024 && p.rows >= (f32 ? 64 : 4) * p.columns) return MatmulKernel::library_transposed;
   const bool aligned_rows = p.b.column == 1 && p.b.row % 256 == 0 && p.b.row >= p.columns && p.columns >= 768;
   if (f32 && batches == 1 && aligned_rows && p.rows >= 512) return MatmulKernel::library_padded;
   return MatmulKernel::library;
+}
+
+void Matmul::fast(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias) {
+  MatmulProblem p = problem;
+  if (p.c.column != 1) {
+    require<InternalError>(p.c.row == 1 && bias == nullptr, "matmul: C needs a unit stride, and rows of unit stride for a bias: strides ",
+                           p.c.row, ", ", p.c.column);
+    transpose(p, a, b);
+  }
+  if (p.in == DType::bf16 && !onednn::computes_bfloat16()) return run_widened(p, a, b, c, bias);
+  switch (choose_matmul_kernel(p, bias != nullptr)) {
+    case MatmulKernel::library:
+      return onednn::matmul(p, a, b, c, bias);
+    case MatmulKernel::library_transposed:
+      return p.out == DType::f32 ? run_transposed<float>(p, a, b, c) : run_transposed<bfloat16>(p, a, b, c);
+    case MatmulKernel::library_padded:
+      return run_padded(p, a, b, c, bias);
+    case MatmulKernel::split:
+      return openmp::matmul_split(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c),
+                                  static_cast<const float*>(bias));
+  }
 }
 
 void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias) {
@@ -164,27 +183,7 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
   if (problem.batch.numel() * problem.rows * problem.columns == 0) return;
   MatmulProblem p = simplified(problem);
   if (p.alpha == 0.0) p.depth = 0;  // as in BLAS: A and B are not read
-  if (p.in == DType::f64) return run_reference<double, double>(p, a, b, c, bias);
-  if (backend() == Backend::reference || p.depth == 0) {
-    if (p.in == DType::f32) return run_reference<float, float>(p, a, b, c, bias);
-    if (p.out == DType::f32) return run_reference<bfloat16, float>(p, a, b, c, bias);
-    return run_reference<bfloat16, bfloat16>(p, a, b, c, bias);
-  }
-  if (p.c.column != 1) {
-    require<InternalError>(p.c.row == 1 && bias == nullptr, "matmul: C needs a unit stride, and rows of unit stride for a bias: strides ",
-                           p.c.row, ", ", p.c.column);
-    transpose(p, a, b);
-  }
-  if (p.in == DType::bf16 && !onednn::computes_bfloat16()) return run_widened(p, a, b, c, bias);
-  switch (choose_matmul_kernel(p)) {
-    case MatmulKernel::split:
-      return openmp::matmul_split(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c), static_cast<const float*>(bias));
-    case MatmulKernel::library_transposed:
-      if (bias == nullptr) return p.out == DType::f32 ? run_transposed<float>(p, a, b, c) : run_transposed<bfloat16>(p, a, b, c);
-      [[fallthrough]];
-    case MatmulKernel::library_padded: return run_padded(p, a, b, c, bias);
-    case MatmulKernel::library: return onednn::matmul(p, a, b, c, bias);
-  }
+  runs_fast(p.in) && p.depth > 0 ? Matmul::fast(p, a, b, c, bias) : Matmul::reference(p, a, b, c, bias);
 }
 
 }  // namespace capstan::kernels

@@ -1,5 +1,5 @@
 #pragma once
-// Batched matrix products on strided operands: C[b] = alpha * A[b] * B[b] + beta * C[b], then + bias, then relu.
+// Batched matrix products on strided operands: C[b] = alpha * A[b] * B[b] + beta * C[b] + bias.
 //
 // Nothing is transposed or copied beforehand: op(A) is A with its strides exchanged. f32 and bf16 sum in f32.
 
@@ -22,27 +22,32 @@ struct MatrixLayout {
 MatrixLayout dense_layout(const Shape& batch, const MatrixLayout& m, std::int64_t rows, std::int64_t columns, std::int64_t& size);
 
 struct MatmulProblem {
-  DType in = DType::f32;   ///< A, B and bias: f32, bf16 or f64
-  DType out = DType::f32;  ///< C: as `in`, or f32 for bf16 operands
+  DType in = DType::f32;                          ///< A, B and bias: f32, bf16 or f64
+  DType out = DType::f32;                         ///< C: as `in`, or f32 for bf16 operands
   std::int64_t rows = 0, columns = 0, depth = 0;  ///< A [rows, depth], B [depth, columns], C [rows, columns]
-  Shape batch = {};        ///< leading axes, the same for all three
-  MatrixLayout a = {}, b = {}, c = {};  ///< c.row or c.column must be 1 and the matrices of C must not overlap
-  double alpha = 1.0;      ///< 1 if there is a bias
-  double beta = 0.0;       ///< 0: C is written without being read
-  bool relu = false;
+  Shape batch = {};                               ///< leading axes, the same for all three
+  MatrixLayout a = {}, b = {}, c = {};            ///< c.row or c.column must be 1 and the matrices of C must not overlap
+  double alpha = 1.0;                             ///< 1 if there is a bias
+  double beta = 0.0;                              ///< 0: C is written without being read
 };
 
 /// Runs the product; `bias` holds one number a column, or is null.
 void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias = nullptr);
 
-/// The ways to compute a product of f32. bf16 has only the two in the middle.
+/// The two back ends, for problems with something to compute; `fast` takes f32 and bf16.
+struct Matmul {
+  using Signature = void(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias);
+  static Signature fast, reference;
+};
+
+/// The ways to compute a product of f32 or bf16.
 enum class MatmulKernel {
-  split,    ///< openmp/matmul.h: the depth divided into fixed parts, partial sums added in order
-  library,  ///< onednn/matmul.h
-  library_transposed,  ///< the same for the transposed product, copied to C
-  library_padded,      ///< the same with a copy of B whose rows begin at different places of a page
+  library,             ///< onednn/matmul.h
+  library_transposed,  ///< the same for the transposed product, copied to C; without a bias
+  library_padded,      ///< the same with a copy of B whose rows begin at different places of a page; f32
+  split,               ///< openmp/matmul.h: the depth divided into fixed parts, partial sums added in order; f32
 };
 /// Which one `matmul` uses. The rule and its measurements are in matmul.cpp.
-MatmulKernel choose_matmul_kernel(const MatmulProblem& problem);
+MatmulKernel choose_matmul_kernel(const MatmulProblem& problem, bool has_bias);
 
 }  // namespace capstan::kernels

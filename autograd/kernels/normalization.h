@@ -8,7 +8,8 @@
 
 #include <cstdint>
 
-#include "autograd/kernels/dropout.h"
+#include "autograd/kernels/backend.h"
+#include "autograd/kernels/dropout_mask.h"
 #include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels {
@@ -49,12 +50,20 @@ struct NormalizationGradients {
 
 /// y, and the statistics; `sum` (the normalised operand) is written if there is a residual.
 template <class T>
-void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
-                std::int64_t rows, std::int64_t n);
+struct LayerNorm {
+  using Signature = void(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
+                         std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<LayerNorm, float, bfloat16, double> layer_norm;
 
 /// From dy, and dsum (may be null) that reached the sum itself; `sum` is what forward normalised. dx, dy and dsum must not overlap.
 template <class T>
-void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum, const DropoutMask& dropout,
+struct LayerNormBackward {
+  using Signature = void(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum, const DropoutMask& dropout,
                          const NormalizationGradients<T>& d, std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<LayerNormBackward, float, bfloat16, double> layer_norm_backward;
 
 }  // namespace capstan::kernels

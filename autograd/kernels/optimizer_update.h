@@ -2,7 +2,7 @@
 // The updates of optimisers: one pass over values, gradients and state of many tensors at once, by a rule of update_rules.h.
 //
 // Every element is independent of all others, and is computed by the same instructions wherever the threads end: no result depends on
-// their number. reference/optimizer_update.h is the specification; openmp/optimizer_update.cpp computes f32.
+// their number. f32 has a fused form, f64 the plain one.
 
 #include <array>
 #include <cstdint>
@@ -29,7 +29,7 @@ struct UpdateTensor {
   const std::int64_t* rows = nullptr;
   /// Row-sparse, all rows: row i of the value uses row gradient_row[i] of the gradient, zeros if that is -1. Null: see above.
   const std::int32_t* gradient_row = nullptr;
-  ParameterOptions options = {};
+  UpdateOptions options = {};
   bfloat16* shadow = nullptr;  ///< null, or a working copy of the value, which receives the visited elements rounded
 };
 
@@ -44,21 +44,22 @@ struct AdamMissedRow {
   bfloat16* shadow = nullptr;  ///< of this row; see UpdateTensor
 };
 
-/// The kernels of a back end.
-template <Backend kBackend, class T>
-struct OptimizerUpdate {
-  static void update(std::span<const UpdateTensor<T>> tensors, const UpdateRule& rule, double gradient_scale);
-  static void adam_catch_up(std::span<const AdamMissedRow<T>> rows, std::int64_t width, const rules::Adam& rule);
-  static double sum_of_squares(std::span<const std::span<const T>> tensors);
+// The kernels; the functions below call them.
+template <class T>
+struct ApplyRule {
+  using Signature = void(std::span<const UpdateTensor<T>> tensors, const UpdateRule& rule, double gradient_scale);
+  static Signature fast, reference;
 };
-
-/// f with the kernels that compute on elements of T now: f.template operator()<OptimizerUpdate<...>>().
-template <class T, class F>
-auto with_optimizer_update(const F& f) {
-  if constexpr (std::is_same_v<T, float>)
-    if (backend() == Backend::fast) return f.template operator()<OptimizerUpdate<Backend::fast, T>>();
-  return f.template operator()<OptimizerUpdate<Backend::reference, T>>();
-}
+template <class T>
+struct RepeatMissedSteps {
+  using Signature = void(std::span<const AdamMissedRow<T>> rows, std::int64_t width, const rules::Adam& rule);
+  static Signature fast, reference;
+};
+template <class T>
+struct SumOfSquares {
+  using Signature = double(std::span<const std::span<const T>> tensors);
+  static Signature fast, reference;
+};
 
 /// Applies a rule to every visited element with g = gradient_scale * gradient.
 template <class T, class Rule>
@@ -68,21 +69,19 @@ void update(std::span<const UpdateTensor<T>> tensors, const Rule& rule, double g
     for (int k = 0; k < Rule::moments; ++k)
       require<InternalError>(t.moments[static_cast<std::size_t>(k)] != nullptr || t.count * t.width == 0, Rule::name, ": the rule reads ",
                              Rule::moments, " moments of every tensor: tensor ", &t - tensors.data(), ", moment ", k, " is absent");
-  with_optimizer_update<T>([&]<class Kernels>() { Kernels::update(tensors, rule, gradient_scale); });
+  KernelFor<T, ApplyRule<T>>{}(tensors, rule, gradient_scale);
 }
 
 /// Repeats the missed steps of rows of `width` elements.
 template <class T>
 void adam_catch_up(std::span<const AdamMissedRow<T>> rows, std::int64_t width, const rules::Adam& rule) {
-  with_optimizer_update<T>([&]<class Kernels>() { Kernels::adam_catch_up(rows, width, rule); });
+  KernelFor<T, RepeatMissedSteps<T>>{}(rows, width, rule);
 }
 
 /// The sum of squares over many tensors; in blocks of fixed size, added in order, so that it does not depend on the number of threads.
 template <class T>
 double sum_of_squares(std::span<const std::span<const T>> tensors) {
-  return with_optimizer_update<T>([&]<class Kernels>() { return Kernels::sum_of_squares(tensors); });
+  return KernelFor<T, SumOfSquares<T>>{}(tensors);
 }
 
 }  // namespace capstan::kernels
-
-#include "autograd/kernels/reference/optimizer_update.h"

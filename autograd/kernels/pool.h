@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "autograd/kernels/backend.h"
 #include "autograd/kernels/window.h"
 
 namespace capstan::kernels {
@@ -16,18 +17,34 @@ struct PoolProblem {
   std::int64_t out_size() const { return height.out() * width.out(); }
 };
 
-/// The largest element under the window and its place in the plane; the first of several equal ones, or the first NaN. Padding does not
+/// The largest element under the window and its index in the plane; the first of several equal ones, or the first NaN. Padding does not
 /// take part; every window must hold an element.
 template <class T>
-void max_pool2d(const PoolProblem& p, const T* x, T* y, std::int32_t* places);
-/// dx[place of y[j]] += dy[j], from zeros.
+struct MaxPool2d {
+  using Signature = void(const PoolProblem& p, const T* x, T* y, std::int32_t* indices);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<MaxPool2d, float, bfloat16, double> max_pool2d;
+/// dx[index of y[j]] += dy[j], from zeros.
 template <class T>
-void max_pool2d_backward(const PoolProblem& p, const T* dy, const std::int32_t* places, T* dx);
+struct MaxPool2dBackward {
+  using Signature = void(const PoolProblem& p, const T* dy, const std::int32_t* indices, T* dx);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<MaxPool2dBackward, float, bfloat16, double> max_pool2d_backward;
 
 /// The sum under the window divided by the size of the window, or by the number of elements that are not padding.
 template <class T>
-void avg_pool2d(const PoolProblem& p, bool count_padding, const T* x, T* y);
+struct AvgPool2d {
+  using Signature = void(const PoolProblem& p, bool count_padding, const T* x, T* y);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<AvgPool2d, float, bfloat16, double> avg_pool2d;
 template <class T>
-void avg_pool2d_backward(const PoolProblem& p, bool count_padding, const T* dy, T* dx);
+struct AvgPool2dBackward {
+  using Signature = void(const PoolProblem& p, bool count_padding, const T* dy, T* dx);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<AvgPool2dBackward, float, bfloat16, double> avg_pool2d_backward;
 
 }  // namespace capstan::kernels

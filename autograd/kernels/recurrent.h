@@ -1,12 +1,12 @@
 #pragma once
-// Recurrent kernels: a GRU or LSTM layer walked over all steps of a batch, forward and backward.
+// Recurrent kernels: a GRU or LSTM layer over all steps of a batch, forward and backward.
 //
-// The inputs' share of the gates comes ready made (one matrix product for all steps, outside), so a step is one product with the
+// The input projection of the gates is given (one matrix product for all steps, outside), so a step is one product with the
 // state and one fused pass over the gates. A single step is the case time = 1. All arrays are contiguous, batch first.
-// Sequences may have lengths: outputs at pads are 0, and the last state is that of the last real step. `reverse` walks each
+// Sequences may have lengths: outputs at pads are 0, and the last state is that of the last real step. `reverse` runs each
 // sequence from its own last step to its first. Types: float, double (double always runs on the reference).
 //
-// GRU, gates in the order r, z, n; x is the input's share, a = previous h * weight^T + bias:
+// GRU, gates in the order r, z, n; x is the input projection, a = previous h * weight^T + bias:
 //   reset_before  r = s(x + a), z = s(x + a), n = tanh(x + (r o h) * weight_n^T + bias_n), h' = (1 - z) o h + z o n
 //                 (Cho et al., 2014, as in the Theano code of GRU4Rec)
 //   reset_after   r, z as above,              n = tanh(x + r o a),                         h' = (1 - z) o n + z o h
@@ -14,6 +14,8 @@
 // LSTM, gates i, f, g, o: c' = s(f) o c + s(i) o tanh(g), h' = s(o) o tanh(c').
 
 #include <cstdint>
+
+#include "autograd/kernels/backend.h"
 
 namespace capstan::kernels {
 
@@ -29,7 +31,7 @@ template <class T>
 struct GruForward {
   RecurrentSizes sizes;
   GruVariant variant = GruVariant::reset_after;
-  const T* input = nullptr;   ///< [B, T, 3H] the inputs' share of the gates
+  const T* input = nullptr;   ///< [B, T, 3H] the input projection of the gates
   const T* h0 = nullptr;      ///< [B, H]; null: zero
   const T* weight = nullptr;  ///< [3H, H]
   const T* bias = nullptr;    ///< [3H] or null
@@ -38,6 +40,9 @@ struct GruForward {
   // For backward:
   T* gates = nullptr;     ///< [B, T, 4H]: r, z, n and r o h (reset_before) or a_n (reset_after)
   T* previous = nullptr;  ///< [B, T, H] the state before each step; null: not wanted
+
+  using Signature = void(const GruForward& k);
+  static Signature fast, reference;
 };
 
 template <class T>
@@ -53,14 +58,17 @@ struct GruBackward {
   T* dh0 = nullptr;          ///< this and the following: null if not wanted
   T* dweight = nullptr;
   T* dbias = nullptr;
+
+  using Signature = void(const GruBackward& k);
+  static Signature fast, reference;
 };
 
 template <class T>
 struct LstmForward {
   RecurrentSizes sizes;
-  const T* input = nullptr;  ///< [B, T, 4H]
-  const T* h0 = nullptr;     ///< [B, H]; null: zero
-  const T* c0 = nullptr;     ///< [B, H]; null: zero
+  const T* input = nullptr;   ///< [B, T, 4H]
+  const T* h0 = nullptr;      ///< [B, H]; null: zero
+  const T* c0 = nullptr;      ///< [B, H]; null: zero
   const T* weight = nullptr;  ///< [4H, H]
   const T* bias = nullptr;    ///< [4H] or null
   T* y = nullptr;             ///< [B, T, H]
@@ -69,6 +77,9 @@ struct LstmForward {
   T* gates = nullptr;         ///< [B, T, 4H]: i, f, g, o after their activations
   T* previous_h = nullptr;    ///< [B, T, H]
   T* previous_c = nullptr;    ///< [B, T, H]
+
+  using Signature = void(const LstmForward& k);
+  static Signature fast, reference;
 };
 
 template <class T>
@@ -86,15 +97,14 @@ struct LstmBackward {
   T* dc0 = nullptr;
   T* dweight = nullptr;
   T* dbias = nullptr;
+
+  using Signature = void(const LstmBackward& k);
+  static Signature fast, reference;
 };
 
-void gru_forward(const GruForward<float>& k);
-void gru_forward(const GruForward<double>& k);
-void gru_backward(const GruBackward<float>& k);
-void gru_backward(const GruBackward<double>& k);
-void lstm_forward(const LstmForward<float>& k);
-void lstm_forward(const LstmForward<double>& k);
-void lstm_backward(const LstmBackward<float>& k);
-void lstm_backward(const LstmBackward<double>& k);
+inline constexpr Kernel<GruForward, float, double> gru_forward;
+inline constexpr Kernel<GruBackward, float, double> gru_backward;
+inline constexpr Kernel<LstmForward, float, double> lstm_forward;
+inline constexpr Kernel<LstmBackward, float, double> lstm_backward;
 
 }  // namespace capstan::kernels

@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "autograd/kernels/backend.h"
+
 namespace capstan::kernels {
 
 enum class SessionLossKind : std::uint8_t { cross_entropy, bpr, top1, top1_max, bpr_max };
@@ -26,14 +28,18 @@ struct SessionLossRule {
 
 template <class T>
 struct SessionScores {
-  std::int64_t rows = 0, columns = 0;  // M, N
+  std::int64_t rows = 0, columns = 0;   // M, N
   T* scores = nullptr;                  ///< [M, N] in: scores; out: the gradient of the sum of all rows' losses
   const T* column_add = nullptr;        ///< [N] added to every row first (bias, correction), or null
   const std::int64_t* items = nullptr;  ///< [N] which item a column is, to leave out collisions; null: all are negatives
 };
 
 /// The sum of all rows' losses.
-double session_loss(const SessionScores<float>& s, const SessionLossRule& rule);
-double session_loss(const SessionScores<double>& s, const SessionLossRule& rule);
+template <class T>
+struct SessionLoss {
+  using Signature = double(const SessionScores<T>& k, const SessionLossRule& rule);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<SessionLoss, float, double> session_loss;
 
 }  // namespace capstan::kernels

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "autograd/core/layout.h"
+#include "autograd/kernels/backend.h"
 
 namespace capstan::kernels {
 
@@ -33,16 +34,32 @@ struct RowMask {
 
 /// y = exp(x) / sum(exp(x)) of every row.
 template <class T>
-void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n);
+struct Softmax {
+  using Signature = void(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<Softmax, float, bfloat16, double> softmax;
 /// dx = y (dy - sum(dy y)).
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n);
+struct SoftmaxBackward {
+  using Signature = void(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<SoftmaxBackward, float, bfloat16, double> softmax_backward;
 
 /// y = x - log(sum(exp(x))) of every row; -inf where removed.
 template <class T>
-void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n);
+struct LogSoftmax {
+  using Signature = void(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<LogSoftmax, float, bfloat16, double> log_softmax;
 /// dx = dy - exp(y) sum(dy) over the elements that are not removed, 0 where removed.
 template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n);
+struct LogSoftmaxBackward {
+  using Signature = void(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<LogSoftmaxBackward, float, bfloat16, double> log_softmax_backward;
 
 }  // namespace capstan::kernels

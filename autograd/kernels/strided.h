@@ -1,5 +1,5 @@
 #pragma once
-// Strided<T>: an operand of a kernel — its first element and how the others lie. StridedLoop: several such operands walked together.
+// Strided<T>: an operand of a kernel — its first element and how the others lie. StridedLoop: a loop over several such operands.
 //
 // The offset of a Layout is not read here: `data` already points at the first element (as Tensor::data does). An operand that is to
 // be broadcast has been expanded to the common shape before (stride 0).

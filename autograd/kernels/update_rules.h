@@ -14,7 +14,7 @@
 namespace capstan::kernels {
 
 /// What may differ from parameter to parameter in one step.
-struct ParameterOptions {
+struct UpdateOptions {
   double weight_decay = 0;
   double learning_rate_scale = 1;  ///< of layer-wise learning rate decay
 };
@@ -30,7 +30,7 @@ struct Sgd {
   double learning_rate = 0;
 
   template <class T>
-  void operator()(T& p, T g, const ParameterOptions& options) const {
+  void operator()(T& p, T g, const UpdateOptions& options) const {
     g += T(options.weight_decay) * p;
     p -= T(learning_rate * options.learning_rate_scale) * g;
   }
@@ -44,7 +44,7 @@ struct SgdMomentum {
   double gradient_part = 0, momentum_part = 1;  ///< Nesterov: 1 and momentum
 
   template <class T>
-  void operator()(T& p, T& m, T g, const ParameterOptions& options) const {
+  void operator()(T& p, T& m, T g, const UpdateOptions& options) const {
     g += T(options.weight_decay) * p;
     m = T(momentum) * m + g;
     p -= T(learning_rate * options.learning_rate_scale) * (T(gradient_part) * g + T(momentum_part) * m);
@@ -65,7 +65,7 @@ struct Adam {
   double l2 = 1, decay_rate = 0;  ///< 1 and 0, or, decoupled, 0 and the learning rate
 
   template <class T>
-  void operator()(T& p, T& m, T& v, T g, const ParameterOptions& options) const {
+  void operator()(T& p, T& m, T& v, T g, const UpdateOptions& options) const {
     g += T(l2 * options.weight_decay) * p;
     m += T(1 - beta1) * (g - m);
     v += T(1 - beta2) * (g * g - v);
@@ -88,13 +88,13 @@ struct Adagrad {
   double learning_rate = 0, epsilon_inside = 0, epsilon_outside = 0;
 
   template <class T>
-  T step(T p, T& a, T g, const ParameterOptions& options) const {
+  T step(T p, T& a, T g, const UpdateOptions& options) const {
     g += T(options.weight_decay) * p;
     a += g * g;
     return T(learning_rate * options.learning_rate_scale) * g / (std::sqrt(a + T(epsilon_inside)) + T(epsilon_outside));
   }
   template <class T>
-  void operator()(T& p, T& a, T g, const ParameterOptions& options) const {
+  void operator()(T& p, T& a, T g, const UpdateOptions& options) const {
     p -= step(p, a, g, options);
   }
 };
@@ -107,7 +107,7 @@ struct AdagradMomentum {
   double momentum = 0.9;
 
   template <class T>
-  void operator()(T& p, T& a, T& m, T g, const ParameterOptions& options) const {
+  void operator()(T& p, T& a, T& m, T g, const UpdateOptions& options) const {
     m = T(momentum) * m - adagrad.step(p, a, g, options);
     p += m;
   }
@@ -120,7 +120,7 @@ struct Lion {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.99;
 
   template <class T>
-  void operator()(T& p, T& m, T g, const ParameterOptions& options) const {
+  void operator()(T& p, T& m, T g, const UpdateOptions& options) const {
     const double rate = learning_rate * options.learning_rate_scale;
     const T c = T(beta1) * m + T(1 - beta1) * g;
     const T sign = c > T(0) ? T(1) : c < T(0) ? T(-1) : c;  // the last arm is reached with 0 and not a number only
@@ -136,7 +136,7 @@ struct MovingAverage {
   double rate = 0;
 
   template <class T>
-  void operator()(T& p, T g, const ParameterOptions&) const {
+  void operator()(T& p, T g, const UpdateOptions&) const {
     p += T(rate) * (g - p);
   }
 };

@@ -9,9 +9,9 @@ namespace capstan::kernels {
 struct WindowAxis {
   std::int64_t in = 1, kernel = 1, stride = 1, dilation = 1, before = 0, after = 0;
 
-  /// Places the window takes; at most 0 if it does not fit at all.
+  /// Positions the window takes; at most 0 if it does not fit at all.
   std::int64_t out() const { return (in + before + after - dilation * (kernel - 1) - 1 + stride) / stride; }
-  /// The position under tap k at place o; outside [0, in) it is padding.
+  /// The position under tap k of window o; outside [0, in) it is padding.
   std::int64_t at(std::int64_t o, std::int64_t k) const { return o * stride + k * dilation - before; }
   bool inside(std::int64_t position) const { return position >= 0 && position < in; }
 };

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "autograd/kernels/candidate_loss.h"
-#include "autograd/kernels/embedding.h"
+#include "autograd/kernels/indexed_rows.h"
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/operands.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "autograd/kernels/embedding.h"
+#include "autograd/kernels/indexed_rows.h"
 #include "autograd/ops/operands.h"
 
 namespace capstan {
@@ -57,7 +57,7 @@ Grads<2> Embedding::backward(const Args& args, const Saved& saved, const Tensor&
     } else {
       const Tensor dense = Tensor::zeros(saved.weight.shape, dy.dtype());
       const kernels::RowGroups groups(counts, saved.weight.shape[0]);
-      kernels::sum_groups<T>(groups, {.rows = rows.data<const T>(), .scale = args.scale}, width, kernels::GroupTarget::table_row,
+      kernels::sum_groups(groups, {.rows = rows.data<const T>(), .scale = args.scale}, width, kernels::GroupTarget::table_row,
                              dense.data<T>());
       result = dense;
     }

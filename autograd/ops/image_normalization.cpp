@@ -52,19 +52,19 @@ Tensor normalize(const kernels::NormalizationSets& sets, const kernels::Deviatio
   const Tensor y(x.spec()), shift = dense(beta);
   dispatch_floating("normalize", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::normalize_sets<T>(sets, x.data<T>(), pointer<T>(gamma), pointer<T>(shift), deviation, statistics.pointers<T>(), y.data<T>());
+    kernels::normalize_sets(sets, x.data<T>(), pointer<T>(gamma), pointer<T>(shift), deviation, statistics.pointers<T>(), y.data<T>());
   });
   return y;
 }
 
-// The derivation stands above the kernel (kernels/reference/image_normalization.h).
+// The derivation stands above the kernel (kernels/reference/image_normalization.cpp).
 Grads<3> gradients(const kernels::NormalizationSets& sets, const kernels::Deviation& deviation, const Tensor& x, const Tensor& gamma,
                    const Statistics& statistics, const Tensor& dy, const Statistics& dstatistics, Needs<3> needs) {
   const Spec row{Shape{sets.channels}, x.dtype()};
   const Tensor g = dense(dy), dx = new_if(needs[0], x.spec()), dgamma = new_if(needs[1], row), dbeta = new_if(needs[2], row);
   dispatch_floating("normalize", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::normalize_sets_backward<T>(sets, x.data<T>(), pointer<T>(gamma), deviation, statistics.pointers<T>(), g.data<T>(),
+    kernels::normalize_sets_backward(sets, x.data<T>(), pointer<T>(gamma), deviation, statistics.pointers<T>(), g.data<T>(),
                                         dstatistics.pointers<T>(),
                                         {.dx = pointer<T>(dx), .dgamma = pointer<T>(dgamma), .dbeta = pointer<T>(dbeta)});
   });

@@ -153,7 +153,7 @@ std::array<Tensor, 2> BceWithLogits::forward(const Args& args, const Tensor& log
   double sum = 0;
   dispatch_floating(name, logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    sum = kernels::binary_cross_entropy<T>(from.data<const T>(), wanted.data<const T>(), pointer<const float>(factors), logits.numel());
+    sum = kernels::binary_cross_entropy(from.data<const T>(), wanted.data<const T>(), pointer<const float>(factors), logits.numel());
   });
   const double scale = args.reduction.scale(count);
   if (call.records()) saved = {.logits = from, .targets = wanted, .weights = factors, .scale = scale};
@@ -165,7 +165,7 @@ Grads<3> BceWithLogits::backward(const Args&, const Saved& saved, const std::arr
   const Tensor dx = needs[0] ? reuse_or_new(saved.logits) : Tensor{}, dt = new_if(needs[1], saved.targets.spec());
   dispatch_floating(name, saved.logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::binary_cross_entropy_backward<T>(saved.logits.data<const T>(), saved.targets.data<const T>(), pointer<const float>(saved.weights),
+    kernels::binary_cross_entropy_backward(saved.logits.data<const T>(), saved.targets.data<const T>(), pointer<const float>(saved.weights),
                                               saved.logits.numel(), saved.scale * loss_gradient(dy), pointer<T>(dx), pointer<T>(dt));
   });
   return {dx, dt, {}};

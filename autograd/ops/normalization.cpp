@@ -56,7 +56,7 @@ FusedResult forward_fused(const DropoutNormOptions& args, const Tensor& x, const
                                             .residual = pointer<const T>(r),
                                             .bias = pointer<const T>(b),
                                             .dropout = dropout_mask(args.p, args.key, saved.row_ids, x.numel())};
-    kernels::layer_norm<T>(in, {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps},
+    kernels::layer_norm(in, {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps},
                            saved.sum.data<T>(), result.y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });
   return result;
@@ -73,7 +73,7 @@ Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLay
   const Tensor dbias = new_if(needs[1], row), dgamma = new_if(needs[3], row), dbeta = new_if(needs[4], row);
   dispatch_floating("layer_norm", spec.dtype, [&](auto zero) {
     using T = decltype(zero);
-    kernels::layer_norm_backward<T>(pointer<const T>(saved.sum), pointer<const T>(saved.gamma), statistics<T>(saved.mean, saved.inverse_deviation),
+    kernels::layer_norm_backward(pointer<const T>(saved.sum), pointer<const T>(saved.gamma), statistics<T>(saved.mean, saved.inverse_deviation),
                                     pointer<const T>(g), pointer<const T>(more), dropout_mask(args.p, args.key, saved.row_ids, g.numel()),
                                     {.dx = pointer<T>(dx),
                                      .dresidual = pointer<T>(dresidual),
@@ -99,7 +99,7 @@ Tensor LayerNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma
   const Tensor shift = dense(beta), y(call.out);
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::layer_norm<T>({.x = pointer<const T>(saved.x)},
+    kernels::layer_norm({.x = pointer<const T>(saved.x)},
                            {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps}, nullptr, y.data<T>(),
                            statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });

@@ -1,7 +1,7 @@
 #include "autograd/ops/session_loss.h"
 
 #include "autograd/kernels/accumulate.h"
-#include "autograd/kernels/embedding.h"
+#include "autograd/kernels/indexed_rows.h"
 #include "autograd/kernels/product.h"
 #include "autograd/kernels/session_loss.h"
 #include "autograd/ops/operands.h"

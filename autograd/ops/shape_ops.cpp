@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "autograd/kernels/accumulate.h"
+#include "autograd/kernels/indexed_rows.h"
 #include "autograd/kernels/indexing.h"
 #include "autograd/ops/operands.h"
 

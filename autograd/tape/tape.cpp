@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "autograd/kernels/accumulate.h"
+#include "autograd/kernels/indexed_rows.h"
 
 namespace capstan {
 namespace {

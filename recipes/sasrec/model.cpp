@@ -76,7 +76,7 @@ Tensor Model::attend(const Block& block, const Tensor& q, const Tensor& x, const
     inputs.key_padding = batch.padding;
   }
   if (run.token_ids.defined())
-    inputs.token_ids = run.token_ids.view(Layout(batch.packed ? Shape{tokens} : Shape{batch.sequences, batch.max_length}));
+    inputs.query_ids = inputs.key_ids = run.token_ids.view(Layout(batch.packed ? Shape{tokens} : Shape{batch.sequences, batch.max_length}));
   const Tensor a = scaled_dot_product_attention(
       reshape(block.query(q), shape), reshape(block.key(x), shape), reshape(block.value(x), shape),
       {.causal = true, .dropout = block.attention_dropout.rate_in(run), .key = block.attention_dropout.key_in(run)}, inputs);

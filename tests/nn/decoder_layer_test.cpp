@@ -29,7 +29,7 @@ TEST(DecoderLayer, FollowsPyTorch) {
         DecoderInputs inputs{.memory = golden.input("memory"),
                              .mask = {.keys = golden.mask("key"), .causal = bias},
                              .memory_mask = {.keys = golden.mask("memory_key")}};
-        if (!bias) inputs.mask.mask = golden.mask("added"), inputs.memory_mask.mask = golden.mask("memory_added");
+        if (!bias) inputs.mask.bias = golden.mask("added"), inputs.memory_mask.bias = golden.mask("memory_added");
         golden.expect(store, 10 * tolerance, [&] { return layer(golden.input("x"), inputs, {}); });
       }
   });

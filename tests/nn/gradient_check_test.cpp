@@ -40,6 +40,7 @@ void PrintTo(const LayerCase& c, std::ostream* out) { *out << c.name; }
 /// Training with a number for every token of a batch of two by three.
 nn::Run training() { return {.training = true, .seed = 3, .token_ids = Tensor::from(std::vector<std::int64_t>{4, 5, 6, 7, 8, 9}, {6})}; }
 const Tensor kLengths = Tensor::from(std::vector<std::int64_t>{3, 2}, {2});
+const Tensor kMemoryIds = Tensor::from(std::vector<std::int64_t>{1, 2, 3, 4}, {4});
 const Tensor kKeys = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 1, 1, 0}, {2, 3});
 
 TransformerLayerOptions small(bool pre_norm, bool bias = true) {
@@ -117,7 +118,7 @@ std::vector<LayerCase> cases() {
   add_case("attention",
            [](const Scope& s) {
              return [l = MultiHeadAttention(s, {.width = 4, .heads = 2, .dropout = .2})](Inputs in) {
-               return l(in[0], in[0], in[0], {.mask = in[1], .keys = kKeys, .causal = true}, training());
+               return l(in[0], in[0], in[0], {.bias = in[1], .keys = kKeys, .causal = true}, training());
              };
            },
            {x, random_input({2, 1, 3, 3}, 2)});
@@ -137,6 +138,12 @@ std::vector<LayerCase> cases() {
              },
              {x});
 
+  add_case("encoder_layer_grouped_queries",
+           [](const Scope& s) {
+             const TransformerLayerOptions options{.width = 4, .heads = 4, .inner = 5, .key_value_heads = 2, .head_width = 2};
+             return [l = EncoderLayer(s, options)](Inputs in) { return l(in[0], {.causal = true}, {}); };
+           },
+           {x});
   for (const bool pre_norm : {false, true}) {
     const std::string form = pre_norm ? "_pre" : "_post";
     for (const bool bias : {false, true}) {
@@ -148,7 +155,9 @@ std::vector<LayerCase> cases() {
                {x});
       add_case("decoder_layer" + name,
                [=](const Scope& s) {
-                 return [l = DecoderLayer(s, small(pre_norm, bias))](Inputs in) { return l(in[0], {.memory = in[1]}, training()); };
+                 return [l = DecoderLayer(s, small(pre_norm, bias))](Inputs in) {
+                   return l(in[0], {.memory = in[1], .memory_mask = {.key_ids = kMemoryIds}}, training());
+                 };
                },
                {x, memory});
     }
@@ -161,12 +170,14 @@ std::vector<LayerCase> cases() {
     add_case("encoder_first_token" + form,
              [=](const Scope& s) {
                return
-                   [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) { return l.first_token(in[0], {.mask = in[1]}, training()); };
+                   [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) { return l.first_token(in[0], {.bias = in[1]}, training()); };
              },
              {x, random_input({3, 3}, 2)});
     add_case("decoder" + form,
              [=](const Scope& s) {
-               return [l = TransformerStack<DecoderLayer>(s, stack)](Inputs in) { return l(in[0], {.memory = in[1]}, training()); };
+               return [l = TransformerStack<DecoderLayer>(s, stack)](Inputs in) {
+                 return l(in[0], {.memory = in[1], .memory_mask = {.key_ids = kMemoryIds}}, training());
+               };
              },
              {x, memory});
   }

@@ -46,14 +46,16 @@ TEST(RelativePosition, AttentionFollowsPyTorch) {
   });
 }
 
-TEST(RelativePosition, AMaskThatIsAddedComesOnTop) {
+TEST(RelativePosition, MaskAndBiasComeOnTop) {
   ParameterStore store(3, DType::f64);
   const MultiHeadAttention layer(store.root(), {.width = 4, .heads = 2, .relative = RelativePositions::key, .max_length = 4});
   const Tensor x = by_formula({1, 4, 4}, std::cos, 0.7, 0.2);
   const double never = -std::numeric_limits<double>::infinity();
-  const Tensor mask = Tensor::from<double>({0, 0, never, never}, Shape{4});
+  const Tensor bias = Tensor::from<double>({0, 0, never, never}, Shape{4}), mask = Tensor::from<std::uint8_t>({1, 1, 0, 0}, Shape{4});
   const Tensor keys = Tensor::from<std::uint8_t>({1, 1, 0, 0}, Shape{1, 4});
-  expect_close(layer(x, x, x, {.mask = mask}, {}).to_vector(), layer(x, x, x, {.keys = keys}, {}).to_vector(), 1e-12, "mask and keys");
+  const std::vector<double> expected = layer(x, x, x, {.keys = keys}, {}).to_vector();
+  expect_close(layer(x, x, x, {.bias = bias}, {}).to_vector(), expected, 1e-12, "bias and keys");
+  expect_close(layer(x, x, x, {.mask = mask}, {}).to_vector(), expected, 1e-12, "mask and keys");
 }
 
 TEST(RelativePosition, SaysWhatDoesNotFit) {

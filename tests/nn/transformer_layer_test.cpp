@@ -31,7 +31,7 @@ TEST(EncoderLayer, FollowsPyTorchWithoutBiasesAndWithAMaskThatIsAdded) {
       const Golden golden(std::string("encoder_layer/no_bias_masks_") + (pre_norm ? "pre" : "post"), dtype);
       ParameterStore store(1, dtype);
       const EncoderLayer layer(store.root(), {.width = 4, .heads = 2, .inner = 6, .pre_norm = pre_norm, .bias = false});
-      const AttentionMask mask{.mask = golden.mask("added"), .keys = golden.mask("key")};
+      const AttentionMask mask{.bias = golden.mask("added"), .keys = golden.mask("key")};
       golden.expect(store, 10 * tolerance, [&] { return layer(golden.input("x"), mask, {}); });
     }
   });

@@ -132,7 +132,7 @@ TEST(TransformerStack, GivesTheFirstTokenWithLessWork) {
         ParameterStore store(3, DType::f64);
         const Encoder encoder(store.root(), options);
         const nn::Run run{.training = training, .seed = 2, .token_ids = i64(tokens)};
-        for (const AttentionMask& mask : {AttentionMask{}, AttentionMask{.mask = added}, AttentionMask{.causal = true}}) {
+        for (const AttentionMask& mask : {AttentionMask{}, AttentionMask{.bias = added}, AttentionMask{.causal = true}}) {
           const auto expected = results(store, {x}, [&] { return select(encoder(x, mask, run), 1, 0); });
           expect_same(results(store, {x}, [&] { return encoder.first_token(x, mask, run); }), expected, "first token");
         }
@@ -176,7 +176,7 @@ TEST(TransformerStack, CheckpointsADecoderWithItsMemory) {
       const Decoder decoder(store.root(), options);
       both.push_back(results(store, {x, memory, added}, [&] {
         const Tensor shifted = add(memory, Tensor::full({6}, .1, DType::f64)), mask = mul(added, Tensor::scalar(2, DType::f64));
-        return decoder(x, {.memory = shifted, .memory_mask = {.mask = mask}}, {.training = true, .seed = 2});
+        return decoder(x, {.memory = shifted, .memory_mask = {.bias = mask}}, {.training = true, .seed = 2});
       }));
     }
     expect_same(both[1], both[0], "checkpointed");

@@ -6,7 +6,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
 #include "autograd/kernels/backend.h"
-#include "autograd/kernels/rows.h"
+#include "autograd/kernels/indexed_rows.h"
 #include "optim/coalesce.h"
 
 namespace capstan::kernels {

@@ -38,9 +38,11 @@ inline dnnl::convolution_forward::primitive_desc convolution_descriptor(const dn
 #endif
 }
 
-inline dnnl::convolution_backward_data::primitive_desc convolution_data_descriptor(
-    const dnnl::engine& engine, const dnnl::memory::desc& dx, const dnnl::memory::desc& weight, const dnnl::memory::desc& dy,
-    const ConvWindow& w, const dnnl::convolution_forward::primitive_desc& forward, const dnnl::primitive_attr& attributes) {
+inline dnnl::convolution_backward_data::primitive_desc convolution_data_descriptor(const dnnl::engine& engine, const dnnl::memory::desc& dx,
+                                                                                   const dnnl::memory::desc& weight,
+                                                                                   const dnnl::memory::desc& dy, const ConvWindow& w,
+                                                                                   const dnnl::convolution_forward::primitive_desc& forward,
+                                                                                   const dnnl::primitive_attr& attributes) {
   constexpr auto algorithm = dnnl::algorithm::convolution_direct;
 #if DNNL_VERSION_MAJOR >= 3
   return {engine, algorithm, dx, weight, dy, w.strides, w.dilations, w.before, w.after, forward, attributes};

@@ -1,21 +1,30 @@
-#include "autograd/kernels/onednn/conv.h"
+// Convolution by oneDNN. Primitives are kept in a cache of this thread, keyed by everything but the pointers. The library chooses the
+// layouts it computes fastest in; operands are reordered to and from them.
+
+#include "autograd/kernels/conv.h"
 
 #include <omp.h>
 
+#include <cstring>
 #include <unordered_map>
 #include <vector>
 
 #include "autograd/core/storage.h"
+#include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/onednn/compat.h"
 #include "autograd/kernels/onednn/engine.h"
 #include "autograd/kernels/onednn/primitive_cache.h"
+#include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::onednn {
+namespace capstan::kernels {
 namespace {
+
+using onednn::cpu_engine;
+using onednn::cpu_stream;
 
 enum class Pass { forward, backward_data, backward_weights };
 
-using Key = PrimitiveKey<18>;
+using Key = onednn::PrimitiveKey<18>;
 
 Key key_of(const ConvProblem& p, Pass pass, bool has_bias) {
   Key key{static_cast<std::int64_t>(pass) | static_cast<std::int64_t>(p.dtype) << 4 | (has_bias ? 1 << 12 : 0),
@@ -67,7 +76,7 @@ struct Prepared {
 
 Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
   using Tag = dnnl::memory::format_tag;
-  const auto type = data_type(p.dtype);
+  const auto type = onednn::data_type(p.dtype);
   const WindowAxis &h = p.height, &w = p.width;
   const dnnl::memory::dims x_sizes{p.batch, p.in_channels, h.in, w.in}, y_sizes{p.batch, p.out_channels, h.out(), w.out()};
   const dnnl::memory::dims weight_sizes = p.groups == 1 ? dnnl::memory::dims{p.out_channels, p.in_channels, h.kernel, w.kernel}
@@ -76,16 +85,16 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
       weight(weight_sizes, type, p.groups == 1 ? Tag::oihw : Tag::goihw), bias({p.out_channels}, type, Tag::x);
   const dnnl::memory::desc any_x(x_sizes, type, Tag::any), any_y(y_sizes, type, Tag::any), any_weight(weight_sizes, type, Tag::any);
   const dnnl::memory::desc* const with_bias = has_bias ? &bias : nullptr;
-  const ConvWindow window{.strides = {h.stride, w.stride},
-                          .dilations = {h.dilation - 1, w.dilation - 1},
-                          .before = {h.before, w.before},
-                          .after = {h.after, w.after}};
+  const onednn::ConvWindow window{.strides = {h.stride, w.stride},
+                                  .dilations = {h.dilation - 1, w.dilation - 1},
+                                  .before = {h.before, w.before},
+                                  .after = {h.after, w.after}};
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
   Prepared prepared;
-  const auto forward =
-      convolution_descriptor(cpu_engine(), any_x, any_weight, pass == Pass::forward ? with_bias : nullptr, any_y, window, attributes);
+  const auto forward = onednn::convolution_descriptor(cpu_engine(), any_x, any_weight, pass == Pass::forward ? with_bias : nullptr, any_y,
+                                                      window, attributes);
   switch (pass) {
     case Pass::forward:
       prepared.add(DNNL_ARG_SRC, x, forward.src_desc());
@@ -95,7 +104,7 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
       prepared.finish(dnnl::convolution_forward(forward), forward);
       break;
     case Pass::backward_data: {
-      const auto d = convolution_data_descriptor(cpu_engine(), any_x, any_weight, any_y, window, forward, attributes);
+      const auto d = onednn::convolution_data_descriptor(cpu_engine(), any_x, any_weight, any_y, window, forward, attributes);
       prepared.add(DNNL_ARG_DIFF_DST, y, d.diff_dst_desc());
       prepared.add(DNNL_ARG_WEIGHTS, weight, d.weights_desc());
       prepared.add(DNNL_ARG_DIFF_SRC, x, d.diff_src_desc(), true);
@@ -103,7 +112,7 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
       break;
     }
     case Pass::backward_weights: {
-      const auto d = convolution_weights_descriptor(cpu_engine(), any_x, any_weight, with_bias, any_y, window, forward, attributes);
+      const auto d = onednn::convolution_weights_descriptor(cpu_engine(), any_x, any_weight, with_bias, any_y, window, forward, attributes);
       prepared.add(DNNL_ARG_SRC, x, d.src_desc());
       prepared.add(DNNL_ARG_DIFF_DST, y, d.diff_dst_desc());
       prepared.add(DNNL_ARG_DIFF_WEIGHTS, weight, d.diff_weights_desc(), true);
@@ -116,7 +125,7 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
 }
 
 Prepared& cached(const ConvProblem& p, Pass pass, bool has_bias) {
-  thread_local PrimitiveCache<Key, Prepared> cache;
+  thread_local onednn::PrimitiveCache<Key, Prepared> cache;
   return cache.get(key_of(p, pass, has_bias), [&] { return prepare(p, pass, has_bias); });
 }
 
@@ -137,24 +146,72 @@ void run(const ConvProblem& p, Pass pass, bool has_bias, std::initializer_list<c
     }
     ++operand;
   }
-  if (prepared.scratch_bytes > 0) prepared.scratch.set_data_handle(scratchpad(prepared.scratch_bytes));
+  if (prepared.scratch_bytes > 0) prepared.scratch.set_data_handle(onednn::scratchpad(prepared.scratch_bytes));
   prepared.primitive.execute(cpu_stream(), prepared.arguments);
   for (Operand& o : prepared.operands)
     if (o.reorder && o.is_output) o.reorder.execute(cpu_stream(), o.chosen, o.plain);
 }
 
+// bf16 on a processor without vectors for it: f32 copies are convolved, and the results rounded once.
+bool must_widen(const ConvProblem& p) { return p.dtype == DType::bf16 && !onednn::computes_bfloat16(); }
+ConvProblem widened(ConvProblem p) {
+  p.dtype = DType::f32;
+  return p;
+}
+class Wide {
+ public:
+  Wide(const void* from, std::int64_t count) : copy_(from == nullptr ? 0 : count), is_null_(from == nullptr) {
+    if (!is_null_) convert_type(DType::bf16, from, Layout(Shape{count}), DType::f32, copy_.data());
+  }
+  operator const void*() const { return is_null_ ? nullptr : copy_.data(); }
+
+ private:
+  Scratch<float> copy_;
+  bool is_null_;
+};
+void narrow(const Scratch<float>& from, void* to) {
+  if (to != nullptr) convert_type(DType::f32, from.data(), Layout(Shape{from.size()}), DType::bf16, to);
+}
+
+void set_zero(void* to, std::int64_t count, DType dtype) {
+  if (to != nullptr && count > 0) std::memset(to, 0, static_cast<std::size_t>(count) * size_of(dtype));
+}
+
 }  // namespace
 
-void conv2d(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y) {
+void Conv2d::fast(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y) {
+  if (p.y_size() == 0) return;
+  if (must_widen(p)) {
+    const Scratch<float> wide_y(p.y_size());
+    fast(widened(p), Wide(x, p.x_size()), Wide(weight, p.weight_size()), Wide(bias, p.out_channels), wide_y.data());
+    return narrow(wide_y, y);
+  }
   run(p, Pass::forward, bias != nullptr, {x, weight, bias, y});
 }
 
-void conv2d_backward_data(const ConvProblem& p, const void* dy, const void* weight, void* dx) {
+void Conv2dBackwardData::fast(const ConvProblem& p, const void* dy, const void* weight, void* dx) {
+  if (p.batch == 0) return;
+  if (must_widen(p)) {
+    const Scratch<float> wide_dx(p.x_size());
+    fast(widened(p), Wide(dy, p.y_size()), Wide(weight, p.weight_size()), wide_dx.data());
+    return narrow(wide_dx, dx);
+  }
   run(p, Pass::backward_data, false, {dy, weight, dx});
 }
 
-void conv2d_backward_weights(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias) {
+void Conv2dBackwardWeights::fast(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias) {
+  if (p.batch == 0) {
+    set_zero(dweight, p.weight_size(), p.dtype);
+    set_zero(dbias, p.out_channels, p.dtype);
+    return;
+  }
+  if (must_widen(p)) {
+    const Scratch<float> wide_dweight(p.weight_size()), wide_dbias(dbias == nullptr ? 0 : p.out_channels);
+    fast(widened(p), Wide(x, p.x_size()), Wide(dy, p.y_size()), wide_dweight.data(), dbias == nullptr ? nullptr : wide_dbias.data());
+    narrow(wide_dweight, dweight);
+    return narrow(wide_dbias, dbias);
+  }
   run(p, Pass::backward_weights, dbias != nullptr, {x, dy, dweight, dbias});
 }
 
-}  // namespace capstan::kernels::onednn
+}  // namespace capstan::kernels

@@ -22,8 +22,7 @@ Key key_of(const MatmulProblem& p, bool has_bias) {
   Key key{};
   std::size_t n = 0;
   const auto put = [&](std::int64_t v) { key[n++] = v; };
-  put(static_cast<std::int64_t>(p.in) | static_cast<std::int64_t>(p.out) << 8 | (has_bias ? 1 << 16 : 0) | (p.relu ? 1 << 17 : 0) |
-      p.batch.rank() << 20);
+  put(static_cast<std::int64_t>(p.in) | static_cast<std::int64_t>(p.out) << 8 | (has_bias ? 1 << 16 : 0) | p.batch.rank() << 20);
   put(std::bit_cast<std::int64_t>(p.alpha));
   put(std::bit_cast<std::int64_t>(p.beta));
   put(omp_get_max_threads());
@@ -73,7 +72,6 @@ Prepared prepare(const MatmulProblem& p, bool has_bias) {
   dnnl::post_ops after;
   if (p.beta != 0.0) after.append_sum(static_cast<float>(p.beta / p.alpha));
   if (p.alpha != 1.0) append_function(after, dnnl::algorithm::eltwise_linear, static_cast<float>(p.alpha), 0.0f);
-  if (p.relu) append_function(after, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -89,7 +87,8 @@ Prepared prepare(const MatmulProblem& p, bool has_bias) {
   prepared.c = none(c);
   prepared.scratch = none(chosen.scratchpad_desc());
   prepared.scratch_bytes = chosen.scratchpad_desc().get_size();
-  prepared.arguments = {{DNNL_ARG_SRC, prepared.a}, {DNNL_ARG_WEIGHTS, prepared.b}, {DNNL_ARG_DST, prepared.c}, {DNNL_ARG_SCRATCHPAD, prepared.scratch}};
+  prepared.arguments = {
+      {DNNL_ARG_SRC, prepared.a}, {DNNL_ARG_WEIGHTS, prepared.b}, {DNNL_ARG_DST, prepared.c}, {DNNL_ARG_SCRATCHPAD, prepared.scratch}};
   if (has_bias) {
     prepared.bias = none(bias);
     prepared.arguments.emplace(DNNL_ARG_BIAS, prepared.bias);
@@ -152,8 +151,8 @@ void matmul(const MatmulProblem& p, const void* a, const void* b, void* c, const
     if (!a_copy) copy_a();
     if (!b_copy) copy_b();
     run = &cached(q, bias != nullptr);
-    require<InternalError>(static_cast<bool>(run->primitive), "onednn: no fast product for rows ", p.rows, ", columns ", p.columns, ", depth ",
-                           p.depth, ", batch ", p.batch);
+    require<InternalError>(static_cast<bool>(run->primitive), "onednn: no fast product for rows ", p.rows, ", columns ", p.columns,
+                           ", depth ", p.depth, ", batch ", p.batch);
   }
   run->a.set_data_handle(const_cast<void*>(a));
   run->b.set_data_handle(const_cast<void*>(b));

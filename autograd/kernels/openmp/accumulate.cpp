@@ -1,4 +1,4 @@
-#include "autograd/kernels/openmp/accumulate.h"
+#include "autograd/kernels/accumulate.h"
 
 #include <omp.h>
 
@@ -10,7 +10,7 @@
 #include "autograd/kernels/numeric.h"
 #include "autograd/kernels/openmp/parallel.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 // to[i, j] = from[i, j] where `from` is dense along i and `to` along j: tile by tile through a buffer, so that memory on either side is
@@ -40,13 +40,13 @@ int transposed_axis(const StridedLoop<N>& loop) {
 }  // namespace
 
 template <class Word>
-void copy(const Strided<const Word>& from, const Strided<Word>& to) {
+void copy_words(const Strided<const Word>& from, const Strided<Word>& to) {
   StridedLoop<2> loop({&from.layout, &to.layout});
   if (const int axis = transposed_axis(loop); axis >= 0) {
     loop.move_beside_inner(static_cast<std::size_t>(axis));
     const std::size_t dense = loop.rank() - 2;
     const std::int64_t ni = loop.size(dense), nj = loop.size(dense + 1), plane = ni * nj;
-    const std::int64_t strips = std::max<std::int64_t>(1, std::min<std::int64_t>(ni / 64, 8));  // a single plane is shared out too
+    const std::int64_t strips = std::max<std::int64_t>(1, std::min<std::int64_t>(ni / 64, 8));  // threads divide a single plane, too
     parallel_tasks(loop.numel() / plane * strips, loop.numel(), [&](std::int64_t task) {
       const std::int64_t first = ni * (task % strips) / strips, last = ni * (task % strips + 1) / strips, start = task / strips * plane;
       loop.run(start, start + 1, [&](std::int64_t, const auto& at) {
@@ -71,7 +71,7 @@ void copy(const Strided<const Word>& from, const Strided<Word>& to) {
 }
 
 template <class T>
-void add_into(const Strided<const T>& from, const Strided<T>& to) {
+void AddInto<T>::fast(const Strided<const T>& from, const Strided<T>& to) {
   const StridedLoop<2> loop({&from.layout, &to.layout});
   const std::int64_t s = loop.inner_stride(0), d = loop.inner_stride(1);
   parallel_ranges(loop.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
@@ -90,10 +90,10 @@ void add_into(const Strided<const T>& from, const Strided<T>& to) {
 
 namespace {
 
-constexpr std::int64_t kRun = 1024;       // elements of a row that are summed in float before they go to a double
-constexpr std::int64_t kGroup = 64;       // rows that are summed in one float before it is added to the total
-constexpr std::int64_t kTile = 512;       // columns summed at a time: two float rows that stay in the first-level cache
-constexpr std::int64_t kMaxBlocks = 16;   // partial sums of a column
+constexpr std::int64_t kRun = 1024;      // elements of a row that are summed in float before they go to a double
+constexpr std::int64_t kGroup = 64;      // rows that are summed in one float before it is added to the total
+constexpr std::int64_t kTile = 512;      // columns summed at a time: two float rows that stay in the first-level cache
+constexpr std::int64_t kMaxBlocks = 16;  // partial sums of a column
 
 template <class In>
 double sum_run(std::int64_t n, const In* x) {
@@ -110,7 +110,7 @@ double sum_run(std::int64_t n, const In* x) {
 
 // y[a] = sum of row a.
 template <class In, class Out>
-void sum_rows(std::int64_t outer, std::int64_t count, const In* x, Out* y) {
+void sum_last_axis(std::int64_t outer, std::int64_t count, const In* x, Out* y) {
   constexpr std::int64_t piece = 16 * kRun;
   const std::int64_t pieces = outer >= 16 ? 1 : std::max<std::int64_t>(1, (count + piece - 1) / piece);
   if (pieces == 1) {
@@ -187,7 +187,7 @@ void sum_columns(std::int64_t outer, std::int64_t count, std::int64_t inner, con
     }
   };
   // Writes the columns of a tile from the sums of its blocks, one after another, added in double.
-  const auto finish = [&](std::int64_t column_tile, const float* partial) {
+  const auto write = [&](std::int64_t column_tile, const float* partial) {
     const std::int64_t column = column_tile % tiles * kTile, width = std::min(kTile, inner - column);
     for (std::int64_t j = 0; j < width; ++j) {
       double total = 0;
@@ -200,89 +200,37 @@ void sum_columns(std::int64_t outer, std::int64_t count, std::int64_t inner, con
     parallel_tasks(tasks, work, [&](std::int64_t task) {
       alignas(64) float total[kTile];
       sum_block(task, total);
-      finish(task, total);
+      write(task, total);
     });
     return;
   }
   const Storage scratch(static_cast<std::size_t>(tasks * kTile) * sizeof(float));
   float* const partial = reinterpret_cast<float*>(scratch.data());
   parallel_tasks(tasks, work, [&](std::int64_t task) { sum_block(task, partial + task * kTile); });
-  for (std::int64_t column_tile = 0; column_tile < outer * tiles; ++column_tile)
-    finish(column_tile, partial + column_tile * blocks * kTile);
+  for (std::int64_t column_tile = 0; column_tile < outer * tiles; ++column_tile) write(column_tile, partial + column_tile * blocks * kTile);
 }
 
 }  // namespace
 
 template <class In, class Out>
-void sum_middle(std::int64_t outer, std::int64_t count, std::int64_t inner, const In* x, Out* y) {
+void SumAxis<In, Out>::fast(std::int64_t outer, std::int64_t count, std::int64_t inner, const In* x, Out* y) {
   if (outer == 0 || inner == 0) return;
   if (inner == 1) {
-    sum_rows(outer, count, x, y);
+    sum_last_axis(outer, count, x, y);
   } else {
     sum_columns(outer, count, inner, x, y);
   }
 }
 
-// Wide rows: threads own columns. Narrow rows: threads own rows of the table, dealt out in turn. Either way a row of the table
-// meets its additions in the order of i.
-void scatter_add_rows(std::int64_t count, std::int64_t width, const std::int64_t* indices, const float* rows, float* table) {
-  const auto add = [](std::int64_t n, const float* from, float* to) {
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) to[j] += from[j];
-  };
-  if (width >= 512) {
-    parallel_ranges(width, std::max<std::int64_t>(128, kGrain / std::max<std::int64_t>(count, 1)),
-                    [&](std::int64_t first, std::int64_t last) {
-                      for (std::int64_t i = 0; i < count; ++i)
-                        add(last - first, rows + i * width + first, table + indices[i] * width + first);
-                    });
-    return;
-  }
-  const std::int64_t owners = count * width < 2 * kGrain ? 1 : omp_get_max_threads();
-  parallel_tasks(owners, count * width, [&](std::int64_t owner) {
-    for (std::int64_t i = 0; i < count; ++i)
-      if (indices[i] % owners == owner) add(width, rows + i * width, table + indices[i] * width);
-  });
-}
+template void copy_words(const Strided<const std::uint8_t>&, const Strided<std::uint8_t>&);
+template void copy_words(const Strided<const std::uint16_t>&, const Strided<std::uint16_t>&);
+template void copy_words(const Strided<const std::uint32_t>&, const Strided<std::uint32_t>&);
+template void copy_words(const Strided<const std::uint64_t>&, const Strided<std::uint64_t>&);
+template AddInto<float>::Signature AddInto<float>::fast;
+template AddInto<bfloat16>::Signature AddInto<bfloat16>::fast;
+template SumAxis<float, float>::Signature SumAxis<float, float>::fast;
+template SumAxis<bfloat16, float>::Signature SumAxis<bfloat16, float>::fast;
+template SumAxis<float, bfloat16>::Signature SumAxis<float, bfloat16>::fast;
+template SumAxis<bfloat16, bfloat16>::Signature SumAxis<bfloat16, bfloat16>::fast;
 
-void scatter_add_rows(std::int64_t count, std::int64_t width, const std::int64_t* indices, const bfloat16* rows, bfloat16* table) {
-  if (count == 0) return;
-  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
-  std::ranges::stable_sort(order, {}, [&](std::int64_t i) { return indices[i]; });
-  std::vector<std::int64_t> starts;  // of the runs of one index in `order`
-  for (std::size_t i = 0; i < order.size(); ++i)
-    if (i == 0 || indices[order[i]] != indices[order[i - 1]]) starts.push_back(static_cast<std::int64_t>(i));
-  starts.push_back(count);
-  const auto runs = static_cast<std::int64_t>(starts.size()) - 1;
-  const auto sum_runs = [&](std::int64_t first, std::int64_t last) {
-    std::vector<float> total(static_cast<std::size_t>(width));
-    for (std::int64_t run = first; run < last; ++run) {
-      const auto begin = starts[static_cast<std::size_t>(run)], end = starts[static_cast<std::size_t>(run) + 1];
-      bfloat16* const target = table + indices[order[static_cast<std::size_t>(begin)]] * width;
-      float* const sum = total.data();
-      for (std::int64_t j = 0; j < width; ++j) sum[j] = target[j];
-      for (std::int64_t i = begin; i < end; ++i) {
-        const bfloat16* const row = rows + order[static_cast<std::size_t>(i)] * width;
-#pragma omp simd
-        for (std::int64_t j = 0; j < width; ++j) sum[j] += float{row[j]};
-      }
-      for (std::int64_t j = 0; j < width; ++j) store(target[j], sum[j]);
-    }
-  };
-  constexpr std::int64_t shares = 16;
-  parallel_tasks(shares, count * width, [&](std::int64_t share) { sum_runs(runs * share / shares, runs * (share + 1) / shares); });
-}
-
-template void copy(const Strided<const std::uint8_t>&, const Strided<std::uint8_t>&);
-template void copy(const Strided<const std::uint16_t>&, const Strided<std::uint16_t>&);
-template void copy(const Strided<const std::uint32_t>&, const Strided<std::uint32_t>&);
-template void copy(const Strided<const std::uint64_t>&, const Strided<std::uint64_t>&);
-template void add_into(const Strided<const float>&, const Strided<float>&);
-template void add_into(const Strided<const bfloat16>&, const Strided<bfloat16>&);
-template void sum_middle(std::int64_t, std::int64_t, std::int64_t, const float*, float*);
-template void sum_middle(std::int64_t, std::int64_t, std::int64_t, const bfloat16*, float*);
-template void sum_middle(std::int64_t, std::int64_t, std::int64_t, const float*, bfloat16*);
-template void sum_middle(std::int64_t, std::int64_t, std::int64_t, const bfloat16*, bfloat16*);
-
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -1,20 +1,34 @@
-#include "autograd/kernels/openmp/attention.h"
+// Attention for f32 and bf16, a (sequence, key head) a task. Blocks of queries pass over the keys they may see, so that scores and their
+// gradients stay in the second-level cache and a causal mask saves its half of the work. Keys and values are packed first (gemm_tile.h),
+// unless there are many for a few queries: then they are read once as they lie. All sums are f32.
+
+#include "autograd/kernels/attention.h"
 
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
 #include <limits>
+#include <optional>
+#include <utility>
 #include <vector>
 
-#include "autograd/kernels/openmp/gemm_tile.h"
+#include "autograd/kernels/openmp/register_tile.h"
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
+namespace openmp {
 namespace {
 
 constexpr std::int64_t kBlock = 96;  // queries of a block: the depth of its share of dk and dv
 constexpr std::int64_t kStrip = 24;  // queries (or keys) whose causal limits are rounded up to one; a multiple of all tile heights
+
+// Keys and values are not packed for at most kFew queries, those of all heads that share a key head, and at least kLong keys, whose packed
+// copies would leave the second-level cache.
+constexpr std::int64_t kFew = 16, kLong = 256;
 
 // A score this low is a removed key: far below what f32 scores of real data reach, and safe to calculate with.
 constexpr float kRemoved = -1e30f, kLowest = -1e29f;
@@ -33,7 +47,8 @@ void parallel_units(std::int64_t tasks, std::int64_t work, const F& f) {
 // Memory that one thread uses for task after task.
 class Workspace {
  public:
-  Workspace(const AttentionProblem& p, bool backward)
+  template <class T>
+  Workspace(const AttentionProblem<T>& p, bool backward)
       : row_(tile::vectors_of(p.keys) * tile::kVector),
         packed_(std::max(tile::packed_size(p.width, p.keys), tile::packed_size(p.keys, p.width))),
         rows_(kBlock * tile::vectors_of(p.width) * tile::kVector),
@@ -44,11 +59,11 @@ class Workspace {
 
   // The parts of thread t.
   struct Parts {
-    float *first_packed, *second_packed, *third_packed;  // keys and values in their packed forms
-    float *scores, *gradients;                            // [kBlock, row]
+    float *first_packed, *second_packed, *third_packed;        // keys and values in their packed forms
+    float *scores, *gradients;                                 // [kBlock, row]
     float *rows, *more_rows, *packed_rows, *more_packed_rows;  // [kBlock, width]
-    float *dk, *dv;                                       // [keys, width]
-    std::uint8_t* keep;                                   // [keys]
+    float *dk, *dv;                                            // [keys, width]
+    std::uint8_t* keep;                                        // [keys]
     std::int64_t row;
   };
   Parts of(int t) const {
@@ -87,15 +102,16 @@ struct Run {
   std::int64_t first, count, column;
 };
 
-void find_runs(const AttentionProblem& p, const AttentionSpan& span, std::int64_t s, std::vector<Run>& runs) {
+template <class T>
+void find_runs(const AttentionProblem<T>& p, const AttentionSpan& span, std::int64_t s, std::vector<Run>& runs) {
   runs.clear();
   if (!p.drops()) return;
-  if (p.ids == nullptr) {
+  if (p.key_ids == nullptr) {
     runs.push_back({0, span.keys, 0});
     return;
   }
   for (std::int64_t j = 0; j < span.keys; ++j) {
-    if (p.key_keep != nullptr && p.key_keep[s * p.keys + j] == 0) continue;  // whatever is decided about padding
+    if (p.key_padding != nullptr && p.key_padding[s * p.keys + j] == 0) continue;  // whatever is decided about padding
     const std::int64_t column = span.dropout_column(p, j);
     if (!runs.empty() && runs.back().first + runs.back().count == j && runs.back().column + runs.back().count == column) {
       ++runs.back().count;
@@ -108,42 +124,53 @@ void find_runs(const AttentionProblem& p, const AttentionSpan& span, std::int64_
 // One (sequence, head): what the passes over a row need.
 template <class T>
 struct Head {
-  const AttentionProblem& p;
+  const AttentionProblem<T>& p;
   const AttentionSpan& span;
   std::int64_t s, h;
   const std::vector<Run>& runs;
 
   // Keys that queries [i, i + rows) may see together.
-  std::int64_t limit(std::int64_t i, std::int64_t rows) const { return p.causal ? std::min(span.keys, i + rows) : span.keys; }
+  std::int64_t limit(std::int64_t i, std::int64_t rows) const { return p.visible(i + rows - 1, span.keys); }
 
-  // Adds the masks to the first `seen` scores of query i; the rest up to `n` becomes removed.
+  // Adds the bias to the first `seen` scores of query i and removes what may not be attended to; the rest up to `n` becomes removed.
   void mask(std::int64_t i, float* row, std::int64_t n) const {
     const std::int64_t seen = limit(i, 1);
     std::fill(row + seen, row + n, kRemoved);
-    if (p.add != nullptr) {
-      const T* const add = static_cast<const T*>(p.add) + s * p.add_strides[0] + h * p.add_strides[1] + i * p.add_strides[2];
-      const std::int64_t step = p.add_strides[3];
-      for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(add[j * step]), kRemoved);
+    if (p.bias != nullptr) {
+      const T* const bias = p.bias + p.bias_table.row(s, h, i);
+      const std::int64_t step = p.bias_table.key;
+      if (step == 1) {
+#pragma omp simd simdlen(kSimdLength <float>)
+        for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(bias[j]), kRemoved);
+      } else {
+        for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(bias[j * step]), kRemoved);
+      }
     }
-    if (p.keep != nullptr) {
-      const std::uint8_t* const keep = p.keep + s * p.keep_strides[0] + h * p.keep_strides[1] + i * p.keep_strides[2];
-      const std::int64_t step = p.keep_strides[3];
-      for (std::int64_t j = 0; j < seen; ++j) row[j] = keep[j * step] != 0 ? row[j] : kRemoved;
+    if (p.mask != nullptr) {
+      const std::uint8_t* const keep = p.mask + p.mask_table.row(s, h, i);
+      const std::int64_t step = p.mask_table.key;
+      if (step == 1) {
+        remove(row, keep, seen);
+      } else {
+        for (std::int64_t j = 0; j < seen; ++j) row[j] = keep[j * step] != 0 ? row[j] : kRemoved;
+      }
     }
-    if (p.key_keep != nullptr) {
-      const std::uint8_t* const keep = p.key_keep + s * p.keys;
-#pragma omp simd
-      for (std::int64_t j = 0; j < seen; ++j) row[j] = keep[j] != 0 ? row[j] : kRemoved;
-    }
+    if (p.key_padding != nullptr) remove(row, p.key_padding + s * p.keys, seen);
   }
 
   // The dropout decisions of query i about its first n keys.
   void decide(std::int64_t i, std::int64_t n, std::uint8_t* keep) const {
-    if (p.ids != nullptr) std::fill_n(keep, n, std::uint8_t{0});
+    if (p.key_ids != nullptr) std::fill_n(keep, n, std::uint8_t{0});
     for (const Run& run : runs) {
       if (run.first >= n) break;
-      keep_mask_row(dropout_key(p, h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout, keep + run.first);
+      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout, keep + run.first);
     }
+  }
+
+ private:
+  static void remove(float* row, const std::uint8_t* keep, std::int64_t n) {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] : kRemoved;
   }
 };
 
@@ -165,8 +192,8 @@ Rows rows_of(const T* from, std::int64_t rows, std::int64_t width, std::int64_t 
 
 // scores [rows, limit] of queries [first, first + rows), strip by strip of the causal limit.
 template <class T>
-void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha, float* scores,
-                 std::int64_t row) {
+void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha,
+                 float* scores, std::int64_t row) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
     const tile::Part part{.first_row = 0, .depth = keys.rows, .columns = head.limit(first + i, count)};
@@ -176,8 +203,8 @@ void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, con
 
 // The inverse: [rows, width] = alpha * weights [rows, limit] * packed [keys, width], strip by strip.
 template <class T>
-void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row, const tile::Packed& packed,
-                  float* out, std::int64_t out_row, float alpha = 1.0f) {
+void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
+                  const tile::Packed& packed, float* out, std::int64_t out_row, float alpha = 1.0f) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
     const tile::Part part{.first_row = 0, .depth = head.limit(first + i, count), .columns = packed.columns};
@@ -187,15 +214,15 @@ void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, co
 
 // sum [limit, width] += weights^T * packed [rows, width]; keys are visited by the queries that see them only.
 template <class T>
-void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row, const tile::Packed& packed,
-                   float* sum) {
-  const std::int64_t limit = head.limit(first, rows), width = packed.columns;
-  for (std::int64_t j = 0; j < limit; j += kStrip) {
-    const std::int64_t count = std::min(kStrip, limit - j);
-    // The first query of the block that sees key j, at a strip's edge: from there on all weights of these keys are filled in.
-    const std::int64_t from = head.p.causal && j > first ? (j - first) / kStrip * kStrip : 0;
-    const tile::Part part{.first_row = from, .depth = rows - from, .columns = width};
-    tile::multiply(count, weights + from * row + j, 1, row, packed, part, sum + j * width, width, {.beta = 1.0f});
+void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
+                   const tile::Packed& packed, float* sum) {
+  // Strips of keys end where strips of queries begin to see more, so that a strip of queries has the weights of whole strips of keys.
+  const std::int64_t limit = head.limit(first, rows), place = first + head.p.query_offset, phase = head.p.query_offset % kStrip;
+  for (std::int64_t j = 0, count = 0; j < limit; j += count) {
+    count = std::min(j == 0 && phase != 0 ? phase : kStrip, limit - j);
+    const std::int64_t from = head.p.causal ? std::max<std::int64_t>(j - place, 0) : 0;  // the first query of the block that sees key j
+    const tile::Part part{.first_row = from, .depth = rows - from, .columns = packed.columns};
+    tile::multiply(count, weights + from * row + j, 1, row, packed, part, sum + j * packed.columns, packed.columns, {.beta = 1.0f});
   }
 }
 
@@ -228,32 +255,42 @@ void store_rows(const float* from, std::int64_t rows, std::int64_t width, T* to,
     for (std::int64_t d = 0; d < width; ++d) to[i * to_row + d] = static_cast<T>(from[i * width + d]);
 }
 
-std::int64_t work_of(const AttentionProblem& p) { return p.sequences * p.heads * p.queries * p.keys * std::max<std::int64_t>(p.width / 8, 1); }
+template <class T>
+std::int64_t work_of(const AttentionProblem<T>& p) {
+  return p.sequences * p.heads * p.queries * p.keys * std::max<std::int64_t>(p.width / 8, 1);
+}
+
+// From scores to weights: masks, softmax and dropout of the scores of query i, of which the first n are there.
+template <class T>
+void weights_of_row(const Head<T>& head, std::int64_t i, float* row, std::int64_t n, std::uint8_t* keep, float* lse) {
+  const AttentionProblem<T>& p = head.p;
+  const std::int64_t seen = head.limit(i, 1);
+  head.mask(i, row, n);
+  if (p.drops()) head.decide(i, seen, keep);
+  lse[(head.span.first_query + i) * p.heads + head.h] =
+      p.drops() ? softmax_row(row, seen, keep, static_cast<float>(p.dropout.scale)) : softmax_row(row, seen);
+  std::fill(row + seen, row + n, 0.0f);
+}
 
 template <class T>
-void forward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, const T* k, const T* v, T* out, float* lse, const Workspace::Parts& w,
-                  std::vector<Run>& runs) {
+void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const Workspace::Parts& w, std::vector<Run>& runs) {
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
   const AttentionSpan span(p, s);
   if (span.queries == 0) return;
   find_runs(p, span, s, runs);
   const tile::Packed keys{w.first_packed, p.width, span.keys}, values{w.second_packed, span.keys, p.width};
-  tile::pack(keys, k + span.k + key_head * p.k.head, p.k.width, p.k.token);
-  tile::pack(values, v + span.v + key_head * p.v.head, p.v.token, p.v.width);
+  tile::pack(keys, p.k + span.k + key_head * p.k_layout.head, p.k_layout.width, p.k_layout.token);
+  tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.token, p.v_layout.width);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
     const Head<T> head{p, span, s, h, runs};
     for (std::int64_t first = 0; first < span.queries; first += kBlock) {
       const std::int64_t rows = std::min(kBlock, span.queries - first);
-      const Rows block = rows_of(q + span.q + first * p.q.token + h * p.q.head, rows, p.width, p.q.token, p.q.width, w.rows);
+      const Rows block =
+          rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token, p.q_layout.width, w.rows);
       score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
-        float* const row = w.scores + i * w.row;
         const std::int64_t strip = i / kStrip * kStrip, n = head.limit(first + strip, std::min(kStrip, rows - strip));
-        const std::int64_t token = (span.first_query + first + i) * p.heads + h, seen = head.limit(first + i, 1);
-        head.mask(first + i, row, n);
-        if (p.drops()) head.decide(first + i, seen, w.keep);
-        lse[token] = p.drops() ? softmax_row(row, seen, w.keep, static_cast<float>(p.dropout.scale)) : softmax_row(row, seen);
-        std::fill(row + seen, row + n, 0.0f);
+        weights_of_row(head, first + i, w.scores + i * w.row, n, w.keep, lse);
       }
       T* const to = out + ((span.first_query + first) * p.heads + h) * p.width;
       if constexpr (std::is_same_v<T, float>) {
@@ -265,6 +302,236 @@ void forward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, cons
     }
   }
 }
+
+// ---- few queries to many keys: decoding, where every key and value is read for a handful of numbers ----
+
+tile::Vector load_vector(const float* from) { return tile::load(from); }
+tile::Vector load_vector(const bfloat16* from) {
+  using Halves [[gnu::vector_size(tile::kVector * sizeof(std::uint16_t))]] = std::uint16_t;
+  using Words [[gnu::vector_size(sizeof(tile::Vector))]] = std::uint32_t;
+  Halves halves;
+  std::memcpy(&halves, from, sizeof halves);
+  return std::bit_cast<tile::Vector>(__builtin_convertvector(halves, Words) << 16);
+}
+
+// Calls f.template operator()<kRows>(r) for blocks of kRows rows, at most kMost, which together make [0, rows).
+template <int kMost, class F>
+void for_row_blocks(std::int64_t rows, const F& f) {
+  std::int64_t r = 0;
+  for (; r + kMost <= rows; r += kMost) f.template operator()<kMost>(r);
+  if constexpr (kMost > 1) {
+    for_row_blocks<kMost / 2>(rows - r, [&]<int kRows>(std::int64_t more) { f.template operator()<kRows>(r + more); });
+  }
+}
+
+// scores [kRows, kVector] = alpha * q [kRows, width] * keys^T for `count` keys, at most a vector of them. The rows of q are whole vectors,
+// filled up with zeros. A product is summed lane by lane, and the lanes of all keys in one go.
+template <int kRows, class T>
+void few_scores(const T* keys, std::int64_t stride, std::int64_t count, const float* q, std::int64_t width, float alpha, float* scores,
+                std::int64_t row) {
+  using tile::kVector;
+  const std::int64_t q_row = tile::vectors_of(width) * kVector, whole = width / kVector * kVector;
+  tile::Vector lanes[kRows][kVector] = {};
+  for (std::int64_t i = 0; i < count; ++i) {
+    const T* const key = keys + i * stride;
+    tile::Vector sum[kRows] = {};
+    const auto add = [&](std::int64_t d, tile::Vector k) {
+      for (int r = 0; r < kRows; ++r) sum[r] += tile::load(q + r * q_row + d) * k;
+    };
+    for (std::int64_t d = 0; d < whole; d += kVector) add(d, load_vector(key + d));
+    if (whole < width) add(whole, tile::detail::load_some(key + whole, width - whole));
+    for (int r = 0; r < kRows; ++r) lanes[r][i] = sum[r];
+  }
+  for (int r = 0; r < kRows; ++r) {
+    tile::detail::transpose(lanes[r]);
+    tile::Vector y = lanes[r][0];
+    for (int lane = 1; lane < kVector; ++lane) y += lanes[r][lane];
+    y *= alpha;
+    std::memcpy(scores + r * row, &y, sizeof y);
+  }
+}
+
+// sums [kRows, width] += weights [kRows, count] * values [count, width]. The rows of sums are whole vectors.
+template <int kRows, class T>
+void few_values(const T* values, std::int64_t stride, std::int64_t count, std::int64_t width, const float* weights, std::int64_t row,
+                float* sums) {
+  using tile::kVector;
+  constexpr int kVectors = 4;
+  const std::int64_t sums_row = tile::vectors_of(width) * kVector;
+  std::int64_t d = 0;
+  const auto add = [&]<int kCount>(auto load) {
+    tile::Vector sum[kRows][kCount];
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kCount; ++v) sum[r][v] = tile::load(sums + r * sums_row + d + v * kVector);
+    for (std::int64_t j = 0; j < count; ++j) {
+      tile::Vector x[kCount];
+      for (int v = 0; v < kCount; ++v) x[v] = load(values + j * stride + d + v * kVector);
+      for (int r = 0; r < kRows; ++r) {
+        const tile::Vector weight = tile::Vector{} + weights[r * row + j];
+        for (int v = 0; v < kCount; ++v) sum[r][v] += weight * x[v];
+      }
+    }
+    for (int r = 0; r < kRows; ++r) std::memcpy(sums + r * sums_row + d, sum[r], sizeof sum[r]);
+    d += kCount * kVector;
+  };
+  const auto whole = [](const T* from) { return load_vector(from); };
+  while (d + kVectors * kVector <= width) add.template operator()<kVectors>(whole);
+  while (d + kVector <= width) add.template operator()<1>(whole);
+  if (d < width) add.template operator()<1>([&](const T* from) { return tile::detail::load_some(from, width - d); });
+}
+
+// Memory of one thread for few queries.
+class FewWorkspace {
+ public:
+  template <class T>
+  explicit FewWorkspace(const AttentionProblem<T>& p)
+      : row(tile::vectors_of(p.keys) * tile::kVector),
+        width(tile::vectors_of(p.width) * tile::kVector),
+        size_(p.group() * p.queries * (row + 2 * width)),
+        floats_(size_ * omp_get_max_threads()),
+        keep_(row * omp_get_max_threads()) {}
+
+  float* floats_of(int t) const { return floats_.data() + t * size_; }
+  std::uint8_t* keep_of(int t) const { return keep_.data() + t * row; }
+
+  const std::int64_t row, width;  // of the scores and of a query, in whole vectors
+
+ private:
+  std::int64_t size_;
+  Scratch<float> floats_;
+  Scratch<std::uint8_t> keep_;
+};
+
+// forward_unit for few queries. A row is a (query head, query); all of them pass over a block of keys, and of values, while it is near.
+template <class T>
+void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const FewWorkspace& w, int thread,
+              std::vector<Run>& runs) {
+  constexpr std::int64_t kValues = 32;  // a block of values
+  const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
+  const AttentionSpan span(p, s);
+  const std::int64_t rows = p.group() * span.queries;
+  if (rows == 0) return;
+  find_runs(p, span, s, runs);
+  float* const scores = w.floats_of(thread);
+  float* const sums = scores + rows * w.row;
+  float* const q = sums + rows * w.width;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const T* const from = p.q + span.q + r % span.queries * p.q_layout.token + (key_head * p.group() + r / span.queries) * p.q_layout.head;
+    for (std::int64_t d = 0; d < p.width; ++d) q[r * w.width + d] = static_cast<float>(from[d * p.q_layout.width]);
+    std::fill(q + r * w.width + p.width, q + (r + 1) * w.width, 0.0f);
+  }
+  const std::int64_t limit = p.visible(span.queries - 1, span.keys);
+  const T* const keys = p.k + span.k + key_head * p.k_layout.head;
+  for (std::int64_t j = 0; j < limit; j += tile::kVector) {
+    for_row_blocks<8>(rows, [&]<int kRows>(std::int64_t r) {
+      few_scores<kRows>(keys + j * p.k_layout.token, p.k_layout.token, std::min(tile::kVector, limit - j), q + r * w.width, p.width,
+                        static_cast<float>(p.scale), scores + r * w.row + j, w.row);
+    });
+  }
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const Head<T> head{p, span, s, key_head * p.group() + r / span.queries, runs};
+    weights_of_row(head, r % span.queries, scores + r * w.row, limit, w.keep_of(thread), lse);
+  }
+  std::fill_n(sums, rows * w.width, 0.0f);
+  const T* const values = p.v + span.v + key_head * p.v_layout.head;
+  for (std::int64_t j = 0; j < limit; j += kValues) {
+    for_row_blocks<4>(rows, [&]<int kRows>(std::int64_t r) {
+      few_values<kRows>(values + j * p.v_layout.token, p.v_layout.token, std::min(kValues, limit - j), p.width, scores + r * w.row + j,
+                        w.row, sums + r * w.width);
+    });
+  }
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t token = (span.first_query + r % span.queries) * p.heads + key_head * p.group() + r / span.queries;
+    for (std::int64_t d = 0; d < p.width; ++d) out[token * p.width + d] = static_cast<T>(sums[r * w.width + d]);
+  }
+}
+
+template <class T>
+bool has_few_queries(const AttentionProblem<T>& p) {
+  return p.group() * p.queries <= kFew && p.keys >= kLong && p.k_layout.width == 1 && p.v_layout.width == 1;
+}
+
+// ---- backward ----
+
+// How a bias's gradient is summed over what the bias repeats for. The units that add to the same entries are a group; a group is cut into
+// shares, each a task that sums its units in their order, and the shares' sums are added in their order. All of it depends on the sizes
+// alone. Without such a gradient every unit is a group.
+template <class T>
+class BiasSums {
+ public:
+  BiasSums(const AttentionProblem<T>& p, const AttentionGradients<T>& to)
+      : to_(to), periods_(to.bias_size[0]), key_heads_(p.key_heads), of_all_heads_(to.bias_size[1] == 1) {
+    const std::int64_t units = p.sequences * p.key_heads;
+    groups_ = to.dbias == nullptr ? units : of_all_heads_ ? periods_ : periods_ * p.key_heads;
+    items_ = groups_ == 0 ? 0 : units / groups_;
+    if (to.dbias == nullptr || groups_ == 0) return;
+    shares_ = std::clamp<std::int64_t>((kTasks + groups_ - 1) / groups_, 1, std::max<std::int64_t>(items_, 1));
+    size_ = to.bias_numel() / groups_;
+    in_place_ = std::is_same_v<T, float> && shares_ == 1;
+    if (!in_place_) sums_.emplace(tasks() * size_);
+  }
+
+  std::int64_t tasks() const { return groups_ * shares_; }
+
+  // Calls f(unit, sums) for the units of a task; sums [heads of the unit or 1, queries or 1, keys or 1], null if there is nothing to sum.
+  template <class F>
+  void for_units(std::int64_t task, const F& f) const {
+    const std::int64_t group = task / shares_, share = task % shares_;
+    float* const sums = sums_of(task);
+    if (sums != nullptr) std::fill_n(sums, size_, 0.0f);
+    for (std::int64_t i = items_ * share / shares_; i < items_ * (share + 1) / shares_; ++i) f(unit(group, i), sums);
+  }
+
+  // Adds the gradient of the scores of query i to the sums; `head` counts the unit's heads.
+  void add(float* sums, std::int64_t head, std::int64_t i, const float* row, std::int64_t n) const {
+    const auto [period, heads, queries, keys] = to_.bias_size;
+    float* const entries = sums + ((of_all_heads_ ? 0 : head) * queries + (queries == 1 ? 0 : i)) * keys;
+    if (keys == 1) {
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (std::int64_t j = 0; j < n; ++j) sum += row[j];
+      entries[0] += sum;
+    } else {
+#pragma omp simd
+      for (std::int64_t j = 0; j < n; ++j) entries[j] += row[j];
+    }
+  }
+
+  // The sums of all shares, to dbias.
+  void finish() const {
+    if (to_.dbias == nullptr || in_place_ || groups_ == 0) return;
+    parallel_ranges(groups_ * size_, kGrain, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t e = first; e < last; ++e) {
+        const float* const from = sums_->data() + (e / size_ * shares_) * size_ + e % size_;
+        float sum = 0;
+        for (std::int64_t share = 0; share < shares_; ++share) sum += from[share * size_];
+        to_.dbias[e] = static_cast<T>(sum);
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t kTasks = 32;  // to share out, where the groups alone are fewer
+
+  std::int64_t unit(std::int64_t group, std::int64_t item) const {
+    if (to_.dbias == nullptr) return group;
+    if (of_all_heads_) return (group + item / key_heads_ * periods_) * key_heads_ + item % key_heads_;
+    return (group / key_heads_ + item * periods_) * key_heads_ + group % key_heads_;
+  }
+  float* sums_of(std::int64_t task) const {
+    if (to_.dbias == nullptr) return nullptr;
+    if constexpr (std::is_same_v<T, float>)
+      if (in_place_) return to_.dbias + task * size_;
+    return sums_->data() + task * size_;
+  }
+
+  const AttentionGradients<T>& to_;
+  std::int64_t periods_, key_heads_;
+  bool of_all_heads_;
+  std::int64_t groups_ = 0, items_ = 0, shares_ = 1, size_ = 0;
+  bool in_place_ = false;
+  std::optional<Scratch<float>> sums_;
+};
 
 // One query: from the scores and g = dy v^T, dS = P (K g - sum(P K g)) in place of g, and P K in place of the scores. The sum is taken
 // here and not as sum(dy y), which would carry y's rounding.
@@ -282,22 +549,22 @@ void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, co
 }
 
 template <class T>
-void backward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, const T* k, const T* v, const float* lse, const T* dy, T* dq,
-                   T* dk, T* dv, T* dmask, const Workspace::Parts& w, std::vector<Run>& runs) {
+void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float* lse, const T* dy, const AttentionGradients<T>& to,
+                   const BiasSums<T>& bias, float* bias_sums, const Workspace::Parts& w, std::vector<Run>& runs) {
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, token_width = p.heads * p.width;
   const AttentionSpan span(p, s);
   if (span.keys == 0) {
     for (std::int64_t i = 0; i < span.queries; ++i)
-      std::fill_n(dq + ((span.first_query + i) * p.heads + key_head * p.group()) * p.width, p.group() * p.width, T{});
+      std::fill_n(to.dq + ((span.first_query + i) * p.heads + key_head * p.group()) * p.width, p.group() * p.width, T{});
     return;
   }
   find_runs(p, span, s, runs);
   const tile::Packed keys{w.first_packed, p.width, span.keys}, values{w.second_packed, p.width, span.keys},
       key_rows{w.third_packed, span.keys, p.width};
-  const T* const k_head = k + span.k + key_head * p.k.head;
-  tile::pack(keys, k_head, p.k.width, p.k.token);
-  tile::pack(values, v + span.v + key_head * p.v.head, p.v.width, p.v.token);
-  tile::pack(key_rows, k_head, p.k.token, p.k.width);
+  const T* const k_head = p.k + span.k + key_head * p.k_layout.head;
+  tile::pack(keys, k_head, p.k_layout.width, p.k_layout.token);
+  tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.width, p.v_layout.token);
+  tile::pack(key_rows, k_head, p.k_layout.token, p.k_layout.width);
   std::fill_n(w.dk, span.keys * p.width, 0.0f);
   std::fill_n(w.dv, span.keys * p.width, 0.0f);
   const auto scale = static_cast<float>(p.scale);
@@ -305,8 +572,8 @@ void backward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, con
     const Head<T> head{p, span, s, h, runs};
     for (std::int64_t first = 0; first < span.queries; first += kBlock) {
       const std::int64_t rows = std::min(kBlock, span.queries - first), at = ((span.first_query + first) * p.heads + h) * p.width;
-      const T* const q_rows = q + span.q + first * p.q.token + h * p.q.head;
-      const Rows q_block = rows_of(q_rows, rows, p.width, p.q.token, p.q.width, w.rows);
+      const T* const q_rows = p.q + span.q + first * p.q_layout.token + h * p.q_layout.head;
+      const Rows q_block = rows_of(q_rows, rows, p.width, p.q_layout.token, p.q_layout.width, w.rows);
       const Rows dy_block = rows_of(dy + at, rows, p.width, token_width, std::int64_t{1}, w.more_rows);
       score_block(head, first, rows, q_block, keys, scale, w.scores, w.row);
       score_block(head, first, rows, dy_block, values, 1.0f, w.gradients, w.row);
@@ -321,70 +588,82 @@ void backward_unit(const AttentionProblem& p, std::int64_t unit, const T* q, con
         gradient_row(scores, gradients, seen, row_lse, p.drops() ? w.keep : nullptr, static_cast<float>(p.dropout.scale));
         std::fill(scores + seen, scores + n, 0.0f);
         std::fill(gradients + seen, gradients + n, 0.0f);
-        if (dmask != nullptr) {
-          T* const to = dmask + ((s * p.heads + h) * p.queries + first + i) * p.keys;
-          for (std::int64_t j = 0; j < span.keys; ++j) to[j] = static_cast<T>(j < seen ? gradients[j] : 0.0f);
-        }
+        if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), first + i, gradients, seen);
       }
       const tile::Packed packed_dy{w.packed_rows, rows, p.width}, packed_q{w.more_packed_rows, rows, p.width};
       tile::pack(packed_dy, dy + at, token_width, std::int64_t{1});
-      tile::pack(packed_q, q_rows, p.q.token, p.q.width);
+      tile::pack(packed_q, q_rows, p.q_layout.token, p.q_layout.width);
       scatter_block(head, first, rows, w.scores, w.row, packed_dy, w.dv);
       scatter_block(head, first, rows, w.gradients, w.row, packed_q, w.dk);
       if constexpr (std::is_same_v<T, float>) {
-        gather_block(head, first, rows, w.gradients, w.row, key_rows, dq + at, token_width, scale);
+        gather_block(head, first, rows, w.gradients, w.row, key_rows, to.dq + at, token_width, scale);
       } else {
         gather_block(head, first, rows, w.gradients, w.row, key_rows, w.rows, p.width, scale);  // q's rows are packed: their buffer is free
-        store_rows(w.rows, rows, p.width, dq + at, token_width);
+        store_rows(w.rows, rows, p.width, to.dq + at, token_width);
       }
     }
   }
   for (std::int64_t i = 0; i < span.keys * p.width; ++i) w.dk[i] *= scale;
-  const std::int64_t to = (span.first_key * p.key_heads + key_head) * p.width;
-  store_rows(w.dk, span.keys, p.width, dk + to, p.key_heads * p.width);
-  store_rows(w.dv, span.keys, p.width, dv + to, p.key_heads * p.width);
+  const std::int64_t at = (span.first_key * p.key_heads + key_head) * p.width;
+  store_rows(w.dk, span.keys, p.width, to.dk + at, p.key_heads * p.width);
+  store_rows(w.dv, span.keys, p.width, to.dv + at, p.key_heads * p.width);
 }
+
+std::vector<std::vector<Run>> runs_of_threads() { return std::vector<std::vector<Run>>(static_cast<std::size_t>(omp_get_max_threads())); }
 
 }  // namespace
+}  // namespace openmp
 
 template <class T>
-void attention(const AttentionProblem& p, const T* q, const T* k, const T* v, T* out, float* lse) {
-  const Workspace workspace(p, false);
-  std::vector<std::vector<Run>> runs(static_cast<std::size_t>(omp_get_max_threads()));
-  parallel_units(p.sequences * p.key_heads, work_of(p), [&](std::int64_t unit, int t) {
-    forward_unit(p, unit, q, k, v, out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+void AttentionForward<T>::fast(const AttentionProblem<T>& p, T* out, Compute<T>* lse) {
+  std::vector<std::vector<openmp::Run>> runs = openmp::runs_of_threads();
+  const std::int64_t units = p.sequences * p.key_heads;
+  if (openmp::has_few_queries(p)) {
+    const openmp::FewWorkspace workspace(p);
+    openmp::parallel_units(units, units * p.keys * p.width * 2, [&](std::int64_t unit, int t) {
+      openmp::few_unit(p, unit, out, lse, workspace, t, runs[static_cast<std::size_t>(t)]);
+    });
+    return;
+  }
+  const openmp::Workspace workspace(p, false);
+  openmp::parallel_units(units, openmp::work_of(p), [&](std::int64_t unit, int t) {
+    openmp::forward_unit(p, unit, out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
   });
 }
 
 template <class T>
-void attention_backward(const AttentionProblem& p, const T* q, const T* k, const T* v, const float* lse, const T* dy, T* dq, T* dk, T* dv,
-                        T* dmask) {
-  const Workspace workspace(p, true);
-  std::vector<std::vector<Run>> runs(static_cast<std::size_t>(omp_get_max_threads()));
-  parallel_units(p.sequences * p.key_heads, work_of(p), [&](std::int64_t unit, int t) {
-    backward_unit(p, unit, q, k, v, lse, dy, dq, dk, dv, dmask, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to) {
+  const openmp::Workspace workspace(p, true);
+  const openmp::BiasSums<T> bias(p, to);
+  std::vector<std::vector<openmp::Run>> runs = openmp::runs_of_threads();
+  openmp::parallel_units(bias.tasks(), openmp::work_of(p), [&](std::int64_t task, int t) {
+    bias.for_units(task, [&](std::int64_t unit, float* sums) {
+      openmp::backward_unit(p, unit, lse, dy, to, bias, sums, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+    });
   });
+  bias.finish();
 }
 
 template <class T>
-void attention_probabilities(const AttentionProblem& p, const T* q, const T* k, T* probabilities) {
-  const Workspace workspace(p, false);
-  const std::vector<Run> no_runs;
-  parallel_units(p.sequences * p.heads, work_of(p), [&](std::int64_t unit, int t) {
-    const Workspace::Parts w = workspace.of(t);
+void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilities) {
+  const openmp::Workspace workspace(p, false);
+  const std::vector<openmp::Run> no_runs;
+  openmp::parallel_units(p.sequences * p.heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
+    const openmp::Workspace::Parts w = workspace.of(t);
     const std::int64_t s = unit / p.heads, h = unit % p.heads;
     const AttentionSpan span(p, s);
-    const Head<T> head{p, span, s, h, no_runs};
+    const openmp::Head<T> head{p, span, s, h, no_runs};
     const tile::Packed keys{w.first_packed, p.width, p.keys};
-    tile::pack(keys, k + span.k + h / p.group() * p.k.head, p.k.width, p.k.token);
-    for (std::int64_t first = 0; first < p.queries; first += kBlock) {
-      const std::int64_t rows = std::min(kBlock, p.queries - first);
-      const Rows block = rows_of(q + span.q + first * p.q.token + h * p.q.head, rows, p.width, p.q.token, p.q.width, w.rows);
-      score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
+    tile::pack(keys, p.k + span.k + h / p.group() * p.k_layout.head, p.k_layout.width, p.k_layout.token);
+    for (std::int64_t first = 0; first < p.queries; first += openmp::kBlock) {
+      const std::int64_t rows = std::min(openmp::kBlock, p.queries - first);
+      const openmp::Rows block = openmp::rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width,
+                                                 p.q_layout.token, p.q_layout.width, w.rows);
+      openmp::score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
         float* const row = w.scores + i * w.row;
         head.mask(first + i, row, p.keys);
-        softmax_row(row, p.keys);
+        openmp::softmax_row(row, p.keys);
         T* const to = probabilities + (unit * p.queries + first + i) * p.keys;
         for (std::int64_t j = 0; j < p.keys; ++j) to[j] = static_cast<T>(row[j]);
       }
@@ -392,13 +671,11 @@ void attention_probabilities(const AttentionProblem& p, const T* q, const T* k, 
   });
 }
 
-template void attention(const AttentionProblem&, const float*, const float*, const float*, float*, float*);
-template void attention(const AttentionProblem&, const bfloat16*, const bfloat16*, const bfloat16*, bfloat16*, float*);
-template void attention_backward(const AttentionProblem&, const float*, const float*, const float*, const float*, const float*, float*,
-                                 float*, float*, float*);
-template void attention_backward(const AttentionProblem&, const bfloat16*, const bfloat16*, const bfloat16*, const float*,
-                                 const bfloat16*, bfloat16*, bfloat16*, bfloat16*, bfloat16*);
-template void attention_probabilities(const AttentionProblem&, const float*, const float*, float*);
-template void attention_probabilities(const AttentionProblem&, const bfloat16*, const bfloat16*, bfloat16*);
+template AttentionForward<float>::Signature AttentionForward<float>::fast;
+template AttentionForward<bfloat16>::Signature AttentionForward<bfloat16>::fast;
+template AttentionBackward<float>::Signature AttentionBackward<float>::fast;
+template AttentionBackward<bfloat16>::Signature AttentionBackward<bfloat16>::fast;
+template AttentionProbabilities<float>::Signature AttentionProbabilities<float>::fast;
+template AttentionProbabilities<bfloat16>::Signature AttentionProbabilities<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -1,4 +1,4 @@
-// Bias + activation of openmp/elementwise.h: an activation is read and written once, forward and backward.
+// Bias + activation of kernels/elementwise.h: an activation is read and written once, forward and backward.
 
 #include "autograd/kernels/openmp/vector_math.h"
 
@@ -6,10 +6,10 @@
 #include <variant>
 
 #include "autograd/core/storage.h"
-#include "autograd/kernels/openmp/elementwise.h"
+#include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/openmp/map.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr std::int64_t kTile = 512;      // columns at a time: their sums stay in the first-level cache
@@ -28,7 +28,7 @@ void gradient_tile(const F& f, std::int64_t rows, std::int64_t columns, std::int
     for (std::int64_t r = r0; r < std::min(rows, r0 + kGroup); ++r) {
       const T *const dy_row = dy + r * columns, *const kept_row = kept + r * columns;
       T* const dx_row = dx + r * columns;
-#pragma omp simd simdlen(kSimdLength<T>)
+#pragma omp simd simdlen(kSimdLength <T>)
       for (std::int64_t j = 0; j < width; ++j) {
         const float seen = F::keeps == Keeps::input ? float{kept_row[j]} + shift[j] : float{kept_row[j]};
         const float d = float{dy_row[j]} * f.slope(seen);
@@ -44,15 +44,15 @@ void gradient_tile(const F& f, std::int64_t rows, std::int64_t columns, std::int
 }  // namespace
 
 template <class T>
-void BiasActivation<T>::value(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* x, const T* bias, T* y) {
+void BiasActivation<T>::fast(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* x, const T* bias, T* y) {
   const Shape shape{rows, columns};
   const Strided<const T> xs{x, Layout(shape)}, biases{bias, Layout(Shape{columns}).expand(shape)};
   std::visit([&](const auto& g) { map([g](auto v, auto b) { return g.value(v + b); }, kGrain / 4, y, xs, biases); }, f);
 }
 
 template <class T>
-void BiasActivation<T>::gradient(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias,
-                                 T* dx, T* dbias) {
+void BiasActivationGradient<T>::fast(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept,
+                                     const T* bias, T* dx, T* dbias) {
   const std::int64_t tiles = (columns + kTile - 1) / kTile, least = std::max(kGroup, kGrain / 2 / std::max<std::int64_t>(columns, 1));
   const std::int64_t blocks = std::clamp<std::int64_t>(rows / least, 1, kMaxBlocks);
   const Storage scratch(static_cast<std::size_t>(blocks * tiles * kTile) * sizeof(float));
@@ -75,7 +75,9 @@ void BiasActivation<T>::gradient(const BiasFunction& f, std::int64_t rows, std::
   }
 }
 
-template struct BiasActivation<float>;
-template struct BiasActivation<bfloat16>;
+template BiasActivation<float>::Signature BiasActivation<float>::fast;
+template BiasActivation<bfloat16>::Signature BiasActivation<bfloat16>::fast;
+template BiasActivationGradient<float>::Signature BiasActivationGradient<float>::fast;
+template BiasActivationGradient<bfloat16>::Signature BiasActivationGradient<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

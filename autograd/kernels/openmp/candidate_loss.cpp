@@ -1,11 +1,11 @@
-#include "autograd/kernels/openmp/candidate_loss.h"
+#include "autograd/kernels/candidate_loss.h"
 
 #include <algorithm>
 
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 // z = the scores of a row as the softmax loss sees them; returns the log of the sum of their exponentials.
@@ -26,7 +26,7 @@ float corrected_log_sum(const RankingTerms& terms, const float* scores, std::int
 }  // namespace
 
 template <class T>
-void candidate_scores(const Candidates& c, const T* h, const T* table, float* scores) {
+void CandidateScores<T>::fast(const Candidates& c, const T* h, const T* table, Compute<T>* scores) {
   parallel_rows(c.rows, c.columns * c.width, 1, [=](std::int64_t n) {
     float* const out = scores + n * c.columns;
     if (!c.takes_part(n)) {
@@ -45,7 +45,7 @@ void candidate_scores(const Candidates& c, const T* h, const T* table, float* sc
 }
 
 template <class T>
-void candidate_scores_backward(const Candidates& c, const T* table, const float* dscores, T* dh) {
+void CandidateScoresBackward<T>::fast(const Candidates& c, const T* table, const Compute<T>* dscores, T* dh) {
   parallel_row_blocks(c.rows, c.columns * c.width, 1, [&](std::int64_t first, std::int64_t last) {
     const Scratch<float> scratch(c.width);
     float* const sum = scratch.data();
@@ -66,7 +66,8 @@ void candidate_scores_backward(const Candidates& c, const T* table, const float*
   });
 }
 
-void ranking_loss(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, float* losses) {
+template <class T>
+void RankingLoss<T>::fast(const RankingTerms& terms, const T* scores, std::int64_t rows, std::int64_t columns, T* losses) {
   const auto positive = static_cast<float>(terms.positive), negative = static_cast<float>(terms.negative);
   parallel_row_blocks(rows, columns, 16, [&](std::int64_t first, std::int64_t last) {
     // All scores of the block in one run, since rows may be as short as two columns.
@@ -94,8 +95,9 @@ void ranking_loss(const RankingTerms& terms, const float* scores, std::int64_t r
   });
 }
 
-void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::int64_t rows, std::int64_t columns, double scale,
-                           float* dscores) {
+template <class T>
+void RankingLossBackward<T>::fast(const RankingTerms& terms, const T* scores, std::int64_t rows, std::int64_t columns, double scale,
+                                  T* dscores) {
   const auto positive = static_cast<float>(terms.positive * scale), negative = static_cast<float>(terms.negative * scale);
   const auto factor = static_cast<float>(scale);
   parallel_row_blocks(rows, columns, 16, [&](std::int64_t first, std::int64_t last) {
@@ -128,9 +130,11 @@ void ranking_loss_backward(const RankingTerms& terms, const float* scores, std::
   });
 }
 
-template void candidate_scores(const Candidates&, const float*, const float*, float*);
-template void candidate_scores(const Candidates&, const bfloat16*, const bfloat16*, float*);
-template void candidate_scores_backward(const Candidates&, const float*, const float*, float*);
-template void candidate_scores_backward(const Candidates&, const bfloat16*, const float*, bfloat16*);
+template CandidateScores<float>::Signature CandidateScores<float>::fast;
+template CandidateScores<bfloat16>::Signature CandidateScores<bfloat16>::fast;
+template CandidateScoresBackward<float>::Signature CandidateScoresBackward<float>::fast;
+template CandidateScoresBackward<bfloat16>::Signature CandidateScoresBackward<bfloat16>::fast;
+template RankingLoss<float>::Signature RankingLoss<float>::fast;
+template RankingLossBackward<float>::Signature RankingLossBackward<float>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

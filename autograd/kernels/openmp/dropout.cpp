@@ -1,11 +1,11 @@
-#include "autograd/kernels/openmp/dropout.h"
+#include "autograd/kernels/dropout.h"
 
 #include "autograd/kernels/openmp/row_math.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 
 template <class T>
-void dropout(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
+void Dropout<T>::fast(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
   constexpr std::int64_t kBlock = 8192;
   const float scale = static_cast<float>(mask.rate.scale);
   parallel_tasks((n + kBlock - 1) / kBlock, 4 * n, [=](std::int64_t block) {
@@ -19,7 +19,7 @@ void dropout(const T* x, const DropoutMask& mask, T* y, std::int64_t n) {
   });
 }
 
-template void dropout(const float*, const DropoutMask&, float*, std::int64_t);
-template void dropout(const bfloat16*, const DropoutMask&, bfloat16*, std::int64_t);
+template Dropout<float>::Signature Dropout<float>::fast;
+template Dropout<bfloat16>::Signature Dropout<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -1,25 +1,25 @@
 #pragma once
-// The loops over a plane that kernels/reference/image_normalization.h is a pattern for, vectorised. T: float, bfloat16.
+// The passes of the fast form of kernels/image_normalization.h over all planes (one channel of one image each), which threads divide. Means
+// are by set, sums and coefficients by plane. T: float, bfloat16.
 
-#include <cstdint>
-#include <functional>
-
-#include "autograd/kernels/openmp/planes.h"
-#include "autograd/kernels/reference/image_normalization.h"
+#include "autograd/kernels/image_normalization.h"
 
 namespace capstan::kernels::openmp {
 
 template <class T>
-struct PlaneLoops {
-  static float sum(const T* x, std::int64_t n);
-  static float squares(const T* x, float mean, std::int64_t n);
-  static reference::TwoSums<float> products(const T* dy, const T* x, float mean, std::int64_t n);
-  static void write(T* y, const T* x, float mean, float scale, float shift, std::int64_t n);
-  static void write_gradient(T* dx, const T* dy, const T* x, float mean, float p, float q, float r, std::int64_t n);
-  template <class F>
-  static void for_each_plane(std::int64_t planes, std::int64_t work, const F& f) {
-    openmp::for_each_plane(planes, work, f);
-  }
+struct PlanePasses {
+  const NormalizationSets& sets;
+
+  /// sums = the sum of x
+  void sum(const T* x, float* sums) const;
+  /// sums = the sum of (x - mean)^2
+  void sum_squares(const T* x, const float* mean, float* sums) const;
+  /// dy_sums = the sum of dy, product_sums = that of dy (x - mean)
+  void sum_products(const T* dy, const T* x, const float* mean, float* dy_sums, float* product_sums) const;
+  /// y = (x - mean) scale + shift
+  void write(const T* x, const float* mean, const float* scale, const float* shift, T* y) const;
+  /// dx = p dy + q (x - mean) + r
+  void write_gradient(const T* dy, const T* x, const float* mean, const float* p, const float* q, const float* r, T* dx) const;
 };
 
 }  // namespace capstan::kernels::openmp

@@ -1,9 +1,9 @@
-#include "autograd/kernels/openmp/loss.h"
+#include "autograd/kernels/loss.h"
 
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr std::int64_t kChunk = 1024;  // of a row, held in the nearest cache
@@ -51,7 +51,8 @@ float sum_of_weights(const ClassTargets& t, std::int64_t classes) {
 }  // namespace
 
 template <class T>
-void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, float* losses, float* log_sums) {
+void CrossEntropy<T>::fast(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
+                           Compute<T>* log_sums) {
   const float all_weights = sum_of_weights(targets, classes);
   parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     losses[r] = log_sums[r] = 0;
@@ -76,8 +77,8 @@ void cross_entropy(const T* logits, const ClassTargets& targets, std::int64_t ro
 }
 
 template <class T>
-void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes, const float* log_sums,
-                            double scale, T* dlogits) {
+void CrossEntropyBackward<T>::fast(const T* logits, const ClassTargets& targets, std::int64_t rows, std::int64_t classes,
+                                   const Compute<T>* log_sums, double scale, T* dlogits) {
   const float all_weights = sum_of_weights(targets, classes);
   const auto factor = static_cast<float>(scale);
   parallel_rows(rows, classes, 4, [=](std::int64_t r) {
@@ -99,13 +100,14 @@ void cross_entropy_backward(const T* logits, const ClassTargets& targets, std::i
 #pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t c = 0; c < classes; ++c) store(dx[c], total * exp_or_zero(static_cast<float>(x[c]) - log_sum) - background);
     }
-    const float share = background * (w != nullptr ? w[target] : 1.0f);
-    store(dx[target], total * exp_or_zero(at_target - log_sum) - share - mass.hit * factor);
+    const float smoothed = background * (w != nullptr ? w[target] : 1.0f);
+    store(dx[target], total * exp_or_zero(at_target - log_sum) - smoothed - mass.hit * factor);
   });
 }
 
 template <class T>
-void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, float* losses, float* log_sums) {
+void SoftCrossEntropy<T>::fast(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
+                               Compute<T>* log_sums) {
   parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     const T* const x = logits + r * classes;
     const T* const t = targets + r * classes;
@@ -119,8 +121,8 @@ void soft_cross_entropy(const T* logits, const T* targets, std::int64_t rows, st
 }
 
 template <class T>
-void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, const float* log_sums,
-                                 double scale, T* dlogits, T* dtargets) {
+void SoftCrossEntropyBackward<T>::fast(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes,
+                                       const Compute<T>* log_sums, double scale, T* dlogits, T* dtargets) {
   const auto factor = static_cast<float>(scale);
   parallel_rows(rows, classes, 4, [=](std::int64_t r) {
     const T* const x = logits + r * classes;
@@ -144,7 +146,7 @@ void soft_cross_entropy_backward(const T* logits, const T* targets, std::int64_t
 }
 
 template <class T>
-double binary_cross_entropy(const T* logits, const T* targets, const float* weights, std::int64_t n) {
+double BinaryCrossEntropy<T>::fast(const T* logits, const T* targets, const float* weights, std::int64_t n) {
   constexpr std::int64_t kBlock = 4096;
   const std::int64_t blocks = (n + kBlock - 1) / kBlock;
   const Scratch<float> partial(blocks);
@@ -165,8 +167,8 @@ double binary_cross_entropy(const T* logits, const T* targets, const float* weig
 }
 
 template <class T>
-void binary_cross_entropy_backward(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
-                                   T* dtargets) {
+void BinaryCrossEntropyBackward<T>::fast(const T* logits, const T* targets, const float* weights, std::int64_t n, double scale, T* dlogits,
+                                         T* dtargets) {
   const auto common = static_cast<float>(scale);
   parallel_ranges(n, kGrain / 4, [=](std::int64_t first, std::int64_t end) {
     if (dtargets != nullptr) {
@@ -184,18 +186,17 @@ void binary_cross_entropy_backward(const T* logits, const T* targets, const floa
   });
 }
 
-template void cross_entropy(const float*, const ClassTargets&, std::int64_t, std::int64_t, float*, float*);
-template void cross_entropy(const bfloat16*, const ClassTargets&, std::int64_t, std::int64_t, float*, float*);
-template void cross_entropy_backward(const float*, const ClassTargets&, std::int64_t, std::int64_t, const float*, double, float*);
-template void cross_entropy_backward(const bfloat16*, const ClassTargets&, std::int64_t, std::int64_t, const float*, double, bfloat16*);
-template void soft_cross_entropy(const float*, const float*, std::int64_t, std::int64_t, float*, float*);
-template void soft_cross_entropy(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, float*, float*);
-template void soft_cross_entropy_backward(const float*, const float*, std::int64_t, std::int64_t, const float*, double, float*, float*);
-template void soft_cross_entropy_backward(const bfloat16*, const bfloat16*, std::int64_t, std::int64_t, const float*, double, bfloat16*,
-                                          bfloat16*);
-template double binary_cross_entropy(const float*, const float*, const float*, std::int64_t);
-template double binary_cross_entropy(const bfloat16*, const bfloat16*, const float*, std::int64_t);
-template void binary_cross_entropy_backward(const float*, const float*, const float*, std::int64_t, double, float*, float*);
-template void binary_cross_entropy_backward(const bfloat16*, const bfloat16*, const float*, std::int64_t, double, bfloat16*, bfloat16*);
+template CrossEntropy<float>::Signature CrossEntropy<float>::fast;
+template CrossEntropy<bfloat16>::Signature CrossEntropy<bfloat16>::fast;
+template CrossEntropyBackward<float>::Signature CrossEntropyBackward<float>::fast;
+template CrossEntropyBackward<bfloat16>::Signature CrossEntropyBackward<bfloat16>::fast;
+template SoftCrossEntropy<float>::Signature SoftCrossEntropy<float>::fast;
+template SoftCrossEntropy<bfloat16>::Signature SoftCrossEntropy<bfloat16>::fast;
+template SoftCrossEntropyBackward<float>::Signature SoftCrossEntropyBackward<float>::fast;
+template SoftCrossEntropyBackward<bfloat16>::Signature SoftCrossEntropyBackward<bfloat16>::fast;
+template BinaryCrossEntropy<float>::Signature BinaryCrossEntropy<float>::fast;
+template BinaryCrossEntropy<bfloat16>::Signature BinaryCrossEntropy<bfloat16>::fast;
+template BinaryCrossEntropyBackward<float>::Signature BinaryCrossEntropyBackward<float>::fast;
+template BinaryCrossEntropyBackward<bfloat16>::Signature BinaryCrossEntropyBackward<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

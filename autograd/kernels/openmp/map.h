@@ -11,7 +11,7 @@
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/strided.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace detail {
 
 constexpr std::int64_t kTile = 512;  // elements: a multiple of every vector length; the tiles of three operands fit the first-level cache
@@ -50,7 +50,7 @@ class Gathered {
 // Never inlined: two copies may be vectorised differently at the end of a run, and a value would depend on which one a thread took.
 template <class F, class Out, class... In>
 [[gnu::noinline]] void map_dense(const F& f, std::int64_t n, Out* y, const In*... x) {
-#pragma omp simd simdlen(kSimdLength<Out>)
+#pragma omp simd simdlen(kSimdLength <Out>)
   for (std::int64_t i = 0; i < n; ++i) store(y[i], f(Compute<In>{x[i]}...));
 }
 
@@ -75,8 +75,10 @@ void map(const F& f, std::int64_t grain, Out* y, const Strided<const In>&... x) 
         detail::map_dense(f, count, to + i, std::get<K>(operands).tile(i, count)...);
       }
     };
-    parallel_ranges(loop.numel(), grain, [&](std::int64_t first, std::int64_t last) { loop.run(first, last, run); }, unit);
-  }(std::index_sequence_for<In...>{});
+    parallel_ranges(
+        loop.numel(), grain, [&](std::int64_t first, std::int64_t last) { loop.run(first, last, run); }, unit);
+  }
+  (std::index_sequence_for<In...>{});
 }
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -3,18 +3,19 @@
 #include <utility>
 
 #include "autograd/kernels/numeric.h"
-#include "autograd/kernels/openmp/gemm_tile.h"
 #include "autograd/kernels/openmp/parallel.h"
+#include "autograd/kernels/openmp/register_tile.h"
 #include "autograd/kernels/scratch.h"
 
 namespace capstan::kernels::openmp {
 namespace {
 
-constexpr std::int64_t kDepthBlock = 256;  // rows of B that stay in the first-level cache while all rows of A pass
+constexpr std::int64_t kDepthBlock = 256;    // rows of B that stay in the first-level cache while all rows of A pass
 constexpr std::int64_t kFlopsPerGrain = 32;  // work is counted in additions of parallel.h; a tile does about this many flops in that time
 
 // c [rows, columns] (+)= A's columns [first, last) * B's rows [first, last), a block of the depth at a time.
-void accumulate_part(const MatmulProblem& p, const float* a, const float* b, std::int64_t first, std::int64_t last, float* packed, float* c) {
+void accumulate_part(const MatmulProblem& p, const float* a, const float* b, std::int64_t first, std::int64_t last, float* packed,
+                     float* c) {
   for (std::int64_t k = first; k < last; k += kDepthBlock) {
     const tile::Packed block{packed, std::min(kDepthBlock, last - k), p.columns};
     tile::pack(block, b + k * p.b.row, p.b.row, p.b.column);
@@ -44,7 +45,7 @@ void matmul_split(const MatmulProblem& p, const float* a, const float* b, float*
       float y = alpha * first[j];
       if (beta != 0.0f) y += beta * to[j];
       if (bias != nullptr) y += bias[j];
-      to[j] = p.relu ? std::max(y, 0.0f) : y;
+      to[j] = y;
     }
   });
 }

@@ -7,7 +7,7 @@
 namespace capstan::kernels::openmp {
 
 /// One matrix (p.batch.numel() is 1) of f32, p.c.column is 1: the depth is cut into parts fixed by the sizes alone, which threads multiply
-/// by register tiles (gemm_tile.h); their sums are added in order.
+/// by register tiles (register_tile.h); their sums are added in order.
 void matmul_split(const MatmulProblem& p, const float* a, const float* b, float* c, const float* bias);
 
 /// to[i * to_row + j] = from[j * rows + i] for i in [0, rows), j in [0, columns). T: float, bfloat16.

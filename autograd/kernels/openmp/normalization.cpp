@@ -1,4 +1,4 @@
-#include "autograd/kernels/openmp/normalization.h"
+#include "autograd/kernels/normalization.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 // z = the row to normalise, which is written to `sum` in T first so that backward, which reads it there, sees the same numbers.
@@ -68,8 +68,8 @@ struct RowBlocks {
 }  // namespace
 
 template <class T>
-void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
-                std::int64_t rows, std::int64_t n) {
+void LayerNorm<T>::fast(const NormalizationInput<T>& in, const NormalizationWeights<T>& w, T* sum, T* y, const RowStatistics<T>& s,
+                        std::int64_t rows, std::int64_t n) {
   const bool drops = in.residual != nullptr && in.dropout.drops();
   parallel_row_blocks(rows, n, 4, [&](std::int64_t begin, std::int64_t end) {
     const Scratch<float> z(n);
@@ -104,8 +104,8 @@ void layer_norm(const NormalizationInput<T>& in, const NormalizationWeights<T>& 
 }
 
 template <class T>
-void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum, const DropoutMask& dropout,
-                         const NormalizationGradients<T>& d, std::int64_t rows, std::int64_t n) {
+void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum,
+                                const DropoutMask& dropout, const NormalizationGradients<T>& d, std::int64_t rows, std::int64_t n) {
   const RowBlocks blocks(rows);
   const std::int64_t width = (n + 15) / 16 * 16;
   const Scratch<float> partial(blocks.count * 3 * width);  // [block, {dgamma, dbeta, dbias}, n]
@@ -187,13 +187,9 @@ void layer_norm_backward(const T* sum, const T* gamma, const RowStatistics<T>& s
   add_up(2, d.dbias);
 }
 
-template void layer_norm(const NormalizationInput<float>&, const NormalizationWeights<float>&, float*, float*, const RowStatistics<float>&,
-                         std::int64_t, std::int64_t);
-template void layer_norm(const NormalizationInput<bfloat16>&, const NormalizationWeights<bfloat16>&, bfloat16*, bfloat16*,
-                         const RowStatistics<bfloat16>&, std::int64_t, std::int64_t);
-template void layer_norm_backward(const float*, const float*, const RowStatistics<float>&, const float*, const float*, const DropoutMask&,
-                                  const NormalizationGradients<float>&, std::int64_t, std::int64_t);
-template void layer_norm_backward(const bfloat16*, const bfloat16*, const RowStatistics<bfloat16>&, const bfloat16*, const bfloat16*,
-                                  const DropoutMask&, const NormalizationGradients<bfloat16>&, std::int64_t, std::int64_t);
+template LayerNorm<float>::Signature LayerNorm<float>::fast;
+template LayerNorm<bfloat16>::Signature LayerNorm<bfloat16>::fast;
+template LayerNormBackward<float>::Signature LayerNormBackward<float>::fast;
+template LayerNormBackward<bfloat16>::Signature LayerNormBackward<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -22,9 +22,6 @@
 namespace capstan::kernels {
 namespace {
 
-using openmp::Prefetch;
-using openmp::prefetch_row;
-
 constexpr std::int64_t kBlock = 8192;         // elements of a long row in one piece
 constexpr std::int64_t kScattered = 4096;     // elements of rows named by an index in one piece
 constexpr std::int64_t kNarrow = 16;          // elements of a row that are too few for a loop of their own
@@ -132,7 +129,7 @@ void for_each_run(std::span<const UpdateTensor<float>> tensors, const F& f) {
 
 /// The rule on n elements. Never inlined: two copies may be vectorised differently at the end of a run.
 template <bool kGradient, class Rule, class... Moments>
-[[gnu::noinline, gnu::flatten]] void apply(const Rule& rule, const ParameterOptions& options, float scale, std::int64_t n,
+[[gnu::noinline, gnu::flatten]] void apply(const Rule& rule, const UpdateOptions& options, float scale, std::int64_t n,
                                            const float* gradient, float* value, Moments*... moments) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) rule(value[i], moments[i]..., kGradient ? scale * gradient[i] : 0.0f, options);
@@ -150,8 +147,8 @@ template <bool kGradient, class Rule, class... Moments>
 
 }  // namespace
 
-template <Backend kBackend, class T>
-void OptimizerUpdate<kBackend, T>::update(std::span<const UpdateTensor<T>> tensors, const UpdateRule& any, double gradient_scale) {
+template <>
+void ApplyRule<float>::fast(std::span<const UpdateTensor<float>> tensors, const UpdateRule& any, double gradient_scale) {
   const auto scale = static_cast<float>(gradient_scale);
   std::visit(
       [&]<class Rule>(const Rule& rule) {
@@ -169,8 +166,8 @@ void OptimizerUpdate<kBackend, T>::update(std::span<const UpdateTensor<T>> tenso
       any);
 }
 
-template <Backend kBackend, class T>
-void OptimizerUpdate<kBackend, T>::adam_catch_up(std::span<const AdamMissedRow<T>> rows, std::int64_t width, const rules::Adam& rule) {
+template <>
+void RepeatMissedSteps<float>::fast(std::span<const AdamMissedRow<float>> rows, std::int64_t width, const rules::Adam& rule) {
   const auto n = static_cast<std::int64_t>(rows.size());
 #pragma omp parallel for schedule(static) if (n * width >= kSerialBelow)
   for (std::int64_t r = 0; r < n; ++r) {
@@ -190,8 +187,8 @@ void OptimizerUpdate<kBackend, T>::adam_catch_up(std::span<const AdamMissedRow<T
   }
 }
 
-template <Backend kBackend, class T>
-double OptimizerUpdate<kBackend, T>::sum_of_squares(std::span<const std::span<const T>> tensors) {
+template <>
+double SumOfSquares<float>::fast(std::span<const std::span<const float>> tensors) {
   std::vector<std::span<const float>> blocks;
   std::int64_t elements = 0;
   for (const std::span<const float> t : tensors) {
@@ -214,7 +211,5 @@ double OptimizerUpdate<kBackend, T>::sum_of_squares(std::span<const std::span<co
   for (const double s : sums) total += s;
   return total;
 }
-
-template struct OptimizerUpdate<Backend::fast, float>;
 
 }  // namespace capstan::kernels

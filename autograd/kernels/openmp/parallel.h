@@ -1,5 +1,5 @@
 #pragma once
-// Ranges shared out to threads. Use it where the result of an element does not depend on the range it is computed in; sums
+// Ranges divided among threads. Use it where the result of an element does not depend on the range it is computed in; sums
 // that cross ranges need a partition fixed by the sizes alone (parallel_tasks), so that no result depends on the thread count.
 
 #include <omp.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 
 /// Elements worth waking a thread for, when an element costs about as much as an addition.
 inline constexpr std::int64_t kGrain = 32768;
@@ -30,7 +30,7 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const F& f, std::int64_
     if (n > 0) f(std::int64_t{0}, n);
     return;
   }
-#pragma omp parallel num_threads(static_cast<int>(threads))
+#pragma omp parallel num_threads(static_cast <int>(threads))
   {
     const std::int64_t t = omp_get_thread_num(), count = omp_get_num_threads(), units = (n + unit - 1) / unit;
     const std::int64_t first = units * t / count * unit, last = std::min(n, units * (t + 1) / count * unit);
@@ -49,4 +49,4 @@ void parallel_tasks(std::int64_t tasks, std::int64_t work, const F& f) {
   for (std::int64_t i = 0; i < tasks; ++i) f(i);
 }
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

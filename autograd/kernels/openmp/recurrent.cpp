@@ -1,13 +1,13 @@
-#include "autograd/kernels/openmp/recurrent.h"
+#include "autograd/kernels/recurrent.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/kernels/product.h"
 #include "autograd/kernels/openmp/row_math.h"
+#include "autograd/kernels/product.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr std::int64_t kGateCost = 12;  // of one gate, in additions
@@ -17,7 +17,7 @@ float slope(float s) { return s * (1.0f - s); }  // of the sigmoid, from its val
 
 bool is_real(const RecurrentSizes& s, std::int64_t b, std::int64_t t) { return s.lengths == nullptr || t < s.lengths[b]; }
 
-// Walks the steps in the order of the layer, or against it for backward. Rows that are at a pad in a step stand still.
+// Runs over the steps in the order of the layer, or against it for backward. Rows that are at a pad in a step stand still.
 template <class F>
 void for_steps(const RecurrentSizes& s, bool against, const F& f) {
   for (std::int64_t k = 0; k < s.time; ++k) f(s.reverse == against ? k : s.time - 1 - k);
@@ -30,7 +30,7 @@ void for_rows(std::int64_t batch, std::int64_t gates, const F& f) {
 
 void copy_or_zero(const float* from, float* to, std::int64_t n) { from != nullptr ? std::copy_n(from, n, to) : std::fill_n(to, n, 0.0f); }
 
-/// sums[j] = the sum of column j; the columns are shared out, so each sum runs over the rows in order.
+/// sums[j] = the sum of column j; threads divide the columns, so each sum runs over the rows in order.
 void sum_columns(const float* x, std::int64_t rows, std::int64_t columns, float* sums) {
   constexpr std::int64_t kBlock = 64;
   parallel_tasks((columns + kBlock - 1) / kBlock, rows * columns, [&](std::int64_t block) {
@@ -44,7 +44,7 @@ void sum_columns(const float* x, std::int64_t rows, std::int64_t columns, float*
   });
 }
 
-// The state while a layer is walked: `now` is read by the step, which writes `next`. With one step both are the caller's arrays.
+// The state between steps: `now` is read by the step, which writes `next`. With one step both are the caller's arrays.
 struct State {
   Scratch<float> memory;
   const float* now;
@@ -59,19 +59,20 @@ struct State {
 
 }  // namespace
 
-void gru_forward(const GruForward<float>& k) {
+template <class T>
+void GruForward<T>::fast(const GruForward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden;
   const bool before = k.variant == GruVariant::reset_before;
   const State state(k.sizes, k.h0);
-  const Scratch<float> share(batch * 3 * n), reset_state(before ? batch * n : 0), no_bias(k.bias == nullptr ? 3 * n : 0);
+  const Scratch<float> projection(batch * 3 * n), reset_state(before ? batch * n : 0), no_bias(k.bias == nullptr ? 3 * n : 0);
   std::ranges::fill(no_bias.span(), 0.0f);
   const float* const bias = k.bias != nullptr ? k.bias : no_bias.data();
 
   for_steps(k.sizes, false, [&](std::int64_t t) {
-    multiply(state.now, k.weight, share.data(), {.m = batch, .n = before ? 2 * n : 3 * n, .k = n, .transpose_b = true, .ldc = 3 * n});
+    multiply(state.now, k.weight, projection.data(), {.m = batch, .n = before ? 2 * n : 3 * n, .k = n, .transpose_b = true, .ldc = 3 * n});
     if (before) {
       for_rows(batch, 2 * n, [&](std::int64_t b) {
-        const float *const a = share.data() + b * 3 * n, *const x = k.input + (b * time + t) * 3 * n, *const h = state.now + b * n;
+        const float *const a = projection.data() + b * 3 * n, *const x = k.input + (b * time + t) * 3 * n, *const h = state.now + b * n;
         float *const gates = k.gates + (b * time + t) * 4 * n, *const rh = reset_state.data() + b * n;
 #pragma omp simd
         for (std::int64_t j = 0; j < n; ++j) {
@@ -82,10 +83,11 @@ void gru_forward(const GruForward<float>& k) {
           gates[3 * n + j] = r * h[j];
         }
       });
-      multiply(reset_state.data(), k.weight + 2 * n * n, share.data() + 2 * n, {.m = batch, .n = n, .k = n, .transpose_b = true, .ldc = 3 * n});
+      multiply(reset_state.data(), k.weight + 2 * n * n, projection.data() + 2 * n,
+               {.m = batch, .n = n, .k = n, .transpose_b = true, .ldc = 3 * n});
     }
     for_rows(batch, 3 * n, [&](std::int64_t b) {
-      const float *const a = share.data() + b * 3 * n, *const x = k.input + (b * time + t) * 3 * n, *const h = state.now + b * n;
+      const float *const a = projection.data() + b * 3 * n, *const x = k.input + (b * time + t) * 3 * n, *const h = state.now + b * n;
       const std::int64_t at = b * time + t;
       float *const gates = k.gates + at * 4 * n, *const y = k.y + at * n;
       if (!is_real(k.sizes, b, t)) {  // finite, since products over all steps will meet them times zero
@@ -120,21 +122,23 @@ void gru_forward(const GruForward<float>& k) {
   if (k.last != nullptr) std::copy_n(state.next != nullptr ? state.next : k.y, batch * n, k.last);
 }
 
-void gru_backward(const GruBackward<float>& k) {
+template <class T>
+void GruBackward<T>::fast(const GruBackward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden, steps = batch * time;
   const bool before = k.variant == GruVariant::reset_before;
   // dh of a step = dy + what the later step left (carried, elementwise) + what came through its product with the weight.
   const Scratch<float> carried(batch * n), product(batch * n), dreset(before ? batch * n : 0);
   copy_or_zero(k.dlast, carried.data(), batch * n);
   std::fill_n(product.data(), batch * n, 0.0f);
-  const Scratch<float> after(before ? 0 : steps * 3 * n);          // the gradient of a = h * weight^T
+  const Scratch<float> after(before ? 0 : steps * 3 * n);  // the gradient of a = h * weight^T
   float* const da = before ? k.dinput : after.data();
 
-  std::int64_t walked = 0;
+  std::int64_t done = 0;
   for_steps(k.sizes, true, [&](std::int64_t t) {
     for_rows(batch, 2 * n, [&](std::int64_t b) {
       const std::int64_t at = b * time + t;
-      const float *const gates = k.gates + at * 4 * n, *const h = k.previous + at * n, *const dy = k.dy + at * n, *const p = product.data() + b * n;
+      const float *const gates = k.gates + at * 4 * n, *const h = k.previous + at * n, *const dy = k.dy + at * n,
+                         *const p = product.data() + b * n;
       float *const dx = k.dinput + at * 3 * n, *const d = da + at * 3 * n, *const carry = carried.data() + b * n;
       if (!is_real(k.sizes, b, t)) {
         std::fill_n(dx, 3 * n, 0.0f);
@@ -176,7 +180,7 @@ void gru_backward(const GruBackward<float>& k) {
         }
       });
     }
-    if (++walked < time || k.dh0 != nullptr)
+    if (++done < time || k.dh0 != nullptr)
       multiply(da + t * 3 * n, k.weight, product.data(), {.m = batch, .n = n, .k = before ? 2 * n : 3 * n, .lda = time * 3 * n});
   });
 
@@ -187,7 +191,8 @@ void gru_backward(const GruBackward<float>& k) {
   if (k.dweight != nullptr) {
     if (before) {
       multiply(da, k.previous, k.dweight, {.m = 2 * n, .n = n, .k = steps, .transpose_a = true, .lda = 3 * n});
-      multiply(da + 2 * n, k.gates + 3 * n, k.dweight + 2 * n * n, {.m = n, .n = n, .k = steps, .transpose_a = true, .lda = 3 * n, .ldb = 4 * n});
+      multiply(da + 2 * n, k.gates + 3 * n, k.dweight + 2 * n * n,
+               {.m = n, .n = n, .k = steps, .transpose_a = true, .lda = 3 * n, .ldb = 4 * n});
     } else {
       multiply(da, k.previous, k.dweight, {.m = 3 * n, .n = n, .k = steps, .transpose_a = true});
     }
@@ -195,19 +200,20 @@ void gru_backward(const GruBackward<float>& k) {
   if (k.dbias != nullptr) sum_columns(da, steps, 3 * n, k.dbias);
 }
 
-void lstm_forward(const LstmForward<float>& k) {
+template <class T>
+void LstmForward<T>::fast(const LstmForward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden;
-  const Scratch<float> h(batch * n), c(batch * n), share(batch * 4 * n), no_bias(k.bias == nullptr ? 4 * n : 0);
+  const Scratch<float> h(batch * n), c(batch * n), projection(batch * 4 * n), no_bias(k.bias == nullptr ? 4 * n : 0);
   copy_or_zero(k.h0, h.data(), batch * n);
   copy_or_zero(k.c0, c.data(), batch * n);
   std::ranges::fill(no_bias.span(), 0.0f);
   const float* const bias = k.bias != nullptr ? k.bias : no_bias.data();
 
   for_steps(k.sizes, false, [&](std::int64_t t) {
-    multiply(h.data(), k.weight, share.data(), {.m = batch, .n = 4 * n, .k = n, .transpose_b = true});
+    multiply(h.data(), k.weight, projection.data(), {.m = batch, .n = 4 * n, .k = n, .transpose_b = true});
     for_rows(batch, 5 * n, [&](std::int64_t b) {
       const std::int64_t at = b * time + t;
-      const float *const a = share.data() + b * 4 * n, *const x = k.input + at * 4 * n;
+      const float *const a = projection.data() + b * 4 * n, *const x = k.input + at * 4 * n;
       float *const gates = k.gates + at * 4 * n, *const y = k.y + at * n, *const state = h.data() + b * n, *const cell = c.data() + b * n;
       float *const previous_h = k.previous_h + at * n, *const previous_c = k.previous_c + at * n;
       if (!is_real(k.sizes, b, t)) {
@@ -218,7 +224,8 @@ void lstm_forward(const LstmForward<float>& k) {
 #pragma omp simd
       for (std::int64_t j = 0; j < n; ++j) {
         const float i = sigmoid(x[j] + a[j] + bias[j]), f = sigmoid(x[n + j] + a[n + j] + bias[n + j]);
-        const float g = std::tanh(x[2 * n + j] + a[2 * n + j] + bias[2 * n + j]), o = sigmoid(x[3 * n + j] + a[3 * n + j] + bias[3 * n + j]);
+        const float g = std::tanh(x[2 * n + j] + a[2 * n + j] + bias[2 * n + j]),
+                    o = sigmoid(x[3 * n + j] + a[3 * n + j] + bias[3 * n + j]);
         const float next = f * cell[j] + i * g;
         gates[j] = i;
         gates[n + j] = f;
@@ -235,19 +242,21 @@ void lstm_forward(const LstmForward<float>& k) {
   std::copy_n(c.data(), batch * n, k.last_c);
 }
 
-void lstm_backward(const LstmBackward<float>& k) {
+template <class T>
+void LstmBackward<T>::fast(const LstmBackward<T>& k) {
   const std::int64_t batch = k.sizes.batch, time = k.sizes.time, n = k.sizes.hidden, steps = batch * time;
   const Scratch<float> dh(batch * n), dc(batch * n), product(batch * n);
   copy_or_zero(k.dlast_h, dh.data(), batch * n);  // what passes by a pad; 0 once a row has made a step
   copy_or_zero(k.dlast_c, dc.data(), batch * n);
   std::fill_n(product.data(), batch * n, 0.0f);
 
-  std::int64_t walked = 0;
+  std::int64_t done = 0;
   for_steps(k.sizes, true, [&](std::int64_t t) {
     for_rows(batch, 3 * n, [&](std::int64_t b) {
       const std::int64_t at = b * time + t;
       const float *const gates = k.gates + at * 4 * n, *const before = k.previous_c + at * n, *const dy = k.dy + at * n;
-      float *const dx = k.dinput + at * 4 * n, *const carry = dh.data() + b * n, *const cell = dc.data() + b * n, *const p = product.data() + b * n;
+      float *const dx = k.dinput + at * 4 * n, *const carry = dh.data() + b * n, *const cell = dc.data() + b * n,
+                   *const p = product.data() + b * n;
       if (!is_real(k.sizes, b, t)) {
         std::fill_n(dx, 4 * n, 0.0f);
 #pragma omp simd
@@ -257,7 +266,8 @@ void lstm_backward(const LstmBackward<float>& k) {
 #pragma omp simd
       for (std::int64_t j = 0; j < n; ++j) {
         const float i = gates[j], f = gates[n + j], g = gates[2 * n + j], o = gates[3 * n + j];
-        const float tanh_c = std::tanh(f * before[j] + i * g), d = dy[j] + carry[j] + p[j], d_cell = cell[j] + d * o * (1 - tanh_c * tanh_c);
+        const float tanh_c = std::tanh(f * before[j] + i * g), d = dy[j] + carry[j] + p[j],
+                    d_cell = cell[j] + d * o * (1 - tanh_c * tanh_c);
         dx[j] = d_cell * g * slope(i);
         dx[n + j] = d_cell * before[j] * slope(f);
         dx[2 * n + j] = d_cell * i * (1 - g * g);
@@ -266,7 +276,7 @@ void lstm_backward(const LstmBackward<float>& k) {
         carry[j] = 0;
       }
     });
-    if (++walked < time || k.dh0 != nullptr)
+    if (++done < time || k.dh0 != nullptr)
       multiply(k.dinput + t * 4 * n, k.weight, product.data(), {.m = batch, .n = n, .k = 4 * n, .lda = time * 4 * n});
   });
 
@@ -279,4 +289,9 @@ void lstm_backward(const LstmBackward<float>& k) {
   if (k.dbias != nullptr) sum_columns(k.dinput, steps, 4 * n, k.dbias);
 }
 
-}  // namespace capstan::kernels::openmp
+template GruForward<float>::Signature GruForward<float>::fast;
+template GruBackward<float>::Signature GruBackward<float>::fast;
+template LstmForward<float>::Signature LstmForward<float>::fast;
+template LstmBackward<float>::Signature LstmBackward<float>::fast;
+
+}  // namespace capstan::kernels

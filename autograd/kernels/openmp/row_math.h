@@ -1,5 +1,5 @@
 #pragma once
-// Rows: how they are shared out to threads, and pieces of one row that the fused kernels share. Include it only from
+// Rows: how threads divide them, and pieces of one row that several fused kernels need. Include it only from
 // kernels/openmp/*.cpp: it counts on their floating-point options to be vectorised.
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/openmp/vector_math.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 
 /// Calls f(first, last) for blocks of whole rows which together make [0, rows). `cost`: additions that an element is worth. The partition
 /// depends on the sizes alone.
@@ -85,4 +85,4 @@ inline float sum_of_exp(const float* z, std::int64_t n, float shift) {
   return sum;
 }
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

@@ -1,4 +1,4 @@
-#include "autograd/kernels/openmp/session_loss.h"
+#include "autograd/kernels/session_loss.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr float kLowest = -kInfinity<float>;
@@ -76,11 +76,11 @@ float top1(const Row& row) {
     count += keep;
     row.r[j] = keep * (slope(above) + 2 * r * slope(size));
   }
-  const float share = 1.0f / count;
+  const float scale = 1.0f / count;
 #pragma omp simd
-  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] *= share;
-  row.r[row.i] = -slopes * share;
-  return (loss + 0.5f) * share;
+  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] *= scale;
+  row.r[row.i] = -slopes * scale;
+  return (loss + 0.5f) * scale;
 }
 
 float top1_max(const Row& row) {
@@ -104,10 +104,10 @@ float top1_max(const Row& row) {
     std::fill_n(row.e, row.n, 0.0f);
     std::fill_n(row.s, row.n, 0.0f);
   }
-  const float share = sums.weight > 0 ? 1.0f / sums.weight : 0.0f;
+  const float scale = sums.weight > 0 ? 1.0f / sums.weight : 0.0f;
 #pragma omp simd
-  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] = row.e[j] * share * (row.s[j] - sums.value);
-  row.r[row.i] = -slopes * share;
+  for (std::int64_t j = 0; j < row.n; ++j) row.r[j] = row.e[j] * scale * (row.s[j] - sums.value);
+  row.r[row.i] = -slopes * scale;
   return sums.value;
 }
 
@@ -128,22 +128,23 @@ float bpr_max(const Row& row, float bpreg) {
     row.e[j] = e;
     row.s[j] = s;
   }
-  const float share = 1.0f / weight;
-  below *= share;
-  square *= share;
+  const float scale = 1.0f / weight;
+  below *= scale;
+  square *= scale;
   const float p = below + 1e-24f, inverse = 1.0f / p;
 #pragma omp simd
   for (std::int64_t j = 0; j < row.n; ++j) {
     const float r = row.r[j], s = row.s[j];
-    row.r[j] = row.e[j] * share * ((below - s + slope(s)) * inverse + bpreg * (r * r - square + 2 * r));
+    row.r[j] = row.e[j] * scale * ((below - s + slope(s)) * inverse + bpreg * (r * r - square + 2 * r));
   }
-  row.r[row.i] = -slopes * share * inverse;
+  row.r[row.i] = -slopes * scale * inverse;
   return bpreg * square - std::log(p);
 }
 
 }  // namespace
 
-double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) {
+template <class T>
+double SessionLoss<T>::fast(const SessionScores<T>& k, const SessionLossRule& rule) {
   const std::int64_t n = k.columns, width = (n + 15) / 16 * 16;
   const int team = 8 * k.rows * n < 2 * kGrain ? 1 : omp_get_max_threads();
   const Scratch<float> scratch(4 * width * team);
@@ -176,11 +177,21 @@ double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) 
     }
     float loss = 0;
     switch (rule.kind) {
-      case SessionLossKind::cross_entropy: loss = cross_entropy(row, k.items == nullptr); break;
-      case SessionLossKind::bpr: loss = bpr(row); break;
-      case SessionLossKind::top1: loss = top1(row); break;
-      case SessionLossKind::top1_max: loss = top1_max(row); break;
-      case SessionLossKind::bpr_max: loss = bpr_max(row, bpreg); break;
+      case SessionLossKind::cross_entropy:
+        loss = cross_entropy(row, k.items == nullptr);
+        break;
+      case SessionLossKind::bpr:
+        loss = bpr(row);
+        break;
+      case SessionLossKind::top1:
+        loss = top1(row);
+        break;
+      case SessionLossKind::top1_max:
+        loss = top1_max(row);
+        break;
+      case SessionLossKind::bpr_max:
+        loss = bpr_max(row, bpreg);
+        break;
     }
     losses[i] = loss;
     if (elu > 0) {
@@ -193,4 +204,6 @@ double session_loss(const SessionScores<float>& k, const SessionLossRule& rule) 
   return total;
 }
 
-}  // namespace capstan::kernels::openmp
+template SessionLoss<float>::Signature SessionLoss<float>::fast;
+
+}  // namespace capstan::kernels

@@ -1,9 +1,9 @@
-#include "autograd/kernels/openmp/softmax.h"
+#include "autograd/kernels/softmax.h"
 
 #include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr float kMinusInfinity = -kInfinity<float>;
@@ -47,7 +47,7 @@ void for_rows_with_scratch(std::int64_t rows, std::int64_t n, const F& row) {
 }  // namespace
 
 template <class T>
-void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
+void Softmax<T>::fast(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
   for_rows_with_scratch(rows, n, [=, &mask](std::int64_t r, float* z) {
     const float max = load_scores(x + r * n, mask, r, n, z);
     T* const out = y + r * n;
@@ -59,7 +59,7 @@ void softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::i
 }
 
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
+void SoftmaxBackward<T>::fast(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
   parallel_rows(rows, n, 2, [=](std::int64_t r) {
     const T* const p = y + r * n;
     const T* const g = dy + r * n;
@@ -73,7 +73,7 @@ void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::in
 }
 
 template <class T>
-void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
+void LogSoftmax<T>::fast(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, std::int64_t n) {
   for_rows_with_scratch(rows, n, [=, &mask](std::int64_t r, float* z) {
     const float max = load_scores(x + r * n, mask, r, n, z);
     T* const out = y + r * n;
@@ -85,7 +85,7 @@ void log_softmax(const T* x, const RowMask<T>& mask, T* y, std::int64_t rows, st
 }
 
 template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
+void LogSoftmaxBackward<T>::fast(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t n) {
   parallel_rows(rows, n, 2, [=](std::int64_t r) {
     const T* const log_p = y + r * n;
     const T* const g = dy + r * n;
@@ -101,13 +101,13 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std
   });
 }
 
-template void softmax(const float*, const RowMask<float>&, float*, std::int64_t, std::int64_t);
-template void softmax(const bfloat16*, const RowMask<bfloat16>&, bfloat16*, std::int64_t, std::int64_t);
-template void softmax_backward(const float*, const float*, float*, std::int64_t, std::int64_t);
-template void softmax_backward(const bfloat16*, const bfloat16*, bfloat16*, std::int64_t, std::int64_t);
-template void log_softmax(const float*, const RowMask<float>&, float*, std::int64_t, std::int64_t);
-template void log_softmax(const bfloat16*, const RowMask<bfloat16>&, bfloat16*, std::int64_t, std::int64_t);
-template void log_softmax_backward(const float*, const float*, float*, std::int64_t, std::int64_t);
-template void log_softmax_backward(const bfloat16*, const bfloat16*, bfloat16*, std::int64_t, std::int64_t);
+template Softmax<float>::Signature Softmax<float>::fast;
+template Softmax<bfloat16>::Signature Softmax<bfloat16>::fast;
+template SoftmaxBackward<float>::Signature SoftmaxBackward<float>::fast;
+template SoftmaxBackward<bfloat16>::Signature SoftmaxBackward<bfloat16>::fast;
+template LogSoftmax<float>::Signature LogSoftmax<float>::fast;
+template LogSoftmax<bfloat16>::Signature LogSoftmax<bfloat16>::fast;
+template LogSoftmaxBackward<float>::Signature LogSoftmaxBackward<float>::fast;
+template LogSoftmaxBackward<bfloat16>::Signature LogSoftmaxBackward<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

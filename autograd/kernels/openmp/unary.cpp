@@ -1,13 +1,13 @@
-// The unary functions of openmp/elementwise.h.
+// The unary functions of kernels/elementwise.h.
 
 #include "autograd/kernels/openmp/vector_math.h"
 
 #include <variant>
 
-#include "autograd/kernels/openmp/elementwise.h"
+#include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/openmp/map.h"
 
-namespace capstan::kernels::openmp {
+namespace capstan::kernels {
 namespace {
 
 constexpr std::int64_t kFunctionGrain = kGrain / 4;  // most are dearer than an addition
@@ -15,12 +15,12 @@ constexpr std::int64_t kFunctionGrain = kGrain / 4;  // most are dearer than an 
 }  // namespace
 
 template <class T>
-void Unary<T>::value(const UnaryFunction& f, const Input& x, T* y) {
+void Unary<T>::fast(const UnaryFunction& f, const Strided<const T>& x, T* y) {
   std::visit([&](const auto& g) { map([g](auto v) { return g.value(v); }, kFunctionGrain, y, x); }, f);
 }
 
 template <class T>
-void Unary<T>::gradient(const UnaryFunction& f, const Input& dy, const Input& kept, T* dx) {
+void UnaryGradient<T>::fast(const UnaryFunction& f, const Strided<const T>& dy, const Strided<const T>& kept, T* dx) {
   std::visit(
       [&](const auto& g) {
         if constexpr (std::remove_cvref_t<decltype(g)>::keeps == Keeps::nothing) {
@@ -32,7 +32,9 @@ void Unary<T>::gradient(const UnaryFunction& f, const Input& dy, const Input& ke
       f);
 }
 
-template struct Unary<float>;
-template struct Unary<bfloat16>;
+template Unary<float>::Signature Unary<float>::fast;
+template Unary<bfloat16>::Signature Unary<bfloat16>::fast;
+template UnaryGradient<float>::Signature UnaryGradient<float>::fast;
+template UnaryGradient<bfloat16>::Signature UnaryGradient<bfloat16>::fast;
 
-}  // namespace capstan::kernels::openmp
+}  // namespace capstan::kernels

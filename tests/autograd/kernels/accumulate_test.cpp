@@ -44,10 +44,24 @@ std::vector<double> expected_sum(const Tensor& x, const Shape& to) {
 
 TEST(SumToShape, MatchesSumsInDoubleOnEveryPath) {
   const std::vector<std::pair<Shape, Shape>> cases = {
-      {{7, 5}, {5}},           {{25600, 50}, {50}},       {{3000, 768}, {768}},    {{1000, 1537}, {1537}}, {{40, 2}, {2}},
-      {{5, 300}, {5, 1}},      {{2, 100000}, {2, 1}},     {{100001}, {}},          {{4, 6, 5}, {4, 1, 5}}, {{3, 4, 5, 6}, {4, 1, 6}},
-      {{3, 4, 5, 6}, {1, 5, 1}}, {{2, 3}, {2, 3}},        {{1, 2, 3}, {2, 3}},     {{0, 4}, {4}},          {{4, 0}, {4, 1}},
-      {{64, 40, 130}, {64, 1, 130}}, {{3, 1, 4}, {1, 4}}, {{}, {}},
+      {{7, 5}, {5}},
+      {{25600, 50}, {50}},
+      {{3000, 768}, {768}},
+      {{1000, 1537}, {1537}},
+      {{40, 2}, {2}},
+      {{5, 300}, {5, 1}},
+      {{2, 100000}, {2, 1}},
+      {{100001}, {}},
+      {{4, 6, 5}, {4, 1, 5}},
+      {{3, 4, 5, 6}, {4, 1, 6}},
+      {{3, 4, 5, 6}, {1, 5, 1}},
+      {{2, 3}, {2, 3}},
+      {{1, 2, 3}, {2, 3}},
+      {{0, 4}, {4}},
+      {{4, 0}, {4, 1}},
+      {{64, 40, 130}, {64, 1, 130}},
+      {{3, 1, 4}, {1, 4}},
+      {{}, {}},
   };
   for (const auto& [from, to] : cases)
     for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
@@ -122,51 +136,6 @@ TEST(AddInto, AddsStridedTensors) {
     for (std::size_t i = 0; i < x.size(); ++i)
       ASSERT_NEAR(actual[i], x[i] + y[i], dtype == DType::f32 ? 2e-7 : dtype == DType::f64 ? 0.0 : 0.01);
   }
-}
-
-TEST(ScatterAddRows, AddsInOrderOnEveryPath) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f64})
-    for (const std::int64_t width : {1, 50, 600}) {
-      SCOPED_TRACE(to_text(dtype) + " " + std::to_string(width));
-      const std::int64_t count = 3000, rows_in_table = 37;
-      Rng rng(random_key(3, "indices"));
-      Tensor indices(Shape{count}, DType::i64);
-      for (std::int64_t& i : indices.span<std::int64_t>()) i = rng.uniform(0, 1) < 0.5 ? 0 : static_cast<std::int64_t>(rng.uniform(0, 37));
-      const Tensor rows = random(Shape{count, width}, dtype), table = random(Shape{rows_in_table, width}, dtype, 2);
-      std::vector<double> expected = table.to_vector();
-      const std::vector<double> values = rows.to_vector();
-      for (std::int64_t i = 0; i < count; ++i)
-        for (std::int64_t j = 0; j < width; ++j)
-          expected[static_cast<std::size_t>(indices.data<std::int64_t>()[i] * width + j)] +=
-              values[static_cast<std::size_t>(i * width + j)];
-      kernels::scatter_add_rows(indices, rows, table);
-      const std::vector<double> actual = table.to_vector();
-      for (std::size_t i = 0; i < expected.size(); ++i)
-        ASSERT_NEAR(actual[i], expected[i],
-                    dtype == DType::f64   ? 1e-11
-                    : dtype == DType::f32 ? 2e-4
-                                          : 0.005 * std::abs(expected[i]) + 1e-4);
-    }
-}
-
-TEST(ScatterAddRows, KeepsNaNInItsRow) {
-  const Tensor table = Tensor::zeros(Shape{3, 2}), indices = Tensor::from<std::int64_t>({2, 2, 0}, Shape{3});
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  kernels::scatter_add_rows(indices, Tensor::from<float>({nan, 1, 1, 1, 5, 6}, Shape{3, 2}), table);
-  const std::vector<double> v = table.to_vector();
-  EXPECT_EQ((std::vector<double>{v[0], v[1], v[2], v[3], v[5]}), (std::vector<double>{5, 6, 0, 0, 2}));
-  EXPECT_TRUE(std::isnan(v[4]));
-}
-
-TEST(ScatterAddRows, NamesAnIndexOutsideTheTable) {
-  const Tensor table = Tensor::zeros(Shape{3, 2}), rows = Tensor::zeros(Shape{2, 2});
-  try {
-    kernels::scatter_add_rows(Tensor::from<std::int64_t>({1, 3}, Shape{2}), rows, table);
-    FAIL();
-  } catch (const ShapeError& e) {
-    EXPECT_STREQ(e.what(), "scatter_add_rows: every index must name a row of the table: table f32[3, 2], index 1 is 3");
-  }
-  EXPECT_THROW(kernels::scatter_add_rows(Tensor::from<std::int64_t>({-1, 0}, Shape{2}), rows, table), ShapeError);
 }
 
 }  // namespace

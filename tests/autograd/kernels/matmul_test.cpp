@@ -30,7 +30,7 @@ std::vector<double> widened(const std::vector<T>& values) {
 struct Case {
   std::int64_t rows, columns, depth;
   bool a_transposed = false, b_transposed = false, c_transposed = false;
-  bool bias = false, relu = false;
+  bool bias = false;
   double alpha = 1, beta = 0;
   std::int64_t batch = 1;
   bool shared_b = false;
@@ -49,7 +49,7 @@ MatrixLayout dense(std::int64_t rows, std::int64_t columns, bool transposed, std
 template <class T, class Out>
 void check(const Case& t) {
   MatmulProblem p{.in = dtype_of<T>, .out = dtype_of<Out>, .rows = t.rows, .columns = t.columns, .depth = t.depth, .batch = Shape{t.batch}};
-  p.alpha = t.alpha, p.beta = t.beta, p.relu = t.relu;
+  p.alpha = t.alpha, p.beta = t.beta;
   std::int64_t size_a = 0, size_b = 0, size_c = 0;
   p.a = dense(t.rows, t.depth, t.a_transposed, t.gap, size_a);
   p.b = dense(t.depth, t.columns, t.b_transposed, t.gap, size_b);
@@ -65,12 +65,13 @@ void check(const Case& t) {
   matmul(wide, wide_a.data(), wide_b.data(), expected.data(), t.bias ? wide_bias.data() : nullptr);
   const double epsilon = std::is_same_v<Out, float> ? 1e-6 * std::sqrt(static_cast<double>(t.depth) + 4) : 8e-3;
   for (std::size_t i = 0; i < c.size(); ++i)
-    ASSERT_NEAR(static_cast<double>(c[i]), expected[i], epsilon * (std::sqrt(static_cast<double>(t.depth)) + std::abs(expected[i]))) << "element " << i;
+    ASSERT_NEAR(static_cast<double>(c[i]), expected[i], epsilon * (std::sqrt(static_cast<double>(t.depth)) + std::abs(expected[i])))
+        << "element " << i;
 }
 
 void check_all_types(const Case& t) {
-  SCOPED_TRACE(::testing::Message() << t.rows << " x " << t.columns << " x " << t.depth << " transposed " << t.a_transposed << t.b_transposed
-                                    << t.c_transposed << " batch " << t.batch << " gap " << t.gap);
+  SCOPED_TRACE(::testing::Message() << t.rows << " x " << t.columns << " x " << t.depth << " transposed " << t.a_transposed
+                                    << t.b_transposed << t.c_transposed << " batch " << t.batch << " gap " << t.gap);
   check<float, float>(t);
   check<bfloat16, bfloat16>(t);
   check<bfloat16, float>(t);
@@ -88,19 +89,17 @@ TEST(Matmul, OddSizesInAllLayouts) {
   }
 }
 
-TEST(Matmul, FinishesWithBiasReluAlphaAndBeta) {
+TEST(Matmul, AddsBiasAlphaAndBeta) {
   for (const std::int64_t m : {5, 300}) {
-    for (const bool relu : {false, true}) {
-      check_all_types({.rows = m, .columns = 67, .depth = 90, .bias = true, .relu = relu});
-      check_all_types({.rows = m, .columns = 67, .depth = 90, .relu = relu, .alpha = 0.25, .beta = 0.5});
-      check_all_types({.rows = m, .columns = 67, .depth = 90, .bias = true, .relu = relu, .beta = 1.0});
-    }
+    check_all_types({.rows = m, .columns = 67, .depth = 90, .bias = true});
+    check_all_types({.rows = m, .columns = 67, .depth = 90, .alpha = 0.25, .beta = 0.5});
+    check_all_types({.rows = m, .columns = 67, .depth = 90, .bias = true, .beta = 1.0});
   }
 }
 
 TEST(Matmul, NothingOfAProductMaybeBesideC) {
   check_all_types({.rows = 40, .columns = 67, .depth = 90, .alpha = 0});
-  check_all_types({.rows = 40, .columns = 67, .depth = 90, .relu = true, .alpha = 0, .beta = 0.5});
+  check_all_types({.rows = 40, .columns = 67, .depth = 90, .alpha = 0, .beta = 0.5});
 }
 
 TEST(Matmul, BatchesOwnAndShared) {
@@ -111,25 +110,35 @@ TEST(Matmul, BatchesOwnAndShared) {
 }
 
 TEST(Matmul, GreatDepthAndTallWeightGradients) {
-  for (const Case& t : {Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true}, Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true},
-                        Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true, .relu = true, .alpha = 0.5, .beta = 2.0}})
+  for (const Case& t : {Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true},
+                        Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true},
+                        Case{.rows = 50, .columns = 33, .depth = 5001, .a_transposed = true, .alpha = 0.5, .beta = 2.0}})
+    check_all_types(t);
+}
+
+TEST(Matmul, TallTransposedProductsWithABias) {  // the transposed product takes no bias
+  for (const Case& t :
+       {Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true, .bias = true},
+        Case{.rows = 1200, .columns = 16, .depth = 130, .a_transposed = true, .b_transposed = true, .bias = true},
+        Case{.rows = 1100, .columns = 17, .depth = 40, .a_transposed = true, .b_transposed = true, .bias = true, .beta = 0.5},
+        Case{.rows = 3200, .columns = 768, .depth = 24, .a_transposed = true, .bias = true}})
     check_all_types(t);
 }
 
 TEST(Matmul, RowsThatMeetInTheCache) {
   for (const bool transposed : {false, true}) {
     check<float, float>({.rows = 512, .columns = 1024, .depth = 33, .a_transposed = transposed});
-    check<float, float>({.rows = 513, .columns = 768, .depth = 20, .a_transposed = transposed, .bias = true, .relu = true, .beta = 0.5});
+    check<float, float>({.rows = 513, .columns = 768, .depth = 20, .a_transposed = transposed, .bias = true, .beta = 0.5});
   }
 }
 
 TEST(Matmul, ChoosesAsMeasured) {
-  const auto chosen = [](std::int64_t m, std::int64_t n, std::int64_t k, bool transposed, DType dtype = DType::f32) {
+  const auto chosen = [](std::int64_t m, std::int64_t n, std::int64_t k, bool transposed, DType dtype = DType::f32, bool has_bias = false) {
     MatmulProblem p{.in = dtype, .out = dtype, .rows = m, .columns = n, .depth = k};
     p.a = transposed ? MatrixLayout{.row = 1, .column = m, .batch = {}} : MatrixLayout{.row = k, .column = 1, .batch = {}};
     p.b = {.row = n, .column = 1, .batch = {}};
     p.c = p.b;
-    return choose_matmul_kernel(p);
+    return choose_matmul_kernel(p, has_bias);
   };
   EXPECT_EQ(chosen(32, 100, 100, false), MatmulKernel::library);
   EXPECT_EQ(chosen(50, 50, 25600, true), MatmulKernel::split);
@@ -137,6 +146,8 @@ TEST(Matmul, ChoosesAsMeasured) {
   EXPECT_EQ(chosen(30522, 128, 1024, true), MatmulKernel::library_transposed);
   EXPECT_EQ(chosen(3416, 100, 512, true, DType::bf16), MatmulKernel::library_transposed);
   EXPECT_EQ(chosen(32, 100, 100, false, DType::bf16), MatmulKernel::library);
+  EXPECT_EQ(chosen(3416, 50, 512, true, DType::f32, true), MatmulKernel::library);
+  EXPECT_EQ(chosen(3416, 768, 512, true, DType::bf16, true), MatmulKernel::library);
   EXPECT_EQ(chosen(1024, 3072, 768, false), MatmulKernel::library_padded);
   EXPECT_EQ(chosen(768, 3072, 1024, true), MatmulKernel::library_padded);
   EXPECT_EQ(chosen(256, 1024, 4096, true), MatmulKernel::library);

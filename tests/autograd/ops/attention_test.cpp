@@ -2,36 +2,40 @@
 
 #include <gtest/gtest.h>
 
+#include <omp.h>
+
+#include <array>
 #include <cmath>
 #include <limits>
 
+#include "autograd/core/storage.h"
 #include "autograd/kernels/backend.h"
 #include "autograd/ops/matmul.h"
+#include "autograd/ops/shape_ops.h"
 #include "autograd/ops/softmax.h"
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan {
 namespace {
 
-using testing::uniform;
 using testing::convert;
+using testing::uniform;
 using Args = ops::ScaledDotProductAttention::Args;
 
 struct Result {
   Tensor y;
-  std::vector<Tensor> gradients;  // of query, key, value and, where it is added, mask
+  std::vector<Tensor> gradients;  // of query, key, value and, where there is one, bias
 };
 
 Result run(std::vector<Tensor> in, const Args& args, AttentionInputs extra, const Tensor& dy) {
   for (Tensor& t : in) t = make_leaf(t);
-  const bool added = extra.mask.defined() && is_floating(extra.mask.dtype());
-  if (added) extra.mask = make_leaf(extra.mask);
+  if (extra.bias.defined()) extra.bias = make_leaf(extra.bias);
   Tape tape;
   Result r;
   r.y = scaled_dot_product_attention(in[0], in[1], in[2], args, extra);
   const Gradients g = tape.backward(std::span(&r.y, 1), std::span(&dy, 1));
   for (const Tensor& t : in) r.gradients.push_back(g.of(t).dense());
-  if (added) r.gradients.push_back(g.of(extra.mask).dense());
+  if (extra.bias.defined()) r.gradients.push_back(g.of(extra.bias).dense());
   return r;
 }
 
@@ -52,31 +56,41 @@ Tensor padding(std::int64_t batch, std::int64_t keys) {  // sequence b has keys 
 TEST(Attention, FastKernelsAgreeWithTheReference) {
   struct Case {
     std::int64_t queries, keys, heads, key_heads, width;
-    bool causal, pad, dropout;
-    int mask;  // 0 none, 1 boolean, 2 added
+    bool causal, pad, dropout, mask;
+    Shape bias;  // of rank 1: none
+    std::int64_t offset = 0;
   };
-  for (const Case& c : {Case{200, 200, 1, 1, 50, true, true, true, 0}, Case{197, 197, 3, 3, 64, false, false, true, 0}, Case{131, 250, 2, 1, 17, true, false, true, 2},
-                        Case{250, 99, 2, 2, 8, true, true, false, 0}, Case{25, 49, 2, 2, 33, false, true, true, 1}, Case{97, 24, 4, 2, 16, true, true, false, 2}}) {
+  const Shape none{1};
+  for (const Case& c :
+       {Case{200, 200, 1, 1, 50, true, true, true, false, none}, Case{197, 197, 3, 3, 64, false, false, true, false, none},
+        Case{131, 250, 2, 1, 17, true, false, true, false, {2, 131, 250}, 30}, Case{250, 99, 2, 2, 8, true, true, false, false, none},
+        Case{25, 49, 2, 2, 33, false, true, true, true, {3, 1, 25, 49}}, Case{97, 24, 4, 2, 16, true, true, false, false, {4, 97, 24}},
+        Case{97, 130, 4, 2, 16, true, true, true, true, {1, 1, 97, 130}, 33},
+        Case{49, 49, 4, 4, 16, false, false, true, true, {3, 4, 49, 49}},
+        Case{3, 300, 4, 1, 40, true, true, true, true, {3, 1, 1, 300}, 290}, Case{1, 270, 4, 2, 64, false, true, false, false, none},
+        Case{2, 277, 2, 1, 19, true, false, false, false, {2, 1, 277}, 270}}) {
     const std::int64_t batch = 3;
     const Tensor q = uniform({batch, c.queries, c.heads, c.width}, -2, 2, 1), k = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 2),
                  v = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 3), dy = uniform(q.shape(), -1, 1, 4);
     AttentionInputs extra;
     if (c.pad) extra.key_padding = padding(batch, c.keys);
-    if (c.mask == 1) {
+    if (c.mask) {
       extra.mask = Tensor::zeros({c.heads, c.queries, c.keys}, DType::u8);
       for (std::int64_t i = 0; i < extra.mask.numel(); ++i) extra.mask.data<std::uint8_t>()[i] = i % 7 != 2 && i / c.keys % 5 != 0;
     }
-    if (c.mask == 2) extra.mask = uniform({c.heads, c.queries, c.keys}, -2, 2, 5);
-    const Args args{.causal = c.causal, .dropout = c.dropout ? 0.2 : 0.0, .key = 77};
+    if (c.bias.rank() > 1) extra.bias = uniform(c.bias, -2, 2, 5);
+    const Args args{.causal = c.causal, .query_offset = c.offset, .dropout = c.dropout ? 0.2 : 0.0, .key = 77};
     for (const DType dtype : {DType::f32, DType::bf16}) {
       std::vector<Tensor> narrow = convert({q, k, v, dy}, dtype), wide = convert(narrow, DType::f64);
       AttentionInputs narrow_extra = extra, wide_extra = extra;
-      if (c.mask == 2) narrow_extra.mask = convert(extra.mask, dtype), wide_extra.mask = convert(narrow_extra.mask, DType::f64);
-      const Result expected = run({wide[0], wide[1], wide[2]}, args, wide_extra, wide[3]), actual = run({narrow[0], narrow[1], narrow[2]}, args, narrow_extra, narrow[3]);
+      narrow_extra.bias = convert(extra.bias, dtype), wide_extra.bias = convert(narrow_extra.bias, DType::f64);
+      const Result expected = run({wide[0], wide[1], wide[2]}, args, wide_extra, wide[3]),
+                   actual = run({narrow[0], narrow[1], narrow[2]}, args, narrow_extra, narrow[3]);
       const double tolerance = dtype == DType::f32 ? 2e-5 : 4e-2;
       SCOPED_TRACE(::testing::Message() << c.queries << " queries, " << c.keys << " keys, " << name_of(dtype));
       expect_near(actual.y, expected.y, tolerance, "output");
-      for (std::size_t i = 0; i < actual.gradients.size(); ++i) expect_near(actual.gradients[i], expected.gradients[i], tolerance, "gradient " + std::to_string(i));
+      for (std::size_t i = 0; i < actual.gradients.size(); ++i)
+        expect_near(actual.gradients[i], expected.gradients[i], tolerance, "gradient " + std::to_string(i));
     }
   }
 }
@@ -98,12 +112,14 @@ TEST(Attention, EqualsMatmulAndSoftmax) {
 
 TEST(Attention, RowsWithoutKeysAreZeroAndPassNoGradient) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-    const std::vector<Tensor> in = convert({uniform({1, 2, 1, 3}), uniform({1, 2, 1, 3}, -1, 1, 2), uniform({1, 2, 1, 3}, -1, 1, 3)}, dtype);
+    const std::vector<Tensor> in =
+        convert({uniform({1, 2, 1, 3}), uniform({1, 2, 1, 3}, -1, 1, 2), uniform({1, 2, 1, 3}, -1, 1, 3)}, dtype);
     const Tensor dy = Tensor::full({1, 2, 1, 3}, 1.0, dtype);
     const Tensor boolean = Tensor::from<std::uint8_t>({1, 1, 0, 0}, {2, 2});
     const double low = -std::numeric_limits<double>::infinity();
-    for (const Tensor& mask : {boolean, convert(Tensor::from<double>({0, 0, low, low}, {2, 2}), dtype)}) {
-      const Result r = run(in, {}, {.mask = mask}, dy);
+    const Tensor minus_infinity = convert(Tensor::from<double>({0, 0, low, low}, {2, 2}), dtype);
+    for (const AttentionInputs& extra : {AttentionInputs{.mask = boolean}, AttentionInputs{.bias = minus_infinity}}) {
+      const Result r = run(in, {}, extra, dy);
       const auto y = r.y.to_vector(), dq = r.gradients[0].to_vector();
       for (std::size_t i = 0; i < 3; ++i) {
         EXPECT_TRUE(std::isfinite(y[i]));
@@ -120,10 +136,10 @@ TEST(Attention, RowsWithoutKeysAreZeroAndPassNoGradient) {
   }
 }
 
-TEST(Attention, FloatMaskOfTenThousandIsNoRemoval) {  // BERT's (1 - mask) * -10000 on every key leaves the softmax as it was
+TEST(Attention, BiasOfTenThousandIsNoRemoval) {  // BERT's (1 - mask) * -10000 on every key leaves the softmax as it was
   const Tensor x = convert(uniform({1, 3, 1, 4}), DType::f32);
-  const Tensor mask = Tensor::full({1, 3}, -10000.0, DType::f32);
-  expect_near(scaled_dot_product_attention(x, x, x, {}, {.mask = mask}), scaled_dot_product_attention(x, x, x), 2e-3, "output");
+  const Tensor bias = Tensor::full({1, 3}, -10000.0, DType::f32);
+  expect_near(scaled_dot_product_attention(x, x, x, {}, {.bias = bias}), scaled_dot_product_attention(x, x, x), 2e-3, "output");
 }
 
 TEST(Attention, NotANumberStaysVisible) {
@@ -135,8 +151,8 @@ TEST(Attention, NotANumberStaysVisible) {
 TEST(Attention, PackedEqualsPadded) {
   const std::vector<std::int64_t> lengths{70, 3, 41};
   const std::int64_t batch = 3, longest = 70, heads = 2, width = 10;
-  const Tensor q = convert(uniform({batch, longest, heads, width}, -1, 1, 1), DType::f32), k = convert(uniform(q.shape(), -1, 1, 2), DType::f32),
-               v = convert(uniform(q.shape(), -1, 1, 3), DType::f32);
+  const Tensor q = convert(uniform({batch, longest, heads, width}, -1, 1, 1), DType::f32),
+               k = convert(uniform(q.shape(), -1, 1, 2), DType::f32), v = convert(uniform(q.shape(), -1, 1, 3), DType::f32);
   std::vector<std::int64_t> offsets{0}, ids(static_cast<std::size_t>(batch * longest), 0), packed_ids;
   std::vector<std::uint8_t> real(ids.size(), 0);
   std::vector<std::int64_t> tokens;  // of the padded batch, in packed order
@@ -153,18 +169,22 @@ TEST(Attention, PackedEqualsPadded) {
   const auto pack = [&](const Tensor& t) {
     Tensor out({static_cast<std::int64_t>(tokens.size()), heads, width});
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      std::copy_n(t.data<float>() + tokens[i] * heads * width, heads * width, out.data<float>() + static_cast<std::int64_t>(i) * heads * width);
+      std::copy_n(t.data<float>() + tokens[i] * heads * width, heads * width,
+                  out.data<float>() + static_cast<std::int64_t>(i) * heads * width);
     return out;
   };
+  const Tensor names = Tensor::from(ids, {batch, longest}),
+               packed_names = Tensor::from(packed_ids, {static_cast<std::int64_t>(tokens.size())});
   for (const bool causal : {false, true}) {
     const Args args{.causal = causal, .dropout = 0.25, .key = 3};
     const Tensor padded_dy = convert(uniform(q.shape(), -1, 1, 4), DType::f32);
     Tensor dy = padded_dy.clone();
     for (std::size_t i = 0; i < real.size(); ++i)
       if (real[i] == 0) std::fill_n(dy.data<float>() + static_cast<std::int64_t>(i) * heads * width, heads * width, 0.0f);
-    const Result padded = run({q, k, v}, args, {.key_padding = Tensor::from(real, {batch, longest}), .token_ids = Tensor::from(ids, {batch, longest})}, dy);
+    const Result padded =
+        run({q, k, v}, args, {.key_padding = Tensor::from(real, {batch, longest}), .query_ids = names, .key_ids = names}, dy);
     const Result packed = run({pack(q), pack(k), pack(v)}, args,
-                              {.cu_seqlens = Tensor::from(offsets, {4}), .token_ids = Tensor::from(packed_ids, {static_cast<std::int64_t>(tokens.size())})}, pack(dy));
+                              {.cu_seqlens = Tensor::from(offsets, {4}), .query_ids = packed_names, .key_ids = packed_names}, pack(dy));
     expect_near(packed.y, pack(padded.y), 1e-6, "output");
     for (std::size_t i = 0; i < 3; ++i) expect_near(packed.gradients[i], pack(padded.gradients[i]), 2e-6, "gradient " + std::to_string(i));
   }
@@ -183,6 +203,122 @@ TEST(Attention, DropoutHasItsRateAndMean) {
   EXPECT_NEAR(mean, 1.0, 5 * std::sqrt(expected / n));
   EXPECT_NEAR(variance, expected, 0.1 * expected);
   EXPECT_NE(first, scaled_dot_product_attention(q, q, v, {.dropout = 0.3, .key = 2}).to_vector());
+}
+
+// Few queries to many keys pass over keys and values as they lie, all others over packed ones: the same numbers either way.
+TEST(Attention, AQueryAloneGetsWhatItGetsAmongOthers) {
+  const std::int64_t batch = 3, queries = 40, keys = 301, heads = 6;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const auto& [key_heads, width] : {std::pair<std::int64_t, std::int64_t>{6, 64}, {2, 64}, {1, 20}, {3, 7}, {6, 100}}) {
+      SCOPED_TRACE(::testing::Message() << name_of(dtype) << ", " << key_heads << " key heads, width " << width);
+      const Tensor q = convert(uniform({batch, queries, heads, width}, -2, 2, 1), dtype),
+                   k = convert(uniform({batch, keys, key_heads, width}, -2, 2, 2), dtype), v = convert(uniform(k.shape(), -2, 2, 3), dtype),
+                   bias = convert(uniform({heads, queries, keys}, -1, 1, 5), dtype);
+      const Tensor ids =
+          Tensor::from<std::int64_t>(std::vector<std::int64_t>(static_cast<std::size_t>(batch * queries), 3), {batch, queries});
+      Tensor key_ids({batch, keys}, DType::i64);
+      for (std::int64_t j = 0; j < key_ids.numel(); ++j) key_ids.data<std::int64_t>()[j] = 7 * j;
+      const Tensor real = padding(batch, keys);
+      const std::int64_t offset = keys - queries;
+      const Tensor all = scaled_dot_product_attention(q, k, v, {.causal = true, .query_offset = offset, .dropout = 0.1, .key = 8},
+                                                      {.bias = bias, .key_padding = real, .query_ids = ids, .key_ids = key_ids});
+      for (const std::int64_t few : {1, 2, 3}) {
+        for (std::int64_t i = 0; i + few <= queries; i += 13) {
+          const auto part = [&](const Tensor& t, int axis) { return t.view(t.layout().slice(axis, i, few)); };
+          const Tensor y =
+              scaled_dot_product_attention(part(q, 1), k, v, {.causal = true, .query_offset = offset + i, .dropout = 0.1, .key = 8},
+                                           {.bias = part(bias, 1), .key_padding = real, .query_ids = part(ids, 1), .key_ids = key_ids});
+          expect_near(y, part(all, 1), dtype == DType::f32 ? 1e-6 : 1e-2, "queries from " + std::to_string(i));
+        }
+      }
+    }
+  }
+}
+
+// The result of a call does not depend on how many threads work, the sums of a bias's gradient least of all.
+TEST(Attention, ThreadsChangeNothing) {
+  const std::int64_t images = 6, windows = 4, tokens = 30, heads = 4, width = 16;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    std::vector<Tensor> in;
+    for (std::uint64_t i = 1; i <= 3; ++i) in.push_back(convert(uniform({images * windows, tokens, heads, width}, -1, 1, i), dtype));
+    const Tensor dy = convert(uniform(in[0].shape(), -1, 1, 4), dtype);
+    for (const Shape& shape :
+         {Shape{windows, heads, tokens, tokens}, Shape{windows, 1, tokens, tokens}, Shape{heads, tokens, tokens}, Shape{tokens, tokens},
+          Shape{heads, 1, tokens}, Shape{heads, tokens, 1}, Shape{1}, Shape{images * windows, heads, tokens, tokens}}) {
+      const AttentionInputs extra{.bias = convert(uniform(shape, -1, 1, 5), dtype)};
+      const int threads = omp_get_max_threads();
+      std::vector<Result> results;
+      for (const int n : {1, 2, 3, 3}) {
+        omp_set_num_threads(n);
+        results.push_back(run(in, {.dropout = 0.1, .key = 3}, extra, dy));
+      }
+      omp_set_num_threads(threads);
+      for (const Result& r : results) {
+        EXPECT_EQ(r.y.to_vector(), results[0].y.to_vector());
+        for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(r.gradients[i].to_vector(), results[0].gradients[i].to_vector()) << "gradient " << i;
+      }
+      const kernels::ScopedBackend reference(kernels::Backend::reference);
+      const Result expected = run(in, {.dropout = 0.1, .key = 3}, extra, dy);
+      expect_near(results[0].gradients[3], expected.gradients[3], dtype == DType::f32 ? 1e-5 : 1e-2, "gradient of the bias");
+    }
+  }
+}
+
+// Its gradient is as large as the bias, however many windows it is for.
+TEST(Attention, GradientOfARepeatedBiasTakesNoMoreMemoryThanTheBias) {
+  const std::int64_t images = 64, tokens = 49, heads = 2;
+  const Tensor x = make_leaf(convert(uniform({images, tokens, heads, 4}), DType::f32)),
+               bias = make_leaf(Tensor::zeros({heads, tokens, tokens}, DType::f32));
+  const Tensor dy = Tensor::full({images, tokens, heads, 4}, 1.0, DType::f32);
+  const auto peak_of = [&](const AttentionInputs& extra) {
+    Tape tape;
+    const Tensor y = scaled_dot_product_attention(x, x, x, {}, extra);
+    reset_peak_memory();
+    const auto before = memory_stats().live;
+    const Gradients g = tape.backward(std::span(&y, 1), std::span(&dy, 1));
+    return memory_stats().peak_live - before;
+  };
+  const auto without = peak_of({}), with = peak_of({.bias = bias});
+  const auto scores = static_cast<std::size_t>(images * heads * tokens * tokens) * sizeof(float);
+  EXPECT_LT(with, without + scores / 2);
+}
+
+TEST(Attention, RepeatedMaskAndBiasAreThoseOfTheWindow) {
+  const Tensor q = uniform({6, 5, 2, 4}, -1, 1, 1), mask = Tensor::zeros({3, 1, 5, 5}, DType::u8), bias = uniform({3, 2, 5, 5}, -1, 1, 2);
+  for (std::int64_t i = 0; i < mask.numel(); ++i) mask.data<std::uint8_t>()[i] = i % 3 != 1;
+  const auto twice = [](const Tensor& t) { return concat({t, t}, 0); };
+  expect_near(scaled_dot_product_attention(q, q, q, {}, {.mask = mask, .bias = bias}),
+              scaled_dot_product_attention(q, q, q, {}, {.mask = twice(mask), .bias = twice(bias)}), 0, "output");
+}
+
+TEST(Attention, KeysOfAnyStridesServeFewQueries) {
+  const Tensor q = convert(uniform({2, 2, 4, 24}, -1, 1, 1), DType::f32), k = convert(uniform({2, 290, 2, 24}, -1, 1, 2), DType::f32);
+  const auto strided = [](const Tensor& t) {  // every second element of rows twice as long
+    const Tensor wide = Tensor::zeros(t.shape().with(-1, 2 * t.size(-1)), t.dtype());
+    for (std::int64_t i = 0; i < t.numel(); ++i) wide.data<float>()[2 * i] = t.data<const float>()[i];
+    return wide.view(wide.layout().slice(3, 0, t.size(-1), 2));
+  };
+  const std::array<int, 4> heads_first{0, 2, 1, 3};
+  const Tensor by_head = k.view(k.layout().permute(heads_first)).contiguous(), turned = by_head.view(by_head.layout().permute(heads_first));
+  const Tensor expected = scaled_dot_product_attention(q, k, k);
+  expect_near(scaled_dot_product_attention(strided(q), strided(k), strided(k)), expected, 1e-6, "strided");
+  EXPECT_EQ(scaled_dot_product_attention(q, turned, turned).to_vector(), expected.to_vector());
+}
+
+TEST(Attention, ProbabilitiesTakeMaskBiasAndOffset) {
+  const Tensor q = uniform({2, 3, 2, 4}, -1, 1, 1), k = uniform({2, 5, 2, 4}, -1, 1, 2), bias = uniform({2, 3, 5}, -1, 1, 4);
+  const Tensor mask = Tensor::from<std::uint8_t>({1, 1, 0, 1, 1}, {5});
+  const Tensor identity = Tensor::zeros({2, 5, 2, 5}, DType::f64);
+  for (std::int64_t i = 0; i < 20; ++i) identity.data<double>()[i * 5 + i / 2 % 5] = 1;  // of key j: unit vector j
+  const Tensor weights =
+      attention_probabilities(q, k, {.causal = true, .query_offset = 2}, {.mask = mask, .bias = bias});  // [B, H, Tq, Tk]
+  const Tensor wide_k = concat({k, Tensor::zeros({2, 5, 2, 1}, DType::f64)}, 3),
+               wide_q = concat({q, Tensor::zeros({2, 3, 2, 1}, DType::f64)}, 3);
+  const Tensor y = scaled_dot_product_attention(wide_q, wide_k, identity, {.scale = 0.5, .causal = true, .query_offset = 2},
+                                                {.mask = mask, .bias = bias});
+  const std::array<int, 4> heads_first{0, 2, 1, 3};
+  expect_near(weights, y.view(y.layout().permute(heads_first)), 1e-14, "weights");
+  EXPECT_THROW(attention_probabilities(q, k, {}, {.cu_seqlens = Tensor::zeros({1}, DType::i64)}), ShapeError);
 }
 
 TEST(Attention, ReadsViewsOfACommonProjection) {

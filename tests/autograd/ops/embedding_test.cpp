@@ -4,7 +4,7 @@
 
 #include "autograd/core/rng.h"
 #include "autograd/kernels/backend.h"
-#include "autograd/kernels/embedding.h"
+#include "autograd/kernels/indexed_rows.h"
 
 namespace capstan {
 namespace {
@@ -56,7 +56,7 @@ TEST(RowGroups, FastSumsAreTheReferenceSums) {  // enough work for several threa
   const kernels::RowGroups groups(indices, rows);
   const auto sums = [&] {
     const Tensor out = Tensor::full({rows, width}, -1);
-    kernels::sum_groups<float>(groups, {.rows = terms.data<const float>()}, width, kernels::GroupTarget::table_row, out.data<float>());
+    kernels::sum_groups(groups, {.rows = terms.data<const float>()}, width, kernels::GroupTarget::table_row, out.data<float>());
     return out.to_vector();
   };
   const std::vector<double> fast = sums();

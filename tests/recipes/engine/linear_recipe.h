@@ -19,38 +19,40 @@
 
 namespace capstan::engine::test {
 
-/// Two terms: sum over the rows of (x w - y)^2, and |w|^2.
+/// Two terms: sum over the rows of (x w - y)^2, and |w|^2. Inputs: w [D], x [N, D], y [N], all f32.
 struct SquaredError {
   static constexpr std::string_view name = "squared_error";
-  struct Args {
-    Tensor x, y;  // f32 [N, D], [N]
-  };
-  struct Saved {
-    std::vector<float> residual;
-    Tensor w;
-  };
-  static std::array<Spec, 2> spec(const Args&, const Spec&) { return {Spec{}, Spec{}}; }
-  static std::array<Tensor, 2> forward(const Args& args, const Tensor& w, Saved& saved) {
-    const auto x = args.x.span<float>(), y = args.y.span<float>(), v = w.span<float>();
-    double sum = 0, norm = 0;
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      float r = -y[i];
-      for (std::size_t j = 0; j < v.size(); ++j) r += x[i * v.size() + j] * v[j];
-      saved.residual.push_back(r);
-      sum += static_cast<double>(r) * static_cast<double>(r);
+  struct Args {};
+  struct Saved { Tensor w, x, residual; };
+  static constexpr std::array constants{ConstantInput{1, "x"}, ConstantInput{2, "y"}};
+  static std::array<Spec, 2> spec(const Args&, const Spec&, const Spec&, const Spec&) { return {Spec{}, Spec{}}; }
+  static Tensor residuals(const Tensor& w, const Tensor& x, const Tensor& y) {
+    const Tensor out(y.shape());
+    const auto from = x.span<float>(), target = y.span<float>(), v = w.span<float>(), r = out.span<float>();
+    for (std::size_t i = 0; i < r.size(); ++i) {
+      r[i] = -target[i];
+      for (std::size_t j = 0; j < v.size(); ++j) r[i] += from[i * v.size() + j] * v[j];
     }
-    for (const float c : v) norm += static_cast<double>(c) * static_cast<double>(c);
-    saved.w = w;
-    return {Tensor::scalar(sum), Tensor::scalar(norm)};
+    return out;
   }
-  static Grads<1> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<1>) {
-    Tensor dw = Tensor::zeros(saved.w.shape());
-    const auto x = args.x.span<float>(), g = dw.span<float>(), v = saved.w.span<float>();
+  static double sum_of_squares(const Tensor& t) {
+    double sum = 0;
+    for (const float v : t.span<float>()) sum += static_cast<double>(v) * static_cast<double>(v);
+    return sum;
+  }
+  static std::array<Tensor, 2> forward(const Args&, const Tensor& w, const Tensor& x, const Tensor& y,
+                                       const Call<3, std::array<Spec, 2>>&, Saved& saved) {
+    saved = {w, x, residuals(w, x, y)};
+    return {Tensor::scalar(sum_of_squares(saved.residual)), Tensor::scalar(sum_of_squares(w))};
+  }
+  static Grads<3> backward(const Args&, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<3>) {
+    const Tensor dw = Tensor::zeros(saved.w.shape());
+    const auto x = saved.x.span<float>(), g = dw.span<float>(), v = saved.w.span<float>(), r = saved.residual.span<float>();
     const auto a = static_cast<float>(2 * dy[0].item()), b = static_cast<float>(2 * dy[1].item());
-    for (std::size_t i = 0; i < saved.residual.size(); ++i)
-      for (std::size_t j = 0; j < g.size(); ++j) g[j] += a * saved.residual[i] * x[i * g.size() + j];
+    for (std::size_t i = 0; i < r.size(); ++i)
+      for (std::size_t j = 0; j < g.size(); ++j) g[j] += a * r[i] * x[i * g.size() + j];
     for (std::size_t j = 0; j < g.size(); ++j) g[j] += b * v[j];
-    return {Gradient(dw)};
+    return {Gradient(dw), {}, {}};
   }
 };
 
@@ -103,19 +105,16 @@ class LinearBase {
     Rng rng(context.key());
     for (float& v : x.span<float>()) v += static_cast<float>(config_.noise * rng.normal() + drift_);
     if (static_cast<double>(context.step) == config_.poison) x.span<float>()[0] = std::nanf("");
-    return apply<SquaredError>({x, batch.y}, w_);
+    return apply<SquaredError>({}, w_.value(), x, batch.y);
   }
   Metrics evaluate(Split split) {
-    double sum = 0;
     const Batch b = rows_of(split == Split::test ? 7 : 3, 0, 64);
-    SquaredError::Saved saved;
-    sum = SquaredError::forward({b.x, b.y}, w_, saved)[0].item();
-    return {{"mse", sum / 64}};
+    return {{"mse", apply<SquaredError>({}, w_.value(), b.x, b.y)[0].item() / 64}};
   }
   void predict(std::istream& in, std::ostream& out) {
     for (double v; in >> v;) {
       require<DataError>(v >= 0, "input: a number must be >= 0, got ", v);
-      out << v * static_cast<double>(w_.span<float>()[0]) << "\n";
+      out << v * static_cast<double>(w_.value().span<float>()[0]) << "\n";
     }
   }
   std::string data_digest() const { return "rows-" + std::to_string(config_.rows); }
@@ -147,7 +146,7 @@ class LinearBase {
   Config config_;
   Setup setup_;
   nn::ParameterStore store_;
-  Tensor w_;
+  Parameter w_;
   std::unique_ptr<optim::Adam> adam_;
   double drift_ = 0;
 };

@@ -119,7 +119,7 @@ TEST_P(SasrecExample, HiddenStatesAndScores) {
   expect_row(h, 1, {-.361464, -1.036002, .215066, .733991}, tolerance(), "sequence 0, t2");
   expect_row(h, 2, {.049743, 1.008488, -1.996353, .366639}, tolerance(), "sequence 0, t3");
   expect_row(h, 6, {-.337195, -1.068635, .509016, .468527}, tolerance(), "sequence 1, t3");
-  const std::vector<double> table = e.model.item_table().to_vector(), last = e.model.last_hidden(batch, {}).to_vector();
+  const std::vector<double> table = e.model.item_table().value().to_vector(), last = e.model.last_hidden(batch, {}).to_vector();
   const std::vector<std::vector<double>> scores{{-.275874, .865392, .194883, -.001262, 1.025708, .190661},
                                                 {.614355, .023562, -.278055, .349746, -.326705, -.373412}};
   for (std::size_t b = 0; b < 2; ++b)
@@ -136,7 +136,7 @@ TEST_P(SasrecExample, LossAndGradients) {
   EXPECT_NEAR(s.loss, 1.54775098, dtype() == DType::f64 ? 1e-8 : 1e-6);
   std::map<std::string, std::vector<double>> g;
   const auto parameters = e.store.parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i) g[parameters[i].name] = dense(s.gradients[i]);
+  for (std::size_t i = 0; i < parameters.size(); ++i) g[parameters[i].name()] = dense(s.gradients[i]);
   const auto column_of_weight = [&](const std::string& name) {  // row 0 of the example's [in, out] matrix
     std::vector<double> out;
     for (std::size_t j = 0; j < 4; ++j) out.push_back(g[name][4 * j]);
@@ -203,10 +203,10 @@ TEST(SasrecModel, EveryGradientIsTheSlope) {
     const Step s = run_step(e, batch, run, loss);
     const auto parameters = e.store.parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      const auto values = parameters[i].value.span<double>();
+      const auto values = parameters[i].value().span<double>();
       const std::vector<double> before(values.begin(), values.end()), g = dense(s.gradients[i]);
       const double h = 1e-5;
-      const bool items = parameters[i].name == "item_embedding/weight";
+      const bool items = parameters[i].name() == "item_embedding/weight";
       const auto direction = [&](std::size_t j) { return items && j < 4 ? 0.0 : std::cos(static_cast<double>(j + 1)); };  // padding stays
       double slope = 0, expected = 0;
       for (const double sign : {1.0, -1.0}) {
@@ -215,7 +215,7 @@ TEST(SasrecModel, EveryGradientIsTheSlope) {
       }
       for (std::size_t j = 0; j < values.size(); ++j) expected += g[j] * direction(j);
       std::ranges::copy(before, values.begin());
-      EXPECT_NEAR(slope, expected, 1e-8 + 1e-6 * std::abs(expected)) << parameters[i].name << ", loss " << static_cast<int>(kind);
+      EXPECT_NEAR(slope, expected, 1e-8 + 1e-6 * std::abs(expected)) << parameters[i].name() << ", loss " << static_cast<int>(kind);
     }
   }
 }
