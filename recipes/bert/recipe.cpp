@@ -92,9 +92,8 @@ engine::LossCounts<Bert> Bert::loss_counts(const Batch& batch) const {
   return {static_cast<double>(batch.predictions()) + kWeightEpsilon, static_cast<double>(batch.sequences)};
 }
 
-engine::LossSums<Bert> Bert::loss(const Batch& batch, const engine::StepContext& context) {
-  // The key of the context stands for seed, step and micro batch; the batch numbers its tokens.
-  const nn::Run run{.training = context.training, .seed = context.key(), .step = 0, .token_ids = batch.keys};
+engine::LossSums<Bert> Bert::loss(const Batch& batch, nn::Run run) {
+  run.token_ids = batch.keys;
   const Model::Losses losses = model_->losses(batch, run);
   return {losses.masked_lm, losses.next_sentence};
 }

@@ -42,7 +42,7 @@ class Bert {
   std::int64_t batches_per_epoch() const;
   Batch make_batch(std::int64_t epoch, std::int64_t index) const;
   engine::LossCounts<Bert> loss_counts(const Batch& batch) const;
-  engine::LossSums<Bert> loss(const Batch& batch, const engine::StepContext& context);
+  engine::LossSums<Bert> loss(const Batch& batch, nn::Run run);
   std::int64_t items(const Batch& batch) const { return batch.sequences; }
 
   engine::Metrics evaluate(engine::Split split);

@@ -16,8 +16,8 @@
 //
 // Invariants the engine relies on, and tests check for every recipe:
 //   - make_batch is a pure function of (epoch, index): any thread, any order, any number of times, the same batch;
-//   - loss is a function of parameters, batch and StepContext alone (sequential recipes: and of state()); dropout takes its
-//     randomness from StepContext::key();
+//   - loss is a function of parameters, batch and nn::Run alone (sequential recipes: and of state()); Run::seed differs from batch to
+//     batch of the run, and everything random comes from it; a recipe whose batches number their tokens adds Run::token_ids;
 //   - evaluate, predict and the bench functions leave everything that state() names, parameters and optimiser as they were.
 
 #include <array>
@@ -33,9 +33,9 @@
 #include <vector>
 
 #include "autograd/core/gradient.h"
-#include "autograd/core/rng.h"
 #include "autograd/core/tensor.h"
 #include "nn/parameter_store.h"
+#include "nn/run.h"
 #include "recipes/engine/metrics.h"
 
 namespace capstan::engine {
@@ -66,17 +66,6 @@ struct Setup {
 
   /// `path` if it is absolute, otherwise below data_dir.
   std::string data_path(std::string_view path) const;
-};
-
-/// The circumstances of one forward pass. The same values mean the same random numbers.
-struct StepContext {
-  bool training = true;
-  std::uint64_t seed = 0;
-  std::int64_t step = 0;   ///< optimiser steps done before this one
-  std::int64_t micro = 0;  ///< number of the batch within the step, when gradients are accumulated
-
-  /// Key of everything random in this pass (dropout).
-  std::uint64_t key() const { return random_key(seed, "step", {static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(micro)}); }
 };
 
 /// Which validation metric picks the best checkpoint and stops early (train.metric replaces the name).
@@ -118,7 +107,7 @@ concept RecipeBasics = requires(R r, const R c, const typename R::Batch& batch, 
   { c.batches_per_epoch() } -> std::convertible_to<std::int64_t>;
   { c.loss_counts(batch) } -> std::same_as<LossCounts<R>>;
   /// One forward pass; the engine holds the tape (training) or NoGrad.
-  { r.loss(batch, StepContext{}) } -> std::same_as<LossSums<R>>;
+  { r.loss(batch, nn::Run{}) } -> std::same_as<LossSums<R>>;
 
   /// Metrics by name: "ndcg@10", "sampled100/hit@10". The engine holds NoGrad.
   { r.evaluate(split) } -> std::same_as<Metrics>;

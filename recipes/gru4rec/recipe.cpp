@@ -115,8 +115,7 @@ std::optional<Batch> Gru4Rec::next_batch() {
                {step.kept.begin(), step.kept.end()}, {step.reset.begin(), step.reset.end()}};
 }
 
-engine::LossSums<Gru4Rec> Gru4Rec::loss(const Batch& batch, const engine::StepContext& context) {
-  const nn::Run run{.training = context.training, .seed = context.key(), .step = 0, .token_ids = {}};
+engine::LossSums<Gru4Rec> Gru4Rec::loss(const Batch& batch, const nn::Run& run) {
   Hidden hidden = continued(hidden_, *model_, batch.kept, batch.reset);
   const Tensor output = model_->step(batch.inputs, hidden, run);
   hidden_ = std::move(hidden);

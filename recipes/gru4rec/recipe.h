@@ -49,7 +49,7 @@ class Gru4Rec {
   std::int64_t batches_per_epoch() const { return steps_per_epoch_; }
   /// The divisor is the configured batch size, also when fewer slots are left.
   engine::LossCounts<Gru4Rec> loss_counts(const Batch&) const { return {static_cast<double>(setup_.batch_size)}; }
-  engine::LossSums<Gru4Rec> loss(const Batch& batch, const engine::StepContext& context);
+  engine::LossSums<Gru4Rec> loss(const Batch& batch, const nn::Run& run);
   std::int64_t items(const Batch& batch) const { return batch.inputs.numel(); }
 
   void begin_epoch(std::int64_t epoch);

@@ -73,9 +73,8 @@ Batch Sasrec::make_batch(std::int64_t epoch, std::int64_t index) const {
   return training_batch(dataset(), config_.model, config_.loss, epoch, index * setup_.batch_size, setup_.batch_size);
 }
 
-engine::LossSums<Sasrec> Sasrec::loss(const Batch& batch, const engine::StepContext& context) {
-  // The key of the context stands for seed, step and micro batch; the batch numbers its tokens.
-  const nn::Run run{.training = context.training, .seed = context.key(), .step = 0, .token_ids = batch.keys};
+engine::LossSums<Sasrec> Sasrec::loss(const Batch& batch, nn::Run run) {
+  run.token_ids = batch.keys;
   return {loss_sum(*model_, batch, config_.loss, run)};
 }
 

@@ -40,7 +40,7 @@ class Sasrec {
   std::int64_t batches_per_epoch() const;
   Batch make_batch(std::int64_t epoch, std::int64_t index) const;
   engine::LossCounts<Sasrec> loss_counts(const Batch& batch) const { return {static_cast<double>(batch.real_tokens())}; }
-  engine::LossSums<Sasrec> loss(const Batch& batch, const engine::StepContext& context);
+  engine::LossSums<Sasrec> loss(const Batch& batch, nn::Run run);
   std::int64_t items(const Batch& batch) const { return batch.sequences; }
 
   engine::Metrics evaluate(engine::Split split);

@@ -75,9 +75,8 @@ Batch Vit::make_batch(std::int64_t epoch, std::int64_t index) const {
 
 Tensor Vit::as_input(const Tensor& images) const { return setup_.precision == DType::bf16 ? cast(images, DType::bf16) : images; }
 
-engine::LossSums<Vit> Vit::loss(const Batch& batch, const engine::StepContext& context) {
-  // The key of the context stands for seed, step and micro batch.
-  const nn::Run run{.training = context.training, .seed = context.key(), .step = 0, .token_ids = batch.samples};
+engine::LossSums<Vit> Vit::loss(const Batch& batch, nn::Run run) {
+  run.token_ids = batch.samples;
   const Tensor y = model_->logits(as_input(batch.images), run);  // [B, classes]
   if (batch.targets.defined()) return {soft_cross_entropy(y, batch.targets, {.reduction = Reduction::sum()}).value};
   return {cross_entropy(y, batch.labels, {.label_smoothing = config_.augment.label_smoothing, .reduction = Reduction::sum()}).value};

@@ -40,7 +40,7 @@ class Vit {
   std::int64_t batches_per_epoch() const;
   Batch make_batch(std::int64_t epoch, std::int64_t index) const;
   engine::LossCounts<Vit> loss_counts(const Batch& batch) const { return {static_cast<double>(batch.size())}; }
-  engine::LossSums<Vit> loss(const Batch& batch, const engine::StepContext& context);
+  engine::LossSums<Vit> loss(const Batch& batch, nn::Run run);
   std::int64_t items(const Batch& batch) const { return batch.size(); }
 
   engine::Metrics evaluate(engine::Split split);

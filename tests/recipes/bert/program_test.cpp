@@ -49,7 +49,7 @@ TEST_F(BertProgram, OverfitsATinyFileInTwentySteps) {
   ASSERT_GE(instances.size(), 6u);
   for (std::int64_t step = 0; step < 20; ++step) {
     const Batch batch = bert.make_batch(step, 0);
-    engine::train_step(bert, std::span<const Batch>(&batch, 1), {.training = true, .seed = 1, .step = step}, bert.learning_rate(step), 1);
+    engine::train_step(bert, std::span<const Batch>(&batch, 1), {.seed = 1, .step = step}, bert.learning_rate(step), 1);
   }
   const NoGrad paused;
   const engine::Metrics metrics = evaluate_model(bert.model(), instances, 32, 0, 16);

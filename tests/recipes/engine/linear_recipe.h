@@ -100,11 +100,12 @@ class LinearBase {
   std::int64_t batches_per_epoch() const { return (config_.rows + setup_.batch_size - 1) / setup_.batch_size; }
   std::array<double, 2> loss_counts(const Batch& b) const { return {static_cast<double>(b.y.numel()), 1000.0}; }
   std::int64_t items(const Batch& b) const { return b.y.numel(); }
-  std::array<Tensor, 2> loss(const Batch& batch, const StepContext& context) {
+  std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
+    const StepKey poisoned{.seed = setup_.seed, .step = static_cast<std::int64_t>(config_.poison)};
     Tensor x = batch.x.clone();
-    Rng rng(context.key());
+    Rng rng(run.seed);
     for (float& v : x.span<float>()) v += static_cast<float>(config_.noise * rng.normal() + drift_);
-    if (static_cast<double>(context.step) == config_.poison) x.span<float>()[0] = std::nanf("");
+    if (run.seed == poisoned.run(0).seed) x.span<float>()[0] = std::nanf("");
     return apply<SquaredError>({}, w_.value(), x, batch.y);
   }
   Metrics evaluate(Split split) {
@@ -163,8 +164,8 @@ struct Drifting : LinearBase {
   static constexpr std::string_view name = "drifting";
   static constexpr Selection selection{"mse", Goal::minimize};
   using LinearBase::LinearBase;
-  std::array<Tensor, 2> loss(const Batch& batch, const StepContext& context) {
-    const std::array<Tensor, 2> sums = LinearBase::loss(batch, context);
+  std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
+    const std::array<Tensor, 2> sums = LinearBase::loss(batch, run);
     drift_ = 0.9 * drift_ + 1e-4 * sums[0].item();
     return sums;
   }

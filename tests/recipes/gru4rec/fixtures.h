@@ -46,7 +46,7 @@ struct RecipeTest : testing::Test {
     config.negatives.count = 4;
   }
 
-  /// One pass over the sessions; returns the losses. Steps of StepContext go on from `step`.
+  /// One pass over the sessions; returns the losses. Steps go on from `step`.
   std::vector<double> train_epoch(Gru4Rec& recipe, std::int64_t epoch, std::int64_t& step) const {
     std::vector<double> losses;
     recipe.begin_epoch(epoch);
@@ -54,7 +54,7 @@ struct RecipeTest : testing::Test {
     return losses;
   }
   double train_batch(Gru4Rec& recipe, const Batch& batch, std::int64_t step) const {
-    return engine::train_step(recipe, std::span(&batch, 1), {.training = true, .seed = setup.seed, .step = step, .micro = 0}, recipe.learning_rate(step), 0).total();
+    return engine::train_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = step}, recipe.learning_rate(step), 0).total();
   }
 };
 
