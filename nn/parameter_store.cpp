@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/core/nearest_name.h"
 #include "autograd/core/rng.h"
 
 namespace capstan::nn {
@@ -10,8 +11,10 @@ Scope ParameterStore::root() { return Scope(this, ""); }
 
 const Parameter& ParameterStore::find(std::string_view name) const {
   const auto it = index_.find(std::string(name));
-  require<ConfigError>(it != index_.end(), "parameters: no parameter of this name: ", name, " (", parameters_.size(), " parameters)");
-  return parameters_[it->second];
+  if (it != index_.end()) return parameters_[it->second];
+  std::vector<std::string> known;
+  for (const Parameter& p : parameters_) known.push_back(p.name());
+  throw ConfigError(join_text("parameters: no parameter of this name: ", name, suggestion(name, known), " (", known.size(), " parameters)"));
 }
 
 std::int64_t ParameterStore::numel() const {

@@ -7,6 +7,7 @@
 #include <new>
 #include <ostream>
 
+#include "autograd/core/nearest_name.h"
 #include "recipes/engine/inspect.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/tokenize.h"
@@ -74,8 +75,7 @@ const CommandText& command_text(std::string_view name) {
     if (c.name == name) return c;
   std::vector<std::string> known{"inspect", "list", "tokenize"};
   for (const CommandText& c : commands()) known.emplace_back(c.name);
-  const std::string near = nearest_name(name, known);
-  throw ConfigError(join_text("unknown command '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "\n", kUsageText));
+  throw ConfigError(join_text("unknown command '", name, "'", suggestion(name, known), "\n", kUsageText));
 }
 
 std::vector<std::string> configs_of(std::string_view recipe) {
@@ -96,11 +96,10 @@ std::string find_config(std::span<const RecipeEntry> recipes, const std::string&
     for (std::string& c : configs_of(r.name)) known.push_back(std::move(c));
   if (std::find(known.begin(), known.end(), name) != known.end())
     return (fs::path(recipes_directory()) / (name + std::string(kExtension))).string();
-  const std::string near = nearest_name(name, known);
   std::string all;
   for (const std::string& k : known) all += " " + k;
   throw ConfigError(join_text("'", name, "' is neither a file nor one of the known configurations",
-                              near.empty() ? "" : "; did you mean '" + near + "'?", "\nknown are:", all));
+                              suggestion(name, known), "\nknown are:", all));
 }
 
 const RecipeEntry& find_recipe(std::span<const RecipeEntry> recipes, std::string_view name, std::string_view where) {
@@ -109,11 +108,10 @@ const RecipeEntry& find_recipe(std::span<const RecipeEntry> recipes, std::string
     if (r.name == name) return r;
     known.emplace_back(r.name);
   }
-  const std::string near = nearest_name(name, known);
   std::string all;
   for (const std::string& k : known) all += " " + k;
   throw ConfigError(
-      join_text(where, ": unknown recipe '", name, "'", near.empty() ? "" : "; did you mean '" + near + "'?", "; known are:", all));
+      join_text(where, ": unknown recipe '", name, "'", suggestion(name, known), "; known are:", all));
 }
 
 int list(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console) {

@@ -133,9 +133,6 @@ std::string help_text(const OptionTable& table);
 /// The same as a Markdown table.
 std::string markdown_table(const OptionTable& table);
 
-/// The known name nearest to a misspelt one, "" if none is near (at most 2 edits, or a third of the length).
-std::string nearest_name(std::string_view wrong, std::span<const std::string> known);
-
 // ---- the command line ----
 
 /// An option of a command, such as --resume.

@@ -123,6 +123,21 @@ TEST(ParameterStore, KeepsOrderAndRefusesASecondNameOfItsKind) {
   EXPECT_THROW(store.find("encoder/2/weight"), ConfigError);
 }
 
+TEST(ParameterStore, ProposesTheNearestNameForOneThatIsNotThere) {
+  ParameterStore store;
+  for (const int layer : {0, 1, 2}) (store.root() / "encoder" / layer).parameter("weight", {2}, ones());
+  const auto message = [&](const char* name) -> std::string {
+    try {
+      store.find(name);
+    } catch (const ConfigError& e) {
+      return e.what();
+    }
+    return "found";
+  };
+  EXPECT_EQ(message("encoder/2/wieght"), "parameters: no parameter of this name: encoder/2/wieght; did you mean 'encoder/2/weight'? (3 parameters)");
+  EXPECT_EQ(message("elsewhere/entirely"), "parameters: no parameter of this name: elsewhere/entirely (3 parameters)");
+}
+
 TEST(ParameterStore, FreezesBelowAPathForEverybody) {
   ParameterStore store;
   const Parameter first = (store.root() / "encoder" / 1).parameter("weight", {2}, ones());

@@ -5,10 +5,12 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "autograd/core/nearest_name.h"
 #include "autograd/core/rng.h"
 #include "autograd/core/storage.h"
 #include "autograd/core/tensor.h"
@@ -30,6 +32,16 @@ TEST(Require, FormatsPartsOnlyOnFailure) {
   EXPECT_NO_THROW(require(true, "never"));
   const std::string text = message_of<ShapeError>([] { require(false, "op: x ", Shape{2, 3}, ", ", 4, ' ', 0.5, " ", DType::bf16, " ", true); });
   EXPECT_EQ(text, "op: x [2, 3], 4 0.5 bf16 true");
+}
+
+TEST(NearestName, IsWithinTwoEditsOrHasTheSameLastPart) {
+  const std::vector<std::string> known{"train.steps", "train.seed", "optimizer.lr", "bert/base"};
+  EXPECT_EQ(nearest_name("train.setps", known), "train.steps") << "neighbours swapped are one edit";
+  EXPECT_EQ(nearest_name("model.lr", known), "optimizer.lr");
+  EXPECT_EQ(nearest_name("vit/base", known), "bert/base");
+  EXPECT_EQ(nearest_name("nothing_like_it", known), "");
+  EXPECT_EQ(suggestion("train.sed", known), "; did you mean 'train.seed'?");
+  EXPECT_EQ(suggestion("nothing_like_it", known), "");
 }
 
 TEST(Bfloat16, RoundsToNearestEven) {
