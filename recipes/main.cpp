@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/core/process.h"
 #include "recipes/bert/recipe.h"
 #include "recipes/engine/command_line.h"
 #include "recipes/engine/run_recipe.h"
@@ -30,9 +31,9 @@ constexpr std::array kRecipes{
 
 int main(int argc, char** argv) {
   namespace engine = capstan::engine;
-  engine::limit_busy_waiting(argv);
+  capstan::limit_busy_waiting(argv);
   engine::ignore_write_signals();
-  engine::flush_denormals();
+  capstan::flush_denormals();
   std::ios::sync_with_stdio(false);
 
   const std::vector<std::string> arguments(argv + 1, argv + argc);

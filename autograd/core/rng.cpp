@@ -23,6 +23,8 @@ std::uint64_t Rng::below(std::uint64_t n) {
   return static_cast<std::uint64_t>(product >> 64);
 }
 
+double Rng::uniform(double low, double high) { return low + (high - low) * uniform(); }
+
 double Rng::normal() {
   const double radius = std::sqrt(-2.0 * std::log1p(-uniform()));
   return radius * std::cos(2.0 * std::numbers::pi * uniform());

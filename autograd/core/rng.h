@@ -59,7 +59,8 @@ class Rng {
   std::uint64_t below(std::uint64_t n);
   /// Uniform in [0, 1), 53 bits.
   double uniform() { return static_cast<double>(next64() >> 11) * 0x1.0p-53; }
-  double uniform(double low, double high) { return low + (high - low) * uniform(); }
+  /// Uniform in [low, high). Not inline: compiler options that fuse the product and the sum would change its last bit.
+  double uniform(double low, double high);
   /// Standard normal (Box and Muller; two uniforms a number).
   double normal();
   /// Fisher and Yates.

@@ -1,5 +1,6 @@
 #pragma once
-// What the engine asks of the operating system: resources used, floating point mode, signals, writing without being killed.
+// What the engine asks of the operating system: resources used, signals, writing without being killed. What any program that trains asks of it
+// is autograd/core/process.h.
 
 #include <signal.h>
 
@@ -20,17 +21,6 @@ double wall_seconds();  ///< monotonic
 int usable_cores();
 /// The OpenMP threads of parallel regions started by this thread; 0: one per usable core. Returns the number.
 int set_threads(std::int64_t threads);
-
-/// Denormal numbers count as zero, in this thread and every thread it starts from now on; returns whether the machine can. They
-/// cost a hundred times a normal operation and carry no information in training.
-bool flush_denormals();
-
-/// Waiting OpenMP threads spin for some tens of microseconds and then sleep. libgomp's own default spins for milliseconds, which
-/// makes a step several times slower while another process keeps a core busy; never to spin costs a sleep and a wake-up, about 50
-/// microseconds, in every parallel region (half of a GRU4Rec step). libgomp reads this from the environment before main, so
-/// the program starts itself once more with GOMP_SPINCOUNT, unless the user has set that or OMP_WAIT_POLICY. Call it first in main.
-/// Returns if there is nothing to do (or the system refuses).
-void limit_busy_waiting(char** argv);
 
 /// A closed pipe or a file size limit becomes an error of the write instead of the end of the process.
 void ignore_write_signals();
