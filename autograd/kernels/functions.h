@@ -56,6 +56,14 @@ struct Sqrt {
   template <class T> T slope(T y) const { return T(0.5) / y; }
 };
 
+/// y = 1 / sqrt(x), dy/dx = -y^3 / 2: both infinite at 0.
+struct Rsqrt {
+  static constexpr std::string_view name = "rsqrt";
+  static constexpr Keeps keeps = Keeps::output;
+  template <class T> T value(T x) const { return T(1) / std::sqrt(x); }
+  template <class T> T slope(T y) const { return T(-0.5) * y * y * y; }
+};
+
 /// x^exponent. For exponent 0 the slope is 0, also at x = 0.
 struct Pow {
   static constexpr std::string_view name = "pow";
@@ -214,9 +222,10 @@ struct Minimum {
 
 }  // namespace functions
 
-using UnaryFunction = std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Pow,
-                                   functions::Exp, functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu, functions::Gelu,
-                                   functions::GeluTanh, functions::Tanh, functions::Sigmoid, functions::Softplus, functions::Silu>;
+using UnaryFunction = std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Rsqrt,
+                                   functions::Pow, functions::Exp, functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu,
+                                   functions::Gelu, functions::GeluTanh, functions::Tanh, functions::Sigmoid, functions::Softplus,
+                                   functions::Silu>;
 using BinaryFunction =
     std::variant<functions::Add, functions::Sub, functions::Mul, functions::Div, functions::Maximum, functions::Minimum>;
 /// Those that are fused with the addition of a bias.

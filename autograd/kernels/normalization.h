@@ -1,9 +1,10 @@
 #pragma once
-// Layer normalisation over the rows of a contiguous [rows, n], alone and fused with what a transformer has before it:
+// Normalisation over the rows of a contiguous [rows, n]: RMS normalisation, y = x / sqrt(mean(x^2) + eps) * weight, and layer
+// normalisation, alone and fused with what a transformer has before it:
 // sum = residual + dropout(x + bias), y = (sum - mean) / sqrt(variance + eps) * gamma + beta. T: float, bfloat16 (statistics in float),
 // double.
 //
-// The variance is the biased one, from deviations from the mean (never E[x^2] - mean^2). Sums over rows (dgamma, dbeta, dbias) are
+// The variance is the biased one, from deviations from the mean (never E[x^2] - mean^2). Sums over rows (dweight, dgamma, dbeta, dbias) are
 // taken in blocks that depend on the sizes alone, so they do not depend on the number of threads.
 
 #include <cstdint>
@@ -65,5 +66,22 @@ struct LayerNormBackward {
   static Signature fast, reference;
 };
 inline constexpr Kernel<LayerNormBackward, float, bfloat16, double> layer_norm_backward;
+
+/// y, and inverse_rms [rows] = 1 / sqrt(mean(x^2) + eps) for backward unless null. weight [n] may be null: all ones.
+template <class T>
+struct RmsNorm {
+  using Signature = void(const T* x, const T* weight, double eps, T* y, Compute<T>* inverse_rms, std::int64_t rows, std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<RmsNorm, float, bfloat16, double> rms_norm;
+
+/// dx [rows, n] and dweight [n]; a null one is not wanted. dx and dy must not overlap.
+template <class T>
+struct RmsNormBackward {
+  using Signature = void(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight, std::int64_t rows,
+                         std::int64_t n);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<RmsNormBackward, float, bfloat16, double> rms_norm_backward;
 
 }  // namespace capstan::kernels

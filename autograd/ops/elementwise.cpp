@@ -93,6 +93,7 @@ Tensor neg(const Tensor& x) { return apply<ops::Neg>({}, x); }
 Tensor abs(const Tensor& x) { return apply<ops::Abs>({}, x); }
 Tensor square(const Tensor& x) { return apply<ops::Square>({}, x); }
 Tensor sqrt(const Tensor& x) { return apply<ops::Sqrt>({}, x); }
+Tensor rsqrt(const Tensor& x) { return apply<ops::Rsqrt>({}, x); }
 Tensor pow(const Tensor& x, double exponent) { return apply<ops::Pow>({.exponent = exponent}, x); }
 Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) { return apply<ops::Where>({}, mask, a, b); }
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) { return apply<ops::MaskedFill>({.value = value}, x, mask); }

@@ -64,6 +64,8 @@ Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor square(const Tensor& x);
 Tensor sqrt(const Tensor& x);
+/// 1 / sqrt(x)
+Tensor rsqrt(const Tensor& x);
 /// x^exponent; NaN for a negative x and an exponent that is no integer.
 Tensor pow(const Tensor& x, double exponent);
 /// a where mask (u8) is not 0, else b; the three broadcast. A value not chosen has gradient 0, whatever it is.

@@ -82,9 +82,10 @@ using Neg = UnaryOp<functions::Neg>;
 using Abs = UnaryOp<functions::Abs>;
 using Square = UnaryOp<functions::Square>;
 using Sqrt = UnaryOp<functions::Sqrt>;
+using Rsqrt = UnaryOp<functions::Rsqrt>;
 using Pow = UnaryOp<functions::Pow>;
 using ElementwiseOps =
-    TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Affine, Neg, Abs, Square, Sqrt, Pow, Where, MaskedFill, Cast, Convert>;
+    TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Affine, Neg, Abs, Square, Sqrt, Rsqrt, Pow, Where, MaskedFill, Cast, Convert>;
 
 using Relu = UnaryOp<functions::Relu>;
 using LeakyRelu = UnaryOp<functions::LeakyRelu>;

@@ -7,10 +7,14 @@ namespace capstan {
 namespace ops {
 namespace {
 
-Spec check_norm(std::string_view op, double eps, const Spec& x, const Spec& gamma, const Spec& beta) {
+void check_rows(std::string_view op, double eps, const Spec& x) {
   check_floating(op, "x", x);
   require(x.shape.rank() >= 1, op, ": x must have an axis to normalise over: x ", x);
   require<ArgumentError>(eps >= 0, op, ": eps must not be negative: eps ", eps);
+}
+
+Spec check_norm(std::string_view op, double eps, const Spec& x, const Spec& gamma, const Spec& beta) {
+  check_rows(op, eps, x);
   require(gamma.present, op, ": gamma must not be absent: x ", x);
   check_vector(op, {"gamma", gamma}, x.shape[-1], {"x", x});
   check_vector(op, {"beta", beta}, x.shape[-1], {"x", x});
@@ -147,6 +151,36 @@ Grads<6> DropoutResidualLayerNormWithSum::backward(const Args& args, const Saved
   return backward_fused(args, saved, dy[0], dy[1], needs);
 }
 
+Spec RmsNorm::spec(const Args& args, const Spec& x, const Spec& weight) {
+  check_rows(name, args.eps, x);
+  check_vector(name, {"weight", weight}, x.shape[-1], {"x", x});
+  return x;
+}
+
+Tensor RmsNorm::forward(const Args& args, const Tensor& x, const Tensor& weight, const Call<2>& call, Saved& saved) {
+  saved = {.x = dense(x), .weight = dense(weight), .inverse_rms = new_statistics(call.records(), x)};
+  const Tensor y(call.out);
+  dispatch_floating(name, x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    kernels::rms_norm(saved.x.data<const T>(), pointer<const T>(saved.weight), args.eps, y.data<T>(),
+                      pointer<kernels::Compute<T>>(saved.inverse_rms), rows_of(x), x.size(-1));
+  });
+  return y;
+}
+
+// With r = 1 / sqrt(mean(x^2) + eps), z = x r and g = dy weight: dr/dx_j = -r^3 x_j / n, so dx = r (g - z mean(g z)), and
+// dweight = sum_rows dy z.
+Grads<2> RmsNorm::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<2> needs) {
+  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x.spec()), dweight = new_if(needs[1], saved.weight.spec());
+  dispatch_floating(name, g.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    kernels::rms_norm_backward(saved.x.data<const T>(), pointer<const T>(saved.weight),
+                               pointer<const kernels::Compute<T>>(saved.inverse_rms), g.data<const T>(), pointer<T>(dx),
+                               pointer<T>(dweight), rows_of(g), g.size(-1));
+  });
+  return {dx, dweight};
+}
+
 }  // namespace ops
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
@@ -163,5 +197,7 @@ NormalizedSum dropout_residual_layer_norm_with_sum(const Tensor& x, const Tensor
   auto [y, sum] = apply<ops::DropoutResidualLayerNormWithSum>(options, x, bias, residual, gamma, beta, row_ids);
   return {y, sum};
 }
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) { return apply<ops::RmsNorm>({.eps = eps}, x, weight); }
 
 }  // namespace capstan

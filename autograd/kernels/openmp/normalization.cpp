@@ -65,6 +65,31 @@ struct RowBlocks {
   std::int64_t begin(std::int64_t block) const { return rows * block / count; }
 };
 
+// out[j] = the sum over blocks of partial[block * stride + j], in their order; out may be null.
+template <class T>
+void add_up(const float* partial, std::int64_t stride, std::int64_t blocks, T* out, std::int64_t n) {
+  if (out == nullptr) return;
+  const Scratch<float> total(n);
+  std::fill_n(total.data(), n, 0.0f);
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const float* const part = partial + block * stride;
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) total[j] += part[j];
+  }
+  for (std::int64_t j = 0; j < n; ++j) store(out[j], total[j]);
+}
+
+// Rows of partial sums begin at multiples of a cache line.
+std::int64_t padded(std::int64_t n) { return (n + 15) / 16 * 16; }
+
+// The weight in float; ones for none.
+template <class T>
+Scratch<float> gain(const T* weight, std::int64_t n) {
+  Scratch<float> w(n);
+  for (std::int64_t j = 0; j < n; ++j) w[j] = weight != nullptr ? static_cast<float>(weight[j]) : 1.0f;
+  return w;
+}
+
 }  // namespace
 
 template <class T>
@@ -107,7 +132,7 @@ template <class T>
 void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistics<T>& s, const T* dy, const T* dsum,
                                 const DropoutMask& dropout, const NormalizationGradients<T>& d, std::int64_t rows, std::int64_t n) {
   const RowBlocks blocks(rows);
-  const std::int64_t width = (n + 15) / 16 * 16;
+  const std::int64_t width = padded(n);
   const Scratch<float> partial(blocks.count * 3 * width);  // [block, {dgamma, dbeta, dbias}, n]
   const bool drops = dropout.drops() && (d.dx != nullptr || d.dbias != nullptr);
   const float scale = static_cast<float>(dropout.rate.scale), inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
@@ -171,25 +196,70 @@ void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistic
     }
   });
 
-  const auto add_up = [&](std::int64_t which, T* out) {
-    if (out == nullptr) return;
-    const Scratch<float> total(n);
-    std::fill_n(total.data(), n, 0.0f);
-    for (std::int64_t block = 0; block < blocks.count; ++block) {
-      const float* const part = partial.data() + (block * 3 + which) * width;
+  add_up(partial.data(), 3 * width, blocks.count, d.dgamma, n);
+  add_up(partial.data() + width, 3 * width, blocks.count, d.dbeta, n);
+  add_up(partial.data() + 2 * width, 3 * width, blocks.count, d.dbias, n);
+}
+
+template <class T>
+void RmsNorm<T>::fast(const T* x, const T* weight, double eps, T* y, Compute<T>* inverse_rms, std::int64_t rows, std::int64_t n) {
+  const Scratch<float> w = gain(weight, n);
+  parallel_row_blocks(rows, n, 3, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const T* const in = x + r * n;
+      T* const out = y + r * n;
+      float squares = 0;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : squares)
+      for (std::int64_t j = 0; j < n; ++j) squares += static_cast<float>(in[j]) * static_cast<float>(in[j]);
+      const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(std::max<std::int64_t>(n, 1)) + static_cast<float>(eps));
+      if (inverse_rms != nullptr) inverse_rms[r] = inverse;
 #pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t j = 0; j < n; ++j) total[j] += part[j];
+      for (std::int64_t j = 0; j < n; ++j) store(out[j], static_cast<float>(in[j]) * inverse * w[j]);
     }
-    for (std::int64_t j = 0; j < n; ++j) store(out[j], total[j]);
-  };
-  add_up(0, d.dgamma);
-  add_up(1, d.dbeta);
-  add_up(2, d.dbias);
+  });
+}
+
+template <class T>
+void RmsNormBackward<T>::fast(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight,
+                              std::int64_t rows, std::int64_t n) {
+  const RowBlocks blocks(rows);
+  const std::int64_t width = padded(n);
+  const Scratch<float> w = gain(weight, n), partial(blocks.count * width);  // [block, n] of dweight
+  const float inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
+
+  parallel_tasks(blocks.count, 3 * rows * n, [&](std::int64_t block) {
+    float* const sums = partial.data() + block * width;
+    std::fill_n(sums, width, 0.0f);
+    const std::int64_t end = blocks.begin(block + 1);
+    for (std::int64_t r = blocks.begin(block); r < end; ++r) {
+      const T* const in = x + r * n;
+      const T* const g = dy + r * n;
+      const float inverse = inverse_rms[r];
+      float sum = 0;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+      for (std::int64_t j = 0; j < n; ++j) {
+        const float product = static_cast<float>(g[j]) * static_cast<float>(in[j]) * inverse;
+        sum += product * w[j];
+        sums[j] += product;
+      }
+      if (dx == nullptr) continue;
+      const float mean = sum * inverse_n;
+      T* const out = dx + r * n;
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t j = 0; j < n; ++j)
+        store(out[j], (static_cast<float>(g[j]) * w[j] - static_cast<float>(in[j]) * inverse * mean) * inverse);
+    }
+  });
+  add_up(partial.data(), width, blocks.count, dweight, n);
 }
 
 template LayerNorm<float>::Signature LayerNorm<float>::fast;
 template LayerNorm<bfloat16>::Signature LayerNorm<bfloat16>::fast;
 template LayerNormBackward<float>::Signature LayerNormBackward<float>::fast;
 template LayerNormBackward<bfloat16>::Signature LayerNormBackward<bfloat16>::fast;
+template RmsNorm<float>::Signature RmsNorm<float>::fast;
+template RmsNorm<bfloat16>::Signature RmsNorm<bfloat16>::fast;
+template RmsNormBackward<float>::Signature RmsNormBackward<float>::fast;
+template RmsNormBackward<bfloat16>::Signature RmsNormBackward<bfloat16>::fast;
 
 }  // namespace capstan::kernels

@@ -71,11 +71,53 @@ void LayerNormBackward<T>::reference(const T* sum, const T* gamma, const RowStat
   }
 }
 
+template <class T>
+void RmsNorm<T>::reference(const T* x, const T* weight, double eps, T* y, Compute<T>* inverse_rms, std::int64_t rows, std::int64_t n) {
+  using C = Compute<T>;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    C squares = 0;
+    for (std::int64_t j = 0; j < n; ++j) squares += static_cast<C>(x[r * n + j]) * static_cast<C>(x[r * n + j]);
+    const C inverse = C(1) / std::sqrt(squares / static_cast<C>(n) + static_cast<C>(eps));
+    if (inverse_rms != nullptr) inverse_rms[r] = inverse;
+    for (std::int64_t j = 0; j < n; ++j) {
+      const C gain = weight != nullptr ? static_cast<C>(weight[j]) : C(1);
+      y[r * n + j] = static_cast<T>(static_cast<C>(x[r * n + j]) * inverse * gain);
+    }
+  }
+}
+
+template <class T>
+void RmsNormBackward<T>::reference(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight,
+                                   std::int64_t rows, std::int64_t n) {
+  using C = Compute<T>;
+  std::vector<C> sums(static_cast<std::size_t>(n));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const auto normal = [&](std::int64_t j) { return static_cast<C>(x[r * n + j]) * inverse_rms[r]; };
+    const auto weighted = [&](std::int64_t j) {
+      return static_cast<C>(dy[r * n + j]) * (weight != nullptr ? static_cast<C>(weight[j]) : C(1));
+    };
+    C mean = 0;
+    for (std::int64_t j = 0; j < n; ++j) mean += weighted(j) * normal(j) / static_cast<C>(n);
+    for (std::int64_t j = 0; j < n; ++j) {
+      sums[static_cast<std::size_t>(j)] += static_cast<C>(dy[r * n + j]) * normal(j);
+      if (dx != nullptr) dx[r * n + j] = static_cast<T>((weighted(j) - normal(j) * mean) * inverse_rms[r]);
+    }
+  }
+  if (dweight == nullptr) return;
+  for (std::int64_t j = 0; j < n; ++j) dweight[j] = static_cast<T>(sums[static_cast<std::size_t>(j)]);
+}
+
 template LayerNorm<float>::Signature LayerNorm<float>::reference;
 template LayerNorm<bfloat16>::Signature LayerNorm<bfloat16>::reference;
 template LayerNorm<double>::Signature LayerNorm<double>::reference;
 template LayerNormBackward<float>::Signature LayerNormBackward<float>::reference;
 template LayerNormBackward<bfloat16>::Signature LayerNormBackward<bfloat16>::reference;
 template LayerNormBackward<double>::Signature LayerNormBackward<double>::reference;
+template RmsNorm<float>::Signature RmsNorm<float>::reference;
+template RmsNorm<bfloat16>::Signature RmsNorm<bfloat16>::reference;
+template RmsNorm<double>::Signature RmsNorm<double>::reference;
+template RmsNormBackward<float>::Signature RmsNormBackward<float>::reference;
+template RmsNormBackward<bfloat16>::Signature RmsNormBackward<bfloat16>::reference;
+template RmsNormBackward<double>::Signature RmsNormBackward<double>::reference;
 
 }  // namespace capstan::kernels

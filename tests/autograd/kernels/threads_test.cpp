@@ -86,6 +86,19 @@ TYPED_TEST(Threads, DropoutAndLayerNorm) {
   });
 }
 
+TYPED_TEST(Threads, RmsNorm) {
+  using T = TypeParam;
+  const std::int64_t rows = 700, n = 150;
+  const auto x = random_values<T>(rows * n, 1), dy = random_values<T>(rows * n, 2), weight = random_values<T>(n, 3, 0.5, 1.5);
+  check("rms_norm", 10 * kTolerance<T>, [&](Results& r) {
+    auto y = zeros<T>(rows * n), dx = y, dweight = zeros<T>(n);
+    auto inverse = zeros<Compute<T>>(rows);
+    rms_norm(x.data(), weight.data(), 1e-6, y.data(), inverse.data(), rows, n);
+    rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), dx.data(), dweight.data(), rows, n);
+    r.add(y), r.add(dx), r.add(dweight);
+  });
+}
+
 TYPED_TEST(Threads, ImageNormalization) {
   using T = TypeParam;
   const NormalizationSets sets{.batch = 6, .channels = 8, .spatial = 1601, .groups = 8, .across_batch = true};

@@ -111,6 +111,11 @@ struct Samples<ops::Sqrt> {
   static auto bad() { return unary_bad<ops::Sqrt>(); }
 };
 template <>
+struct Samples<ops::Rsqrt> {
+  static auto good() { return unary<ops::Rsqrt>({}, true); }
+  static auto bad() { return unary_bad<ops::Rsqrt>(); }
+};
+template <>
 struct Samples<ops::Pow> {
   static auto good() {
     auto samples = unary<ops::Pow>({.exponent = 3});

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "autograd/ops/dropout.h"
+#include "autograd/capstan.h"
 
 namespace capstan {
 namespace {
@@ -58,6 +58,33 @@ TEST(DropoutResidualLayerNorm, IsTheSeparateOperations) {
   EXPECT_EQ(fused.y.to_vector(), layer_norm(fused.sum, gamma, beta, 1e-6).to_vector());
   EXPECT_EQ(dropout_residual_layer_norm(x, bias, residual, gamma, beta, {.p = .25, .key = 9, .eps = 1e-6}).to_vector(),
             fused.y.to_vector());
+}
+
+// y, dx and dweight of f at f64 inputs that do not come near zero rows.
+template <class F>
+std::vector<Tensor> value_and_gradients(const F& f) {
+  const auto wave = [](const Shape& shape, double phase) {
+    Tensor t(shape, DType::f64);
+    for (std::int64_t i = 0; i < t.numel(); ++i) t.data<double>()[i] = std::cos(.5 * static_cast<double>(i) + phase);
+    return t;
+  };
+  const Tensor x = make_leaf(wave({4, 3, 7}, 0)), w = make_leaf(wave({7}, 1)), dy = wave({4, 3, 7}, 2);
+  Tape tape;
+  const Tensor y = f(x, w);
+  const Gradients g = tape.backward(std::span(&y, 1), std::span(&dy, 1));
+  return {y, g.of(x).dense(), g.of(w).dense()};
+}
+
+TEST(RmsNorm, IsTheComposition) {
+  for (const double eps : {0.0, 1e-6, .3}) {
+    const std::vector<Tensor> fused = value_and_gradients([=](const Tensor& x, const Tensor& w) { return rms_norm(x, w, eps); });
+    const std::vector<Tensor> composed =
+        value_and_gradients([=](const Tensor& x, const Tensor& w) { return x * rsqrt(mean(x * x, {-1}, true) + eps) * w; });
+    for (std::size_t t = 0; t < fused.size(); ++t) {
+      const std::vector<double> actual = fused[t].to_vector(), expected = composed[t].to_vector();
+      for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-13) << "eps " << eps << ", tensor " << t;
+    }
+  }
 }
 
 TEST(DropoutResidualLayerNorm, GradientOfTheSumAloneArrives) {
