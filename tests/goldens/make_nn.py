@@ -175,6 +175,10 @@ def main():
 
         transformer_cases(w, padding)
 
+        n = randomise(nn.RMSNorm(7, eps=1e-2))
+        u = leaf(3, 2, 7)
+        w.case("rms_norm", {"weight": n.weight}, {"x": u}, lambda: n(u))
+
 
 def transformer_cases(w, padding):
     """Layers and stacks of two, pre- and post-norm, with masks of every kind: 4 tokens that decode, 5 of memory, width 4, 2 heads."""

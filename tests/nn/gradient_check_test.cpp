@@ -22,6 +22,7 @@
 #include "nn/linear.h"
 #include "nn/patch_embedding.h"
 #include "nn/recurrent.h"
+#include "nn/rms_norm.h"
 #include "nn/stochastic_depth.h"
 #include "nn/transformer_layer.h"
 #include "nn/transformer_stack.h"
@@ -94,6 +95,7 @@ std::vector<LayerCase> cases() {
   add_case("layer_norm", [](const Scope& s) { return [l = LayerNorm(s, {.width = 5})](Inputs in) { return l(in[0]); }; }, {last});
   add_case("layer_norm_no_bias",
            [](const Scope& s) { return [l = LayerNorm(s, {.width = 5, .bias = false})](Inputs in) { return l(in[0]); }; }, {last});
+  add_case("rms_norm", [](const Scope& s) { return [l = RmsNorm(s, {.width = 5})](Inputs in) { return l(in[0]); }; }, {last});
   add_case("layer_norm_after_residual",
            [](const Scope& s) {
              return [l = LayerNorm(s, {.width = 4}), drop = Dropout(s, .3)](Inputs in) {

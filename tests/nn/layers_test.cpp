@@ -7,6 +7,7 @@
 #include "nn/feed_forward.h"
 #include "nn/layer_norm.h"
 #include "nn/linear.h"
+#include "nn/rms_norm.h"
 #include "tests/nn/golden.h"
 
 namespace capstan::nn {
@@ -49,6 +50,16 @@ TEST(LayerNorm, FollowsPyTorch) {
     const Golden golden("layer_norm", dtype);
     ParameterStore store(1, dtype);
     const LayerNorm layer(store.root(), {.width = 7, .epsilon = 1e-5});
+    golden.expect(store, tolerance, [&] { return layer(golden.input("x")); });
+  });
+}
+
+TEST(RmsNorm, FollowsPyTorch) {
+  in_both_precisions([](DType dtype, double tolerance) {
+    const Golden golden("rms_norm", dtype);
+    ParameterStore store(1, dtype);
+    const RmsNorm layer(store.root(), {.width = 7, .epsilon = 1e-2});
+    EXPECT_FALSE(store.find("weight").decay());
     golden.expect(store, tolerance, [&] { return layer(golden.input("x")); });
   });
 }
