@@ -16,6 +16,7 @@ namespace testing {
 template <>
 struct Samples<Same> {
   static std::vector<Sample<Same>> good() { return {{.name = "row", .inputs = {uniform({3})}}}; }
+  static Sample<Same> large() { return {.name = "large", .inputs = {uniform(kLarge)}}; }
   static std::vector<BadSample<Same>> bad() { return {}; }
 };
 #endif

@@ -36,6 +36,10 @@ struct Samples<ops::UnaryOp<F>> {
             {.name = "empty", .args = f, .inputs = {x({0, 4})}},
             {.name = "rank 4", .args = f, .inputs = {x({2, 3, 1, 7})}, .bf16_tolerance = bf16}};
   }
+  static Sample<ops::UnaryOp<F>> large() {
+    const Tensor x = std::is_same_v<F, kernels::functions::Log> ? uniform(kLarge, 0.2, 4.0) : spread(kLarge);
+    return {.name = "large", .args = constants<F>(), .inputs = {x}, .bf16_tolerance = std::is_same_v<F, kernels::functions::Tanh> ? 0.1 : 0.03};
+  }
   static std::vector<BadSample<ops::UnaryOp<F>>> bad() {
     return {{.name = "integers",
              .args = {},
@@ -64,6 +68,9 @@ struct Samples<ops::BiasActivation> {
       add("one column", {7, 1});
     }
     return samples;
+  }
+  static Sample<ops::BiasActivation> large() {
+    return {.name = "large", .args = {.activation = Activation::gelu}, .inputs = {uniform(kLarge), uniform({kLarge[-1]}, -1, 1, 2)}};
   }
   static std::vector<BadSample<ops::BiasActivation>> bad() {
     return {{.name = "width", .args = {}, .inputs = {uniform({4, 3}), uniform({4})}, .message = "x f64[4, 3], bias f64[4]"},

@@ -108,6 +108,16 @@ struct Samples<ops::ScaledDotProductAttention> {
     for (auto& s : list) s.bf16_tolerance = 6e-2, s.f32_tolerance = 5e-5;
     return list;
   }
+  static Sample<ops::ScaledDotProductAttention> large() {
+    const Shape q{2, 113, 4, 8}, k{2, 113, 2, 8};
+    Tensor padding = Tensor::full({2, 113}, 1, DType::u8);
+    padding.data<std::uint8_t>()[112] = 0;
+    return {.name = "large",
+            .args = {.causal = true, .dropout = 0.2, .key = 6},
+            .inputs = operands(uniform(q), uniform(k, -1, 1, 2), uniform(k, -1, 1, 3), {.bias = uniform({4, 113, 113}, -1, 1, 4), .key_padding = padding}),
+            .f32_tolerance = 5e-5,
+            .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::ScaledDotProductAttention>> bad() {
     const Tensor x = uniform({2, 3, 2, 4}), n = uniform({5, 2, 4}), ids = counted({2, 3}, 0);
     const auto with = [&](const AttentionInputs& in) { return operands(x, x, x, in); };
@@ -187,6 +197,10 @@ struct Samples<ops::AttentionProbabilities> {
              .args = {},
              .inputs = {many_q, many_k, some_keys({2, 1, 40, 50}), uniform({2, 4, 40, 50}, -1, 1, 3), none}},
             {.name = "no queries", .args = {}, .inputs = {uniform({2, 0, 4, 5}), k, none, none, none}}};
+  }
+  static Sample<ops::AttentionProbabilities> large() {
+    const Tensor q = uniform({4, 81, 4, 9}), k = uniform({4, 80, 2, 9}, -1, 1, 2);
+    return {.name = "large", .args = {}, .inputs = {q, k, some_keys({2, 1, 81, 80}), uniform({2, 4, 81, 80}, -1, 1, 3), {}}};
   }
   static std::vector<BadSample<ops::AttentionProbabilities>> bad() {
     const Tensor q = uniform({2, 3, 4, 5}), none;

@@ -29,6 +29,12 @@ struct Samples<ops::CandidateScores> {
     }
     return list;
   }
+  static Sample<ops::CandidateScores> large() {
+    return {.name = "large",
+            .args = {},
+            .inputs = {uniform({331, 16}), uniform({200, 16}, -1, 1, 2), some_indices({331, 21}, 200), {}},
+            .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::CandidateScores>> bad() {
     const Tensor h = uniform({2, 3}), table = uniform({5, 3}), one = items({0, 1}, {2, 1});
     return {{.name = "width", .args = {}, .inputs = {h, uniform({5, 4}), one, {}}, .message = "h f64[2, 3], table f64[5, 4]"},
@@ -62,6 +68,9 @@ struct Samples<ops::RankingLoss> {
                     .inputs = {uniform({2, 3}), {}, log_q},
                     .bf16 = false});
     return list;
+  }
+  static Sample<ops::RankingLoss> large() {
+    return {.name = "large", .args = {.kind = RankingLossKind::sampled_softmax}, .inputs = {uniform(kLarge, -3, 3), {}, {}}, .bf16 = false};
   }
   static std::vector<BadSample<ops::RankingLoss>> bad() {
     return {{.name = "no negatives", .args = {}, .inputs = {uniform({2, 1}), {}, {}}, .message = "with k >= 1 negatives: scores f64[2, 1]"},

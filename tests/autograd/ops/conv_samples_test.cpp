@@ -21,6 +21,13 @@ struct Samples<ops::Conv2d> {
         {.name = "patches", .args = {.window = square_window(2)}, .inputs = inputs({2, 1, 4, 6}, {3, 1, 2, 2})},
         {.name = "no images", .args = {}, .inputs = inputs({0, 2, 3, 3}, {2, 2, 2, 2})}};
   }
+  static Sample<ops::Conv2d> large() {
+    return {.name = "large",
+            .args = {.window = square_window(1, 1)},
+            .inputs = {uniform({2, 16, 16, 15}), uniform({19, 16, 3, 3}, -1, 1, 2), uniform({19}, -1, 1, 3)},
+            .f32_tolerance = 4e-5,
+            .same_bits = false};
+  }
   static std::vector<BadSample<ops::Conv2d>> bad() {
     const Tensor x = uniform({2, 4, 5, 5}), weight = uniform({6, 2, 3, 3});
     return {

@@ -13,6 +13,9 @@ struct Samples<ops::Dropout> {
             {.name = "keep all", .args = {.p = 0, .key = 3}, .inputs = {uniform({9}), {}}},
             {.name = "drop all", .args = {.p = 1, .key = 3}, .inputs = {uniform({9}), {}}}};
   }
+  static Sample<ops::Dropout> large() {
+    return {.name = "large", .args = {.p = 0.3, .key = 7}, .inputs = {uniform(kLarge), some_indices({kLarge[0]}, 900)}};
+  }
   static std::vector<BadSample<ops::Dropout>> bad() {
     return {{.name = "p", .args = {.p = 1.5}, .inputs = {uniform({3}), {}}, .message = "must lie in [0, 1]: p 1.5"},
             {.name = "integers", .args = {.p = .5}, .inputs = {Tensor::zeros({3}, DType::u8), {}}, .message = "x u8[3]"},

@@ -35,6 +35,11 @@ std::vector<Sample<O>> unary(const typename O::Args& args, bool positive = false
 }
 
 template <class O>
+Sample<O> large_unary(const typename O::Args& args, bool positive = false) {
+  return {.name = "large", .args = args, .inputs = {positive ? uniform(kLarge, 0.3, 2.5) : away_from_zero(kLarge)}};
+}
+
+template <class O>
 std::vector<BadSample<O>> unary_bad() {
   return {{.name = "integers",
            .args = {},
@@ -82,32 +87,40 @@ std::vector<BadSample<O>> binary_bad() {
 template <class F>
 struct Samples<ops::BinaryOp<F>> {
   static auto good() { return binary<ops::BinaryOp<F>>(); }
+  static Sample<ops::BinaryOp<F>> large() {
+    return {.name = "large", .args = {}, .inputs = {away_from_zero(kLarge), away_from_zero({kLarge[-1]}, 2)}, .bf16_tolerance = 0.08};
+  }
   static auto bad() { return binary_bad<ops::BinaryOp<F>>(); }
 };
 
 template <>
 struct Samples<ops::Affine> {
   static auto good() { return unary<ops::Affine>({.scale = -1.7, .shift = 0.25}); }
+  static auto large() { return large_unary<ops::Affine>({.scale = -1.7, .shift = 0.25}); }
   static auto bad() { return unary_bad<ops::Affine>(); }
 };
 template <>
 struct Samples<ops::Neg> {
   static auto good() { return unary<ops::Neg>({}); }
+  static auto large() { return large_unary<ops::Neg>({}); }
   static auto bad() { return unary_bad<ops::Neg>(); }
 };
 template <>
 struct Samples<ops::Abs> {
   static auto good() { return unary<ops::Abs>({}); }
+  static auto large() { return large_unary<ops::Abs>({}); }
   static auto bad() { return unary_bad<ops::Abs>(); }
 };
 template <>
 struct Samples<ops::Square> {
   static auto good() { return unary<ops::Square>({}); }
+  static auto large() { return large_unary<ops::Square>({}); }
   static auto bad() { return unary_bad<ops::Square>(); }
 };
 template <>
 struct Samples<ops::Sqrt> {
   static auto good() { return unary<ops::Sqrt>({}, true); }
+  static auto large() { return large_unary<ops::Sqrt>({}, true); }
   static auto bad() { return unary_bad<ops::Sqrt>(); }
 };
 template <>
@@ -124,6 +137,7 @@ struct Samples<ops::Pow> {
     samples.push_back({.name = "constant", .args = {.exponent = 0}, .inputs = {away_from_zero({9})}});
     return samples;
   }
+  static auto large() { return large_unary<ops::Pow>({.exponent = 3}); }
   static auto bad() { return unary_bad<ops::Pow>(); }
 };
 
@@ -135,6 +149,9 @@ struct Samples<ops::Where> {
             {.name = "mask of columns", .args = {}, .inputs = {mask({4, 1}), uniform({2, 4, 5}), uniform({5})}},
             {.name = "wide mask", .args = {}, .inputs = {mask({3, 4}), uniform({4}), uniform({1})}},
             {.name = "empty", .args = {}, .inputs = {mask({0, 3}), uniform({0, 3}), uniform({3})}}};
+  }
+  static Sample<ops::Where> large() {
+    return {.name = "large", .args = {}, .inputs = {mask(kLarge), uniform(kLarge), uniform({kLarge[-1]}, -1, 1, 2)}};
   }
   static std::vector<BadSample<ops::Where>> bad() {
     return {{.name = "mask type",
@@ -154,6 +171,9 @@ struct Samples<ops::MaskedFill> {
             {.name = "columns", .args = {.value = 0}, .inputs = {uniform({4, 19}), mask({19})}},
             {.name = "empty", .args = {.value = 1}, .inputs = {uniform({0, 2}), mask({2})}}};
   }
+  static Sample<ops::MaskedFill> large() {
+    return {.name = "large", .args = {.value = 0.5}, .inputs = {uniform(kLarge), mask({kLarge[0], 1})}};
+  }
   static std::vector<BadSample<ops::MaskedFill>> bad() {
     return {{.name = "mask type", .args = {}, .inputs = {uniform({2}), uniform({2})}, .message = "the mask must be u8: mask f64[2]"},
             {.name = "wider mask", .args = {}, .inputs = {uniform({2}), mask({3, 2})}, .message = "x f64[2], mask u8[3, 2]"},
@@ -169,6 +189,9 @@ struct Samples<ops::Cast> {
             {.name = "scalar", .args = {.dtype = DType::f64}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.dtype = DType::f64}, .inputs = {uniform({0})}}};
   }
+  static Sample<ops::Cast> large() {
+    return {.name = "large", .args = {.dtype = DType::bf16}, .inputs = {uniform(kLarge)}, .bf16 = false};
+  }
   static std::vector<BadSample<ops::Cast>> bad() {
     return {{.name = "integers", .args = {.dtype = DType::i64}, .inputs = {uniform({2})}, .message = "x f64[2], to i64"}};
   }
@@ -179,6 +202,9 @@ struct Samples<ops::Convert> {
   static std::vector<Sample<ops::Convert>> good() {
     return {{.name = "toward zero", .args = {.dtype = DType::i32}, .inputs = {uniform({5, 7}, -90, 90)}},
             {.name = "mask to numbers", .args = {.dtype = DType::f32}, .inputs = {mask({9})}}};
+  }
+  static Sample<ops::Convert> large() {
+    return {.name = "large", .args = {.dtype = DType::i32}, .inputs = {uniform(kLarge, -90, 90)}, .threads = false};
   }
   static std::vector<BadSample<ops::Convert>> bad() {
     return {{.name = "floating", .args = {.dtype = DType::f32}, .inputs = {uniform({2})}, .message = "between floating types it is cast"}};

@@ -23,6 +23,9 @@ struct Samples<ops::Embedding> {
     }
     return list;
   }
+  static Sample<ops::Embedding> large() {
+    return {.name = "large", .args = {.padding_index = 1}, .inputs = {uniform({150, kLarge[1]}), some_indices({kLarge[0]}, 150)}};
+  }
   static std::vector<BadSample<ops::Embedding>> bad() {
     const Tensor table = uniform({5, 3});
     return {

@@ -29,6 +29,9 @@ struct Samples<ops::BatchNorm> {
              .f32_tolerance = 1e-4,
              .bf16_tolerance = 6e-2}};
   }
+  static Sample<ops::BatchNorm> large() {
+    return {.name = "large", .args = {}, .inputs = with_weights(uniform({32, 17, 14, 15})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2};
+  }
   static auto bad() { return bad_norm_samples<ops::BatchNorm>(); }
 };
 
@@ -40,6 +43,9 @@ struct Samples<ops::GroupNorm> {
             {.name = "one group", .args = {}, .inputs = with_weights(uniform({2, 6})), .bf16_tolerance = 6e-2},
             {.name = "no weights", .args = {.groups = 2}, .inputs = {uniform({1, 4, 3, 3}), {}, {}}, .bf16_tolerance = 6e-2},
             {.name = "no images", .args = {}, .inputs = with_weights(uniform({0, 2, 3, 3}))}};
+  }
+  static Sample<ops::GroupNorm> large() {
+    return {.name = "large", .args = {.groups = 4}, .inputs = with_weights(uniform({17, 16, 20, 21})), .bf16_tolerance = 6e-2};
   }
   static std::vector<BadSample<ops::GroupNorm>> bad() {
     std::vector<BadSample<ops::GroupNorm>> list = bad_norm_samples<ops::GroupNorm>();
@@ -57,6 +63,9 @@ struct Samples<ops::StandardizeWeight> {
     return {{.name = "root", .args = {}, .inputs = {uniform({3, 2, 3, 3})}, .bf16_tolerance = 6e-2},
             {.name = "sum", .args = {.form = DeviationForm::sum}, .inputs = {uniform({3, 2, 3, 3})}, .bf16_tolerance = 6e-2},
             {.name = "large eps", .args = {.eps = .5, .form = DeviationForm::sum}, .inputs = {uniform({2, 5})}, .bf16_tolerance = 6e-2}};
+  }
+  static Sample<ops::StandardizeWeight> large() {
+    return {.name = "large", .args = {}, .inputs = {uniform(kLarge)}, .bf16_tolerance = 6e-2};
   }
   static std::vector<BadSample<ops::StandardizeWeight>> bad() {
     return {{.name = "vector", .args = {}, .inputs = {uniform({3})}, .message = "weight f64[3]"},

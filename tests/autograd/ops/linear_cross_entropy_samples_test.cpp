@@ -25,6 +25,13 @@ struct Samples<ops::LinearCrossEntropy> {
         {.name = "all ignored", .args = {}, .inputs = {x, w, b, classes({-100, -100, -100, -100})}},
         {.name = "no rows", .args = {}, .inputs = {uniform({0, 3}), w, b, classes({})}}};
   }
+  static Sample<ops::LinearCrossEntropy> large() {
+    return {.name = "large",
+            .args = {.ignore_index = 4},
+            .inputs = {uniform({331, 32}), uniform({307, 32}, -1, 1, 2), uniform({307}, -1, 1, 3), some_indices({331}, 307)},
+            .bf16_tolerance = 6e-2,
+            .same_bits = false};
+  }
   static std::vector<BadSample<ops::LinearCrossEntropy>> bad() {
     const Tensor x = uniform({2, 3}), w = uniform({5, 3});
     return {

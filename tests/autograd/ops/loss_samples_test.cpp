@@ -28,6 +28,11 @@ struct Samples<ops::CrossEntropy> {
              .inputs = {uniform({3, 5}), classes({1, 3, 4}, {3}), weights}},
             {.name = "wide", .args = {}, .inputs = {wide, classes({2052, 0}, {2}), {}}}};
   }
+  static Sample<ops::CrossEntropy> large() {
+    return {.name = "large",
+            .args = {.ignore_index = 4, .label_smoothing = .1},
+            .inputs = {uniform(kLarge), some_indices({kLarge[0]}, kLarge[1]), uniform({kLarge[1]}, .5, 1.5, 2)}};
+  }
   static std::vector<BadSample<ops::CrossEntropy>> bad() {
     const Tensor x = uniform({2, 5});
     return {{.name = "beyond", .args = {}, .inputs = {x, classes({0, 5}, {2}), {}}, .message = "position 1 holds 5, V is 5"},
@@ -51,6 +56,9 @@ struct Samples<ops::SoftCrossEntropy> {
             {.name = "wide", .args = {}, .inputs = {uniform({1, 1029}), uniform({1, 1029}, 0, .002, 2)}},
             {.name = "no examples", .args = {}, .inputs = {uniform({0, 5}), uniform({0, 5})}}};
   }
+  static Sample<ops::SoftCrossEntropy> large() {
+    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), uniform(kLarge, 0, .007, 2)}};
+  }
   static std::vector<BadSample<ops::SoftCrossEntropy>> bad() {
     return {{.name = "shape", .args = {}, .inputs = {uniform({2, 5}), uniform({5})}, .message = "logits f64[2, 5], targets f64[5]"},
             {.name = "type", .args = {}, .inputs = {uniform({2, 5}), Tensor::zeros({2, 5}, DType::i64)}, .message = "targets i64[2, 5]"}};
@@ -67,6 +75,9 @@ struct Samples<ops::BceWithLogits> {
              .args = {},
              .inputs = {uniform({2, 2}), uniform({2, 2}, 0, 1, 2), Tensor::from<double>({1, 0, 2.5, .5}, {2, 2})}},
             {.name = "nothing", .args = {}, .inputs = {uniform({0}), uniform({0}), {}}}};
+  }
+  static Sample<ops::BceWithLogits> large() {
+    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), uniform(kLarge, 0, 1, 2), uniform(kLarge, 0, 2, 3)}};
   }
   static std::vector<BadSample<ops::BceWithLogits>> bad() {
     return {{.name = "shape", .args = {}, .inputs = {uniform({2, 5}), uniform({5}), {}}, .message = "logits f64[2, 5], targets f64[5]"},

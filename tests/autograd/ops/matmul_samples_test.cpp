@@ -22,6 +22,10 @@ struct Samples<ops::Matmul> {
             {.name = "no depth", .args = {}, .inputs = {uniform({2, 0}), uniform({0, 3}, -1, 1, 2)}},
             {.name = "no batch", .args = {}, .inputs = {uniform({0, 2, 2}), uniform({2, 3}, -1, 1, 2)}}};
   }
+  static Sample<ops::Matmul> large() {
+    return {.name = "large", .args = {.alpha = 0.5}, .inputs = {uniform({4, 131, 65}), uniform({4, 65, 71}, -1, 1, 2)}, .f32_tolerance = 4e-5,
+            .same_bits = false};
+  }
   static std::vector<BadSample<ops::Matmul>> bad() {
     return {{.name = "depth", .args = {}, .inputs = {uniform({2, 3}), uniform({4, 2})}, .message = "a f64[2, 3], b f64[4, 2], 3 and 4"},
             {.name = "rank", .args = {}, .inputs = {uniform({3}), uniform({3, 2})}, .message = "rank >= 2: a f64[3]"},
@@ -44,6 +48,13 @@ struct Samples<ops::Linear> {
             {.name = "one by one", .args = {}, .inputs = inputs({3, 1}, 1, true)},
             {.name = "no rows", .args = {}, .inputs = inputs({0, 3}, 2, true)},
             {.name = "no inputs", .args = {}, .inputs = inputs({2, 0}, 3, true)}};
+  }
+  static Sample<ops::Linear> large() {
+    return {.name = "large",
+            .args = {},
+            .inputs = {uniform({1411, 65}), uniform({71, 65}, -1, 1, 2), uniform({71}, -1, 1, 3)},
+            .f32_tolerance = 4e-5,
+            .same_bits = false};
   }
   static std::vector<BadSample<ops::Linear>> bad() {
     return {{.name = "width", .args = {}, .inputs = {uniform({4, 3}), uniform({5, 2}), {}},

@@ -30,6 +30,15 @@ std::vector<Sample<O>> fused_samples() {
 }
 
 template <class O>
+Sample<O> large_fused_sample() {
+  const Shape row{kLarge[-1]};
+  return {.name = "large",
+          .args = {.p = .3, .key = 4},
+          .inputs = {uniform(kLarge), uniform(row, -1, 1, 2), uniform(kLarge, -1, 1, 3), uniform(row, .5, 1.5, 4), uniform(row, -1, 1, 5), {}},
+          .bf16_tolerance = 6e-2};
+}
+
+template <class O>
 std::vector<BadSample<O>> fused_bad_samples() {
   const Tensor x = uniform({3, 4}), row = uniform({4});
   return {
@@ -58,6 +67,10 @@ struct Samples<ops::LayerNorm> {
     list.push_back({.name = "no beta", .args = {}, .inputs = {uniform({3, 5}), uniform({5}, .5, 1.5, 2), {}}});
     return list;
   }
+  static Sample<ops::LayerNorm> large() {
+    const Shape row{kLarge[-1]};
+    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), uniform(row, .5, 1.5, 2), uniform(row, -1, 1, 3)}, .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::LayerNorm>> bad() {
     const Tensor x = uniform({3, 4}), row = uniform({4});
     return {{.name = "scalar", .args = {}, .inputs = {uniform({}), row, row}, .message = "x must have an axis to normalise over"},
@@ -77,12 +90,14 @@ struct Samples<ops::LayerNorm> {
 template <>
 struct Samples<ops::DropoutResidualLayerNorm> {
   static auto good() { return fused_samples<ops::DropoutResidualLayerNorm>(); }
+  static auto large() { return large_fused_sample<ops::DropoutResidualLayerNorm>(); }
   static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNorm>(); }
 };
 
 template <>
 struct Samples<ops::DropoutResidualLayerNormWithSum> {
   static auto good() { return fused_samples<ops::DropoutResidualLayerNormWithSum>(); }
+  static auto large() { return large_fused_sample<ops::DropoutResidualLayerNormWithSum>(); }
   static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNormWithSum>(); }
 };
 

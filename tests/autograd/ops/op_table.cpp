@@ -1,10 +1,13 @@
 #include "tests/autograd/ops/op_table.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
 
 #include "autograd/core/rng.h"
 #include "autograd/kernels/backend.h"
@@ -201,15 +204,64 @@ void check_scalars(const Op& op) {
     }
 }
 
+void expect_same_bits(const Outcome& actual, const Outcome& expected, const std::string& what) {
+  for (std::size_t k = 0; k < expected.outputs.size(); ++k)
+    EXPECT_TRUE(actual.outputs[k].to_vector() == expected.outputs[k].to_vector()) << "output " << k << ", " << what;
+  for (std::size_t i = 0; i < expected.gradients.size(); ++i)
+    EXPECT_TRUE(actual.gradients[i] == expected.gradients[i]) << "gradient of input " << i << ", " << what;
+}
+
 void check_repetition(const Case& s) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
     if ((dtype == DType::f32 && !s.f32) || (dtype == DType::bf16 && !s.bf16)) continue;
     const std::vector<Tensor> inputs = convert(s.inputs, dtype);
     const Outcome first = run_both(s, inputs), second = run_both(s, inputs);
-    for (std::size_t k = 0; k < first.outputs.size(); ++k)
-      EXPECT_EQ(first.outputs[k].to_vector(), second.outputs[k].to_vector()) << "output " << k << " in " << name_of(dtype);
-    for (std::size_t i = 0; i < first.gradients.size(); ++i)
-      EXPECT_EQ(first.gradients[i], second.gradients[i]) << "gradient " << i << " in " << name_of(dtype);
+    expect_same_bits(second, first, std::string(name_of(dtype)));
+  }
+}
+
+std::int64_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+}
+
+class ScopedThreads {
+ public:
+  explicit ScopedThreads(int count) : before_(omp_get_max_threads()) { omp_set_num_threads(count); }
+  ~ScopedThreads() { omp_set_num_threads(before_); }
+  ScopedThreads(const ScopedThreads&) = delete;
+  ScopedThreads& operator=(const ScopedThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+/// One thread and several compute the right numbers; the same bits again and again, and, where the op promises it, the same bits as one
+/// thread. Only a sample that does start threads tells.
+void check_threads(const Case& s) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (dtype == DType::f32 ? !s.f32 : !s.bf16) continue;
+    SCOPED_TRACE(name_of(dtype));
+    const std::vector<Tensor> inputs = convert(s.inputs, dtype);
+    const auto with_threads = [&](int count) {
+      const ScopedThreads threads(count);
+      return run_both(s, inputs);
+    };
+    const Outcome one = with_threads(1), expected = run_both(s, convert(inputs, DType::f64));
+    const double tolerance = dtype == DType::f32 ? s.f32_tolerance : s.bf16_tolerance;
+    expect_close(one, expected, tolerance, 1e-12);
+    omp_pause_resource_all(omp_pause_soft);  // ends the threads that wait for work
+    const std::int64_t before = threads_of_this_process();
+    for (const int count : {2, 3}) {
+      const Outcome several = with_threads(count);
+      EXPECT_EQ(threads_of_this_process() - before, s.threads ? count - 1 : 0) << "threads started";
+      const std::string what = std::to_string(count) + " threads";
+      if (s.same_bits) {
+        expect_same_bits(several, one, what);
+      } else {
+        expect_close(several, expected, tolerance, 1e-12);
+        expect_same_bits(with_threads(count), several, what + " again");
+      }
+    }
   }
 }
 
@@ -268,6 +320,7 @@ void register_op(const Op& op) {
   add_check("constants", check_constants);
   add_test(op.name, "scalars", [op] { check_scalars(op); });
   add_check("repetition", check_repetition);
+  add_test(op.name, "threads", [op] { check_threads(op.large()); });
   add_test(op.name, "messages", [op] {
     const std::vector<BadCase> cases = op.bad();
     ASSERT_FALSE(cases.empty()) << op.name << " has no bad samples";
@@ -284,6 +337,13 @@ Tensor uniform(const Shape& shape, double low, double high, std::uint64_t seed) 
   Rng rng(random_key(seed, "samples"));
   Tensor t(shape, DType::f64);
   for (double& v : t.span<double>()) v = rng.uniform(low, high);
+  return t;
+}
+
+Tensor some_indices(const Shape& shape, std::int64_t size) {
+  Tensor t(shape, DType::i64);
+  std::int64_t i = 0;
+  for (std::int64_t& v : t.span<std::int64_t>()) v = (i % 3 == 0 ? i : i * i) % size, ++i;
   return t;
 }
 

@@ -4,9 +4,11 @@
 // An op family's *_samples_test.cpp specialises Samples<Op> for each of its ops and registers the family:
 //     template <> struct Samples<ops::Softmax> {
 //       static std::vector<Sample<ops::Softmax>> good() { return {{.name = "rows", .args = {.axis = -1}, .inputs = {uniform({3, 5})}}}; }
+//       static Sample<ops::Softmax> large() { return {.name = "large", .args = {.axis = -1}, .inputs = {uniform(kLarge)}}; }
 //       static std::vector<BadSample<ops::Softmax>> bad() { return {{.name = "axis", .args = {.axis = 2}, .inputs = {uniform({3, 5})}, .message = "axis 2"}}; }
 //     };
 //     const bool registered = register_family<SoftmaxOps>();
+// large() is one sample that is worth several threads; good() are small, for every element of theirs is checked by differences.
 // The primary template has no definition: an op without samples does not compile. op_table_test.cpp checks that no family is forgotten.
 
 #include <functional>
@@ -30,6 +32,9 @@ struct Sample {
   double f32_tolerance = 2e-5;    ///< relative to max(|expected element|, mean |expected|)
   double bf16_tolerance = 3e-2;
   bool f32 = true, bf16 = true;   ///< false where an op has no such kernel or its Args fix the element type
+  // Of large():
+  bool threads = true;    ///< starts threads; false for an op that has nothing to divide, such as one that only makes views
+  bool same_bits = true;  ///< whatever the number of threads; false where oneDNN divides a sum by it, and so rounds otherwise
 };
 
 template <class O>
@@ -45,8 +50,14 @@ struct BadSample {
 template <class O>
 struct Samples;
 
+/// More elements than three threads are started for (kernels/openmp/parallel.h: kGrain each), in rows that no vector length and no block
+/// divides.
+inline const Shape kLarge{331, 307};
+
 /// f64 values for samples; the same for the same seed.
 Tensor uniform(const Shape& shape, double low = -1.5, double high = 1.5, std::uint64_t seed = 1);
+/// i64 indices in [0, size): all of them in mixed order, many of them more than once.
+Tensor some_indices(const Shape& shape, std::int64_t size);
 /// t in another floating type; integers, masks and undefined tensors as they are.
 Tensor convert(const Tensor& t, DType dtype);
 std::vector<Tensor> convert(const std::vector<Tensor>& list, DType dtype);
@@ -89,7 +100,7 @@ struct Case {
   Application apply;
   std::vector<Tensor> inputs;
   double f32_tolerance, bf16_tolerance;
-  bool f32, bf16;
+  bool f32, bf16, threads, same_bits;
   std::set<std::size_t> constants;  // inputs that the op takes as constants only
 };
 
@@ -105,6 +116,7 @@ struct Op {
   bool differentiable;
   std::set<std::size_t> constants, takes_scalar;
   std::function<std::vector<Case>()> good;  // made when a test asks for them
+  std::function<Case()> large;
   std::function<std::vector<BadCase>()> bad;
 };
 
@@ -133,11 +145,20 @@ std::set<std::size_t> takes_scalar() {
 }
 
 template <class O>
+Case case_of(const Sample<O>& s) {
+  return {s.name, application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, s.threads, s.same_bits, constants<O>()};
+}
+
+template <class O>
 std::vector<Case> good_cases() {
   std::vector<Case> cases;
-  for (const Sample<O>& s : Samples<O>::good())
-    cases.push_back({s.name, application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, constants<O>()});
+  for (const Sample<O>& s : Samples<O>::good()) cases.push_back(case_of(s));
   return cases;
+}
+
+template <class O>
+Case large_case() {
+  return case_of<O>(Samples<O>::large());
 }
 
 template <class O>
@@ -150,7 +171,7 @@ std::vector<BadCase> bad_cases() {
 template <class... Ops>
 void register_all(TypeList<Ops...>) {
   (register_op({std::string(Ops::name), capstan::detail::is_differentiable<Ops>(), constants<Ops>(), takes_scalar<Ops>(), good_cases<Ops>,
-                bad_cases<Ops>}),
+                large_case<Ops>, bad_cases<Ops>}),
    ...);
 }
 

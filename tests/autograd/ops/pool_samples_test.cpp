@@ -26,6 +26,11 @@ std::vector<Sample<O>> pool_samples() {
 }
 
 template <class O>
+Sample<O> large_pool_sample() {
+  return {.name = "large", .args = {.kernel = {3, 2}, .window = kUneven}, .inputs = {distinct({4, 17, 58, 53})}};
+}
+
+template <class O>
 std::vector<BadSample<O>> bad_pool_samples() {
   const Tensor x = uniform({1, 2, 3, 3});
   return {{.name = "rank", .args = {}, .inputs = {uniform({2, 3, 3})}, .message = "x must be [B, C, H, W]: x f64[2, 3, 3]"},
@@ -40,6 +45,7 @@ std::vector<BadSample<O>> bad_pool_samples() {
 template <>
 struct Samples<ops::MaxPool2d> {
   static auto good() { return pool_samples<ops::MaxPool2d>(); }
+  static auto large() { return large_pool_sample<ops::MaxPool2d>(); }
   static auto bad() { return bad_pool_samples<ops::MaxPool2d>(); }
 };
 
@@ -53,6 +59,7 @@ struct Samples<ops::AvgPool2d> {
     }
     return list;
   }
+  static auto large() { return large_pool_sample<ops::AvgPool2d>(); }
   static auto bad() { return bad_pool_samples<ops::AvgPool2d>(); }
 };
 

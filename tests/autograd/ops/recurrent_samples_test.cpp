@@ -30,6 +30,11 @@ struct Samples<ops::GruCell> {
     }
     return out;
   }
+  static Sample<ops::GruCell> large() {
+    return {.name = "large", .args = {GruVariant::reset_before},
+            .inputs = {uniform({531, 192}), uniform({531, 64}, -1, 1, 2), uniform({192, 64}, -.2, .2, 3), uniform({192}, -1, 1, 4)},
+            .same_bits = false};
+  }
   static std::vector<BadSample<ops::GruCell>> bad() {
     return {{.name = "two gates", .inputs = {uniform({2, 6}), uniform({2, 3}), uniform({9, 3}), kNone}, .message = "gates f64[2, 6], weight f64[9, 3]"},
             {.name = "weight", .inputs = {uniform({2, 9}), uniform({2, 3}), uniform({9, 4}), kNone}, .message = "weight must be [3 * H, H]: weight f64[9, 4]"},
@@ -60,6 +65,11 @@ struct Samples<ops::Gru> {
     out.push_back({.name = "no steps", .inputs = {uniform({2, 0, 6}), uniform({2, 2}), uniform({6, 2}), uniform({6}), kNone}});
     return out;
   }
+  static Sample<ops::Gru> large() {
+    return {.name = "large", .args = {GruVariant::reset_after},
+            .inputs = {uniform({531, 2, 192}), uniform({531, 64}, -1, 1, 2), uniform({192, 64}, -.2, .2, 3), uniform({192}, -1, 1, 4), some_indices({531}, 3)},
+            .f32_tolerance = 5e-5, .bf16_tolerance = 6e-2, .same_bits = false};
+  }
   static std::vector<BadSample<ops::Gru>> bad() {
     return {{.name = "rank", .inputs = {uniform({2, 9}), kNone, uniform({9, 3}), kNone, kNone}, .message = "gates must be [B, T, 3 * H]"},
             {.name = "length", .inputs = {uniform({2, 3, 9}), kNone, uniform({9, 3}), kNone, lengths({2, 4})}, .message = "length 4, T 3"},
@@ -76,6 +86,11 @@ struct Samples<ops::LstmCell> {
              .inputs = {uniform({3, 28}), uniform({3, 7}, -1, 1, 2), uniform({3, 7}, -1, 1, 5), uniform({28, 7}, -1, 1, 3), uniform({28}, -1, 1, 4)}},
             {.name = "no bias", .inputs = {uniform({1, 68}), uniform({1, 17}, -1, 1, 2), uniform({1, 17}, -1, 1, 5), uniform({68, 17}, -.5, .5, 3), kNone}},
             {.name = "no rows", .inputs = {uniform({0, 8}), uniform({0, 2}), uniform({0, 2}), uniform({8, 2}), uniform({8})}}};
+  }
+  static Sample<ops::LstmCell> large() {
+    return {.name = "large",
+            .inputs = {uniform({531, 192}), uniform({531, 48}, -1, 1, 2), uniform({531, 48}, -1, 1, 5), uniform({192, 48}, -.2, .2, 3), uniform({192}, -1, 1, 4)},
+            .same_bits = false};
   }
   static std::vector<BadSample<ops::LstmCell>> bad() {
     return {{.name = "three gates", .inputs = {uniform({2, 9}), uniform({2, 3}), uniform({2, 3}), uniform({9, 3}), kNone}, .message = "weight must be [4 * H, H]"},
@@ -99,6 +114,12 @@ struct Samples<ops::Lstm> {
     }
     out.push_back({.name = "no steps", .inputs = {uniform({2, 0, 8}), uniform({2, 2}), kNone, uniform({8, 2}), uniform({8}), kNone}});
     return out;
+  }
+  static Sample<ops::Lstm> large() {
+    return {.name = "large",
+            .inputs = {uniform({531, 2, 192}), uniform({531, 48}, -1, 1, 2), uniform({531, 48}, -1, 1, 5), uniform({192, 48}, -.2, .2, 3),
+                       uniform({192}, -1, 1, 4), some_indices({531}, 3)},
+            .f32_tolerance = 5e-5, .bf16_tolerance = 6e-2, .same_bits = false};
   }
   static std::vector<BadSample<ops::Lstm>> bad() {
     return {{.name = "gates", .inputs = {uniform({2, 3, 9}), kNone, kNone, uniform({12, 3}), kNone, kNone}, .message = "gates f64[2, 3, 9], weight f64[12, 3]"},

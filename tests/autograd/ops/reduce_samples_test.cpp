@@ -29,6 +29,12 @@ std::vector<Sample<O>> reductions(Tensor (*x)(const Shape&)) {
           {.name = "no results", .args = {.axes = {1}}, .inputs = {x({0, 3})}}};
 }
 
+// Axes differ from op to op: each way to divide the work comes up.
+template <class O>
+Sample<O> large_reduction(const typename O::Args& args) {
+  return {.name = "large", .args = args, .inputs = {uniform({31, 37, 89}, 0.2, 1.5)}};
+}
+
 template <class O>
 std::vector<BadSample<O>> reductions_bad() {
   return {{.name = "axis", .args = {.axes = {2}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 2 axes, axis 2"},
@@ -47,11 +53,13 @@ struct Samples<ops::Sum> {
     samples.push_back({.name = "of nothing", .args = {.axes = {0}}, .inputs = {uniform({0, 3})}});
     return samples;
   }
+  static auto large() { return large_reduction<ops::Sum>({}); }
   static auto bad() { return reductions_bad<ops::Sum>(); }
 };
 template <>
 struct Samples<ops::Mean> {
   static auto good() { return reductions<ops::Mean>(any); }
+  static auto large() { return large_reduction<ops::Mean>({.axes = {0}}); }
   static auto bad() { return reductions_bad<ops::Mean>(); }
 };
 template <>
@@ -61,6 +69,7 @@ struct Samples<ops::Variance> {
     samples.push_back({.name = "of a sample", .args = {.axes = {1}, .correction = 1}, .inputs = {uniform({3, 6})}});
     return samples;
   }
+  static auto large() { return large_reduction<ops::Variance>({.axes = {-1}}); }
   static auto bad() {
     auto samples = reductions_bad<ops::Variance>();
     samples.push_back(
@@ -73,6 +82,7 @@ struct Samples<ops::Variance> {
 template <>
 struct Samples<ops::Max> {
   static auto good() { return reductions<ops::Max>(distinct); }
+  static auto large() { return large_reduction<ops::Max>({.axes = {0, -1}}); }
   static auto bad() {
     auto samples = reductions_bad<ops::Max>();
     samples.push_back({.name = "nothing", .args = {.axes = {0}}, .inputs = {uniform({0, 3})}, .message = "of nothing: x f64[0, 3]"});
@@ -82,6 +92,7 @@ struct Samples<ops::Max> {
 template <>
 struct Samples<ops::Min> {
   static auto good() { return reductions<ops::Min>(distinct); }
+  static auto large() { return large_reduction<ops::Min>({.axes = {1}}); }
   static auto bad() { return reductions_bad<ops::Min>(); }
 };
 template <>
@@ -92,6 +103,7 @@ struct Samples<ops::Argmax> {
             {.name = "middle", .args = {.axis = 1}, .inputs = {distinct({2, 3, 4})}},
             {.name = "no results", .args = {.axis = 1}, .inputs = {distinct({0, 3})}}};
   }
+  static Sample<ops::Argmax> large() { return {.name = "large", .args = {.axis = -1}, .inputs = {uniform(kLarge)}}; }
   static std::vector<BadSample<ops::Argmax>> bad() {
     return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({3})}, .message = "x f64[3] has 1 axes, axis 1"},
             {.name = "nothing", .args = {.axis = 0}, .inputs = {uniform({0, 3})}, .message = "of nothing"},

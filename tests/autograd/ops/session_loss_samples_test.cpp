@@ -41,6 +41,10 @@ struct Samples<ops::SessionLoss> {
     }
     return out;
   }
+  static Sample<ops::SessionLoss> large() {
+    return {.name = "large", .args = {SessionLossKind::bpr_max, .5, 1.3},
+            .inputs = {uniform({307, 331}), uniform({331}, -1, 1, 2), some_indices({331}, 200)}, .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::SessionLoss>> bad() {
     return {{.name = "targets missing", .inputs = {uniform({3, 2}), kNone, kNone}, .message = "M <= N, column i being the target of row i: scores f64[3, 2]"},
             {.name = "correction", .inputs = {uniform({2, 3}), uniform({2}), kNone}, .message = "correction must be [3]: scores f64[2, 3], correction f64[2]"},
@@ -66,6 +70,11 @@ struct Samples<ops::SampledSessionLoss> {
     out.push_back({.name = "many candidates", .args = {}, .inputs = {uniform({2, 17}, -1, 1, 5), uniform({9, 17}, -1, 1, 6), kNone,
                    ids({8, 7, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 2, 2}), kNone}, .f32_tolerance = 1e-4, .bf16_tolerance = 8e-2});
     return out;
+  }
+  static Sample<ops::SampledSessionLoss> large() {
+    return {.name = "large", .args = {{SessionLossKind::cross_entropy}, true},
+            .inputs = {uniform({307, 16}), uniform({200, 16}, -1, 1, 2), uniform({200}, -1, 1, 3), some_indices({331}, 200), uniform({331}, -1, 1, 4)},
+            .f32_tolerance = 1e-4, .bf16_tolerance = 8e-2, .same_bits = false};
   }
   static std::vector<BadSample<ops::SampledSessionLoss>> bad() {
     return {{.name = "width", .inputs = {uniform({2, 3}), uniform({7, 4}), kNone, ids({0, 1}), kNone}, .message = "hidden f64[2, 3], table f64[7, 4]"},

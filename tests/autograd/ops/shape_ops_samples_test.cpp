@@ -12,6 +12,11 @@ Tensor numbers(std::initializer_list<std::int64_t> values, const Shape& shape) {
 // x turned round: strides that are not row-major, so that a reshape must copy.
 Tensor turned(const Tensor& x) { return x.view(x.layout().transpose(0, x.rank() - 1)); }
 
+template <class O>
+Sample<O> view_of_large(const typename O::Args& args) {
+  return {.name = "large", .args = args, .inputs = {uniform(kLarge)}, .threads = false};
+}
+
 }  // namespace
 
 template <>
@@ -24,6 +29,7 @@ struct Samples<ops::Reshape> {
             {.name = "from scalar", .args = {.shape = {1}}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.shape = {5, 0}}, .inputs = {uniform({0, 2})}}};
   }
+  static auto large() { return view_of_large<ops::Reshape>({.shape = {kLarge[1], kLarge[0]}}); }
   static std::vector<BadSample<ops::Reshape>> bad() {
     return {{.name = "count", .args = {.shape = {4}}, .inputs = {uniform({2, 3})}, .message = "x f64[2, 3] has 6, [4] has 4"}};
   }
@@ -39,6 +45,7 @@ struct Samples<ops::Permute> {
             {.name = "scalar", .args = {.order = {}}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.order = {1, 0}}, .inputs = {uniform({0, 5})}}};
   }
+  static auto large() { return view_of_large<ops::Permute>({.order = {1, 0}}); }
   static std::vector<BadSample<ops::Permute>> bad() {
     return {{.name = "twice", .args = {.order = {0, 0}}, .inputs = {uniform({2, 3})}, .message = "axis 0 named twice"},
             {.name = "too few", .args = {.order = {0}}, .inputs = {uniform({2, 3})}, .message = "1 axes given"},
@@ -55,6 +62,7 @@ struct Samples<ops::Slice> {
             {.name = "nothing", .args = {.axis = 0, .start = 4, .length = 0}, .inputs = {uniform({4, 3})}},
             {.name = "all", .args = {.axis = 0, .start = 0, .length = 4}, .inputs = {uniform({4})}}};
   }
+  static auto large() { return view_of_large<ops::Slice>({.axis = 1, .start = 1, .length = 150, .step = 2}); }
   static std::vector<BadSample<ops::Slice>> bad() {
     return {
         {.name = "beyond",
@@ -75,6 +83,7 @@ struct Samples<ops::Split> {
             {.name = "one", .args = {.axis = 0, .sizes = {4}}, .inputs = {uniform({4})}},
             {.name = "seven", .args = {.axis = 0, .sizes = {1, 1, 1, 1, 1, 1, 1}}, .inputs = {uniform({7, 3})}}};
   }
+  static Sample<ops::Split> large() { return {.name = "large", .args = {.axis = 1, .sizes = {7, 300}}, .inputs = {uniform(kLarge)}}; }
   static std::vector<BadSample<ops::Split>> bad() {
     return {{.name = "sum", .args = {.axis = 0, .sizes = {2, 3}}, .inputs = {uniform({4})}, .message = "axis 0 has 4, the pieces 5"},
             {.name = "negative", .args = {.axis = 0, .sizes = {5, -1}}, .inputs = {uniform({4})}, .message = "must make up the axis"},
@@ -87,6 +96,7 @@ struct Samples<ops::Contiguous> {
   static std::vector<Sample<ops::Contiguous>> good() {
     return {{.name = "rows", .args = {}, .inputs = {uniform({4, 3})}}, {.name = "turned", .args = {}, .inputs = {turned(uniform({2, 5, 3}))}}};
   }
+  static auto large() { return view_of_large<ops::Contiguous>({}); }
   static std::vector<BadSample<ops::Contiguous>> bad() { return {{.name = "nothing", .args = {}, .inputs = {Tensor{}}, .message = "must not be undefined"}}; }
 };
 
@@ -99,6 +109,7 @@ struct Samples<ops::Expand> {
             {.name = "same", .args = {.shape = {2, 3}}, .inputs = {uniform({2, 3})}},
             {.name = "to nothing", .args = {.shape = {0, 3}}, .inputs = {uniform({1, 3})}}};
   }
+  static Sample<ops::Expand> large() { return {.name = "large", .args = {.shape = kLarge}, .inputs = {uniform({kLarge[0], 1})}}; }
   static std::vector<BadSample<ops::Expand>> bad() {
     return {{.name = "shape", .args = {.shape = {2, 4}}, .inputs = {uniform({3})}, .message = "x [3], to [2, 4]"}};
   }
@@ -112,6 +123,9 @@ struct Samples<ops::Concat> {
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 1, 3}), uniform({2, 4, 3}, -1, 1, 2)}},
             {.name = "one part", .args = {.axis = 0}, .inputs = {uniform({3})}},
             {.name = "an empty part", .args = {.axis = 0}, .inputs = {uniform({0, 2}), uniform({3, 2})}}};
+  }
+  static Sample<ops::Concat> large() {
+    return {.name = "large", .args = {.axis = -1}, .inputs = {uniform(kLarge), uniform({kLarge[0], 5}, -1, 1, 2)}};
   }
   static std::vector<BadSample<ops::Concat>> bad() {
     return {{.name = "shape",
@@ -132,6 +146,9 @@ struct Samples<ops::IndexSelect> {
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4}), numbers({1, 2}, {2})}},
             {.name = "none", .args = {.axis = 0}, .inputs = {uniform({4, 3}), numbers({}, {0})}}};
   }
+  static Sample<ops::IndexSelect> large() {
+    return {.name = "large", .args = {.axis = 0}, .inputs = {uniform({150, kLarge[1]}), some_indices({kLarge[0]}, 150)}};
+  }
   static std::vector<BadSample<ops::IndexSelect>> bad() {
     return {{.name = "outside",
              .args = {.axis = 1},
@@ -150,6 +167,9 @@ struct Samples<ops::Gather> {
             {.name = "middle", .args = {.axis = -2}, .inputs = {uniform({2, 3, 2}), numbers({0, 2, 1, 1, 2, 2, 0, 0}, {2, 2, 2})}},
             {.name = "none", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({}, {0})}}};
   }
+  static Sample<ops::Gather> large() {
+    return {.name = "large", .args = {.axis = 1}, .inputs = {uniform({kLarge[0], 150}), some_indices(kLarge, 150)}};
+  }
   static std::vector<BadSample<ops::Gather>> bad() {
     return {
         {.name = "outside", .args = {.axis = 0}, .inputs = {uniform({3}), numbers({0, 5}, {2})}, .message = "axis 0 has 3, index 1 is 5"},
@@ -164,6 +184,7 @@ struct Samples<ops::Flip> {
             {.name = "middle", .args = {.axis = 1}, .inputs = {uniform({2, 3, 4})}},
             {.name = "empty", .args = {.axis = 0}, .inputs = {uniform({0, 2})}}};
   }
+  static Sample<ops::Flip> large() { return {.name = "large", .args = {.axis = 1}, .inputs = {uniform(kLarge)}}; }
   static std::vector<BadSample<ops::Flip>> bad() {
     return {{.name = "axis", .args = {.axis = 1}, .inputs = {uniform({5})}, .message = "axis 1"}};
   }
@@ -177,6 +198,7 @@ struct Samples<ops::Roll> {
             {.name = "round and round", .args = {.axis = -1, .shift = 11}, .inputs = {uniform({2, 4})}},
             {.name = "empty", .args = {.axis = 0, .shift = 1}, .inputs = {uniform({0, 2})}}};
   }
+  static Sample<ops::Roll> large() { return {.name = "large", .args = {.axis = 0, .shift = 11}, .inputs = {uniform({347, 307})}}; }
   static std::vector<BadSample<ops::Roll>> bad() {
     return {{.name = "axis", .args = {.axis = -2}, .inputs = {uniform({5})}, .message = "axis -2"}};
   }

@@ -54,6 +54,9 @@ struct Samples<ops::Softmax> {
     list.push_back({.name = "nothing kept", .args = {}, .inputs = {uniform({2, 5}), Tensor::zeros({2, 5}, DType::u8)}});
     return list;
   }
+  static Sample<ops::Softmax> large() {
+    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), keep(kLarge)}, .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::Softmax>> bad() { return bad_samples<ops::Softmax>(); }
 };
 
@@ -61,6 +64,9 @@ template <>
 struct Samples<ops::LogSoftmax> {
   static constexpr std::array<std::size_t, 1> takes_scalar{1};
   static std::vector<Sample<ops::LogSoftmax>> good() { return common_samples<ops::LogSoftmax>(); }
+  static Sample<ops::LogSoftmax> large() {  // y near -6, rounded to bf16, is what the gradient's exp(y) is taken of
+    return {.name = "large", .args = {.axis = 0}, .inputs = {uniform(kLarge), {}}, .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::LogSoftmax>> bad() { return bad_samples<ops::LogSoftmax>(); }
 };
 
