@@ -53,6 +53,7 @@ kernels::rules::Adam AdamFamily::rule(double learning_rate) const {
 void AdamFamily::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
   const kernels::rules::Adam now = rule(learning_rate);
   const std::int64_t t = step_count();
+  if (options_.sparse == SparsePolicy::catch_up) pass_over_tables_without(items);
   UpdateList list;
   for (const Item& item : items) {
     const std::size_t i = item.index;
@@ -83,6 +84,18 @@ void AdamFamily::update(std::span<const Item> items, double learning_rate, doubl
   if (static_cast<std::int64_t>(history_.size()) >= tail_) {  // so the history stays short; the price is shared by tail_ steps
     synchronize();
     history_.clear();
+  }
+}
+
+// Such a table takes no part in this step: its rows make good what they missed before, and count this step as no step of theirs.
+void AdamFamily::pass_over_tables_without(std::span<const Item> items) {
+  const std::int64_t t = step_count();
+  for (std::size_t i = 0; i < parameters().size(); ++i) {
+    if (!row_steps_[i].defined() || std::ranges::any_of(items, [i](const Item& item) { return item.index == i; })) continue;
+    catch_up_rows(i, nullptr, t - 1, false);
+    const std::span<std::int64_t> steps = row_steps_[i].span<std::int64_t>();  // pairs of a row
+    for (std::size_t k = 0; k < steps.size(); k += 2)
+      if (steps[k] > 0) ++steps[k], ++steps[k + 1];
   }
 }
 

@@ -59,6 +59,8 @@ class AdamFamily : public Optimizer {
   void update(std::span<const Item> items, double learning_rate, double gradient_scale) override;
   void catch_up(std::size_t index, const std::span<const std::int64_t>* rows) override;
   void loaded() override;
+  /// catch_up: a step of the tables that get no gradient or are frozen.
+  void pass_over_tables_without(std::span<const Item> items);
   /// Makes good the missed steps up to `until`; with `idle` also the decay of m and v after them, as a row needs that is named next.
   void catch_up_rows(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle);
   template <class T>
@@ -69,7 +71,8 @@ class AdamFamily : public Optimizer {
   Decay decay_;
   bool bias_correction_;
   Slot first_, second_;
-  // catch_up: for every row the step that named it last, and the step up to which its missed steps have been made good (0: never named).
+  // catch_up: for every row the step that named it last, and the step up to which its missed steps have been made good (0: never named);
+  // both move on by one with every step that the table takes no part in.
   Slot row_steps_;
   std::int64_t tail_ = 0;           ///< number of missed steps after which a row rests
   std::int64_t history_start_ = 0;  ///< history_[i] belongs to step history_start_ + 1 + i; all rows are up to date at history_start_

@@ -24,7 +24,8 @@ namespace capstan::optim {
 enum class SparsePolicy : std::uint8_t {
   dense,     ///< the same as a dense gradient with zeros: momentum moves and decay shrinks every row; cost grows with the table
   lazy,      ///< nothing: only named rows change; cost grows with the named rows
-  catch_up,  ///< what dense does, but later: a row repeats its missed steps when it is next named or synchronised
+  catch_up,  ///< what dense does, but later: a row repeats its missed steps when it is next named or synchronised. Steps in which the
+             ///< table is frozen or has no gradient are not missed
 };
 
 /// One state tensor; `value` shares memory with the optimiser.
@@ -53,7 +54,7 @@ class Optimizer {
   /// All state, slot by slot, in the order of the parameters. Synchronises first, so that it fits the parameters as they are.
   std::vector<OptimizerState> state();
   /// Takes the values of a state() of the same parameters. Throws CheckpointError, before anything is changed, listing all entries that
-  /// are missing, unexpected or of another shape.
+  /// are missing, unexpected or of another shape. State of a parameter that is frozen now waits for it.
   void load_state(std::span<const OptimizerState> state, std::int64_t step_count);
 
   std::span<const Parameter> parameters() const { return parameters_; }

@@ -56,6 +56,25 @@ void run(Optimizer& optimizer, int first, int last) {
   for (int step = first; step < last; ++step) optimizer.step(gradients_at(step, dtype), learning_rate_at(step), .5);
 }
 
+/// Steps with absent gradients of the weight and the table.
+void run_without_two(Optimizer& optimizer, int first, int last) {
+  for (int step = first; step < last; ++step) {
+    std::vector<Gradient> gradients = gradients_at(step, optimizer.parameters()[0].dtype());
+    gradients[0] = gradients[2] = {};
+    optimizer.step(gradients, learning_rate_at(step), .5);
+  }
+}
+
+/// Value and state of one parameter; synchronises.
+std::vector<std::vector<double>> everything_of(Optimizer& optimizer, std::size_t index) {
+  const Parameter& p = optimizer.parameters()[index];
+  std::vector<std::vector<double>> out;
+  for (const OptimizerState& s : optimizer.state())  // steps of rows are counts, not state of the rule
+    if (s.parameter == p.name() && is_floating(s.value.dtype())) out.push_back(s.value.to_vector());
+  out.push_back(p.value().to_vector());
+  return out;
+}
+
 /// Values and state; synchronises.
 std::vector<std::vector<double>> everything(Optimizer& optimizer) {
   std::vector<std::vector<double>> out;
@@ -137,6 +156,83 @@ TYPED_TEST(EveryOptimizer, TreatsRowsThatAreNotNamedAsItPromises) {
       sparse->synchronize();
       const std::vector<double> now = sparse->parameters()[2].value().to_vector(), other = dense->parameters()[2].value().to_vector();
       for (std::size_t i = 0; i < now.size(); ++i) EXPECT_NEAR(now[i], other[i], 2e-7) << "element " << i;
+    }
+  });
+}
+
+void freeze_weight_and_table(const Optimizer& optimizer, bool frozen) {
+  for (const std::size_t i : {0u, 2u}) optimizer.parameters()[i].set_trainable(!frozen);
+}
+
+TYPED_TEST(EveryOptimizer, LeavesAloneWhatIsFrozenAndGoesOnAfterwards) {
+  this->for_each([](const OptimizerSample& sample) {
+    const auto frozen = sample.make(parameters(DType::f64)), waiting = sample.make(parameters(DType::f64));
+    run(*frozen, 0, 5);
+    run(*waiting, 0, 5);
+    const auto weight = everything_of(*frozen, 0), table = everything_of(*frozen, 2), bias = everything_of(*frozen, 1);
+    freeze_weight_and_table(*frozen, true);
+    run(*frozen, 5, 10);  // gradients arrive, and count for nothing
+    run_without_two(*waiting, 5, 10);
+    EXPECT_EQ(everything_of(*frozen, 0), weight);
+    EXPECT_EQ(everything_of(*frozen, 2), table);
+    EXPECT_NE(everything_of(*frozen, 1), bias);
+    EXPECT_EQ(frozen->step_count(), 10);
+    freeze_weight_and_table(*frozen, false);
+    run(*frozen, 10, 15);
+    run(*waiting, 10, 15);
+    EXPECT_NE(everything_of(*frozen, 0), weight);
+    EXPECT_NE(everything_of(*frozen, 2), table);
+    EXPECT_EQ(everything(*frozen), everything(*waiting)) << "the same as steps without a gradient";
+  });
+}
+
+TYPED_TEST(EveryOptimizer, GivesStateToWhatIsUnfrozenLater) {
+  this->for_each([](const OptimizerSample& sample) {
+    const std::vector<Parameter> late_parameters = parameters(DType::f64);
+    late_parameters[0].set_trainable(false);
+    late_parameters[2].set_trainable(false);
+    const auto late = sample.make(late_parameters), always = sample.make(parameters(DType::f64));
+    run(*late, 0, 4);
+    run_without_two(*always, 0, 4);
+    for (const OptimizerState& s : late->state()) EXPECT_EQ(s.parameter, "bias") << "no state before it is needed";
+    freeze_weight_and_table(*late, false);
+    run(*late, 4, 9);
+    run(*always, 4, 9);
+    EXPECT_EQ(everything(*late), everything(*always));
+    EXPECT_EQ(late->state().size(), always->state().size());
+  });
+}
+
+TYPED_TEST(EveryOptimizer, ScalesTheLearningRateOfAParameter) {
+  this->for_each([](const OptimizerSample& sample) {
+    const auto scaled = sample.make(parameters(DType::f64)), slow = sample.make(parameters(DType::f64)), plain = sample.make(parameters(DType::f64));
+    for (const Parameter& p : scaled->parameters()) p.set_learning_rate_scale(.25);  // exact: nothing is rounded differently
+    for (int step = 0; step < 12; ++step) {
+      const std::vector<Gradient> gradients = gradients_at(step, DType::f64);
+      scaled->step(gradients, learning_rate_at(step), .5);
+      slow->step(gradients, learning_rate_at(step) / 4, .5);
+      plain->step(gradients, learning_rate_at(step), .5);
+    }
+    EXPECT_EQ(everything(*scaled), everything(*slow));
+    EXPECT_NE(everything(*scaled), everything(*plain));
+  });
+}
+
+TYPED_TEST(EveryOptimizer, RefreshesNarrowCopiesInTheirMemory) {
+  this->for_each([](const OptimizerSample& sample) {
+    const auto optimizer = sample.make(parameters(DType::f32));
+    std::vector<Tensor> copies;
+    for (const Parameter& p : optimizer->parameters()) copies.push_back(p.bf16().detach());
+    for (int step = 0; step < 8; ++step) {
+      run(*optimizer, step, step + 1);
+      if (step % 3 == 0) optimizer->synchronize();
+      for (std::size_t i = 0; i < copies.size(); ++i) {
+        const Parameter& p = optimizer->parameters()[i];
+        std::vector<double> rounded = p.value().to_vector();
+        for (double& v : rounded) v = static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(v))));
+        EXPECT_EQ(p.bf16().to_vector(), rounded) << p.name() << " after step " << step;
+        EXPECT_TRUE(p.bf16().storage().same_as(copies[i].storage())) << p.name();
+      }
     }
   });
 }

@@ -151,6 +151,22 @@ TEST(SparsePolicy, CatchUpGivesWhatDenseGives) {
   }
 }
 
+TEST(SparsePolicy, CatchUpLeavesOutTheStepsThatATableTookNoPartIn) {
+  Table lagging, dense;
+  Adam a({&lagging.p, 1}, {.beta2 = .98, .sparse = SparsePolicy::catch_up});
+  Adam b({&dense.p, 1}, {.beta2 = .98});
+  for (std::int64_t step = 0; step < 1000; ++step) {
+    for (const Parameter* p : {&lagging.p, &dense.p}) p->set_trainable(step % 70 < 50);
+    const Gradient g = step % 9 == 4 ? Gradient{} : gradient_at(step);
+    const double lr = .01 * (1 + std::sin(.1 * static_cast<double>(step)));
+    if (step % 150 == 60) a.synchronize();
+    a.step({&g, 1}, lr);
+    b.step({&g, 1}, lr);
+  }
+  a.synchronize();
+  expect_near(lagging.p.value().to_vector(), dense.p.value().to_vector(), 2e-7);
+}
+
 TEST(SparsePolicy, SynchronisingOrRestartingDoesNotChangeABit) {
   Table plain, disturbed;
   const AdamOptions options{.beta2 = .98, .sparse = SparsePolicy::catch_up};
