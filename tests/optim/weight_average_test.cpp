@@ -41,6 +41,18 @@ TEST_F(WeightAverageTest, SwappedShowsTheAveragesInThePlaceOfTheParameters) {
   EXPECT_EQ(average.averages()[0].to_vector(), (std::vector<double>{1, -2}));
 }
 
+TEST_F(WeightAverageTest, SwappedReachesTheNarrowCopies) {
+  WeightAverage average(parameters, 0.9);
+  const Tensor copy = parameters[0].bf16().detach();
+  parameters[0].write().span<float>()[1] = 5;
+  {
+    const WeightAverage::Swapped swapped(average);
+    EXPECT_EQ(parameters[0].bf16().to_vector(), (std::vector<double>{1, -2}));
+  }
+  EXPECT_EQ(parameters[0].bf16().to_vector(), (std::vector<double>{1, 5}));
+  EXPECT_TRUE(parameters[0].bf16().storage().same_as(copy.storage())) << "written anew where it was";
+}
+
 TEST_F(WeightAverageTest, RefusesWhatItCannotAverage) {
   EXPECT_THROW(WeightAverage(parameters, 1.0), ConfigError);
   EXPECT_THROW(WeightAverage(parameters, -0.1), ConfigError);
