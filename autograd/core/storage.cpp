@@ -36,6 +36,7 @@ class Arena {
       blocks.pop_back();
     }
     stats_.live += size;
+    stats_.handed_out += size;
     stats_.peak_live = std::max(stats_.peak_live, stats_.live);
     return block;
   }

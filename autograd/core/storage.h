@@ -28,9 +28,10 @@ class Storage {
   std::size_t bytes_ = 0;
 };
 
-/// Byte counts of the arena. "live" blocks are held by a Storage, "reserved" ones are live or kept for reuse.
+/// Byte counts of the arena. "live" blocks are held by a Storage, "reserved" ones are live or kept for reuse; "handed_out" counts every
+/// block again each time it is handed out, since the program began.
 struct MemoryStats {
-  std::size_t live = 0, peak_live = 0, reserved = 0;
+  std::size_t live = 0, peak_live = 0, reserved = 0, handed_out = 0;
 };
 MemoryStats memory_stats();
 /// Starts a new measurement of peak_live at the present live bytes.

@@ -168,6 +168,7 @@ TEST(Arena, CountsLiveAndPeakBytes) {
   }
   EXPECT_EQ(memory_stats().live, before.live);
   EXPECT_GE(memory_stats().peak_live, before.live + (2u << 20));
+  EXPECT_EQ(memory_stats().handed_out, before.handed_out + (2u << 20));
   release_unused_memory();
   EXPECT_EQ(memory_stats().reserved, memory_stats().live);
 }

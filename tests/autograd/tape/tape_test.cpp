@@ -6,6 +6,11 @@
 #include <array>
 #include <vector>
 
+#include "autograd/core/parameter.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/recurrent.h"
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/shape_ops.h"
 #include "autograd/tape/op.h"
 
 namespace capstan {
@@ -296,6 +301,67 @@ TEST(Tape, IsNotLeftWithoutAWord) {
   const Tensor strided = make_leaf(Tensor::from<double>({1, 2, 3, 4}, {2, 2}).view(Layout(Shape{2, 2}).transpose(0, 1)));
   EXPECT_THROW(strided.contiguous(), GraphError);
   EXPECT_THROW(make_leaf(Tensor::zeros({2}, DType::i64)), DTypeError);
+  EXPECT_THROW(Parameter("p", y), GraphError);
+  EXPECT_THROW(Parameter("p", x), GraphError);
+  // A strided result of an op: a copy is a new value, which only the op of this name records.
+  const Tensor turned = transpose(strided, 0, 1), every_other = slice(y, 0, 0, 2, 2);
+  for (const Tensor& t : {slice(turned, 1, 0, 1), every_other}) {
+    EXPECT_FALSE(t.is_contiguous());
+    EXPECT_THROW(t.contiguous(), GraphError);
+    EXPECT_THROW(t.view(t.layout()), GraphError) << "even the same layout";
+    EXPECT_NO_THROW(contiguous(t));
+  }
+}
+
+// What a stranger writes who keeps weights as plain tensors: whatever loses a gradient throws, and the op of the name does not lose it.
+TEST(Tape, KeepsTheGradientsOfAModelMadeOfTensors) {
+  struct Model {
+    Tensor weight = make_leaf(Tensor::from<double>({1, 2, 3, 4, 5, 6}, {2, 3})), gain = make_leaf(Tensor::from<double>({.5, 2}, {2}));
+    Tensor operator()(Tensor (*copied)(const Tensor&)) const {
+      const Tensor table = copied(transpose(weight, 0, 1));  // [3, 2]
+      return sum(mul(table, copied(slice(concat({gain, gain}, 0), 0, 0, 2, 2))));
+    }
+  };
+  const Model model;
+  {
+    const Tape tape;
+    EXPECT_THROW(model([](const Tensor& t) { return t.contiguous(); }), GraphError);
+    EXPECT_THROW(model([](const Tensor& t) { return t.clone(); }), GraphError);
+    EXPECT_THROW(model([](const Tensor& t) { return t.view(Layout(t.shape())); }), GraphError);
+  }
+  Tape tape;
+  const Tensor loss = model([](const Tensor& t) { return contiguous(t); });
+  EXPECT_EQ(loss.item(), 21 * .5);
+  const Gradients g = tape.backward(loss);
+  EXPECT_EQ(g.of(model.weight).to_dense().to_vector(), std::vector<double>(6, .5));
+  EXPECT_EQ(g.of(model.gain).to_dense().to_vector(), (std::vector<double>{21, 0}));
+}
+
+// A decoder runs its cell step by step, each reading its step of x. What backward asks of the arena counts here in the place of time: a
+// table of all steps for the gradient of each would make it four times as much for twice the steps.
+TEST(Tape, CostsOfADecoderGrowWithItsSteps) {
+  constexpr std::int64_t kBatch = 8, kHidden = 16;
+  const auto bytes_of_backward = [](std::int64_t steps) {
+    const Tensor x = make_leaf(Tensor::full({kBatch, steps, 4 * kHidden}, .1)), weight = make_leaf(Tensor::full({4 * kHidden, kHidden}, .01));
+    Tape tape;
+    Tensor h = Tensor::zeros({kBatch, kHidden}), c = h;
+    std::vector<Tensor> states;
+    for (std::int64_t t = 0; t < steps; ++t) {
+      const auto [next_h, next_c] = lstm_cell(select(x, 1, t), h, c, weight);
+      h = next_h;
+      c = next_c;
+      states.push_back(h);
+    }
+    const Tensor loss = sum(stack(states, 1));
+    const std::size_t before = memory_stats().handed_out;
+    const Gradients g = tape.backward(loss);
+    const std::size_t after = memory_stats().handed_out;
+    EXPECT_EQ(g.of(x).to_dense().shape(), x.shape());
+    return static_cast<double>(after - before) / static_cast<double>(steps);
+  };
+  const double of_256 = bytes_of_backward(256), of_512 = bytes_of_backward(512);
+  EXPECT_LT(of_512, 1.1 * of_256) << "bytes a step";
+  EXPECT_LT(of_512, 64.0 * kBatch * 4 * kHidden) << "bytes a step: some tensors of the size of its gates";
 }
 
 TEST(Tape, FreesWhatEntriesHoldAsItPasses) {
