@@ -30,11 +30,11 @@ std::vector<Gradient> ParameterStore::gradients(const Gradients& of) const {
   return out;
 }
 
-std::vector<Parameter> ParameterStore::below(std::string_view prefix) const {
-  std::vector<Parameter> found;
-  for (const Parameter& p : parameters_) {
-    const std::string_view name = p.name();
-    if (prefix.empty() || (name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '/'))) found.push_back(p);
+std::vector<std::size_t> ParameterStore::below(std::string_view prefix) const {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::string_view name = parameters_[i].name();
+    if (prefix.empty() || (name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '/'))) found.push_back(i);
   }
   require<ConfigError>(!found.empty(), "parameters: no parameter has this path: ", prefix, " (", parameters_.size(), " parameters, such as ",
                        parameters_.empty() ? "none" : parameters_.front().name(), ")");
@@ -42,15 +42,19 @@ std::vector<Parameter> ParameterStore::below(std::string_view prefix) const {
 }
 
 std::int64_t ParameterStore::set_trainable(std::string_view prefix, bool trainable) const {
-  const std::vector<Parameter> found = below(prefix);
-  for (const Parameter& p : found) p.set_trainable(trainable);
-  return static_cast<std::int64_t>(found.size());
+  std::int64_t count = 0;
+  for (const std::size_t i : below(prefix)) {
+    if (trainable && !made_trainable_[i]) continue;
+    parameters_[i].set_trainable(trainable);
+    ++count;
+  }
+  return count;
 }
 
 std::int64_t ParameterStore::scale_learning_rate(std::string_view prefix, double scale) const {
   require<ConfigError>(scale >= 0, "parameters: the scale of a learning rate must not be negative: ", prefix, ", scale ", scale);
-  const std::vector<Parameter> found = below(prefix);
-  for (const Parameter& p : found) p.set_learning_rate_scale(p.learning_rate_scale() * scale);
+  const std::vector<std::size_t> found = below(prefix);
+  for (const std::size_t i : found) parameters_[i].set_learning_rate_scale(parameters_[i].learning_rate_scale() * scale);
   return static_cast<std::int64_t>(found.size());
 }
 
@@ -60,6 +64,7 @@ const Parameter& ParameterStore::add(const std::string& name, const Shape& shape
   init(value, random_key(seed_, name));
   index_.emplace(name, parameters_.size());
   parameters_.emplace_back(name, value, options);
+  made_trainable_.push_back(options.trainable);
   return parameters_.back();
 }
 

@@ -44,8 +44,9 @@ class ParameterStore {
   /// The gradients of all parameters in the store's order and the parameters' types; absent where nothing flowed.
   std::vector<Gradient> gradients(const Gradients& of) const;
 
-  /// All parameters below a path ("encoder/0", also a whole name; "" is all) become constants, or trainable again. In effect from the next
-  /// forward pass on, everywhere. Throws ConfigError if there is none. Returns how many.
+  /// All parameters below a path ("encoder/0", also a whole name; "" is all) become constants, or trainable again; those that were made as
+  /// constants (running statistics) stay so. In effect from the next forward pass on, everywhere. Throws ConfigError if there is none.
+  /// Returns how many there are, or, of unfreeze, how many are trainable now.
   std::int64_t freeze(std::string_view prefix) const { return set_trainable(prefix, false); }
   std::int64_t unfreeze(std::string_view prefix) const { return set_trainable(prefix, true); }
   /// Multiplies the learning rate of all parameters below a path by `scale` (layer-wise decay). Throws ConfigError if there is none or the
@@ -55,12 +56,13 @@ class ParameterStore {
  private:
   friend class Scope;
   std::int64_t set_trainable(std::string_view prefix, bool trainable) const;
-  std::vector<Parameter> below(std::string_view prefix) const;
+  std::vector<std::size_t> below(std::string_view prefix) const;
   const Parameter& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options);
 
   std::uint64_t seed_;
   DType dtype_;
   std::vector<Parameter> parameters_;
+  std::vector<bool> made_trainable_;  // aligned with parameters_
   std::unordered_map<std::string, std::size_t> index_;
 };
 

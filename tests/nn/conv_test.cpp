@@ -88,6 +88,21 @@ TEST(BatchNorm2d, FollowsPyTorchInTrainingAndAfterwards) {
   });
 }
 
+TEST(BatchNorm2d, KeepsItsStatisticsToItself) {
+  ParameterStore store;
+  const BatchNorm2d norm(store.root(), {.channels = 2});
+  const Parameter& mean = store.find("running_mean");
+  const Tensor copy = mean.bf16();
+  EXPECT_EQ(copy.to_vector(), (std::vector<double>{0, 0}));
+  norm(Tensor::from<float>({1, 8, 3, 16}, {2, 2}), {.training = true});
+  EXPECT_EQ(mean.bf16().to_vector(), (std::vector<double>{.2001953125, 1.203125})) << "0.2 and 1.2 in bf16";
+  EXPECT_TRUE(mean.bf16().storage().same_as(copy.storage()));
+  EXPECT_EQ(store.freeze(""), 4);
+  EXPECT_EQ(store.unfreeze(""), 2) << "weight and bias";
+  EXPECT_TRUE(store.find("weight").trainable());
+  EXPECT_FALSE(mean.trainable());
+}
+
 TEST(BatchNorm2d, NeedsTwoElementsInTraining) {
   ParameterStore store;
   const BatchNorm2d norm(store.root(), {.channels = 2});
