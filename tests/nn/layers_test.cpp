@@ -2,12 +2,14 @@
 #include <gtest/gtest.h>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/matmul.h"
 #include "nn/dropout.h"
 #include "nn/embedding.h"
 #include "nn/feed_forward.h"
 #include "nn/layer_norm.h"
 #include "nn/linear.h"
 #include "nn/rms_norm.h"
+#include "nn/weight.h"
 #include "tests/nn/golden.h"
 
 namespace capstan::nn {
@@ -35,6 +37,78 @@ TEST(Linear, ComputesInTheTypeOfItsInput) {
   const Gradients gradients = tape.backward(std::span(&y, 1), std::span(&y, 1));
   EXPECT_EQ(gradients.of(layer.weight().value()).dense().dtype(), DType::f32);
   EXPECT_EQ(gradients.of(layer.bias().value()).dense().dtype(), DType::f32);
+}
+
+// dW[o, i] = sum over the rows of dy[r, o] x[r, i].
+std::vector<double> weight_gradient(const Tensor& x, const Tensor& dy) {
+  const std::vector<double> a = x.to_vector(), b = dy.to_vector();
+  const auto in = static_cast<std::size_t>(x.size(1)), out = static_cast<std::size_t>(dy.size(1));
+  std::vector<double> dw(out * in);
+  for (std::size_t r = 0; r < a.size() / in; ++r)
+    for (std::size_t o = 0; o < out; ++o)
+      for (std::size_t i = 0; i < in; ++i) dw[o * in + i] += b[r * out + o] * a[r * in + i];
+  return dw;
+}
+
+Tensor narrow_values(const Shape& shape, std::uint64_t seed) {
+  Tensor t(shape);
+  uniform(-1, 1)(t, seed);
+  return cast(t, DType::bf16);
+}
+
+// What flows to an f32 weight is nowhere rounded to bf16, whatever the weight was used beside.
+TEST(Linear, AddsTheGradientsOfItsUsesInTheTypeOfItsWeight) {
+  ParameterStore store(1);
+  const Linear layer(store.root(), {.in = 37, .out = 5});
+  const Tensor x[] = {narrow_values({64, 37}, 1), narrow_values({9, 37}, 2)}, dy[] = {narrow_values({64, 5}, 3), narrow_values({9, 5}, 4)};
+  const auto gradients = [&](bool first, bool second) {
+    Tape tape;
+    std::vector<Tensor> outputs, cotangents;
+    for (const std::size_t use : {0u, 1u}) {
+      if (!(use == 0 ? first : second)) continue;
+      outputs.push_back(layer(x[use]));
+      cotangents.push_back(dy[use]);
+    }
+    return store.gradients(tape.backward(outputs, cotangents));
+  };
+  const auto once = gradients(true, false), other = gradients(false, true), twice = gradients(true, true);
+  std::vector<double> expected = weight_gradient(x[0], dy[0]);
+  const std::vector<double> more = weight_gradient(x[1], dy[1]);
+  for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += more[i];
+  EXPECT_EQ(twice[0].dtype(), DType::f32);
+  expect_close(twice[0].dense().to_vector(), expected, 2e-6, "weight");
+  std::vector<double> sum = once[0].dense().to_vector();
+  const std::vector<double> rest = other[0].dense().to_vector();
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += rest[i];
+  expect_close(twice[0].dense().to_vector(), sum, 2e-7, "weight, use by use");
+}
+
+TEST(Embedding, SharesItsTableWithTheOutput) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    ParameterStore store(1);
+    const Embedding items(store.root() / "items", {.rows = 6, .width = 4, .init = uniform(-1, 1)});
+    const Tensor ids = Tensor::from<std::int64_t>({5, 0, 5}, {3});
+    const Tensor x = cast(narrow_values({3, 4}, 1), dtype), dy = cast(narrow_values({3, 6}, 2), dtype), dz = Tensor::full({3, 4}, .5);
+    const auto gradient = [&](bool looked_up, bool as_output) {
+      Tape tape;
+      std::vector<Tensor> outputs, cotangents;
+      if (looked_up) outputs.push_back(items(ids)), cotangents.push_back(dz);
+      if (as_output) outputs.push_back(linear(x, weight_for(items.table(), x))), cotangents.push_back(dy);
+      const std::vector<Gradient> g = store.gradients(tape.backward(outputs, cotangents));
+      EXPECT_EQ(g.size(), 1u);
+      EXPECT_EQ(g[0].dtype(), DType::f32);
+      return g[0].to_dense().to_vector();
+    };
+    std::vector<double> expected = weight_gradient(x, dy);
+    for (const std::size_t row : {5u, 0u, 5u})
+      for (std::size_t j = 0; j < 4; ++j) expected[row * 4 + j] += .5;
+    expect_close(gradient(true, true), expected, 1e-6, "tied");
+    EXPECT_NE(gradient(true, false), gradient(true, true));
+    EXPECT_NE(gradient(false, true), gradient(true, true));
+    store.freeze("items/weight");
+    Tape tape;
+    EXPECT_TRUE(items(ids).is_constant() && linear(x, weight_for(items.table(), x)).is_constant()) << "frozen in both places";
+  }
 }
 
 TEST(Linear, DecaysItsWeightOnly) {
