@@ -79,7 +79,7 @@ std::span<const std::byte> as_span(std::string_view text) { return std::as_bytes
 std::vector<std::byte> read_file(const std::string& path) {
   Descriptor file(open_retrying(path.c_str(), O_RDONLY));
   if (file.get() < 0) fail(path, "open", errno);
-  struct stat info{};
+  struct stat info {};
   if (::fstat(file.get(), &info) != 0) fail(path, "stat", errno);
   if (S_ISDIR(info.st_mode)) fail(path, "read", EISDIR);
   std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<off_t>(info.st_size, 0)));
@@ -212,7 +212,7 @@ LineReader::LineReader(const std::string& path, const Limits& limits)
     : path_(path), limits_(limits), source_(std::make_unique<Source>()), buffer_(std::size_t{1} << 20) {
   Descriptor fd(open_retrying(path.c_str(), O_RDONLY));
   if (fd.get() < 0) fail(path, "open", errno);
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail(path, "stat", errno);
   if (S_ISDIR(info.st_mode)) fail(path, "read", EISDIR);
   source_->file_bytes = static_cast<std::uint64_t>(info.st_size);

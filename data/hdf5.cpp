@@ -299,8 +299,8 @@ struct Hdf5Reader::Impl {
 
   void open() {
     std::tie(hdf5_bytes, sealed) = check_seal(image, path);
-    require<DataError>(sealed || !options.require_seal, path, ": file is cut short or was not written by capstan: no seal at the end of its ",
-                       image.size(), " bytes");
+    require<DataError>(sealed || !options.require_seal, path,
+                       ": file is cut short or was not written by capstan: no seal at the end of its ", image.size(), " bytes");
     const Handle root(H5Gopen2(opened(), "/", H5P_DEFAULT), H5Gclose);
     done(root.ok(), "/", "open the root group");
     groups.push_back("/");

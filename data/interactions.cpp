@@ -326,8 +326,9 @@ Interactions group_events(std::span<const std::int32_t> users, std::span<const s
 }
 
 Interactions read_interactions(const std::string& path, const ReadOptions& options) {
-  require<ConfigError>(options.event_column.empty() == options.events.empty(), path, ": the column of events and the events to keep go together: column \"",
-                       options.event_column, "\", ", options.events.size(), " events");
+  require<ConfigError>(options.event_column.empty() == options.events.empty(), path,
+                       ": the column of events and the events to keep go together: column \"", options.event_column, "\", ",
+                       options.events.size(), " events");
   LineReader reader(path);
   std::string_view line;
   do require<DataError>(reader.next(line), path, ": file is empty, expected lines \"user item [time]\"");
@@ -353,7 +354,8 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
       throw DataError(join_text(reader.where(), count, count == 1 ? " field" : " fields", ", expected ", columns.exact ? "" : "at least ",
                                 columns.needed));
     }
-    if (columns.event >= 0 && std::ranges::find(options.events, fields[static_cast<std::size_t>(columns.event)]) == options.events.end()) continue;
+    if (columns.event >= 0 && std::ranges::find(options.events, fields[static_cast<std::size_t>(columns.event)]) == options.events.end())
+      continue;
     const auto user = fields[user_at], item = fields[item_at];
     if (user.empty() || item.empty()) [[unlikely]] {
       throw DataError(join_text(reader.where(), "empty ", user.empty() ? "user" : "item", " id in column ",
@@ -375,14 +377,15 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
       if (columns.time_offset >= 0) {
         const auto added = fields[static_cast<std::size_t>(columns.time_offset)];
         const auto number = parse_number(added);
-        if (!number) [[unlikely]] throw DataError(join_text(reader.where(), "time offset \"", added, "\" is not a number"));
+        if (!number) [[unlikely]]
+          throw DataError(join_text(reader.where(), "time offset \"", added, "\" is not a number"));
         offset = *number * unit;
       }
       e.times.push_back(*time + offset);
     }
   }
-  require<DataError>(!e.items.empty() || options.events.empty(), path, ": no line has one of the chosen events in column \"", options.event_column,
-                     "\"");
+  require<DataError>(!e.items.empty() || options.events.empty(), path, ": no line has one of the chosen events in column \"",
+                     options.event_column, "\"");
   return finish(std::move(e), options.order, path);
 }
 

@@ -39,7 +39,8 @@ StdConv2d::StdConv2d(const Scope& scope, const Conv2dOptions& options, const Sta
     : conv_(scope, options), standardization_(standardization) {}
 
 Tensor StdConv2d::operator()(const Tensor& images) const {
-  return conv_.with_weight(images, cast(standardize_weight(conv_.weight().value(), standardization_.eps, standardization_.form), images.dtype()));
+  return conv_.with_weight(images,
+                           cast(standardize_weight(conv_.weight().value(), standardization_.eps, standardization_.form), images.dtype()));
 }
 
 }  // namespace capstan::nn

@@ -7,14 +7,10 @@ namespace {
 
 Tensor activated(const Tensor& x, Activation activation) {
   switch (activation) {
-    case Activation::relu:
-      return relu(x);
-    case Activation::gelu:
-      return gelu(x);
-    case Activation::gelu_tanh:
-      return gelu_tanh(x);
-    case Activation::tanh:
-      return tanh(x);
+    case Activation::relu: return relu(x);
+    case Activation::gelu: return gelu(x);
+    case Activation::gelu_tanh: return gelu_tanh(x);
+    case Activation::tanh: return tanh(x);
   }
   throw InternalError("feed_forward: unknown activation");
 }

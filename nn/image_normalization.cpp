@@ -45,6 +45,8 @@ GroupNorm::GroupNorm(const Scope& scope, const GroupNormOptions& o)
                        o.channels, ", groups ", o.groups);
 }
 
-Tensor GroupNorm::operator()(const Tensor& x) const { return group_norm(x, groups_, weight_for(weight_, x), weight_for(bias_, x), epsilon_); }
+Tensor GroupNorm::operator()(const Tensor& x) const {
+  return group_norm(x, groups_, weight_for(weight_, x), weight_for(bias_, x), epsilon_);
+}
 
 }  // namespace capstan::nn

@@ -1,8 +1,8 @@
 #include "nn/layer_norm.h"
 
 #include "autograd/ops/normalization.h"
-#include "nn/weight.h"
 #include "nn/init.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 

@@ -21,8 +21,8 @@ class LayerNorm {
 
   /// x [..., width] -> the same shape.
   Tensor operator()(const Tensor& x) const;
-  /// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. `bias` [width] of x's type belongs to the layer that made x
-  /// and may be undefined.
+  /// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. `bias` [width] of x's type belongs to the layer that made
+  /// x and may be undefined.
   Tensor after_residual(const Tensor& x, const Tensor& bias, const Tensor& residual, const Dropout& dropout, const Run& run) const;
   struct Sum {
     Tensor normalized, sum;

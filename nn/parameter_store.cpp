@@ -14,7 +14,8 @@ const Parameter& ParameterStore::find(std::string_view name) const {
   if (it != index_.end()) return parameters_[it->second];
   std::vector<std::string> known;
   for (const Parameter& p : parameters_) known.push_back(p.name());
-  throw ConfigError(join_text("parameters: no parameter of this name: ", name, suggestion(name, known), " (", known.size(), " parameters)"));
+  throw ConfigError(
+      join_text("parameters: no parameter of this name: ", name, suggestion(name, known), " (", known.size(), " parameters)"));
 }
 
 std::int64_t ParameterStore::numel() const {
@@ -36,8 +37,8 @@ std::vector<std::size_t> ParameterStore::below(std::string_view prefix) const {
     const std::string_view name = parameters_[i].name();
     if (prefix.empty() || (name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '/'))) found.push_back(i);
   }
-  require<ConfigError>(!found.empty(), "parameters: no parameter has this path: ", prefix, " (", parameters_.size(), " parameters, such as ",
-                       parameters_.empty() ? "none" : parameters_.front().name(), ")");
+  require<ConfigError>(!found.empty(), "parameters: no parameter has this path: ", prefix, " (", parameters_.size(),
+                       " parameters, such as ", parameters_.empty() ? "none" : parameters_.front().name(), ")");
   return found;
 }
 
@@ -58,7 +59,8 @@ std::int64_t ParameterStore::scale_learning_rate(std::string_view prefix, double
   return static_cast<std::int64_t>(found.size());
 }
 
-const Parameter& ParameterStore::add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options) {
+const Parameter& ParameterStore::add(const std::string& name, const Shape& shape, const Initializer& init,
+                                     const ParameterOptions& options) {
   require<ConfigError>(!index_.contains(name), "parameters: every name may be used once: ", name, " ", shape, " exists already");
   const Tensor value(shape, dtype_);
   init(value, random_key(seed_, name));

@@ -63,7 +63,8 @@ FeedForwardSublayer::FeedForwardSublayer(const Scope& scope, const std::string& 
       residual_(scope, name, o) {}
 
 Residual::State FeedForwardSublayer::operator()(const Residual::State& x, const LayerNorm* next, const Run& run) const {
-  return residual_.add_branch({feed_forward_.without_bias(x.input, run), weight_for(feed_forward_.bias(), x.input)}, x.residual(), next, run);
+  return residual_.add_branch({feed_forward_.without_bias(x.input, run), weight_for(feed_forward_.bias(), x.input)}, x.residual(), next,
+                              run);
 }
 
 }  // namespace capstan::nn

@@ -32,12 +32,16 @@ Optimizer::Slot Optimizer::add(Slot::State state) {
 }
 
 Optimizer::Slot Optimizer::add_slot(std::string name, double value) {
-  return add({.name = std::move(name), .make = [value](const Parameter& p) { return Tensor::full(p.shape(), value, p.dtype()); }, .tensors = {}});
+  return add(
+      {.name = std::move(name), .make = [value](const Parameter& p) { return Tensor::full(p.shape(), value, p.dtype()); }, .tensors = {}});
 }
 
 Optimizer::Slot Optimizer::add_row_slot(std::string name, std::int64_t columns) {
   return add({.name = std::move(name),
-              .make = [columns](const Parameter& p) { return p.sparse_gradient() ? Tensor::zeros({p.size(0), columns}, DType::i64) : Tensor(); },
+              .make =
+                  [columns](const Parameter& p) {
+                    return p.sparse_gradient() ? Tensor::zeros({p.size(0), columns}, DType::i64) : Tensor();
+                  },
               .tensors = {}});
 }
 
@@ -56,8 +60,8 @@ void Optimizer::step(std::span<const Gradient> gradients, double learning_rate, 
     const DType dtype = g.is_sparse() ? g.row_values().dtype() : g.dense().dtype();
     require(g.shape() == p.shape(), name_, ": a gradient must have its parameter's shape: ", p.name(), " ", p.value(), ", gradient ",
             g.shape());
-    require<DTypeError>(dtype == p.dtype(), name_, ": a gradient must have its parameter's type: ", p.name(), " ", p.value(),
-                        ", gradient ", dtype);
+    require<DTypeError>(dtype == p.dtype(), name_, ": a gradient must have its parameter's type: ", p.name(), " ", p.value(), ", gradient ",
+                        dtype);
   }
   std::vector<Item> items;
   items.reserve(gradients.size());

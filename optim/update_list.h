@@ -17,8 +17,9 @@ namespace capstan::optim {
 class UpdateList {
  public:
   /// The parameter gets a new version, whose bf16 copy is written in the same pass where there was an up-to-date one; its learning rate is
-  /// scaled by its own scale. `moments`: the parameter's state in the order of the rule, an undefined tensor standing for none. A row-sparse gradient must be
-  /// coalesced; with SparsePolicy::dense the update visits all rows, otherwise the named ones. The gradient must outlive the list.
+  /// scaled by its own scale. `moments`: the parameter's state in the order of the rule, an undefined tensor standing for none. A
+  /// row-sparse gradient must be coalesced; with SparsePolicy::dense the update visits all rows, otherwise the named ones. The gradient
+  /// must outlive the list.
   void add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
            double weight_decay);
   /// The same for what has neither moments nor options.

@@ -37,5 +37,6 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
 
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return engine::run_program(capstan::kRecipes, arguments, {.in = std::cin, .out = std::cout, .err = std::cerr, .progress_fd = STDERR_FILENO});
+  return engine::run_program(capstan::kRecipes, arguments,
+                             {.in = std::cin, .out = std::cout, .err = std::cerr, .progress_fd = STDERR_FILENO});
 }

@@ -54,6 +54,7 @@ constexpr std::string_view name_of(DType t) {
 inline std::string to_text(DType t) { return std::string(name_of(t)); }
 
 /// The DType of a C++ element type.
+// clang-format off
 template <class T> inline constexpr DType dtype_of = T::no_such_dtype;
 template <> inline constexpr DType dtype_of<float> = DType::f32;
 template <> inline constexpr DType dtype_of<bfloat16> = DType::bf16;
@@ -61,5 +62,6 @@ template <> inline constexpr DType dtype_of<double> = DType::f64;
 template <> inline constexpr DType dtype_of<std::int32_t> = DType::i32;
 template <> inline constexpr DType dtype_of<std::int64_t> = DType::i64;
 template <> inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
+// clang-format on
 
 }  // namespace capstan

@@ -5,11 +5,11 @@
 // Library code never prints and never aborts; it throws one of the types below. The types say who can act:
 // the user (ShapeError ... IoError) or we (InternalError).
 
+#include <concepts>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 namespace capstan {
 
@@ -18,6 +18,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A table, which is read by columns.
+// clang-format off
 class ShapeError : public Error { using Error::Error; };       ///< shapes or layouts that do not fit an operation
 class DTypeError : public Error { using Error::Error; };       ///< element types that do not fit an operation
 class ArgumentError : public Error { using Error::Error; };    ///< a number or option that an operation or a layer cannot work with
@@ -28,6 +30,7 @@ class IoError : public Error { using Error::Error; };          ///< the operatin
 class CheckpointError : public Error { using Error::Error; };  ///< a checkpoint that is damaged or of another model
 class NumericalError : public Error { using Error::Error; };   ///< NaN or infinity where a finite number is needed
 class InternalError : public Error { using Error::Error; };    ///< our bug
+// clang-format on
 
 namespace detail {
 
@@ -38,12 +41,16 @@ inline std::string to_text(char c) { return std::string(1, c); }
 inline std::string to_text(bool b) { return b ? "true" : "false"; }
 std::string to_text(double v);  // shortest form that reads back as the same number
 inline std::string to_text(float v) { return to_text(static_cast<double>(v)); }
-template <class T>
-  requires std::is_integral_v<T>
-std::string to_text(T v) { return std::to_string(v); }
+template <std::integral T>
+std::string to_text(T v) {
+  return std::to_string(v);
+}
 
+// Types of the library bring their own to_text by ADL.
 template <class T>
-void append_text(std::string& out, const T& part) { out += to_text(part); }  // types of the library bring their own by ADL
+void append_text(std::string& out, const T& part) {
+  out += to_text(part);
+}
 
 }  // namespace detail
 
@@ -58,7 +65,8 @@ std::string join_text(const Parts&... parts) {
 /// Throws E with the joined parts unless `ok`. The message is put together only on failure.
 template <class E = ShapeError, class... Parts>
 void require(bool ok, const Parts&... parts) {
-  if (!ok) [[unlikely]] throw E(join_text(parts...));
+  if (!ok) [[unlikely]]
+    throw E(join_text(parts...));
 }
 
 }  // namespace capstan

@@ -44,18 +44,24 @@ Gradient Gradient::rows(Tensor indices, Tensor values, const Shape& shape, bool 
 }
 
 Gradient Gradient::slice(Tensor part, const Layout& place, const Shape& shape) {
-  require<InternalError>(part.shape() == place.shape() && place.extent() <= shape.numel(),
-                         "gradient: a slice must lie in its value: part ", part, ", place ", place.shape(), ", value ", shape);
+  require<InternalError>(part.shape() == place.shape() && place.extent() <= shape.numel(), "gradient: a slice must lie in its value: part ",
+                         part, ", place ", place.shape(), ", value ", shape);
   return make(std::move(part), {.shape = shape, .indices = {}, .unique = false, .place = place});
 }
 
 const Tensor& Gradient::dense() const {
-  require<InternalError>(is_dense(), "gradient: a dense gradient was expected, got ", !defined() ? "none" : is_slice() ? "a slice" : "rows");
+  require<InternalError>(is_dense(), "gradient: a dense gradient was expected, got ",
+                         !defined()   ? "none"
+                         : is_slice() ? "a slice"
+                                      : "rows");
   return values_;
 }
 
 const Tensor& Gradient::indices() const {
-  require<InternalError>(is_sparse(), "gradient: rows were expected, got ", !defined() ? "none" : is_slice() ? "a slice" : "a dense gradient");
+  require<InternalError>(is_sparse(), "gradient: rows were expected, got ",
+                         !defined()   ? "none"
+                         : is_slice() ? "a slice"
+                                      : "a dense gradient");
   return form_->indices;
 }
 

@@ -2,8 +2,8 @@
 // Parameter: a named value that an optimiser updates in place. Copies of the handle are the same parameter: modules, optimiser, checkpoint
 // and importer hold one record, so what one of them changes (a value loaded, a prefix frozen, a rate scaled) reaches all others.
 //
-// What is derived from the value is kept beside it and belongs to a version of it: the bf16 copy that mixed precision computes with. Whoever
-// writes the value asks for it with write(), which begins a new version, so nobody can see a copy of an old one.
+// What is derived from the value is kept beside it and belongs to a version of it: the bf16 copy that mixed precision computes with.
+// Whoever writes the value asks for it with write(), which begins a new version, so nobody can see a copy of an old one.
 
 #include <cstdint>
 #include <memory>

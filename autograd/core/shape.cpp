@@ -71,8 +71,8 @@ Shape broadcast(std::string_view op, const Shape& a, const Shape& b) {
   std::array<std::int64_t, kMaxRank> sizes{};
   for (int i = 1; i <= rank; ++i) {
     const std::int64_t da = i <= a.rank() ? a[-i] : 1, db = i <= b.rank() ? b[-i] : 1;
-    require(da == db || da == 1 || db == 1, op, ": shapes must broadcast (sizes equal or 1, aligned right): a ", a, ", b ", b,
-            ": axis ", -i, " has ", da, " and ", db);
+    require(da == db || da == 1 || db == 1, op, ": shapes must broadcast (sizes equal or 1, aligned right): a ", a, ", b ", b, ": axis ",
+            -i, " has ", da, " and ", db);
     sizes[static_cast<std::size_t>(rank - i)] = da == 1 ? db : da;
   }
   return Shape(std::span(sizes.data(), static_cast<std::size_t>(rank)));

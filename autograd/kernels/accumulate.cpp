@@ -51,20 +51,16 @@ void copy(const Tensor& from, const Tensor& to) {
   require<InternalError>(from.spec() == to.spec(), "copy: from and to must agree: from ", from, ", to ", to);
   if (to.numel() == 0) return;
   switch (size_of(to.dtype())) {
-    case 1:
-      return copy_elements<std::uint8_t>(from, to);
-    case 2:
-      return copy_elements<std::uint16_t>(from, to);
-    case 4:
-      return copy_elements<std::uint32_t>(from, to);
-    default:
-      return copy_elements<std::uint64_t>(from, to);
+    case 1: return copy_elements<std::uint8_t>(from, to);
+    case 2: return copy_elements<std::uint16_t>(from, to);
+    case 4: return copy_elements<std::uint32_t>(from, to);
+    default: return copy_elements<std::uint64_t>(from, to);
   }
 }
 
 void convert(const Tensor& from, const Tensor& to) {
-  require<InternalError>(from.shape() == to.shape() && to.is_contiguous(), "convert: to must be contiguous and of from's shape: from ", from,
-                         ", to ", to);
+  require<InternalError>(from.shape() == to.shape() && to.is_contiguous(), "convert: to must be contiguous and of from's shape: from ",
+                         from, ", to ", to);
   const auto first = [](const Tensor& t) {
     return t.storage().data() + static_cast<std::size_t>(t.layout().offset()) * size_of(t.dtype());
   };

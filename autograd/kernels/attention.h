@@ -12,8 +12,8 @@
 #include <cstdint>
 
 #include "autograd/kernels/backend.h"
-#include "autograd/kernels/numeric.h"
 #include "autograd/kernels/dropout_mask.h"
+#include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels {
 

@@ -17,6 +17,9 @@ enum class Keeps { nothing, input, output };
 
 namespace functions {
 
+// A function with its derivative is read as one table, a formula a line.
+// clang-format off
+
 /// y = scale x + shift.
 struct Affine {
   static constexpr std::string_view name = "affine";
@@ -220,14 +223,15 @@ struct Minimum {
   template <class T> T slope_b(T a, T b) const { return T(b < a); }
 };
 
+// clang-format on
+
 }  // namespace functions
 
-using UnaryFunction = std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Rsqrt,
-                                   functions::Pow, functions::Exp, functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu,
-                                   functions::Gelu, functions::GeluTanh, functions::Tanh, functions::Sigmoid, functions::Softplus,
-                                   functions::Silu>;
-using BinaryFunction =
-    std::variant<functions::Add, functions::Sub, functions::Mul, functions::Div, functions::Maximum, functions::Minimum>;
+using UnaryFunction =
+    std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Rsqrt, functions::Pow,
+                 functions::Exp, functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu, functions::Gelu,
+                 functions::GeluTanh, functions::Tanh, functions::Sigmoid, functions::Softplus, functions::Silu>;
+using BinaryFunction = std::variant<functions::Add, functions::Sub, functions::Mul, functions::Div, functions::Maximum, functions::Minimum>;
 /// Those that are fused with the addition of a bias.
 using BiasFunction = std::variant<functions::Relu, functions::Gelu, functions::GeluTanh, functions::Tanh>;
 

@@ -22,7 +22,7 @@ struct LinearClasses {
 /// every element is written.
 template <class T>
 struct LinearClassGradients {
-  T* dx = nullptr;                 ///< [rows, width]
+  T* dx = nullptr;                ///< [rows, width]
   Compute<T>* dweight = nullptr;  ///< [classes, width]
   Compute<T>* dbias = nullptr;    ///< [classes]
   double scale = 1;

@@ -166,12 +166,10 @@ void Matmul::fast(const MatmulProblem& problem, const void* a, const void* b, vo
   }
   if (p.in == DType::bf16 && !onednn::computes_bfloat16()) return run_widened(p, a, b, c, bias);
   switch (choose_matmul_kernel(p, bias != nullptr)) {
-    case MatmulKernel::library:
-      return onednn::matmul(p, a, b, c, bias);
+    case MatmulKernel::library: return onednn::matmul(p, a, b, c, bias);
     case MatmulKernel::library_transposed:
       return p.out == DType::f32 ? run_transposed<float>(p, a, b, c) : run_transposed<bfloat16>(p, a, b, c);
-    case MatmulKernel::library_padded:
-      return run_padded(p, a, b, c, bias);
+    case MatmulKernel::library_padded: return run_padded(p, a, b, c, bias);
     case MatmulKernel::split:
       return openmp::matmul_split(p, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c),
                                   static_cast<const float*>(bias));

@@ -143,6 +143,7 @@ struct MovingAverage {
 
 }  // namespace rules
 
-using UpdateRule = std::variant<rules::Sgd, rules::SgdMomentum, rules::Adam, rules::Adagrad, rules::AdagradMomentum, rules::Lion, rules::MovingAverage>;
+using UpdateRule =
+    std::variant<rules::Sgd, rules::SgdMomentum, rules::Adam, rules::Adagrad, rules::AdagradMomentum, rules::Lion, rules::MovingAverage>;
 
 }  // namespace capstan::kernels

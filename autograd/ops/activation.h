@@ -18,8 +18,12 @@ namespace ops {
 
 struct BiasActivation {
   static constexpr std::string_view name = "bias_activation";
-  struct Args { Activation activation = Activation::relu; };
-  struct Saved { Tensor kept, bias; };  ///< kept: x (then with bias) or y, what the function's slope reads
+  struct Args {
+    Activation activation = Activation::relu;
+  };
+  struct Saved {
+    Tensor kept, bias;
+  };  ///< kept: x (then with bias) or y, what the function's slope reads
   static Spec spec(const Args& args, const Spec& x, const Spec& bias);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& bias, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);

@@ -27,13 +27,17 @@ namespace detail {
 template <class...>
 struct Joined;
 template <class... Ops>
-struct Joined<TypeList<Ops...>> { using type = TypeList<Ops...>; };
+struct Joined<TypeList<Ops...>> {
+  using type = TypeList<Ops...>;
+};
 template <class... A, class... B, class... Rest>
-struct Joined<TypeList<A...>, TypeList<B...>, Rest...> { using type = typename Joined<TypeList<A..., B...>, Rest...>::type; };
+struct Joined<TypeList<A...>, TypeList<B...>, Rest...> {
+  using type = typename Joined<TypeList<A..., B...>, Rest...>::type;
+};
 }  // namespace detail
 
-using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, MatmulOps, SoftmaxOps, NormalizationOps, EmbeddingOps, DropoutOps,
-                              AttentionOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps, SessionLossOps, ConvOps, PoolOps,
-                              ImageNormalizationOps>::type;
+using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, MatmulOps, SoftmaxOps, NormalizationOps, EmbeddingOps,
+                              DropoutOps, AttentionOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps, SessionLossOps,
+                              ConvOps, PoolOps, ImageNormalizationOps>::type;
 
 }  // namespace capstan::ops

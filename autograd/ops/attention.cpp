@@ -28,7 +28,7 @@ void check_query_and_key(std::string_view op, const Spec& query, const Spec& key
 
 void check_offset(std::string_view op, bool causal, std::int64_t query_offset) {
   require<ArgumentError>(query_offset >= 0 && (causal || query_offset == 0), op,
-                       ": query_offset must be >= 0, and 0 without causal: query_offset ", query_offset);
+                         ": query_offset must be >= 0, and 0 without causal: query_offset ", query_offset);
 }
 
 Shape scores_of(const Spec& query, const Spec& key) { return {query.shape[0], query.shape[2], query.shape[1], key.shape[1]}; }
@@ -262,12 +262,13 @@ Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, co
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const ops::ScaledDotProductAttention::Args& args, const AttentionInputs& in) {
   return apply<ops::ScaledDotProductAttention>(args, query, key, value, in.mask, in.bias, in.key_padding, in.cu_seqlens, in.query_ids,
-                                          in.key_ids);
+                                               in.key_ids);
 }
 
 Tensor attention_probabilities(const Tensor& query, const Tensor& key, const ops::AttentionProbabilities::Args& args,
                                const AttentionInputs& in) {
-  require(!in.cu_seqlens.defined(), ops::AttentionProbabilities::name, ": is for padded batches: query ", query, ", cu_seqlens ", in.cu_seqlens);
+  require(!in.cu_seqlens.defined(), ops::AttentionProbabilities::name, ": is for padded batches: query ", query, ", cu_seqlens ",
+          in.cu_seqlens);
   return apply<ops::AttentionProbabilities>(args, query, key, in.mask, in.bias, in.key_padding);
 }
 

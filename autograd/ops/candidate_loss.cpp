@@ -37,18 +37,13 @@ kernels::RankingTerms ranking_terms(const RankingLoss::Args& args, const Tensor&
   const auto all = static_cast<double>(columns), negatives = all - 1;
   kernels::RankingTerms terms{.log_q = pointer<const float>(log_q), .valid = pointer<const std::uint8_t>(valid)};
   switch (args.kind) {
-    case RankingLossKind::bce_sum:
-      break;
-    case RankingLossKind::bce:
-      terms.positive = terms.negative = 1 / all;
-      break;
+    case RankingLossKind::bce_sum: break;
+    case RankingLossKind::bce: terms.positive = terms.negative = 1 / all; break;
     case RankingLossKind::gbce:
       terms.positive = (1 - args.calibration * (1 - negatives / static_cast<double>(args.items - 1))) / all;
       terms.negative = 1 / all;
       break;
-    case RankingLossKind::sampled_softmax:
-      terms.softmax = true;
-      break;
+    case RankingLossKind::sampled_softmax: terms.softmax = true; break;
   }
   return terms;
 }
@@ -124,9 +119,9 @@ std::array<Spec, 2> RankingLoss::spec(const Args& args, const Spec& scores, cons
   check_valid(name, "scores", scores, valid);
   const bool gbce = args.kind == RankingLossKind::gbce;
   require<ArgumentError>(!gbce || (args.calibration >= 0 && args.calibration <= 1), name,
-          ": the calibration of gbce must lie in [0, 1]: ", args.calibration);
-  require<ArgumentError>(!gbce || args.items >= scores.shape[1], name, ": gbce needs more items in the catalogue than negatives: items ", args.items,
-          ", negatives ", scores.shape[1] - 1);
+                         ": the calibration of gbce must lie in [0, 1]: ", args.calibration);
+  require<ArgumentError>(!gbce || args.items >= scores.shape[1], name, ": gbce needs more items in the catalogue than negatives: items ",
+                         args.items, ", negatives ", scores.shape[1] - 1);
   if (log_q.present) {
     check_floating(name, "log_q", log_q);
     require(args.kind == RankingLossKind::sampled_softmax && log_q.shape == scores.shape, name,
@@ -182,7 +177,8 @@ Loss candidate_loss(const Tensor& h, const Tensor& table, const Tensor& candidat
   const Tensor scores = candidate_scores(h, table, candidates, valid, options.sparse);
   Tensor log_q;
   if (options.log_q.defined()) {
-    require<GraphError>(options.log_q.is_constant(), "candidate_loss: log_q has no derivative, so it must be a constant: log_q ", options.log_q);
+    require<GraphError>(options.log_q.is_constant(), "candidate_loss: log_q has no derivative, so it must be a constant: log_q ",
+                        options.log_q);
     require(is_floating(options.log_q.dtype()) && options.log_q.shape() == Shape{table.size(0)},
             "candidate_loss: log_q must be [V] of a floating type: table ", table, ", log_q ", options.log_q);
     // A padding row's candidates may be anything: they read as row 0, and what is read there is not used.

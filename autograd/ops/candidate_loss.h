@@ -28,8 +28,12 @@ namespace ops {
 
 struct CandidateScores {
   static constexpr std::string_view name = "candidate_scores";
-  struct Args { bool sparse = false; };  ///< the gradient of the table is row-sparse, every row named once
-  struct Saved { Tensor h, table, candidates, valid; };
+  struct Args {
+    bool sparse = false;
+  };  ///< the gradient of the table is row-sparse, every row named once
+  struct Saved {
+    Tensor h, table, candidates, valid;
+  };
   static Spec spec(const Args& args, const Spec& h, const Spec& table, const Spec& candidates, const Spec& valid);
   static Tensor forward(const Args& args, const Tensor& h, const Tensor& table, const Tensor& candidates, const Tensor& valid,
                         const Call<4>& call, Saved& saved);
@@ -44,7 +48,10 @@ struct RankingLoss {
     std::int64_t items = 0;     ///< size of the catalogue, for gbce
     Reduction reduction = {};
   };
-  struct Saved { Tensor scores, valid, log_q; double scale = 0; };
+  struct Saved {
+    Tensor scores, valid, log_q;
+    double scale = 0;
+  };
   static constexpr std::array constants{ConstantInput{2, "log_q"}};
   static std::array<Spec, 2> spec(const Args& args, const Spec& scores, const Spec& valid, const Spec& log_q);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& scores, const Tensor& valid, const Tensor& log_q,

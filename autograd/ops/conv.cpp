@@ -36,8 +36,12 @@ Spec Conv2d::spec(const Args& args, const Spec& x, const Spec& weight, const Spe
 
 Tensor Conv2d::forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call, Saved& saved) {
   const Tensor from = dense(x), filters = dense(weight), y(call.out);
-  saved = {.x = call.needs[1] || call.needs[2] ? from : Tensor{}, .weight = call.needs[0] ? filters : Tensor{}, .x_spec = x.spec(), .weight_spec = weight.spec()};
-  kernels::conv2d(problem(args, x.spec(), weight.spec()), raw_pointer(from), raw_pointer(filters), raw_pointer(dense(bias)), raw_pointer(y));
+  saved = {.x = call.needs[1] || call.needs[2] ? from : Tensor{},
+           .weight = call.needs[0] ? filters : Tensor{},
+           .x_spec = x.spec(),
+           .weight_spec = weight.spec()};
+  kernels::conv2d(problem(args, x.spec(), weight.spec()), raw_pointer(from), raw_pointer(filters), raw_pointer(dense(bias)),
+                  raw_pointer(y));
   return y;
 }
 
@@ -48,7 +52,8 @@ Grads<3> Conv2d::backward(const Args& args, const Saved& saved, const Tensor& dy
   const Tensor g = dense(dy), dx = new_if(needs[0], saved.x_spec), dweight = new_if(needs[1] || needs[2], saved.weight_spec),
                dbias = new_if(needs[2], {Shape{p.out_channels}, p.dtype});
   if (needs[0]) kernels::conv2d_backward_data(p, raw_pointer(g), raw_pointer(saved.weight), raw_pointer(dx));
-  if (needs[1] || needs[2]) kernels::conv2d_backward_weights(p, raw_pointer(saved.x), raw_pointer(g), raw_pointer(dweight), raw_pointer(dbias));
+  if (needs[1] || needs[2])
+    kernels::conv2d_backward_weights(p, raw_pointer(saved.x), raw_pointer(g), raw_pointer(dweight), raw_pointer(dbias));
   return {dx, needs[1] ? dweight : Tensor{}, dbias};
 }
 

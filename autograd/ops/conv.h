@@ -16,10 +16,12 @@ struct Conv2d {
     Window window = {};
     std::int64_t groups = 1;
   };
-  struct Saved { Tensor x, weight; Spec x_spec, weight_spec; };  ///< of x and weight what a wanted gradient reads
+  struct Saved {
+    Tensor x, weight;
+    Spec x_spec, weight_spec;
+  };  ///< of x and weight what a wanted gradient reads
   static Spec spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call,
-                        Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call, Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
 };
 

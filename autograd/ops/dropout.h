@@ -19,7 +19,9 @@ struct Dropout {
     double p = 0;           ///< probability to drop, 0 ... 1
     std::uint64_t key = 0;  ///< what the mask is drawn for: see random_key
   };
-  struct Saved { Tensor row_ids; };
+  struct Saved {
+    Tensor row_ids;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& row_ids);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& row_ids, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);

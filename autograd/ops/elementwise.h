@@ -14,7 +14,9 @@ namespace ops {
 struct Where {
   static constexpr std::string_view name = "where";
   struct Args {};
-  struct Saved { Tensor mask; };
+  struct Saved {
+    Tensor mask;
+  };
   static Spec spec(const Args&, const Spec& mask, const Spec& a, const Spec& b);
   static Tensor forward(const Args&, const Tensor& mask, const Tensor& a, const Tensor& b, const Call<3>& call, Saved& saved);
   static Grads<3> backward(const Args&, const Saved& saved, const Tensor& dy, Needs<3> needs);
@@ -22,8 +24,12 @@ struct Where {
 
 struct MaskedFill {
   static constexpr std::string_view name = "masked_fill";
-  struct Args { double value = 0; };
-  struct Saved { Tensor mask; };
+  struct Args {
+    double value = 0;
+  };
+  struct Saved {
+    Tensor mask;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -32,8 +38,12 @@ struct MaskedFill {
 /// Between floating types.
 struct Cast {
   static constexpr std::string_view name = "cast";
-  struct Args { DType dtype = DType::f32; };
-  struct Saved { DType dtype; };
+  struct Args {
+    DType dtype = DType::f32;
+  };
+  struct Saved {
+    DType dtype;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Gradient& dy, Needs<1> needs);
@@ -43,7 +53,9 @@ struct Cast {
 struct Convert {
   static constexpr std::string_view name = "convert";
   static constexpr bool differentiable = false;
-  struct Args { DType dtype = DType::i64; };
+  struct Args {
+    DType dtype = DType::i64;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Spec& out);
 };

@@ -26,7 +26,9 @@ template <class F>
 struct UnaryOp {
   static constexpr std::string_view name = F::name;
   using Args = F;
-  struct Saved { Tensor kept; };  ///< x, y or nothing: what F::keeps says
+  struct Saved {
+    Tensor kept;
+  };  ///< x, y or nothing: what F::keeps says
 
   static Spec spec(const Args&, const Spec& x) {
     check_floating(name, "x", x);
@@ -51,7 +53,9 @@ struct BinaryOp {
   static constexpr std::string_view name = F::name;
   static constexpr bool is_sum = std::is_same_v<F, functions::Add> || std::is_same_v<F, functions::Sub>;
   struct Args {};
-  struct Saved { Tensor a, b; };  ///< nothing for a sum
+  struct Saved {
+    Tensor a, b;
+  };  ///< nothing for a sum
 
   static Spec spec(const Args&, const Spec& a, const Spec& b) { return broadcast_spec(name, a, b); }
   static Tensor forward(const Args&, const Tensor& a, const Tensor& b, const Call<2>& call, Saved& saved) {

@@ -13,7 +13,7 @@ Spec Embedding::spec(const Args& args, const Spec& weight, const Spec& indices) 
   require(weight.shape.rank() == 2, name, ": the table must be [V, D]: weight ", weight);
   require<DTypeError>(indices.dtype == DType::i64, name, ": indices must be i64: indices ", indices);
   require<ArgumentError>(args.padding_index >= -1 && args.padding_index < weight.shape[0], name,
-          ": the padding index must be a row of the table or -1: weight ", weight, ", padding_index ", args.padding_index);
+                         ": the padding index must be a row of the table or -1: weight ", weight, ", padding_index ", args.padding_index);
   return {indices.shape.inserted(indices.shape.rank(), weight.shape[1]), weight.dtype};
 }
 
@@ -58,7 +58,7 @@ Grads<2> Embedding::backward(const Args& args, const Saved& saved, const Tensor&
       const Tensor dense = Tensor::zeros(saved.weight.shape, dy.dtype());
       const kernels::RowGroups groups(counts, saved.weight.shape[0]);
       kernels::sum_groups(groups, {.rows = rows.data<const T>(), .scale = args.scale}, width, kernels::GroupTarget::table_row,
-                             dense.data<T>());
+                          dense.data<T>());
       result = dense;
     }
   });

@@ -19,7 +19,10 @@ struct Embedding {
     double scale = 1.0;               ///< what every row is multiplied by
     bool sparse = false;              ///< the gradient of the table is row-sparse
   };
-  struct Saved { Tensor indices; Spec weight; };
+  struct Saved {
+    Tensor indices;
+    Spec weight;
+  };
   static Spec spec(const Args& args, const Spec& weight, const Spec& indices);
   static Tensor forward(const Args& args, const Tensor& weight, const Tensor& indices, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);

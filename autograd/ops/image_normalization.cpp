@@ -65,8 +65,8 @@ Grads<3> gradients(const kernels::NormalizationSets& sets, const kernels::Deviat
   dispatch_floating("normalize", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::normalize_sets_backward(sets, x.data<T>(), pointer<T>(gamma), deviation, statistics.pointers<T>(), g.data<T>(),
-                                        dstatistics.pointers<T>(),
-                                        {.dx = pointer<T>(dx), .dgamma = pointer<T>(dgamma), .dbeta = pointer<T>(dbeta)});
+                                     dstatistics.pointers<T>(),
+                                     {.dx = pointer<T>(dx), .dgamma = pointer<T>(dgamma), .dbeta = pointer<T>(dbeta)});
   });
   return {dx, dgamma, dbeta};
 }
@@ -94,8 +94,8 @@ Grads<3> BatchNorm::backward(const Args& args, const Saved& saved, const std::ar
 
 Spec GroupNorm::spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta) {
   check(name, args.eps, x, gamma, beta);
-  require<ArgumentError>(args.groups > 0 && x.shape[1] % args.groups == 0, name, ": groups must divide the channels, axis 1 of x: x ", x, ", groups ",
-          args.groups);
+  require<ArgumentError>(args.groups > 0 && x.shape[1] % args.groups == 0, name, ": groups must divide the channels, axis 1 of x: x ", x,
+                         ", groups ", args.groups);
   return x;
 }
 
@@ -126,8 +126,8 @@ Tensor StandardizeWeight::forward(const Args& args, const Tensor& weight, const 
 }
 
 Grads<1> StandardizeWeight::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
-  Grads<3> all = gradients(filter_sets(saved.weight.shape()), deviation_of(args), saved.weight, {},
-                           {saved.mean, saved.variance}, dy, {}, {true, false, false});
+  Grads<3> all = gradients(filter_sets(saved.weight.shape()), deviation_of(args), saved.weight, {}, {saved.mean, saved.variance}, dy, {},
+                           {true, false, false});
   return {std::move(all[0])};
 }
 

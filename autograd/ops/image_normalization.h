@@ -23,8 +23,12 @@ namespace ops {
 
 struct BatchNorm {
   static constexpr std::string_view name = "batch_norm";
-  struct Args { double eps = 1e-5; };
-  struct Saved { Tensor x, gamma, mean, variance; };
+  struct Args {
+    double eps = 1e-5;
+  };
+  struct Saved {
+    Tensor x, gamma, mean, variance;
+  };
   static std::array<Spec, 3> spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
   static std::array<Tensor, 3> forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                        const Call<3, std::array<Spec, 3>>& call, Saved& saved);
@@ -37,10 +41,11 @@ struct GroupNorm {
     std::int64_t groups = 1;
     double eps = 1e-5;
   };
-  struct Saved { Tensor x, gamma, mean, variance; };
+  struct Saved {
+    Tensor x, gamma, mean, variance;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Call<3>& call,
-                        Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Call<3>& call, Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
 };
 
@@ -50,7 +55,9 @@ struct StandardizeWeight {
     double eps = 1e-5;
     DeviationForm form = DeviationForm::root;
   };
-  struct Saved { Tensor weight, mean, variance; };
+  struct Saved {
+    Tensor weight, mean, variance;
+  };
   static Spec spec(const Args& args, const Spec& weight);
   static Tensor forward(const Args& args, const Tensor& weight, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);

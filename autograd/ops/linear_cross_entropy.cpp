@@ -37,8 +37,8 @@ std::array<Spec, 2> LinearCrossEntropy::spec(const Args& args, const Spec& x, co
   check_vector(name, {"bias", bias}, classes, {"weight", weight});
   require<DTypeError>(targets.dtype == DType::i64, name, ": targets must be i64: targets ", targets);
   require(targets.shape == Shape{x.shape[0]}, name, ": there must be one target a row: x ", x, ", targets ", targets);
-  require<ArgumentError>(args.first_class >= 0 && args.first_class < classes, name, ": the first class must be a row of weight: weight ", weight,
-          ", first_class ", args.first_class);
+  require<ArgumentError>(args.first_class >= 0 && args.first_class < classes, name, ": the first class must be a row of weight: weight ",
+                         weight, ", first_class ", args.first_class);
   return loss_specs(x.dtype);
 }
 

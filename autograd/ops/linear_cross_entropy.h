@@ -23,7 +23,9 @@ struct LinearCrossEntropy {
     std::int64_t first_class = 0;      ///< classes below are no candidates: 1 leaves out a padding row
     Reduction reduction = {};
   };
-  struct Saved { Tensor dx, dweight, dbias; };  ///< what is wanted of them
+  struct Saved {
+    Tensor dx, dweight, dbias;
+  };  ///< what is wanted of them
   static std::array<Spec, 2> spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias, const Spec& targets);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& targets,
                                        const Call<4, std::array<Spec, 2>>& call, Saved& saved);

@@ -57,8 +57,8 @@ std::array<Spec, 2> CrossEntropy::spec(const Args& args, const Spec& logits, con
   require<DTypeError>(targets.dtype == DType::i64, name, ": targets must be i64: targets ", targets);
   require(targets.shape == logits.shape.without(-1), name, ": targets must have the shape of logits without the last axis: logits ", logits,
           ", targets ", targets);
-  require<ArgumentError>(args.label_smoothing >= 0 && args.label_smoothing <= 1, name, ": label smoothing must lie in [0, 1]: ",
-                         args.label_smoothing);
+  require<ArgumentError>(args.label_smoothing >= 0 && args.label_smoothing <= 1, name,
+                         ": label smoothing must lie in [0, 1]: ", args.label_smoothing);
   if (class_weights.present) {
     check_floating(name, "class_weights", class_weights);
     require(class_weights.shape == Shape{logits.shape[-1]}, name, ": class_weights must be [V]: logits ", logits, ", class_weights ",
@@ -97,8 +97,9 @@ Grads<3> CrossEntropy::backward(const Args& args, const Saved& saved, const std:
   const Tensor dx = reuse_or_new(saved.logits);
   dispatch_floating(name, dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::cross_entropy_backward(saved.logits.data<const T>(), class_targets(args, saved.targets, saved.weights), rows_of(dx), dx.size(-1),
-                                    saved.log_sums.data<const kernels::Compute<T>>(), saved.scale * loss_gradient(dy), dx.data<T>());
+    kernels::cross_entropy_backward(saved.logits.data<const T>(), class_targets(args, saved.targets, saved.weights), rows_of(dx),
+                                    dx.size(-1), saved.log_sums.data<const kernels::Compute<T>>(), saved.scale * loss_gradient(dy),
+                                    dx.data<T>());
   });
   return {dx, {}, {}};
 }
@@ -166,7 +167,7 @@ Grads<3> BceWithLogits::backward(const Args&, const Saved& saved, const std::arr
   dispatch_floating(name, saved.logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::binary_cross_entropy_backward(saved.logits.data<const T>(), saved.targets.data<const T>(), pointer<const float>(saved.weights),
-                                              saved.logits.numel(), saved.scale * loss_gradient(dy), pointer<T>(dx), pointer<T>(dt));
+                                           saved.logits.numel(), saved.scale * loss_gradient(dy), pointer<T>(dx), pointer<T>(dt));
   });
   return {dx, dt, {}};
 }

@@ -39,7 +39,10 @@ struct CrossEntropy {
     double label_smoothing = 0;        ///< e: the target distribution is (1 - e) [c = target] + e / V
     Reduction reduction = {};
   };
-  struct Saved { Tensor logits, targets, weights, log_sums; double scale = 0; };
+  struct Saved {
+    Tensor logits, targets, weights, log_sums;
+    double scale = 0;
+  };
   static constexpr std::array constants{ConstantInput{2, "class_weights"}};
   static std::array<Spec, 2> spec(const Args& args, const Spec& logits, const Spec& targets, const Spec& class_weights);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& logits, const Tensor& targets, const Tensor& class_weights,
@@ -52,7 +55,10 @@ struct SoftCrossEntropy {
   struct Args {
     Reduction reduction = {};
   };
-  struct Saved { Tensor logits, targets, log_sums; double scale = 0; };
+  struct Saved {
+    Tensor logits, targets, log_sums;
+    double scale = 0;
+  };
   static std::array<Spec, 2> spec(const Args& args, const Spec& logits, const Spec& targets);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& logits, const Tensor& targets,
                                        const Call<2, std::array<Spec, 2>>& call, Saved& saved);
@@ -64,7 +70,10 @@ struct BceWithLogits {
   struct Args {
     Reduction reduction = {};
   };
-  struct Saved { Tensor logits, targets, weights; double scale = 0; };
+  struct Saved {
+    Tensor logits, targets, weights;
+    double scale = 0;
+  };
   static constexpr std::array constants{ConstantInput{2, "weights"}};
   static std::array<Spec, 2> spec(const Args& args, const Spec& logits, const Spec& targets, const Spec& weights);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& logits, const Tensor& targets, const Tensor& weights,
@@ -91,15 +100,14 @@ Tensor reuse_or_new(const Tensor& saved);
 /// The outputs of a loss op.
 Loss as_loss(const std::array<Tensor, 2>& outputs);
 
-/// -log softmax(logits)[target]; logits [..., V], targets i64 [...]. `class_weights` [V] of any floating type, or absent, multiplies the term
-/// of each class; the count is then that of the targets' weights. The gradient is written over the logits if nobody else holds them.
+/// -log softmax(logits)[target]; logits [..., V], targets i64 [...]. `class_weights` [V] of any floating type, or absent, multiplies the
+/// term of each class; the count is then that of the targets' weights. The gradient is written over the logits if nobody else holds them.
 Loss cross_entropy(const Tensor& logits, const Tensor& targets, const ops::CrossEntropy::Args& options = {},
                    const Tensor& class_weights = {});
 /// -sum(targets * log softmax(logits)); both [..., V]. Targets need not sum to 1 and may need a gradient.
 Loss soft_cross_entropy(const Tensor& logits, const Tensor& targets, const ops::SoftCrossEntropy::Args& options = {});
 /// -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) for every element; logits and targets of one shape. `weights` of that shape and any
 /// floating type, or absent, multiply the terms; the count is then their sum.
-Loss bce_with_logits(const Tensor& logits, const Tensor& targets, const ops::BceWithLogits::Args& options = {},
-                     const Tensor& weights = {});
+Loss bce_with_logits(const Tensor& logits, const Tensor& targets, const ops::BceWithLogits::Args& options = {}, const Tensor& weights = {});
 
 }  // namespace capstan

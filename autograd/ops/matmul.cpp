@@ -16,7 +16,8 @@ Tensor expanded(const Tensor& t, const Shape& shape) { return t.view(t.layout().
 
 kernels::MatrixLayout matrix_layout(const Tensor& t) {
   kernels::MatrixLayout m{.row = t.layout().stride(-2), .column = t.layout().stride(-1)};
-  for (int axis = 0; axis + 2 < t.rank(); ++axis) m.batch[static_cast<std::size_t>(axis)] = t.shape()[axis] == 1 ? 0 : t.layout().stride(axis);
+  for (int axis = 0; axis + 2 < t.rank(); ++axis)
+    m.batch[static_cast<std::size_t>(axis)] = t.shape()[axis] == 1 ? 0 : t.layout().stride(axis);
   return m;
 }
 
@@ -104,8 +105,8 @@ Spec Linear::spec(const Args&, const Spec& x, const Spec& weight, const Spec& bi
   require<DTypeError>(is_floating(x.dtype) && x.dtype == weight.dtype, name, ": needs operands of one floating type: x ", x, ", weight ",
                       weight, ", bias ", bias);
   require(x.shape.rank() >= 1 && weight.shape.rank() == 2, name, ": needs x [..., in] and weight [out, in]: x ", x, ", weight ", weight);
-  require(x.shape[-1] == weight.shape[1], name, ": last axis of x must equal axis 1 of weight: x ", x, ", weight ", weight, ", ", x.shape[-1],
-          " and ", weight.shape[1]);
+  require(x.shape[-1] == weight.shape[1], name, ": last axis of x must equal axis 1 of weight: x ", x, ", weight ", weight, ", ",
+          x.shape[-1], " and ", weight.shape[1]);
   check_vector(name, {"bias", bias}, weight.shape[0], {"weight", weight});
   return {x.shape.with(-1, weight.shape[0]), x.dtype};
 }

@@ -10,8 +10,12 @@ namespace ops {
 
 struct Matmul {
   static constexpr std::string_view name = "matmul";
-  struct Args { double alpha = 1.0; };
-  struct Saved { Tensor a, b; };
+  struct Args {
+    double alpha = 1.0;
+  };
+  struct Saved {
+    Tensor a, b;
+  };
   static Spec spec(const Args& args, const Spec& a, const Spec& b);
   static Tensor forward(const Args& args, const Tensor& a, const Tensor& b, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -20,10 +24,12 @@ struct Matmul {
 struct Linear {
   static constexpr std::string_view name = "linear";
   struct Args {};
-  struct Saved { Tensor x, weight; Shape x_shape; };  ///< of x and weight what a wanted gradient reads
+  struct Saved {
+    Tensor x, weight;
+    Shape x_shape;
+  };  ///< of x and weight what a wanted gradient reads
   static Spec spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call,
-                        Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call, Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
 };
 

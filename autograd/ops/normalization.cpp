@@ -60,8 +60,8 @@ FusedResult forward_fused(const DropoutNormOptions& args, const Tensor& x, const
                                             .residual = pointer<const T>(r),
                                             .bias = pointer<const T>(b),
                                             .dropout = dropout_mask(args.p, args.key, saved.row_ids, x.numel())};
-    kernels::layer_norm(in, {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps},
-                           saved.sum.data<T>(), result.y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
+    kernels::layer_norm(in, {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps}, saved.sum.data<T>(),
+                        result.y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });
   return result;
 }
@@ -77,14 +77,15 @@ Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLay
   const Tensor dbias = new_if(needs[1], row), dgamma = new_if(needs[3], row), dbeta = new_if(needs[4], row);
   dispatch_floating("layer_norm", spec.dtype, [&](auto zero) {
     using T = decltype(zero);
-    kernels::layer_norm_backward(pointer<const T>(saved.sum), pointer<const T>(saved.gamma), statistics<T>(saved.mean, saved.inverse_deviation),
-                                    pointer<const T>(g), pointer<const T>(more), dropout_mask(args.p, args.key, saved.row_ids, g.numel()),
-                                    {.dx = pointer<T>(dx),
-                                     .dresidual = pointer<T>(dresidual),
-                                     .dgamma = pointer<T>(dgamma),
-                                     .dbeta = pointer<T>(dbeta),
-                                     .dbias = pointer<T>(dbias)},
-                                    rows_of(g), g.size(-1));
+    kernels::layer_norm_backward(pointer<const T>(saved.sum), pointer<const T>(saved.gamma),
+                                 statistics<T>(saved.mean, saved.inverse_deviation), pointer<const T>(g), pointer<const T>(more),
+                                 dropout_mask(args.p, args.key, saved.row_ids, g.numel()),
+                                 {.dx = pointer<T>(dx),
+                                  .dresidual = pointer<T>(dresidual),
+                                  .dgamma = pointer<T>(dgamma),
+                                  .dbeta = pointer<T>(dbeta),
+                                  .dbias = pointer<T>(dbias)},
+                                 rows_of(g), g.size(-1));
   });
   return {drops || !needs[0] ? dx : dresidual, dbias, needs[2] ? dresidual : Tensor{}, dgamma, dbeta, {}};
 }
@@ -104,8 +105,8 @@ Tensor LayerNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::layer_norm({.x = pointer<const T>(saved.x)},
-                           {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps}, nullptr, y.data<T>(),
-                           statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
+                        {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps}, nullptr, y.data<T>(),
+                        statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
   });
   return y;
 }
@@ -141,7 +142,8 @@ std::array<Spec, 2> DropoutResidualLayerNormWithSum::spec(const Args& args, cons
 
 std::array<Tensor, 2> DropoutResidualLayerNormWithSum::forward(const Args& args, const Tensor& x, const Tensor& bias,
                                                                const Tensor& residual, const Tensor& gamma, const Tensor& beta,
-                                                               const Tensor& row_ids, const Call<6, std::array<Spec, 2>>& call, Saved& saved) {
+                                                               const Tensor& row_ids, const Call<6, std::array<Spec, 2>>& call,
+                                                               Saved& saved) {
   FusedResult result = forward_fused(args, x, bias, residual, gamma, beta, row_ids, call.records());
   saved = std::move(result.saved);
   return {result.y, saved.sum};

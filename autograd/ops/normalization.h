@@ -25,11 +25,14 @@ namespace ops {
 
 struct LayerNorm {
   static constexpr std::string_view name = "layer_norm";
-  struct Args { double eps = 1e-5; };
-  struct Saved { Tensor x, gamma, mean, inverse_deviation; };
+  struct Args {
+    double eps = 1e-5;
+  };
+  struct Saved {
+    Tensor x, gamma, mean, inverse_deviation;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Call<3>& call,
-                        Saved& saved);
+  static Tensor forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Call<3>& call, Saved& saved);
   static Grads<3> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs);
 };
 
@@ -37,7 +40,9 @@ struct LayerNorm {
 struct DropoutResidualLayerNorm {
   static constexpr std::string_view name = "dropout_residual_layer_norm";
   using Args = DropoutNormOptions;
-  struct Saved { Tensor sum, gamma, mean, inverse_deviation, row_ids; };
+  struct Saved {
+    Tensor sum, gamma, mean, inverse_deviation, row_ids;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& bias, const Spec& residual, const Spec& gamma, const Spec& beta,
                    const Spec& row_ids);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
@@ -52,15 +57,18 @@ struct DropoutResidualLayerNormWithSum {
   static std::array<Spec, 2> spec(const Args& args, const Spec& x, const Spec& bias, const Spec& residual, const Spec& gamma,
                                   const Spec& beta, const Spec& row_ids);
   static std::array<Tensor, 2> forward(const Args& args, const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
-                                       const Tensor& beta, const Tensor& row_ids, const Call<6, std::array<Spec, 2>>& call,
-                                       Saved& saved);
+                                       const Tensor& beta, const Tensor& row_ids, const Call<6, std::array<Spec, 2>>& call, Saved& saved);
   static Grads<6> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<6> needs);
 };
 
 struct RmsNorm {
   static constexpr std::string_view name = "rms_norm";
-  struct Args { double eps = 1e-6; };
-  struct Saved { Tensor x, weight, inverse_rms; };
+  struct Args {
+    double eps = 1e-6;
+  };
+  struct Saved {
+    Tensor x, weight, inverse_rms;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& weight);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);

@@ -53,10 +53,10 @@ void check_floating(std::string_view op, std::string_view what, const Spec& x) {
 
 void check_vector(std::string_view op, const Named& vector, std::int64_t size, const Named& other) {
   if (!vector.spec.present) return;
-  require<DTypeError>(vector.spec.dtype == other.spec.dtype, op, ": element types must agree: ", other.name, " ", other.spec, ", ", vector.name,
-                      " ", vector.spec);
-  require(vector.spec.shape == Shape{size}, op, ": ", vector.name, " must be [", size, "]: ", other.name, " ", other.spec, ", ", vector.name,
-          " ", vector.spec);
+  require<DTypeError>(vector.spec.dtype == other.spec.dtype, op, ": element types must agree: ", other.name, " ", other.spec, ", ",
+                      vector.name, " ", vector.spec);
+  require(vector.spec.shape == Shape{size}, op, ": ", vector.name, " must be [", size, "]: ", other.name, " ", other.spec, ", ",
+          vector.name, " ", vector.spec);
 }
 
 int check_axis(std::string_view op, const Spec& x, int axis) {
@@ -112,10 +112,10 @@ std::array<kernels::WindowAxis, 2> window_axes(std::string_view op, const Spec& 
                .dilation = window.dilation[i],
                .before = window.before[i],
                .after = window.after[i]};
-    require<ArgumentError>(
-        kernel[i] > 0 && window.stride[i] > 0 && window.dilation[i] > 0 && window.before[i] >= 0 && window.after[i] >= 0, op,
-        ": kernel, stride and dilation must be positive and padding not negative: ", axis, " kernel ", kernel[i], ", stride ",
-        window.stride[i], ", dilation ", window.dilation[i], ", padding ", window.before[i], " and ", window.after[i]);
+    require<ArgumentError>(kernel[i] > 0 && window.stride[i] > 0 && window.dilation[i] > 0 && window.before[i] >= 0 && window.after[i] >= 0,
+                           op, ": kernel, stride and dilation must be positive and padding not negative: ", axis, " kernel ", kernel[i],
+                           ", stride ", window.stride[i], ", dilation ", window.dilation[i], ", padding ", window.before[i], " and ",
+                           window.after[i]);
     require(axes[i].in > 0 && axes[i].out() > 0, op, ": the window must fit into the padded image: x ", x, ", ", axis, " ", axes[i].in,
             " with padding ", window.before[i], " and ", window.after[i], ", window ", window.dilation[i] * (kernel[i] - 1) + 1);
   }

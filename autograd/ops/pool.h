@@ -18,7 +18,10 @@ struct MaxPool2d {
     std::array<std::int64_t, 2> kernel{2, 2};  ///< height, width
     Window window = {};
   };
-  struct Saved { Tensor positions; Spec x; };
+  struct Saved {
+    Tensor positions;
+    Spec x;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
@@ -31,7 +34,9 @@ struct AvgPool2d {
     Window window = {};
     bool count_padding = true;  ///< divide by the size of the window, false: by the number of its elements that are not padding
   };
-  struct Saved { Spec x; };
+  struct Saved {
+    Spec x;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);

@@ -43,7 +43,10 @@ Tensor check_values(std::string_view op, const Tensor& lengths, std::int64_t tim
 }
 
 kernels::RecurrentSizes sizes_of(const Tensor& gates, const Tensor& weight, bool reverse, const Tensor& lengths) {
-  return {.batch = gates.size(0), .time = gates.rank() == 2 ? 1 : gates.size(1), .hidden = weight.size(1), .reverse = reverse,
+  return {.batch = gates.size(0),
+          .time = gates.rank() == 2 ? 1 : gates.size(1),
+          .hidden = weight.size(1),
+          .reverse = reverse,
           .lengths = pointer<const std::int64_t>(lengths)};
 }
 
@@ -65,10 +68,16 @@ GruResult run_gru(GruVariant variant, bool reverse, const Tensor& gates, const T
               Tensor(last_axis(gates, 4 * hidden), type), sequence ? Tensor(last_axis(gates, hidden), type) : Tensor{}};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::gru_forward(kernels::GruForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths), .variant = variant_of(variant),
-                                                .input = pointer<const T>(gates), .h0 = pointer<const T>(state), .weight = pointer<const T>(weight),
-                                                .bias = pointer<const T>(bias), .y = pointer<T>(r.y), .last = pointer<T>(r.last),
-                                                .gates = pointer<T>(r.activations), .previous = pointer<T>(r.previous)});
+    kernels::gru_forward(kernels::GruForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths),
+                                                .variant = variant_of(variant),
+                                                .input = pointer<const T>(gates),
+                                                .h0 = pointer<const T>(state),
+                                                .weight = pointer<const T>(weight),
+                                                .bias = pointer<const T>(bias),
+                                                .y = pointer<T>(r.y),
+                                                .last = pointer<T>(r.last),
+                                                .gates = pointer<T>(r.activations),
+                                                .previous = pointer<T>(r.previous)});
   });
   return r;
 }
@@ -85,11 +94,17 @@ GruGradients run_gru_backward(GruVariant variant, bool reverse, const Tensor& we
                  new_if(dweight, {weight.shape(), type}), new_if(dbias, {Shape{3 * hidden}, type})};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::gru_backward(kernels::GruBackward<T>{.sizes = sizes_of(activations, weight, reverse, lengths), .variant = variant_of(variant),
-                                                  .weight = pointer<const T>(weight), .gates = pointer<const T>(activations),
-                                                  .previous = pointer<const T>(previous), .dy = pointer<const T>(dy), .dlast = pointer<const T>(dlast),
-                                                  .dinput = pointer<T>(g.gates), .dh0 = pointer<T>(g.state),
-                                                  .dweight = pointer<T>(g.weight), .dbias = pointer<T>(g.bias)});
+    kernels::gru_backward(kernels::GruBackward<T>{.sizes = sizes_of(activations, weight, reverse, lengths),
+                                                  .variant = variant_of(variant),
+                                                  .weight = pointer<const T>(weight),
+                                                  .gates = pointer<const T>(activations),
+                                                  .previous = pointer<const T>(previous),
+                                                  .dy = pointer<const T>(dy),
+                                                  .dlast = pointer<const T>(dlast),
+                                                  .dinput = pointer<T>(g.gates),
+                                                  .dh0 = pointer<T>(g.state),
+                                                  .dweight = pointer<T>(g.weight),
+                                                  .dbias = pointer<T>(g.bias)});
   });
   return g;
 }
@@ -103,14 +118,22 @@ LstmResult run_lstm(bool reverse, const Tensor& gates, const Tensor& h, const Te
   const std::int64_t hidden = weight.size(1);
   const DType type = gates.dtype();
   const Shape steps = last_axis(gates, hidden), state{gates.size(0), hidden};
-  LstmResult r{Tensor(steps, type), Tensor(state, type), Tensor(state, type), Tensor(gates.shape(), type), Tensor(steps, type), Tensor(steps, type)};
+  LstmResult r{Tensor(steps, type),         Tensor(state, type), Tensor(state, type),
+               Tensor(gates.shape(), type), Tensor(steps, type), Tensor(steps, type)};
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::lstm_forward(kernels::LstmForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths), .input = pointer<const T>(gates),
-                                                  .h0 = pointer<const T>(h), .c0 = pointer<const T>(c), .weight = pointer<const T>(weight),
-                                                  .bias = pointer<const T>(bias), .y = pointer<T>(r.y), .last_h = pointer<T>(r.h),
-                                                  .last_c = pointer<T>(r.c), .gates = pointer<T>(r.activations),
-                                                  .previous_h = pointer<T>(r.previous_h), .previous_c = pointer<T>(r.previous_c)});
+    kernels::lstm_forward(kernels::LstmForward<T>{.sizes = sizes_of(gates, weight, reverse, lengths),
+                                                  .input = pointer<const T>(gates),
+                                                  .h0 = pointer<const T>(h),
+                                                  .c0 = pointer<const T>(c),
+                                                  .weight = pointer<const T>(weight),
+                                                  .bias = pointer<const T>(bias),
+                                                  .y = pointer<T>(r.y),
+                                                  .last_h = pointer<T>(r.h),
+                                                  .last_c = pointer<T>(r.c),
+                                                  .gates = pointer<T>(r.activations),
+                                                  .previous_h = pointer<T>(r.previous_h),
+                                                  .previous_c = pointer<T>(r.previous_c)});
   });
   return r;
 }
@@ -123,7 +146,8 @@ struct LstmGradients {
 };
 
 // needs: gates, h, c, weight, bias
-LstmGradients run_lstm_backward(bool reverse, const LstmSaved& saved, const Tensor& dy, const Tensor& dh, const Tensor& dc, std::span<const bool> needs) {
+LstmGradients run_lstm_backward(bool reverse, const LstmSaved& saved, const Tensor& dy, const Tensor& dh, const Tensor& dc,
+                                std::span<const bool> needs) {
   const std::int64_t hidden = saved.weight.size(1);
   const DType type = saved.weight.dtype();
   const Shape state{saved.activations.size(0), hidden};
@@ -132,11 +156,18 @@ LstmGradients run_lstm_backward(bool reverse, const LstmSaved& saved, const Tens
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
     kernels::lstm_backward(kernels::LstmBackward<T>{.sizes = sizes_of(saved.activations, saved.weight, reverse, saved.lengths),
-                                                    .weight = pointer<const T>(saved.weight), .gates = pointer<const T>(saved.activations),
-                                                    .previous_h = pointer<const T>(saved.previous_h), .previous_c = pointer<const T>(saved.previous_c),
-                                                    .dy = pointer<const T>(dy), .dlast_h = pointer<const T>(dh), .dlast_c = pointer<const T>(dc),
-                                                    .dinput = pointer<T>(g.gates), .dh0 = pointer<T>(g.h), .dc0 = pointer<T>(g.c),
-                                                    .dweight = pointer<T>(g.weight), .dbias = pointer<T>(g.bias)});
+                                                    .weight = pointer<const T>(saved.weight),
+                                                    .gates = pointer<const T>(saved.activations),
+                                                    .previous_h = pointer<const T>(saved.previous_h),
+                                                    .previous_c = pointer<const T>(saved.previous_c),
+                                                    .dy = pointer<const T>(dy),
+                                                    .dlast_h = pointer<const T>(dh),
+                                                    .dlast_c = pointer<const T>(dc),
+                                                    .dinput = pointer<T>(g.gates),
+                                                    .dh0 = pointer<T>(g.h),
+                                                    .dc0 = pointer<T>(g.c),
+                                                    .dweight = pointer<T>(g.weight),
+                                                    .dbias = pointer<T>(g.bias)});
   });
   return g;
 }
@@ -161,7 +192,8 @@ Tensor GruCell::forward(const Args& args, const Tensor& gates, const Tensor& sta
 
 // With a = h W^T + b and the activations r, z, n of the step (s' = s (1 - s), tanh' = 1 - n^2):
 //   reset_after:  dn = dy (1 - z) (1 - n^2), dz = dy (h - n) z', dr = dn a_n r';  da = [dr, dz, dn r];            dh = dy z + da W
-//   reset_before: dn = dy z (1 - n^2), dz = dy (n - h) z', u = dn W_n, dr = u h r'; da = [dr, dz] for h, dn for r h; dh = dy (1 - z) + u r + da W
+//   reset_before: dn = dy z (1 - n^2), dz = dy (n - h) z', u = dn W_n, dr = u h r'; da = [dr, dz] for h, dn for r h; dh = dy (1 - z) + u r
+//   + da W
 // The gradient of gates is [dr, dz, dn]; of W the product of da with its source; of b the sum of da over the batch.
 Grads<4> GruCell::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<4> needs) {
   const GruGradients g = run_gru_backward(args.variant, false, saved.weight, {}, saved.activations, saved.state, widened(dy), {}, needs[1],
@@ -171,7 +203,8 @@ Grads<4> GruCell::backward(const Args& args, const Saved& saved, const Tensor& d
 
 // ---- GRU, sequence
 
-std::array<Spec, 2> Gru::spec(const Args&, const Spec& gates, const Spec& state, const Spec& weight, const Spec& bias, const Spec& lengths) {
+std::array<Spec, 2> Gru::spec(const Args&, const Spec& gates, const Spec& state, const Spec& weight, const Spec& bias,
+                              const Spec& lengths) {
   const Shape last = check_layer(name, 3, 3, gates, weight, bias);
   check_state(name, state, last, gates, true);
   check_lengths(name, lengths, gates);
@@ -189,8 +222,8 @@ std::array<Tensor, 2> Gru::forward(const Args& args, const Tensor& gates, const 
 // The step's backward (above), run against the order of the steps: dh of a step is dy there plus what the later step returned.
 Grads<5> Gru::backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<5> needs) {
   const Tensor dsteps = widened(or_zeros(dy[0], saved.previous.spec()));
-  const GruGradients g = run_gru_backward(args.variant, args.reverse, saved.weight, saved.lengths, saved.activations, saved.previous, dsteps,
-                                          widened(dy[1]), needs[1], needs[2], needs[3]);
+  const GruGradients g = run_gru_backward(args.variant, args.reverse, saved.weight, saved.lengths, saved.activations, saved.previous,
+                                          dsteps, widened(dy[1]), needs[1], needs[2], needs[3]);
   return {g.gates, g.state, g.weight, g.bias, {}};
 }
 
@@ -211,12 +244,12 @@ std::array<Tensor, 2> LstmCell::forward(const Args&, const Tensor& gates, const 
   return {converted(r.h, gates.dtype()), converted(r.c, gates.dtype())};
 }
 
-// With c' = f c + i g, h' = o tanh(c'): e = dc' + dh' o (1 - tanh^2 c'); di = e g i', df = e c f', dg = e i (1 - g^2), do = dh' tanh(c') o';
-// dc = e f; dh = [di, df, dg, do] W, and W and b as in the GRU.
+// With c' = f c + i g, h' = o tanh(c'): e = dc' + dh' o (1 - tanh^2 c'); di = e g i', df = e c f', dg = e i (1 - g^2), do = dh' tanh(c')
+// o'; dc = e f; dh = [di, df, dg, do] W, and W and b as in the GRU.
 Grads<5> LstmCell::backward(const Args&, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<5> needs) {
   const Tensor dh = widened(or_zeros(dy[0], saved.previous_h.spec()));
-  const LstmGradients g = run_lstm_backward(false, {saved.weight, {}, saved.activations, saved.previous_h, saved.previous_c}, dh, {},
-                                            widened(dy[1]), needs);
+  const LstmGradients g =
+      run_lstm_backward(false, {saved.weight, {}, saved.activations, saved.previous_h, saved.previous_c}, dh, {}, widened(dy[1]), needs);
   return {g.gates, g.h, g.c, g.weight, g.bias};
 }
 
@@ -243,8 +276,9 @@ std::array<Tensor, 3> Lstm::forward(const Args& args, const Tensor& gates, const
 // The step's backward (above), run against the order of the steps.
 Grads<6> Lstm::backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<6> needs) {
   const Tensor dsteps = widened(or_zeros(dy[0], saved.previous_h.spec()));
-  const LstmGradients g = run_lstm_backward(args.reverse, {saved.weight, saved.lengths, saved.activations, saved.previous_h, saved.previous_c},
-                                            dsteps, widened(dy[1]), widened(dy[2]), needs);
+  const LstmGradients g =
+      run_lstm_backward(args.reverse, {saved.weight, saved.lengths, saved.activations, saved.previous_h, saved.previous_c}, dsteps,
+                        widened(dy[1]), widened(dy[2]), needs);
   return {g.gates, g.h, g.c, g.weight, g.bias, {}};
 }
 

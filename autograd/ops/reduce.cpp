@@ -170,7 +170,8 @@ Tensor extreme_forward(kernels::Extreme which, const Axes& axes, const Tensor& x
     using T = decltype(zero);
     const T* const from = grouped.data<const T>();
     T* const to = y.data<T>();
-    for (std::int64_t i = 0; i < y.numel(); ++i) to[i] = from[(i / group.inner * axes.count + positions[i]) * group.inner + i % group.inner];
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      to[i] = from[(i / group.inner * axes.count + positions[i]) * group.inner + i % group.inner];
   });
   return y;
 }

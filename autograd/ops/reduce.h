@@ -14,8 +14,13 @@ namespace ops {
 
 struct Sum {
   static constexpr std::string_view name = "sum";
-  struct Args { std::vector<int> axes; bool keepdim = false; };
-  struct Saved { Shape from; };
+  struct Args {
+    std::vector<int> axes;
+    bool keepdim = false;
+  };
+  struct Saved {
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
@@ -24,7 +29,9 @@ struct Sum {
 struct Mean {
   static constexpr std::string_view name = "mean";
   using Args = Sum::Args;
-  struct Saved { Shape from; };
+  struct Saved {
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
@@ -32,8 +39,14 @@ struct Mean {
 
 struct Variance {
   static constexpr std::string_view name = "variance";
-  struct Args { std::vector<int> axes; bool keepdim = false; std::int64_t correction = 0; };
-  struct Saved { Tensor x, mean; };  ///< in f32 where the op runs in bf16
+  struct Args {
+    std::vector<int> axes;
+    bool keepdim = false;
+    std::int64_t correction = 0;
+  };
+  struct Saved {
+    Tensor x, mean;
+  };  ///< in f32 where the op runs in bf16
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
@@ -42,7 +55,10 @@ struct Variance {
 struct Max {
   static constexpr std::string_view name = "max";
   using Args = Sum::Args;
-  struct Saved { Tensor positions; Shape from; };
+  struct Saved {
+    Tensor positions;
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1> needs);
@@ -60,7 +76,10 @@ struct Min {
 struct Argmax {
   static constexpr std::string_view name = "argmax";
   static constexpr bool differentiable = false;
-  struct Args { int axis = -1; bool keepdim = false; };
+  struct Args {
+    int axis = -1;
+    bool keepdim = false;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Spec& out);
 };
@@ -89,6 +108,8 @@ inline Tensor min(const Tensor& x, std::vector<int> axes = {}, bool keepdim = fa
   return apply<ops::Min>({.axes = std::move(axes), .keepdim = keepdim}, x);
 }
 /// Where along an axis the largest element is, i64; the first of several equal ones, or the first NaN.
-inline Tensor argmax(const Tensor& x, int axis = -1, bool keepdim = false) { return apply<ops::Argmax>({.axis = axis, .keepdim = keepdim}, x); }
+inline Tensor argmax(const Tensor& x, int axis = -1, bool keepdim = false) {
+  return apply<ops::Argmax>({.axis = axis, .keepdim = keepdim}, x);
+}
 
 }  // namespace capstan

@@ -22,7 +22,7 @@ kernels::SessionLossKind kind_of(SessionLossKind kind) {
 
 void check_rule(std::string_view op, const SessionLossRule& rule) {
   require<ArgumentError>(rule.elu >= 0 && (rule.elu == 0 || rule.kind != SessionLossKind::cross_entropy), op,
-          ": elu must be >= 0, and 0 for cross entropy: elu ", rule.elu);
+                         ": elu must be >= 0, and 0 for cross entropy: elu ", rule.elu);
   require<ArgumentError>(rule.bpreg >= 0, op, ": bpreg must be >= 0: bpreg ", rule.bpreg);
 }
 
@@ -30,8 +30,11 @@ void check_rule(std::string_view op, const SessionLossRule& rule) {
 Tensor run_loss(const SessionLossRule& rule, const Tensor& scores, const Tensor& column_add, const Tensor& items) {
   return with_compute_type(scores.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const double sum = kernels::session_loss({.rows = scores.size(0), .columns = scores.size(1), .scores = scores.data<T>(),
-                                              .column_add = pointer<const T>(column_add), .items = pointer<const std::int64_t>(items)},
+    const double sum = kernels::session_loss({.rows = scores.size(0),
+                                              .columns = scores.size(1),
+                                              .scores = scores.data<T>(),
+                                              .column_add = pointer<const T>(column_add),
+                                              .items = pointer<const std::int64_t>(items)},
                                              {.kind = kind_of(rule.kind), .elu = rule.elu, .bpreg = rule.bpreg});
     return Tensor::scalar(sum, scores.dtype());
   });
@@ -53,13 +56,15 @@ Spec SessionLoss::spec(const Args& rule, const Spec& scores, const Spec& correct
   require(scores.shape.rank() == 2 && scores.shape[0] <= scores.shape[1], name,
           ": scores must be [M, N] with M <= N, column i being the target of row i: scores ", scores);
   check_vector(name, {"correction", correction}, scores.shape[1], {"scores", scores});
-  require(!items.present || items.shape == Shape{scores.shape[1]}, name, ": items must be one a column: items ", items, ", scores ", scores);
+  require(!items.present || items.shape == Shape{scores.shape[1]}, name, ": items must be one a column: items ", items, ", scores ",
+          scores);
   require<DTypeError>(!items.present || items.dtype == DType::i64, name, ": items must be i64: items ", items);
   check_rule(name, rule);
   return {Shape{}, compute_type(scores.dtype)};
 }
 
-Tensor SessionLoss::forward(const Args& rule, const Tensor& scores, const Tensor& correction, const Tensor& items, const Call<3>& call, Saved& saved) {
+Tensor SessionLoss::forward(const Args& rule, const Tensor& scores, const Tensor& correction, const Tensor& items, const Call<3>& call,
+                            Saved& saved) {
   const Tensor gradient = call.out.dtype == scores.dtype() ? scores.clone() : widened(scores);  // first the scores
   const Tensor add = correction.defined() ? scaled(widened(correction), -1) : correction;
   const Tensor loss = run_loss(rule, gradient, add, dense(items));
@@ -67,7 +72,8 @@ Tensor SessionLoss::forward(const Args& rule, const Tensor& scores, const Tensor
   return loss;
 }
 
-// forward has left g = dL/dr, in the computing type. d(scores) = dy g; the correction enters every row with -1, so its gradient is -dy times the column sums of g.
+// forward has left g = dL/dr, in the computing type. d(scores) = dy g; the correction enters every row with -1, so its gradient is -dy
+// times the column sums of g.
 Grads<3> SessionLoss::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<3> needs) {
   Grads<3> grads;
   const double factor = dy.item();
@@ -80,8 +86,8 @@ Grads<3> SessionLoss::backward(const Args&, const Saved& saved, const Tensor& dy
 
 Spec SampledSessionLoss::spec(const Args& args, const Spec& hidden, const Spec& table, const Spec& bias, const Spec& candidates,
                               const Spec& correction) {
-  require<DTypeError>(is_floating(hidden.dtype) && table.dtype == hidden.dtype, name, ": hidden and table must have one floating type: hidden ",
-                      hidden, ", table ", table);
+  require<DTypeError>(is_floating(hidden.dtype) && table.dtype == hidden.dtype, name,
+                      ": hidden and table must have one floating type: hidden ", hidden, ", table ", table);
   require(hidden.shape.rank() == 2 && table.shape.rank() == 2 && hidden.shape[1] == table.shape[1], name,
           ": hidden must be [M, D] and table [V, D]: hidden ", hidden, ", table ", table);
   check_vector(name, {"bias", bias}, table.shape[0], {"table", table});
@@ -93,8 +99,8 @@ Spec SampledSessionLoss::spec(const Args& args, const Spec& hidden, const Spec& 
   return {Shape{}, compute_type(hidden.dtype)};
 }
 
-Tensor SampledSessionLoss::forward(const Args& args, const Tensor& hidden, const Tensor& table, const Tensor& bias, const Tensor& candidates,
-                                   const Tensor& correction, const Call<5>&, Saved& saved) {
+Tensor SampledSessionLoss::forward(const Args& args, const Tensor& hidden, const Tensor& table, const Tensor& bias,
+                                   const Tensor& candidates, const Tensor& correction, const Call<5>&, Saved& saved) {
   const std::int64_t m = hidden.size(0), n = candidates.numel(), width = hidden.size(1);
   saved.table = table.spec();
   saved.hidden = widened(hidden);
@@ -106,8 +112,8 @@ Tensor SampledSessionLoss::forward(const Args& args, const Tensor& hidden, const
     const Tensor source = dense(t);
     dispatch_floating(name, t.dtype(), [&](auto zero) {
       using T = decltype(zero);
-      kernels::gather_rows(source.data<const T>(), {.indices = saved.candidates.span<const std::int64_t>()}, n == 0 ? 1 : rows.numel() / n, 1.0,
-                           rows.data<T>());
+      kernels::gather_rows(source.data<const T>(), {.indices = saved.candidates.span<const std::int64_t>()}, n == 0 ? 1 : rows.numel() / n,
+                           1.0, rows.data<T>());
     });
     return widened(rows);
   };
@@ -125,7 +131,8 @@ Tensor SampledSessionLoss::forward(const Args& args, const Tensor& hidden, const
   saved.gradient = Tensor(Shape{m, n}, type);
   with_compute_type(type, [&](auto zero) {
     using T = decltype(zero);
-    kernels::multiply(saved.hidden.data<const T>(), saved.rows.data<const T>(), saved.gradient.data<T>(), {.m = m, .n = n, .k = width, .transpose_b = true});
+    kernels::multiply(saved.hidden.data<const T>(), saved.rows.data<const T>(), saved.gradient.data<T>(),
+                      {.m = m, .n = n, .k = width, .transpose_b = true});
   });
   return run_loss(args.rule, saved.gradient, add, args.mask_collisions ? saved.candidates : Tensor{});
 }
@@ -145,9 +152,7 @@ Grads<5> SampledSessionLoss::backward(const Args&, const Saved& saved, const Ten
     });
     return out;
   };
-  const auto rows = [&](const Tensor& values, const Shape& shape) {
-    return Gradient::rows(saved.candidates, values, shape);
-  };
+  const auto rows = [&](const Tensor& values, const Shape& shape) { return Gradient::rows(saved.candidates, values, shape); };
   if (needs[0]) grads[0] = scaled(product(saved.gradient, saved.rows, {.m = m, .n = width, .k = n}), factor);
   if (needs[1]) {
     const Tensor small = scaled(saved.hidden, factor);

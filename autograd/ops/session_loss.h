@@ -27,7 +27,9 @@ namespace ops {
 struct SessionLoss {
   static constexpr std::string_view name = "session_loss";
   using Args = SessionLossRule;
-  struct Saved { Tensor gradient; };  ///< of the scores
+  struct Saved {
+    Tensor gradient;
+  };  ///< of the scores
   static Spec spec(const Args&, const Spec& scores, const Spec& correction, const Spec& items);
   static Tensor forward(const Args&, const Tensor& scores, const Tensor& correction, const Tensor& items, const Call<3>& call,
                         Saved& saved);
@@ -43,7 +45,10 @@ struct SampledSessionLoss {
     SessionLossRule rule = {};
     bool mask_collisions = false;
   };
-  struct Saved { Tensor gradient, hidden, rows, candidates; Spec table; };
+  struct Saved {
+    Tensor gradient, hidden, rows, candidates;
+    Spec table;
+  };
   static Spec spec(const Args&, const Spec& hidden, const Spec& table, const Spec& bias, const Spec& candidates, const Spec& correction);
   static Tensor forward(const Args&, const Tensor& hidden, const Tensor& table, const Tensor& bias, const Tensor& candidates,
                         const Tensor& correction, const Call<5>& call, Saved& saved);

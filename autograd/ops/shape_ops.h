@@ -19,8 +19,12 @@ namespace ops {
 
 struct Reshape {
   static constexpr std::string_view name = "reshape";
-  struct Args { Shape shape; };
-  struct Saved { Shape from; };
+  struct Args {
+    Shape shape;
+  };
+  struct Saved {
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Gradient& dy, Needs<1> needs);
@@ -28,7 +32,9 @@ struct Reshape {
 
 struct Permute {
   static constexpr std::string_view name = "permute";
-  struct Args { std::vector<int> order; };
+  struct Args {
+    std::vector<int> order;
+  };
   struct Saved {};
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
@@ -37,8 +43,13 @@ struct Permute {
 
 struct Slice {
   static constexpr std::string_view name = "slice";
-  struct Args { int axis = 0; std::int64_t start = 0, length = 0, step = 1; };
-  struct Saved { Shape from; };
+  struct Args {
+    int axis = 0;
+    std::int64_t start = 0, length = 0, step = 1;
+  };
+  struct Saved {
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, const Gradient& dy, Needs<1> needs);
@@ -47,8 +58,13 @@ struct Slice {
 /// A slice for each piece, whose gradients come back together in one pass.
 struct Split {
   static constexpr std::string_view name = "split";
-  struct Args { int axis = 0; std::vector<std::int64_t> sizes; };
-  struct Saved { Spec from; };
+  struct Args {
+    int axis = 0;
+    std::vector<std::int64_t> sizes;
+  };
+  struct Saved {
+    Spec from;
+  };
   static std::vector<Spec> spec(const Args& args, const Spec& x);
   static std::vector<Tensor> forward(const Args& args, const Tensor& x, const Call<1, std::vector<Spec>>& call, Saved& saved);
   static Grads<1> backward(const Args& args, const Saved& saved, std::span<const Tensor> dy, Needs<1> needs);
@@ -66,7 +82,9 @@ struct Contiguous {
 
 struct Expand {
   static constexpr std::string_view name = "expand";
-  struct Args { Shape shape; };
+  struct Args {
+    Shape shape;
+  };
   struct Saved {};
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
@@ -75,8 +93,12 @@ struct Expand {
 
 struct Concat {
   static constexpr std::string_view name = "concat";
-  struct Args { int axis = 0; };
-  struct Saved { std::vector<std::int64_t> sizes; };  ///< of the inputs along the axis
+  struct Args {
+    int axis = 0;
+  };
+  struct Saved {
+    std::vector<std::int64_t> sizes;
+  };  ///< of the inputs along the axis
   static Spec spec(const Args& args, std::span<const Spec> parts);
   static Tensor forward(const Args& args, std::span<const Tensor> parts, const ListCall<>& call, Saved& saved);
   static std::vector<Gradient> backward(const Args& args, const Saved& saved, const Tensor& dy, const std::vector<bool>& needs);
@@ -84,8 +106,13 @@ struct Concat {
 
 struct IndexSelect {
   static constexpr std::string_view name = "index_select";
-  struct Args { int axis = 0; };
-  struct Saved { Tensor indices; Shape from; };
+  struct Args {
+    int axis = 0;
+  };
+  struct Saved {
+    Tensor indices;
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& indices);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& indices, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -93,8 +120,13 @@ struct IndexSelect {
 
 struct Gather {
   static constexpr std::string_view name = "gather";
-  struct Args { int axis = 0; };
-  struct Saved { Tensor indices; Shape from; };
+  struct Args {
+    int axis = 0;
+  };
+  struct Saved {
+    Tensor indices;
+    Shape from;
+  };
   static Spec spec(const Args& args, const Spec& x, const Spec& indices);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& indices, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -102,7 +134,9 @@ struct Gather {
 
 struct Flip {
   static constexpr std::string_view name = "flip";
-  struct Args { int axis = 0; };
+  struct Args {
+    int axis = 0;
+  };
   struct Saved {};
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
@@ -111,7 +145,10 @@ struct Flip {
 
 struct Roll {
   static constexpr std::string_view name = "roll";
-  struct Args { int axis = 0; std::int64_t shift = 0; };
+  struct Args {
+    int axis = 0;
+    std::int64_t shift = 0;
+  };
   struct Saved {};
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);

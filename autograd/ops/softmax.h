@@ -18,7 +18,9 @@ struct Softmax {
   struct Args {
     int axis = -1;
   };
-  struct Saved { Tensor y; };  ///< the axis moved last
+  struct Saved {
+    Tensor y;
+  };  ///< the axis moved last
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
@@ -29,7 +31,9 @@ struct LogSoftmax {
   struct Args {
     int axis = -1;
   };
-  struct Saved { Tensor y; };  ///< the axis moved last
+  struct Saved {
+    Tensor y;
+  };  ///< the axis moved last
   static Spec spec(const Args& args, const Spec& x, const Spec& mask);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& mask, const Call<2>& call, Saved& saved);
   static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);

@@ -13,22 +13,22 @@
 //     };
 //
 // apply runs spec, then forward, then records; so nobody can forget to record, and a fused kernel cannot cut the graph. forward gets
-// constants, the checked output spec (call.out) and which gradients backward will be asked for (call.needs); it fills Saved and computes what
-// only backward reads if call.records(), and returns what call.out announces.
+// constants, the checked output spec (call.out) and which gradients backward will be asked for (call.needs); it fills Saved and computes
+// what only backward reads if call.records(), and returns what call.out announces.
 //
 // Variations, all read off the signatures:
-//   several outputs     spec returns std::array<Spec, K>, forward std::array<Tensor, K> and takes Call<N, std::array<Spec, K>>; backward gets
-//                       const std::array<Tensor, K>& dy, undefined where nothing arrived. As many as the call makes: std::vector, and
-//                       backward gets std::span<const Tensor> dy
+//   several outputs     spec returns std::array<Spec, K>, forward std::array<Tensor, K> and takes Call<N, std::array<Spec, K>>; backward
+//                       gets const std::array<Tensor, K>& dy, undefined where nothing arrived. As many as the call makes: std::vector,
+//                       and backward gets std::span<const Tensor> dy
 //   a list of inputs    spec, forward take std::span<const Spec>, std::span<const Tensor> and ListCall; backward takes
 //                       const std::vector<bool>& needs and returns std::vector<Gradient>
 //   optional inputs     an undefined Tensor is passed on as it is; its Spec says so (Spec::present), and its Needs is false
-//   constant inputs     floating inputs without a derivative are listed: static constexpr std::array constants{ConstantInput{1, "weights"}};
-//                       a recorded value passed there is an error
-//   any form of dy      a backward that takes const Gradient& dy gets rows, slices and wider numbers as they are; one that takes a Tensor gets
-//                       it dense and in the output's type
-//   no derivative       `static constexpr bool differentiable = false;` and no Saved, no backward; forward(args, inputs..., const Spec& out).
-//                       The result is a constant
+//   constant inputs     floating inputs without a derivative are listed: `static constexpr std::array constants{ConstantInput{1, "w"}};`.
+//                       A recorded value passed there is an error
+//   any form of dy      a backward that takes const Gradient& dy gets rows, slices and wider numbers as they are; one that takes a Tensor
+//                       gets it dense and in the output's type
+//   no derivative       `static constexpr bool differentiable = false;` and no Saved, no backward; forward(args, inputs..., const
+//                       Spec& out). The result is a constant
 // An op that has no backward and does not say so does not compile.
 
 #include <array>
@@ -99,7 +99,9 @@ constexpr bool tensor_at(std::index_sequence<Before...>) {
   return requires { A{(static_cast<void>(Before), Anything{})..., OnlyTensor{}}; };
 }
 template <class A, std::size_t... Place>
-constexpr bool any_tensor(std::index_sequence<Place...>) { return (tensor_at<A>(std::make_index_sequence<Place>()) || ...); }
+constexpr bool any_tensor(std::index_sequence<Place...>) {
+  return (tensor_at<A>(std::make_index_sequence<Place>()) || ...);
+}
 template <class A>
 constexpr bool holds_tensor() {
   constexpr std::size_t kMostMembers = 16;
@@ -120,12 +122,11 @@ concept Differentiable = !detail::is_differentiable<O>() || requires {
 };
 
 template <class O>
-concept Op = requires {
+concept Op = Differentiable<O> && !detail::holds_tensor<typename O::Args>() && requires {
   { O::name } -> std::convertible_to<std::string_view>;
-  typename O::Args;
   &O::spec;
   &O::forward;
-} && Differentiable<O> && !detail::holds_tensor<typename O::Args>();
+};
 
 namespace detail {
 
@@ -145,8 +146,8 @@ inline std::span<Tensor> outputs_of(std::span<Tensor> t) { return t; }
 
 template <class O>
 void check_outputs(std::span<const Spec> expected, std::span<const Tensor> outputs) {
-  require<InternalError>(expected.size() == outputs.size(), O::name, ": forward must return what spec announces: announced ", expected.size(),
-                         " outputs, returned ", outputs.size());
+  require<InternalError>(expected.size() == outputs.size(), O::name, ": forward must return what spec announces: announced ",
+                         expected.size(), " outputs, returned ", outputs.size());
   for (std::size_t i = 0; i < expected.size(); ++i)
     require<InternalError>(outputs[i].spec() == expected[i], O::name, ": forward must return what spec announces: announced ", expected[i],
                            ", returned ", outputs[i]);
@@ -220,7 +221,8 @@ auto run_and_record(const typename O::Args& args, const Out& out, std::span<cons
   typename O::Saved saved{};
   auto result = call_forward(call, saved);
   check_outputs<O>(specs_of(out), outputs_of(result));
-  if (call.records()) tape->record(std::make_unique<EntryOf<O, Out, NeedsOfInputs>>(args, std::move(saved), out), std::move(slots), outputs_of(result));
+  if (call.records())
+    tape->record(std::make_unique<EntryOf<O, Out, NeedsOfInputs>>(args, std::move(saved), out), std::move(slots), outputs_of(result));
   return result;
 }
 

@@ -121,9 +121,10 @@ void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cot
   require<ArgumentError>(outputs.size() == cotangents.size(), "backward: one cotangent an output: ", outputs.size(), " outputs, ",
                          cotangents.size(), " cotangents");
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    require<GraphError>(!outputs[i].is_constant(), "backward: the output ", outputs[i],
-                        " depends on no parameter or other leaf that this tape saw: nothing has a gradient. (Computed under NoGrad, before the "
-                        "tape, or from detached values?)");
+    require<GraphError>(
+        !outputs[i].is_constant(), "backward: the output ", outputs[i],
+        " depends on no parameter or other leaf that this tape saw: nothing has a gradient. (Computed under NoGrad, before the "
+        "tape, or from detached values?)");
     require(cotangents[i].spec() == outputs[i].spec(), "backward: a cotangent must fit its output: output ", outputs[i], ", cotangent ",
             cotangents[i]);
   }

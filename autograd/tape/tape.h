@@ -57,8 +57,8 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// Gradients of a scalar. Throws ShapeError if `loss` is not a single element, GraphError if it depends on no leaf, stands on another tape,
-  /// or the tape has been consumed.
+  /// Gradients of a scalar. Throws ShapeError if `loss` is not a single element, GraphError if it depends on no leaf, stands on another
+  /// tape, or the tape has been consumed.
   Gradients backward(const Tensor& loss);
   /// Gradients of sum(outputs[i] * cotangents[i]).
   Gradients backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents);
@@ -91,7 +91,7 @@ class Tape {
   };
   struct Slot {
     Spec spec;
-    std::uint64_t leaf = 0;         // its number, 0 for the output of an operation
+    std::uint64_t leaf = 0;          // its number, 0 for the output of an operation
     std::int64_t first_reader = -1;  // the first entry that reads it
   };
   std::int64_t new_slot(const Spec& spec, std::uint64_t leaf = 0);
@@ -103,7 +103,7 @@ class Tape {
   bool consumed_ = false;
   std::vector<Record> records_;
   std::vector<Slot> slots_;
-  std::vector<Gradient> gradients_;                           // by slot, while backward runs
+  std::vector<Gradient> gradients_;                             // by slot, while backward runs
   std::unordered_map<std::uint64_t, std::int64_t> leaf_slots_;  // leaf number -> slot
   bool keeps_leaves_;
   std::vector<Tensor> leaves_;

@@ -93,12 +93,9 @@ void detail::check_size(std::int64_t height, std::int64_t width, std::string_vie
 Image decode_image(std::span<const std::byte> bytes, std::string_view name, const ImageLimits& limits) {
   require<DataError>(!bytes.empty(), name, ": the file is empty, expected a JPEG or PNG image");
   switch (image_format_of(bytes)) {
-    case ImageFormat::jpeg:
-      return detail::decode_jpeg(bytes, name, limits);
-    case ImageFormat::png:
-      return detail::decode_png(bytes, name, limits);
-    case ImageFormat::unknown:
-      break;
+    case ImageFormat::jpeg: return detail::decode_jpeg(bytes, name, limits);
+    case ImageFormat::png: return detail::decode_png(bytes, name, limits);
+    case ImageFormat::unknown: break;
   }
   throw DataError(join_text(name, ": not an image: found neither the first bytes of a JPEG nor those of a PNG file"));
 }

@@ -40,10 +40,8 @@ void on_message(j_common_ptr c, int level) {
   switch (c->err->msg_code) {
     case JWRN_EXTRANEOUS_DATA:
     case JWRN_JFIF_MAJOR:
-    case JWRN_ADOBE_XFORM:
-      return;
-    default:
-      on_error(c);
+    case JWRN_ADOBE_XFORM: return;
+    default: on_error(c);
   }
 }
 

@@ -35,12 +35,8 @@ void ImagePipeline::for_training(const ImageView& image, std::uint64_t key, std:
   const PipelineOptions& o = options_;
   Image x;
   switch (o.crop) {
-    case TrainingCrop::none:
-      x = shown(image);
-      break;
-    case TrainingCrop::padded:
-      x = random_pad_crop(shown(image), o.padding, 0, rng);
-      break;
+    case TrainingCrop::none: x = shown(image); break;
+    case TrainingCrop::padded: x = random_pad_crop(shown(image), o.padding, 0, rng); break;
     case TrainingCrop::resized_area:
       x = with_channels(resize(random_area(image, o.resized_crop, rng), o.size, o.size, o.filter), o.channels);
   }

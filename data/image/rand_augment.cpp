@@ -176,27 +176,19 @@ double value_of_level(AugmentOp op, double level, bool negative) {
     case identity:
     case auto_contrast:
     case equalize:
-    case invert:
-      return 0;
-    case rotate:
-      return sign * 30 * share;
-    case posterize:
-      return 4 - std::floor(share * 4);
-    case solarize:
-      return 256 - std::floor(share * 256);
-    case solarize_add:
-      return std::floor(share * 110);
+    case invert: return 0;
+    case rotate: return sign * 30 * share;
+    case posterize: return 4 - std::floor(share * 4);
+    case solarize: return 256 - std::floor(share * 256);
+    case solarize_add: return std::floor(share * 110);
     case color:
     case contrast:
     case brightness:
-    case sharpness:
-      return std::max(0.1, 1 + sign * 0.9 * share);
+    case sharpness: return std::max(0.1, 1 + sign * 0.9 * share);
     case shear_x:
-    case shear_y:
-      return sign * 0.3 * share;
+    case shear_y: return sign * 0.3 * share;
     case translate_x:
-    case translate_y:
-      return sign * 0.45 * share;
+    case translate_y: return sign * 0.45 * share;
   }
   throw InternalError("rand_augment: unknown operation");
 }
@@ -205,40 +197,25 @@ void apply_op(Image& image, AugmentOp op, double value, const std::array<std::ui
   const auto factor = static_cast<float>(value);
   switch (op) {
     using enum AugmentOp;
-    case identity:
-      return;
-    case auto_contrast:
-      return apply_by_histogram(image, stretched);
-    case equalize:
-      return apply_by_histogram(image, equalized);
-    case invert:
-      return apply_table(image, table_of([](int v) { return 255 - v; }));
+    case identity: return;
+    case auto_contrast: return apply_by_histogram(image, stretched);
+    case equalize: return apply_by_histogram(image, equalized);
+    case invert: return apply_table(image, table_of([](int v) { return 255 - v; }));
     case posterize: {
       const int bits = std::clamp(static_cast<int>(value), 0, 8), mask = 0xff & ~((1 << (8 - bits)) - 1);
       return apply_table(image, table_of([&](int v) { return v & mask; }));
     }
-    case solarize:
-      return apply_table(image, table_of([&](int v) { return v < value ? v : 255 - v; }));
-    case solarize_add:
-      return apply_table(image, table_of([&](int v) { return v < 128 ? v + static_cast<int>(value) : v; }));
-    case color:
-      return change_color(image, factor);
-    case contrast:
-      return change_contrast(image, factor);
-    case brightness:
-      return brighten(image, factor);
-    case sharpness:
-      return sharpen(image, factor);
-    case rotate:
-      return warp(image, rotation(value, image.height, image.width), fill);
-    case shear_x:
-      return warp(image, {.b = value}, fill);
-    case shear_y:
-      return warp(image, {.d = value}, fill);
-    case translate_x:
-      return warp(image, {.c = value * static_cast<double>(image.width)}, fill);
-    case translate_y:
-      return warp(image, {.f = value * static_cast<double>(image.height)}, fill);
+    case solarize: return apply_table(image, table_of([&](int v) { return v < value ? v : 255 - v; }));
+    case solarize_add: return apply_table(image, table_of([&](int v) { return v < 128 ? v + static_cast<int>(value) : v; }));
+    case color: return change_color(image, factor);
+    case contrast: return change_contrast(image, factor);
+    case brightness: return brighten(image, factor);
+    case sharpness: return sharpen(image, factor);
+    case rotate: return warp(image, rotation(value, image.height, image.width), fill);
+    case shear_x: return warp(image, {.b = value}, fill);
+    case shear_y: return warp(image, {.d = value}, fill);
+    case translate_x: return warp(image, {.c = value * static_cast<double>(image.width)}, fill);
+    case translate_y: return warp(image, {.f = value * static_cast<double>(image.height)}, fill);
   }
 }
 

@@ -17,10 +17,8 @@ double support_of(Filter filter) { return filter == Filter::box ? 0.5 : filter =
 double weight_of(Filter filter, double x) {
   const double a = std::abs(x);
   switch (filter) {
-    case Filter::box:
-      return x > -0.5 && x <= 0.5 ? 1 : 0;
-    case Filter::bilinear:
-      return a < 1 ? 1 - a : 0;
+    case Filter::box: return x > -0.5 && x <= 0.5 ? 1 : 0;
+    case Filter::bilinear: return a < 1 ? 1 - a : 0;
     case Filter::bicubic:
       if (a < 1) return (1.5 * a - 2.5) * a * a + 1;
       return a < 2 ? ((-0.5 * a + 2.5) * a - 4) * a + 2 : 0;

@@ -19,18 +19,14 @@ constexpr int kSamples = 4;  // per pixel and axis, for smooth edges
 bool inside(std::int64_t label, double x, double y) {
   const double r = std::hypot(x, y);
   switch (label) {
-    case 0:
-      return r <= 1;
-    case 1:
-      return std::max(std::abs(x), std::abs(y)) <= std::numbers::sqrt2 / 2;
+    case 0: return r <= 1;
+    case 1: return std::max(std::abs(x), std::abs(y)) <= std::numbers::sqrt2 / 2;
     case 2: {  // three half planes at distance 1/2
       constexpr double s = 0.8660254037844386;
       return y <= 0.5 && s * x - 0.5 * y <= 0.5 && -s * x - 0.5 * y <= 0.5;
     }
-    case 3:
-      return std::min(std::abs(x), std::abs(y)) <= 0.3 && std::max(std::abs(x), std::abs(y)) <= 0.95;
-    case 4:
-      return r <= 1 && r >= 0.6;
+    case 3: return std::min(std::abs(x), std::abs(y)) <= 0.3 && std::max(std::abs(x), std::abs(y)) <= 0.95;
+    case 4: return r <= 1 && r >= 0.6;
     default: {  // five points: the radius falls from 1 to .4 within each tenth of a turn, along a straight edge
       const double tenth = std::numbers::pi / 5;
       const double angle = std::abs(std::remainder(std::atan2(x, -y), 2 * tenth));

@@ -61,12 +61,8 @@ void CorpusBuilder::end_document() {
 void CorpusBuilder::add_line(std::string_view line) {
   const std::string_view text = unicode::strip(line);
   switch (form_) {
-    case TextForm::sentences:
-      text.empty() ? writer_.end_document() : add_sentence(text);
-      break;
-    case TextForm::paragraphs:
-      text.empty() ? writer_.end_document() : add_paragraph(text);
-      break;
+    case TextForm::sentences: text.empty() ? writer_.end_document() : add_sentence(text); break;
+    case TextForm::paragraphs: text.empty() ? writer_.end_document() : add_paragraph(text); break;
     case TextForm::prose:
       if (text.empty()) {
         flush_prose(true);
@@ -76,9 +72,7 @@ void CorpusBuilder::add_line(std::string_view line) {
         if (prose_.size() > kLongParagraph) flush_prose(false);
       }
       break;
-    case TextForm::wikitext:
-      add_wikitext(text);
-      break;
+    case TextForm::wikitext: add_wikitext(text); break;
   }
 }
 

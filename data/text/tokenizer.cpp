@@ -128,9 +128,7 @@ void BasicTokenizer::split_unprotected(std::string_view text, Words& words) cons
         end_word();
         ++at;
         break;
-      case Kind::drop:
-        ++at;
-        break;
+      case Kind::drop: ++at; break;
       case Kind::not_ascii:
         out.resize(token_bytes);
         ends.resize(token_words);

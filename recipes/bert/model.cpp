@@ -7,8 +7,8 @@
 #include "autograd/ops/linear_cross_entropy.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/weight.h"
 #include "nn/init.h"
+#include "nn/weight.h"
 
 namespace capstan::bert {
 namespace {

@@ -120,8 +120,7 @@ void copy_bytes(const Tensor& from, const Tensor& to) {
 }  // namespace
 
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
-                                        const TrainState& train, const NamedTensors& artifacts,
-                                        const optim::WeightAverage* average) {
+                                        const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average) {
   std::vector<CheckpointTensor> tensors;
   add_parameters(average != nullptr ? kWeights : kModel, parameters, tensors);
   if (average != nullptr) add_averages(kModel, *average, tensors);
@@ -260,8 +259,7 @@ void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* o
 TrainState Checkpoint::train_state() const {
   return as_checkpoint_error([&] {
     const auto integer = [&](std::string_view name) { return reader_.integer("/train", name); };
-    require<CheckpointError>(has_group("/optimizer"), "checkpoint: ", path(),
-                             ": holds weights only, training cannot go on from it");
+    require<CheckpointError>(has_group("/optimizer"), "checkpoint: ", path(), ": holds weights only, training cannot go on from it");
     TrainState s;
     s.step = integer("step");
     s.epoch = integer("epoch");

@@ -98,8 +98,8 @@ std::string find_config(std::span<const RecipeEntry> recipes, const std::string&
     return (fs::path(recipes_directory()) / (name + std::string(kExtension))).string();
   std::string all;
   for (const std::string& k : known) all += " " + k;
-  throw ConfigError(join_text("'", name, "' is neither a file nor one of the known configurations",
-                              suggestion(name, known), "\nknown are:", all));
+  throw ConfigError(
+      join_text("'", name, "' is neither a file nor one of the known configurations", suggestion(name, known), "\nknown are:", all));
 }
 
 const RecipeEntry& find_recipe(std::span<const RecipeEntry> recipes, std::string_view name, std::string_view where) {
@@ -110,8 +110,7 @@ const RecipeEntry& find_recipe(std::span<const RecipeEntry> recipes, std::string
   }
   std::string all;
   for (const std::string& k : known) all += " " + k;
-  throw ConfigError(
-      join_text(where, ": unknown recipe '", name, "'", suggestion(name, known), "; known are:", all));
+  throw ConfigError(join_text(where, ": unknown recipe '", name, "'", suggestion(name, known), "; known are:", all));
 }
 
 int list(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console) {

@@ -42,12 +42,9 @@ double value_of(const Metrics& metrics, std::string_view name) {
 
 double Rank::at(Ties ties) const {
   switch (ties) {
-    case Ties::standard:
-      return static_cast<double>(above + 1);
-    case Ties::conservative:
-      return static_cast<double>(above + equal);
-    case Ties::median:
-      return static_cast<double>(above + 1) + 0.5 * static_cast<double>(equal - 1);
+    case Ties::standard: return static_cast<double>(above + 1);
+    case Ties::conservative: return static_cast<double>(above + equal);
+    case Ties::median: return static_cast<double>(above + 1) + 0.5 * static_cast<double>(equal - 1);
   }
   throw InternalError("rank: unknown rule for ties");
 }

@@ -43,7 +43,8 @@ struct TrainOptions {
     v("max_steps", max_steps, "stop after this many optimiser steps; 0: no limit", V::non_negative());
     v("batch_size", batch_size, "items of one optimiser step", V::positive());
     v("micro_batch_size", micro_batch_size, "items of one forward pass, a divisor of batch_size; 0: batch_size", V::non_negative());
-    v("precision", precision, "element type of the matrix work, with f32 master weights; bf16 pays where processors multiply it (AVX-512 BF16)",
+    v("precision", precision,
+      "element type of the matrix work, with f32 master weights; bf16 pays where processors multiply it (AVX-512 BF16)",
       {{"f32", DType::f32}, {"bf16", DType::bf16}});
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
     v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",

@@ -87,8 +87,7 @@ typename R::Batch first_batch(R& recipe) {
 template <Recipe R>
 int check(R& recipe, const Prepared<R>& p, const Setup& setup, const Console& console) {
   const auto batch = first_batch(recipe);
-  const StepLoss<R> loss =
-      gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
+  const StepLoss<R> loss = gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
     console.out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << "\n";
   const auto image = checkpoint_image(meta_of(recipe, p, setup), recipe.parameters(), &recipe.optimizer(), {}, {});
@@ -185,9 +184,8 @@ int bench_command(const CommandLine& line, Prepared<R>& p, const Console& consol
   const auto one = [&] {
     const auto& b = batches[static_cast<std::size_t>(step % kDistinct)];
     const double rate = std::as_const(recipe).learning_rate(step);
-    const StepLoss<R> loss =
-        train_step(recipe, std::span<const typename R::Batch>(b), {.seed = setup.seed, .step = step}, rate,
-                   p.config.engine.train.clip_norm);
+    const StepLoss<R> loss = train_step(recipe, std::span<const typename R::Batch>(b), {.seed = setup.seed, .step = step}, rate,
+                                        p.config.engine.train.clip_norm);
     ++step;
     return loss.total();
   };

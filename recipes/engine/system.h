@@ -1,6 +1,6 @@
 #pragma once
-// What the engine asks of the operating system: resources used, signals, writing without being killed. What any program that trains asks of it
-// is autograd/core/process.h.
+// What the engine asks of the operating system: resources used, signals, writing without being killed. What any program that trains asks of
+// it is autograd/core/process.h.
 
 #include <signal.h>
 

@@ -143,8 +143,7 @@ StopReason train(R& recipe, TrainSession& session, const EngineOptions& options,
       } else {
         const double rate = std::as_const(recipe).learning_rate(state.step);
         const StepLoss<R> loss =
-            train_step(recipe, std::span(batches), {.seed = setup.seed, .step = state.step}, rate,
-                       options.train.clip_norm);
+            train_step(recipe, std::span(batches), {.seed = setup.seed, .step = state.step}, rate, options.train.clip_norm);
         if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
         if (average != nullptr) {
           recipe.optimizer().synchronize();

@@ -10,16 +10,11 @@ namespace capstan::engine {
 
 std::string_view text_of(StopReason reason) {
   switch (reason) {
-    case StopReason::none:
-      return "not stopped";
-    case StopReason::epochs:
-      return "all epochs done";
-    case StopReason::steps:
-      return "train.max_steps reached";
-    case StopReason::patience:
-      return "no improvement within train.patience";
-    case StopReason::signal:
-      return "stopped by a signal";
+    case StopReason::none: return "not stopped";
+    case StopReason::epochs: return "all epochs done";
+    case StopReason::steps: return "train.max_steps reached";
+    case StopReason::patience: return "no improvement within train.patience";
+    case StopReason::signal: return "stopped by a signal";
   }
   return "?";
 }

@@ -14,7 +14,9 @@ std::vector<std::string> without_gradient(const nn::ParameterStore& parameters, 
 std::string without_gradient_text(std::span<const std::string> names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text.empty() ? text : join_text("warning: the loss does not depend on ", names.size(), " of the trainable parameters, which stay as they are: ", text);
+  return text.empty() ? text
+                      : join_text("warning: the loss does not depend on ", names.size(),
+                                  " of the trainable parameters, which stay as they are: ", text);
 }
 
 }  // namespace capstan::engine

@@ -38,7 +38,7 @@ struct StepKey {
 template <class R>
 struct StepLoss {
   LossCounts<R> sums{}, counts{};
-  double gradient_norm = 0;                ///< before clipping
+  double gradient_norm = 0;                        ///< before clipping
   std::vector<std::string> without_gradient = {};  ///< trainable parameters that nothing flowed to
 
   double term(std::size_t k) const { return sums[k] / counts[k]; }
@@ -55,7 +55,8 @@ struct StepGradients {
   std::vector<Gradient> gradients;  ///< in the order of the parameters
 };
 
-/// Forward and backward over the batches of a step. Throws NumericalError if the loss is not finite, GraphError if it depends on no parameter.
+/// Forward and backward over the batches of a step. Throws NumericalError if the loss is not finite, GraphError if it depends on no
+/// parameter.
 template <RecipeBasics R>
 StepGradients<R> gradient_step(R& recipe, std::span<const typename R::Batch> batches, const StepKey& key) {
   constexpr std::size_t kTerms = kLossTerms<R>;
@@ -93,11 +94,11 @@ StepGradients<R> gradient_step(R& recipe, std::span<const typename R::Batch> bat
 /// One optimiser step. Throws NumericalError, before anything is updated, if the loss or the gradient is not finite.
 /// clip_norm 0: no clipping.
 template <RecipeBasics R>
-StepLoss<R> train_step(R& recipe, std::span<const typename R::Batch> batches, const StepKey& key, double learning_rate,
-                       double clip_norm) {
+StepLoss<R> train_step(R& recipe, std::span<const typename R::Batch> batches, const StepKey& key, double learning_rate, double clip_norm) {
   StepGradients<R> step = gradient_step(recipe, batches, key);
   StepLoss<R>& result = step.loss;
-  const optim::Clipped clipped = optim::clip_global_norm(step.gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
+  const optim::Clipped clipped =
+      optim::clip_global_norm(step.gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
   result.gradient_norm = clipped.norm;
   require<NumericalError>(std::isfinite(clipped.norm), "train: the norm of the gradient is not finite: ", clipped.norm, " at step ",
                           key.step, ", loss ", result.total());

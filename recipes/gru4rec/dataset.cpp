@@ -42,10 +42,10 @@ data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, st
   }
   std::string kept;
   for (const std::string& event : o.events) kept += event + ",";
-  const std::string shaping = join_text("gru4rec 2 session ", o.session_column, " item ", o.item_column, " time ", o.time_column, " + ", o.time_offset_column, " unit ", static_cast<int>(o.time_unit),
-                                        " event ", o.event_column, " ", kept, " form ",
-                                        static_cast<int>(o.form), " gap ", o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length,
-                                        " support ", o.min_support, " filter ", static_cast<int>(o.filter));
+  const std::string shaping = join_text("gru4rec 2 session ", o.session_column, " item ", o.item_column, " time ", o.time_column, " + ",
+                                        o.time_offset_column, " unit ", static_cast<int>(o.time_unit), " event ", o.event_column, " ", kept,
+                                        " form ", static_cast<int>(o.form), " gap ", o.session_gap, " repeats ", o.drop_repeats, " length ",
+                                        o.min_length, " support ", o.min_support, " filter ", static_cast<int>(o.filter));
   return data::prepared_interactions(setup.data_path(o.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why);
 }
 
@@ -102,7 +102,9 @@ Sessions in_items_of(const data::Interactions& x, const std::shared_ptr<const da
 }
 
 template <class T>
-std::span<const std::byte> bytes_of(const std::vector<T>& v) { return std::as_bytes(std::span(v)); }
+std::span<const std::byte> bytes_of(const std::vector<T>& v) {
+  return std::as_bytes(std::span(v));
+}
 
 }  // namespace
 
@@ -112,11 +114,15 @@ Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, con
                  const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why) {
   Parts parts;
   if (data.source == Source::synthetic) {
-    require<ConfigError>(synthetic.min_length <= synthetic.max_length, "gru4rec: synthetic.min_length must be at most synthetic.max_length, got ",
-                         synthetic.min_length, " and ", synthetic.max_length);
+    require<ConfigError>(synthetic.min_length <= synthetic.max_length,
+                         "gru4rec: synthetic.min_length must be at most synthetic.max_length, got ", synthetic.min_length, " and ",
+                         synthetic.max_length);
     const auto seed = static_cast<std::uint64_t>(synthetic.seed);
-    chain_.emplace(data::MarkovOptions{.items = synthetic.items, .branches = static_cast<int>(synthetic.branches), .noise = synthetic.noise,
-                                       .decay = synthetic.decay, .seed = seed});
+    chain_.emplace(data::MarkovOptions{.items = synthetic.items,
+                                       .branches = static_cast<int>(synthetic.branches),
+                                       .noise = synthetic.noise,
+                                       .decay = synthetic.decay,
+                                       .seed = seed});
     const std::int64_t extra = synthetic.sessions / 10;
     const data::Interactions all = chain_->sequences(synthetic.sessions + 2 * extra, static_cast<int>(synthetic.min_length),
                                                      static_cast<int>(synthetic.max_length), seed);
@@ -165,9 +171,12 @@ std::string Dataset::digest() const {
 }
 
 std::string Dataset::summary() const {
-  std::string out = join_text(item_count(), " items; training: ", train_.events.sequences(), " sessions, ", train_.events.events(), " events");
+  std::string out =
+      join_text(item_count(), " items; training: ", train_.events.sequences(), " sessions, ", train_.events.events(), " events");
   const auto add = [&](const char* name, const std::optional<Sessions>& s) {
-    if (s) out += join_text("; ", name, ": ", s->events.sequences(), " sessions, ", s->cases(), " cases, ", s->unknown_events, " events of unknown items left out");
+    if (s)
+      out += join_text("; ", name, ": ", s->events.sequences(), " sessions, ", s->cases(), " cases, ", s->unknown_events,
+                       " events of unknown items left out");
   };
   add("validation", validation_);
   add("test", test_);

@@ -39,7 +39,8 @@ void for_each_rank(const Model& model, const data::Interactions& events, std::in
       const Tensor scores = model.scores(output.view(output.layout().slice(0, first, count))).contiguous();
       const std::span<const float> all = scores.span<const float>();
       for (std::int64_t m = 0; m < count; ++m)
-        f(step.sessions[at(first + m)], engine::rank_of(all.subspan(at(m * model.item_count()), at(model.item_count())), step.targets[at(first + m)]));
+        f(step.sessions[at(first + m)],
+          engine::rank_of(all.subspan(at(m * model.item_count()), at(model.item_count())), step.targets[at(first + m)]));
     }
   }
 }
@@ -122,7 +123,8 @@ engine::Rank Baselines::Table::rank(std::int32_t item, std::int32_t target, std:
 
 Baselines::Table Baselines::count_transitions(const data::Interactions& train) {
   std::vector<std::uint64_t> pairs;
-  for_each_case(train, [&](std::int32_t a, std::int32_t b) { pairs.push_back(static_cast<std::uint64_t>(a) << 32 | static_cast<std::uint32_t>(b)); });
+  for_each_case(
+      train, [&](std::int32_t a, std::int32_t b) { pairs.push_back(static_cast<std::uint64_t>(a) << 32 | static_cast<std::uint32_t>(b)); });
   std::ranges::sort(pairs);
   Table t{std::vector<std::int64_t>(at(train.item_count() + 1)), {}};
   for (std::size_t i = 0; i < pairs.size();) {

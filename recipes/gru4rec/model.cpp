@@ -31,7 +31,8 @@ Model::Model(const nn::Scope& scope, std::int64_t item_count, const ModelOptions
     input_table_ = (scope / "embedding").parameter("weight", {item_count, in}, nn::glorot_uniform(), {.sparse_gradient = true});
   } else {
     const std::int64_t first = o.layers.front();
-    input_table_ = (scope / "gates").parameter("weight", {item_count, 3 * first}, nn::glorot_uniform({item_count, first}), {.sparse_gradient = true});
+    input_table_ =
+        (scope / "gates").parameter("weight", {item_count, 3 * first}, nn::glorot_uniform({item_count, first}), {.sparse_gradient = true});
     input_bias_ = (scope / "gates").parameter("bias", {3 * first}, nn::zeros());
   }
   if (in > 0) embed_dropout_.emplace(scope / "embedding", o.dropout_embed);

@@ -31,7 +31,8 @@ class Model {
   /// Throws ConfigError for options that do not go together.
   Model(const nn::Scope& scope, std::int64_t item_count, const ModelOptions& options);
 
-  /// One event of each slot: inputs i64 [M]. Takes the state before and leaves the one after it (constants); returns the last layer's output.
+  /// One event of each slot: inputs i64 [M]. Takes the state before and leaves the one after it (constants); returns the last layer's
+  /// output.
   Tensor step(const Tensor& inputs, Hidden& hidden, const nn::Run& run) const;
   /// Zero states for M slots.
   Hidden start(std::int64_t slots) const;

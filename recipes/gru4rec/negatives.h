@@ -2,8 +2,8 @@
 // The candidates of a step: the targets of the batch and, behind them, drawn items that all rows share.
 //
 // Items are drawn with replacement, with probability proportional to support ^ alpha; the draw is a function of (seed, epoch, step), so
-// there is no cache to keep and nothing to save. The logQ correction uses the plain support P0: q log P0 for targets, q alpha log P0 for drawn
-// items.
+// there is no cache to keep and nothing to save. The logQ correction uses the plain support P0: q log P0 for targets, q alpha log P0 for
+// drawn items.
 
 #include <cstdint>
 #include <span>

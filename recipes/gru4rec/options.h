@@ -1,6 +1,6 @@
 #pragma once
-// The configuration of GRU4Rec: sections data, synthetic, model, loss, negatives, optimizer, evaluate, predict, update and bench, beside the
-// engine's own. Every field, its range and its help stand here once; README.md explains the choices that matter.
+// The configuration of GRU4Rec: sections data, synthetic, model, loss, negatives, optimizer, evaluate, predict, update and bench, beside
+// the engine's own. Every field, its range and its help stand here once; README.md explains the choices that matter.
 
 #include <cstdint>
 #include <string>
@@ -37,33 +37,40 @@ struct DataOptions {
 
   template <class V>
   void visit(V& v) {
-    v("source", source, "split: files of training and test sessions; log: one file of all events, filtered and split here; synthetic: generated",
+    v("source", source,
+      "split: files of training and test sessions; log: one file of all events, filtered and split here; synthetic: generated",
       {{"split", Source::split}, {"log", Source::log}, {"synthetic", Source::synthetic}});
     v("train", train, "training sessions, for source = split; relative to run.data");
     v("validation", validation, "validation sessions; empty: see validation_days");
     v("test", test, "test sessions; may be empty for training alone");
     v("log", log, "all events, for source = log");
-    v("form", form, "table: a line 'session item time' an event, TSV or CSV, plain or gzip; lines: a line of item ids a session, in file order",
+    v("form", form,
+      "table: a line 'session item time' an event, TSV or CSV, plain or gzip; lines: a line of item ids a session, in file order",
       {{"table", FileForm::table}, {"lines", FileForm::lines}});
     v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names");
     v("item_column", item_column, "the same for the item column");
     v("time_column", time_column, "the same for the time column");
-    v("time_offset_column", time_offset_column, "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none");
-    v("time_unit", time_unit, "of times and offsets that are numbers, not dates", {{"seconds", data::TimeUnit::seconds}, {"milliseconds", data::TimeUnit::milliseconds}});
+    v("time_offset_column", time_offset_column,
+      "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none");
+    v("time_unit", time_unit, "of times and offsets that are numbers, not dates",
+      {{"seconds", data::TimeUnit::seconds}, {"milliseconds", data::TimeUnit::milliseconds}});
     v("event_column", event_column, "the column with the kind of event, for `events`; empty: every line counts");
     v("events", events, "kinds of events that count, such as view; other lines are left out");
-    v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file", V::non_negative());
+    v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file",
+      V::non_negative());
     v("drop_repeats", drop_repeats, "log: leave out events that repeat the item just before them");
     v("min_length", min_length, "log: sessions with fewer events are left out", V::between(2, 1e6));
     v("min_support", min_support, "log: items with fewer events are left out", V::between(1, 1e6));
-    v("filter", filter, "log: how the two minima are applied: short sessions, rare items, short sessions (RSC15), or repeated until both hold",
+    v("filter", filter,
+      "log: how the two minima are applied: short sessions, rare items, short sessions (RSC15), or repeated until both hold",
       {{"in_turn", data::FilterMode::in_turn}, {"until_stable", data::FilterMode::until_stable}});
-    v("split_by", split_by, "which time puts a session into the test part: of its last event (RSC15), or of its first, cutting sessions at the split",
+    v("split_by", split_by,
+      "which time puts a session into the test part: of its last event (RSC15), or of its first, cutting sessions at the split",
       {{"session_end", data::SplitBy::session_end}, {"session_start", data::SplitBy::session_start}});
     v("test_days", test_days, "log: days at the end that are for test", V::positive());
     v("split_time", split_time, "log: where the test part begins, in seconds, instead of test_days; 0: not given", V::non_negative());
-    v("validation_days", validation_days, "days at the end of the training part that are for validation, split in the same way; 0: no validation",
-      V::non_negative());
+    v("validation_days", validation_days,
+      "days at the end of the training part that are for validation, split in the same way; 0: no validation", V::non_negative());
     v("prepared", prepared, "log: HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none");
   }
 };
@@ -107,7 +114,8 @@ struct ModelOptions {
     v("gru", gru, "where the reset gate acts: before the recurrent product (Theano code), or after it (PyTorch code)",
       {{"reset_before", GruVariant::reset_before}, {"reset_after", GruVariant::reset_after}});
     v("dropout_embed", dropout_embed, "share of the looked-up input row set to zero in training; not for one_hot", V::fraction());
-    v("dropout_hidden", dropout_hidden, "share of each layer's output set to zero in training; what is left is also the state carried on", V::fraction());
+    v("dropout_hidden", dropout_hidden, "share of each layer's output set to zero in training; what is left is also the state carried on",
+      V::fraction());
   }
 };
 
@@ -119,8 +127,11 @@ struct LossOptions {
   template <class V>
   void visit(V& v) {
     v("kind", kind, "cross_entropy and bpr_max are advised; the others lose gradient with many negatives",
-      {{"cross_entropy", SessionLossKind::cross_entropy}, {"bpr_max", SessionLossKind::bpr_max}, {"top1_max", SessionLossKind::top1_max},
-       {"bpr", SessionLossKind::bpr}, {"top1", SessionLossKind::top1}});
+      {{"cross_entropy", SessionLossKind::cross_entropy},
+       {"bpr_max", SessionLossKind::bpr_max},
+       {"top1_max", SessionLossKind::top1_max},
+       {"bpr", SessionLossKind::bpr},
+       {"top1", SessionLossKind::top1}});
     v("elu", elu, "a of the ELU that scores pass in ranking losses; 0: none", V::non_negative());
     v("bpreg", bpreg, "weight of the score regulariser of bpr_max", V::non_negative());
     v("logq", logq, "strength of the logQ correction of cross_entropy; 0: none", V::non_negative());
@@ -183,8 +194,9 @@ struct UpdateOptions {
 
   template <class V>
   void visit(V& v) {
-    v("from", from, "checkpoint to go on from with the training sessions given here: its items keep their rows and their optimiser state, items it "
-                    "does not know are appended; relative to the working directory, and needed there until the run has ended; empty: a new model");
+    v("from", from,
+      "checkpoint to go on from with the training sessions given here: its items keep their rows and their optimiser state, items it "
+      "does not know are appended; relative to the working directory, and needed there until the run has ended; empty: a new model");
   }
 };
 
@@ -229,8 +241,8 @@ struct Config {
                          ": scores pass no ELU in loss.kind = cross_entropy; set loss.elu = 0 or a ranking loss");
     require<ConfigError>(data.event_column.empty() == data.events.empty(), "data.event_column and data.events go together: ",
                          data.event_column.empty() ? "events are named, but no column" : "a column is named, but no events");
-    require<ConfigError>(data.time_offset_column.empty() || !data.time_column.empty(), "data.time_offset_column = ", data.time_offset_column,
-                         ": data.time_column must name what it is added to");
+    require<ConfigError>(data.time_offset_column.empty() || !data.time_column.empty(),
+                         "data.time_offset_column = ", data.time_offset_column, ": data.time_column must name what it is added to");
   }
 };
 

@@ -18,7 +18,8 @@ std::int64_t min_slots(const NegativeOptions& o) { return o.count == 0 ? 2 : 1; 
 
 std::int64_t count_steps(data::SessionBatches batches) {
   data::SessionStep step;
-  while (batches.next(step)) {}
+  while (batches.next(step)) {
+  }
   return batches.position();
 }
 
@@ -33,7 +34,8 @@ std::vector<std::int64_t> bench_support(std::int64_t items) {
 void copy_rows(const Tensor& from, const Tensor& to, std::string_view name) {
   const bool fits = from.rank() == to.rank() && from.dtype() == to.dtype() && from.rank() > 0 && from.size(0) <= to.size(0) &&
                     from.shape().without(0) == to.shape().without(0);
-  require<CheckpointError>(fits, "update: ", name, " must keep its shape but for further rows: the checkpoint has ", from, ", the model ", to);
+  require<CheckpointError>(fits, "update: ", name, " must keep its shape but for further rows: the checkpoint has ", from, ", the model ",
+                           to);
   const Tensor values = from.contiguous();
   std::memcpy(to.storage().data() + to.layout().offset() * static_cast<std::int64_t>(size_of(to.dtype())),
               values.storage().data() + values.layout().offset() * static_cast<std::int64_t>(size_of(values.dtype())),
@@ -43,7 +45,8 @@ void copy_rows(const Tensor& from, const Tensor& to, std::string_view name) {
 }  // namespace
 
 Gru4Rec::Gru4Rec(const Config& config, const engine::Setup& setup) : config_(config), setup_(setup), store_(setup.seed) {
-  require<ConfigError>(setup_.precision == DType::f32, "gru4rec: train.precision must be f32: a step is bound by memory and has little to gain from bf16");
+  require<ConfigError>(setup_.precision == DType::f32,
+                       "gru4rec: train.precision must be f32: a step is bound by memory and has little to gain from bf16");
   engine::NamedTensors known = setup_.artifacts;
   const bool update = setup_.purpose == engine::Purpose::train && !config_.update.from.empty();
   if (update) {
@@ -66,9 +69,11 @@ Gru4Rec::Gru4Rec(const Config& config, const engine::Setup& setup) : config_(con
 
   const std::int64_t items = item_names_ ? item_names_->size() : config_.bench.items;
   model_.emplace(store_.root(), items, config_.model);
-  optimizer_.emplace(store_.parameters(), optim::AdagradOptions{.momentum = config_.optimizer.momentum, .epsilon = config_.optimizer.epsilon});
+  optimizer_.emplace(store_.parameters(),
+                     optim::AdagradOptions{.momentum = config_.optimizer.momentum, .epsilon = config_.optimizer.epsilon});
   if (setup_.purpose == engine::Purpose::train || setup_.purpose == engine::Purpose::bench)
-    negatives_.emplace(support_, config_.negatives, config_.loss.kind == SessionLossKind::cross_entropy ? config_.loss.logq : 0, setup_.seed);
+    negatives_.emplace(support_, config_.negatives, config_.loss.kind == SessionLossKind::cross_entropy ? config_.loss.logq : 0,
+                       setup_.seed);
   if (setup_.purpose == engine::Purpose::train) {
     const data::Interactions& train = data_->train();
     batches_.emplace(train.offsets, train.items, setup_.batch_size, min_slots(config_.negatives));
@@ -111,8 +116,10 @@ std::optional<Batch> Gru4Rec::next_batch() {
   if (!batches_->next(step)) return std::nullopt;
   Tensor inputs(Shape{static_cast<std::int64_t>(step.inputs.size())}, DType::i64);
   std::ranges::copy(step.inputs, inputs.data<std::int64_t>());
-  return Batch{std::move(inputs), negatives_->candidates(step.targets, epoch_, position),
-               {step.kept.begin(), step.kept.end()}, {step.reset.begin(), step.reset.end()}};
+  return Batch{std::move(inputs),
+               negatives_->candidates(step.targets, epoch_, position),
+               {step.kept.begin(), step.kept.end()},
+               {step.reset.begin(), step.reset.end()}};
 }
 
 engine::LossSums<Gru4Rec> Gru4Rec::loss(const Batch& batch, const nn::Run& run) {
@@ -121,7 +128,8 @@ engine::LossSums<Gru4Rec> Gru4Rec::loss(const Batch& batch, const nn::Run& run) 
   hidden_ = std::move(hidden);
   const ops::SampledSessionLoss::Args args{.rule = {.kind = config_.loss.kind, .elu = config_.loss.elu, .bpreg = config_.loss.bpreg},
                                            .mask_collisions = config_.loss.mask_collisions};
-  return {sampled_session_loss(output, model_->table().value(), model_->bias().value(), batch.candidates.items, batch.candidates.correction, args)};
+  return {sampled_session_loss(output, model_->table().value(), model_->bias().value(), batch.candidates.items, batch.candidates.correction,
+                               args)};
 }
 
 engine::NamedTensors Gru4Rec::state() const {
@@ -141,8 +149,8 @@ void Gru4Rec::set_state(const engine::NamedTensors& state) {
   if (!state.contains("hidden/0")) return;  // saved at the start of an epoch
   for (std::size_t i = 0; i < config_.model.layers.size(); ++i) {
     const Tensor& rows = get(join_text("hidden/", i));
-    require<CheckpointError>(rows.rank() == 2 && rows.size(1) == config_.model.layers[i] && rows.dtype() == DType::f32, "gru4rec: hidden/", i,
-                             " must be f32 [slots, ", config_.model.layers[i], "], is ", rows);
+    require<CheckpointError>(rows.rank() == 2 && rows.size(1) == config_.model.layers[i] && rows.dtype() == DType::f32, "gru4rec: hidden/",
+                             i, " must be f32 [slots, ", config_.model.layers[i], "], is ", rows);
     hidden_.push_back(rows);
   }
 }
@@ -189,14 +197,16 @@ Batch Gru4Rec::bench_batch(std::int64_t index) {
   const std::int64_t slots = setup_.batch_size;
   Tensor inputs(Shape{slots}, DType::i64);
   std::vector<std::int32_t> targets(static_cast<std::size_t>(slots));
-  for (auto& item : inputs.span<std::int64_t>()) item = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(model_->item_count())));
+  for (auto& item : inputs.span<std::int64_t>())
+    item = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(model_->item_count())));
   for (auto& item : targets) item = static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(model_->item_count())));
   return {inputs, negatives_->candidates(targets, 0, index), {}, std::vector<std::uint8_t>(static_cast<std::size_t>(slots))};
 }
 
 double Gru4Rec::flops_per_step() const {
   // Backward takes two products for each of forward.
-  return 3 * 2 * forward_multiply_adds(config_.model, setup_.batch_size * setup_.batches_per_step, setup_.batch_size + config_.negatives.count);
+  return 3 * 2 *
+         forward_multiply_adds(config_.model, setup_.batch_size * setup_.batches_per_step, setup_.batch_size + config_.negatives.count);
 }
 
 }  // namespace capstan::gru4rec

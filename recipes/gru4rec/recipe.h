@@ -25,7 +25,7 @@ namespace capstan::gru4rec {
 
 /// One step of M slots. What the hidden rows of the step before go through first stands in kept and reset (data/sessions.h).
 struct Batch {
-  Tensor inputs;                    ///< i64 [M]
+  Tensor inputs;                     ///< i64 [M]
   Negatives::Candidates candidates;  ///< [M + negatives]
   std::vector<std::int32_t> kept;
   std::vector<std::uint8_t> reset;

@@ -35,7 +35,8 @@ std::vector<Recommender::Recommendation> Recommender::observe(std::string_view s
   const Tensor scores = model_.scores(s.hidden.back()).contiguous();
   if (options_.filter_seen) scores.data<float>()[s.last] = -std::numeric_limits<float>::infinity();
   std::vector<Recommendation> out;
-  for (const std::int64_t best : engine::top_k(scores.span<const float>(), options_.top)) out.push_back({best, scores.data<const float>()[best]});
+  for (const std::int64_t best : engine::top_k(scores.span<const float>(), options_.top))
+    out.push_back({best, scores.data<const float>()[best]});
   return out;
 }
 
@@ -43,9 +44,11 @@ void Recommender::run(std::istream& in, std::ostream& out) {
   std::string answer;
   const auto take = [&](const std::string& line, std::int64_t number) {
     const std::size_t end = line.find(line.find('\t') == std::string::npos ? ' ' : '\t');
-    require<DataError>(end != std::string::npos && end > 0 && end + 1 < line.size(), "line ", number, ": expected 'session <tab> item', got '", line, "'");
+    require<DataError>(end != std::string::npos && end > 0 && end + 1 < line.size(), "line ", number,
+                       ": expected 'session <tab> item', got '", line, "'");
     const std::string_view session = std::string_view(line).substr(0, end), rest = std::string_view(line).substr(end + 1);
-    const std::string_view item = rest.substr(0, rest.find(line[end]));  // what follows, such as the time in a file for training, is not needed
+    const std::string_view item =
+        rest.substr(0, rest.find(line[end]));  // what follows, such as the time in a file for training, is not needed
     answer = session;
     for (const auto& [best, score] : observe(session, names_.find(item))) answer += join_text("\t", names_[best], "\t", score);
   };

@@ -47,7 +47,7 @@ class Recommender {
   const Model& model_;
   const data::IdMap& names_;
   PredictOptions options_;
-  std::list<Session> newest_;  // in order of their last event, newest first
+  std::list<Session> newest_;                                                   // in order of their last event, newest first
   std::unordered_map<std::string_view, std::list<Session>::iterator> by_name_;  // keys live in the list
 };
 

@@ -11,14 +11,10 @@ namespace {
 
 RankingLossKind form_of(LossKind kind) {
   switch (kind) {
-    case LossKind::bce:
-      return RankingLossKind::bce_sum;
-    case LossKind::gbce:
-      return RankingLossKind::gbce;
-    case LossKind::sampled_softmax:
-      return RankingLossKind::sampled_softmax;
-    case LossKind::ce:
-      break;  // not over candidates
+    case LossKind::bce: return RankingLossKind::bce_sum;
+    case LossKind::gbce: return RankingLossKind::gbce;
+    case LossKind::sampled_softmax: return RankingLossKind::sampled_softmax;
+    case LossKind::ce: break;  // not over candidates
   }
   throw InternalError("sasrec: this loss takes no candidates");
 }

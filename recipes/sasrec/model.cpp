@@ -48,7 +48,8 @@ std::vector<Model::Block> Model::make_blocks(const nn::Scope& scope, const Model
 }
 
 Tensor Model::hidden(const Batch& batch, const nn::Run& run) const {
-  const Tensor items = embedding(items_.value(), batch.items, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
+  const Tensor items =
+      embedding(items_.value(), batch.items, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
   Tensor x = embedding_dropout_(add(items, embedding(positions_.value(), batch.positions)), run);  // [tokens, d]
   if (blocks_.empty()) return last_norm_(x);
   Tensor q = blocks_.front().attention_norm(x);

@@ -82,7 +82,7 @@ void Sasrec::score(std::span<const std::span<const std::int32_t>> sequences, std
   std::vector<Sequence> inputs;
   for (const auto s : sequences) inputs.push_back({s, {}});
   const Tensor h = model_->last_hidden(sasrec::make_batch(inputs, config_.model), nn::Run{});  // [sequences, d]
-  const Tensor all = matmul(h, transpose(model_->item_table().value(), 0, 1));                         // [sequences, item_count + 1]
+  const Tensor all = matmul(h, transpose(model_->item_table().value(), 0, 1));                 // [sequences, item_count + 1]
   std::ranges::copy(all.contiguous().span<const float>(), scores.begin());
 }
 

@@ -44,7 +44,8 @@ std::string answer(const Query& q, std::span<const std::int64_t> best, std::span
   for (const auto item : best) {
     const std::string_view name = names[item - 1];
     const float score = scores[static_cast<std::size_t>(item)];
-    out += tsv ? join_text("\t", name, "\t", score) : join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), R"(,"score":)", score, "}");
+    out += tsv ? join_text("\t", name, "\t", score)
+               : join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), R"(,"score":)", score, "}");
     first = false;
   }
   return tsv ? out : out + "]}";

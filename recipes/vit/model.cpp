@@ -8,11 +8,11 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
-#include "nn/weight.h"
 #include "nn/dropout.h"
 #include "nn/linear.h"
 #include "nn/patch_embedding.h"
 #include "nn/transformer_stack.h"
+#include "nn/weight.h"
 #include "recipes/vit/stem.h"
 
 namespace capstan::vit {
@@ -48,12 +48,9 @@ Initials initials(const ModelOptions& o) {
     case InitialValues::flax:
       return {lecun(patch), nn::glorot_uniform(), nn::glorot_uniform(), nn::normal(1e-6),
               zero,         nn::normal(.02),      lecun(o.hidden_size), zero};
-    case InitialValues::torch_port:
-      return {by_fan, by_fan, nn::glorot_uniform(), nn::normal(1e-6), zero, zero, by_fan, by_fan};
-    case InitialValues::timm:
-      return {by_fan, small, small, zero, nn::normal(1e-6), small, small, small};
-    case InitialValues::transformers:
-      return {small, small, small, zero, small, small, small, small};
+    case InitialValues::torch_port: return {by_fan, by_fan, nn::glorot_uniform(), nn::normal(1e-6), zero, zero, by_fan, by_fan};
+    case InitialValues::timm: return {by_fan, small, small, zero, nn::normal(1e-6), small, small, small};
+    case InitialValues::transformers: return {small, small, small, zero, small, small, small, small};
   }
   throw InternalError("vit: unknown initial values");
 }

@@ -109,13 +109,17 @@ TEST(Interactions, DatesWithAZone) {
 
 // The form of train-item-views.csv: the day, and milliseconds within the session.
 TEST(Interactions, SemicolonsAndATimeInTwoColumns) {
-  const std::string file = "sessionId;userId;itemId;timeframe;eventdate\n1;NA;81766;526309;1970-01-03\n1;NA;31331;1031018.5;1970-01-03\n1;NA;9;7;1970-01-03\n";
-  const auto x = read(file, {.user_column = "sessionId", .time_column = "eventdate", .time_offset_column = "timeframe", .time_unit = TimeUnit::milliseconds});
+  const std::string file =
+      "sessionId;userId;itemId;timeframe;eventdate\n1;NA;81766;526309;1970-01-03\n1;NA;31331;1031018.5;1970-01-03\n1;NA;9;7;1970-01-03\n";
+  const auto x = read(
+      file,
+      {.user_column = "sessionId", .time_column = "eventdate", .time_offset_column = "timeframe", .time_unit = TimeUnit::milliseconds});
   EXPECT_THAT(shown(x), ElementsAre("1: 9 81766 31331"));
   EXPECT_THAT(x.times, ElementsAre(172800.007, 173326.309, 173831.0185));
   EXPECT_EQ(refusal("sessionId;itemId;day;ms\n1;2;1970-01-01;x\n", {.time_column = "day", .time_offset_column = "ms"}),
             ":2: time offset \"x\" is not a number");
-  EXPECT_EQ(refusal("sessionId;itemId\n1;2\n", {.time_offset_column = "ms"}), ":1: no time offset column \"ms\"; the header has: sessionId, itemId");
+  EXPECT_EQ(refusal("sessionId;itemId\n1;2\n", {.time_offset_column = "ms"}),
+            ":1: no time offset column \"ms\"; the header has: sessionId, itemId");
 }
 
 TEST(Interactions, OnlyChosenEvents) {

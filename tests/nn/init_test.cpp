@@ -134,7 +134,8 @@ TEST(ParameterStore, ProposesTheNearestNameForOneThatIsNotThere) {
     }
     return "found";
   };
-  EXPECT_EQ(message("encoder/2/wieght"), "parameters: no parameter of this name: encoder/2/wieght; did you mean 'encoder/2/weight'? (3 parameters)");
+  EXPECT_EQ(message("encoder/2/wieght"),
+            "parameters: no parameter of this name: encoder/2/wieght; did you mean 'encoder/2/weight'? (3 parameters)");
   EXPECT_EQ(message("elsewhere/entirely"), "parameters: no parameter of this name: elsewhere/entirely (3 parameters)");
 }
 

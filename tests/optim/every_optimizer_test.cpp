@@ -205,7 +205,8 @@ TYPED_TEST(EveryOptimizer, GivesStateToWhatIsUnfrozenLater) {
 
 TYPED_TEST(EveryOptimizer, ScalesTheLearningRateOfAParameter) {
   this->for_each([](const OptimizerSample& sample) {
-    const auto scaled = sample.make(parameters(DType::f64)), slow = sample.make(parameters(DType::f64)), plain = sample.make(parameters(DType::f64));
+    const auto scaled = sample.make(parameters(DType::f64)), slow = sample.make(parameters(DType::f64)),
+               plain = sample.make(parameters(DType::f64));
     for (const Parameter& p : scaled->parameters()) p.set_learning_rate_scale(.25);  // exact: nothing is rounded differently
     for (int step = 0; step < 12; ++step) {
       const std::vector<Gradient> gradients = gradients_at(step, DType::f64);

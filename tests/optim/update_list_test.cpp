@@ -9,7 +9,8 @@ const kernels::rules::Sgd kRule{.learning_rate = 1};
 
 TEST(UpdateList, ScalesTheLearningRateOfAParameter) {
   for (const DType dtype : {DType::f32, DType::f64}) {
-    const Parameter scaled("scaled", Tensor::full({5}, 2, dtype), {.learning_rate_scale = .25}), plain("plain", Tensor::full({3}, 2, dtype));
+    const Parameter scaled("scaled", Tensor::full({5}, 2, dtype), {.learning_rate_scale = .25}),
+        plain("plain", Tensor::full({3}, 2, dtype));
     const Gradient of_scaled = Tensor::full({5}, 3, dtype), of_plain = Tensor::full({3}, 3, dtype);
     UpdateList list;
     list.add(scaled, of_scaled, {}, SparsePolicy::dense, 0);

@@ -45,7 +45,8 @@ struct RecipeProgram : testing::Test {
     return capstan(joined({"train", config, "run.dir=" + scratch / run}, settings));
   }
   /// `train --check` passes for every .cfg of the recipe, with these settings; `seen` gets what it printed. Fails below `least` files.
-  void check_every_configuration(std::size_t least, const Arguments& settings, const std::function<void(const std::string& name)>& seen = {}) {
+  void check_every_configuration(std::size_t least, const Arguments& settings,
+                                 const std::function<void(const std::string& name)>& seen = {}) {
     std::size_t count = 0;
     for (const auto& e : std::filesystem::directory_iterator(folder)) {
       if (e.path().extension() != ".cfg") continue;

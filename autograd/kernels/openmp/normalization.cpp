@@ -220,8 +220,8 @@ void RmsNorm<T>::fast(const T* x, const T* weight, double eps, T* y, Compute<T>*
 }
 
 template <class T>
-void RmsNormBackward<T>::fast(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight,
-                              std::int64_t rows, std::int64_t n) {
+void RmsNormBackward<T>::fast(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight, std::int64_t rows,
+                              std::int64_t n) {
   const RowBlocks blocks(rows);
   const std::int64_t width = padded(n);
   const Scratch<float> w = gain(weight, n), partial(blocks.count * width);  // [block, n] of dweight

@@ -203,18 +203,10 @@ inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std:
       detail::panel_product<V>(rows, part.depth, a, a_row, a_column, panel, c + begin, c_row, count, epilogue);
     };
     switch (vectors) {
-      case 1:
-        run.template operator()<1>();
-        break;
-      case 2:
-        run.template operator()<2>();
-        break;
-      case 3:
-        run.template operator()<std::min<int>(kPanel, 3)>();
-        break;
-      default:
-        run.template operator()<kPanel>();
-        break;
+      case 1: run.template operator()<1>(); break;
+      case 2: run.template operator()<2>(); break;
+      case 3: run.template operator()<std::min<int>(kPanel, 3)>(); break;
+      default: run.template operator()<kPanel>(); break;
     }
   }
 }

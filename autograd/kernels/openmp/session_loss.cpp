@@ -177,21 +177,11 @@ double SessionLoss<T>::fast(const SessionScores<T>& k, const SessionLossRule& ru
     }
     float loss = 0;
     switch (rule.kind) {
-      case SessionLossKind::cross_entropy:
-        loss = cross_entropy(row, k.items == nullptr);
-        break;
-      case SessionLossKind::bpr:
-        loss = bpr(row);
-        break;
-      case SessionLossKind::top1:
-        loss = top1(row);
-        break;
-      case SessionLossKind::top1_max:
-        loss = top1_max(row);
-        break;
-      case SessionLossKind::bpr_max:
-        loss = bpr_max(row, bpreg);
-        break;
+      case SessionLossKind::cross_entropy: loss = cross_entropy(row, k.items == nullptr); break;
+      case SessionLossKind::bpr: loss = bpr(row); break;
+      case SessionLossKind::top1: loss = top1(row); break;
+      case SessionLossKind::top1_max: loss = top1_max(row); break;
+      case SessionLossKind::bpr_max: loss = bpr_max(row, bpreg); break;
     }
     losses[i] = loss;
     if (elu > 0) {

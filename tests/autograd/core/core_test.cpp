@@ -30,7 +30,9 @@ std::string message_of(F&& f) {
 
 TEST(Require, FormatsPartsOnlyOnFailure) {
   EXPECT_NO_THROW(require(true, "never"));
-  const std::string text = message_of<ShapeError>([] { require(false, "op: x ", Shape{2, 3}, ", ", 4, ' ', 0.5, " ", DType::bf16, " ", true); });
+  const std::string text = message_of<ShapeError>([] {
+    require(false, "op: x ", Shape{2, 3}, ", ", 4, ' ', 0.5, " ", DType::bf16, " ", true);
+  });
   EXPECT_EQ(text, "op: x [2, 3], 4 0.5 bf16 true");
 }
 
@@ -119,7 +121,8 @@ TEST(Layout, ReshapeKeepsAViewWhereStridesAllowIt) {
 
 // Every reshape that yields a layout must enumerate the same elements in the same order.
 TEST(Layout, ReshapeOfAnyViewKeepsTheOrderOfElements) {
-  const Shape targets[] = {{24}, {2, 12}, {12, 2}, {3, 8}, {8, 3}, {4, 6}, {6, 4}, {2, 3, 4}, {4, 3, 2}, {3, 2, 4}, {1, 24}, {24, 1}, {2, 1, 12}, {2, 2, 2, 3}};
+  const Shape targets[] = {{24},      {2, 12},   {12, 2},   {3, 8},  {8, 3},  {4, 6},     {6, 4},
+                           {2, 3, 4}, {4, 3, 2}, {3, 2, 4}, {1, 24}, {24, 1}, {2, 1, 12}, {2, 2, 2, 3}};
   Tensor memory(Shape{48}, DType::i32);
   for (int i = 0; i < 48; ++i) memory.data<std::int32_t>()[i] = i;
   int views = 0;
@@ -190,7 +193,8 @@ TEST(Philox, GivesTheKnownAnswers) {
   using Words = std::array<std::uint32_t, 4>;
   EXPECT_EQ(philox(0, 0, 0), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox(~0ull, ~0ull, ~0ull), (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(philox(0x299f31d0a4093822ull, 0x85a308d3243f6a88ull, 0x0370734413198a2eull), (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  EXPECT_EQ(philox(0x299f31d0a4093822ull, 0x85a308d3243f6a88ull, 0x0370734413198a2eull),
+            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
 TEST(Rng, IsUniformAndReproducible) {

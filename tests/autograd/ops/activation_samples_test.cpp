@@ -16,9 +16,12 @@ Tensor spread(const Shape& shape, std::uint64_t seed = 1) {
 
 template <class F>
 F constants() {
-  if constexpr (std::is_same_v<F, kernels::functions::LeakyRelu>) return {.negative_slope = 0.2};
-  else if constexpr (std::is_same_v<F, kernels::functions::Elu>) return {.alpha = 1.3};
-  else return {};
+  if constexpr (std::is_same_v<F, kernels::functions::LeakyRelu>)
+    return {.negative_slope = 0.2};
+  else if constexpr (std::is_same_v<F, kernels::functions::Elu>)
+    return {.alpha = 1.3};
+  else
+    return {};
 }
 
 }  // namespace
@@ -38,13 +41,12 @@ struct Samples<ops::UnaryOp<F>> {
   }
   static Sample<ops::UnaryOp<F>> large() {
     const Tensor x = std::is_same_v<F, kernels::functions::Log> ? uniform(kLarge, 0.2, 4.0) : spread(kLarge);
-    return {.name = "large", .args = constants<F>(), .inputs = {x}, .bf16_tolerance = std::is_same_v<F, kernels::functions::Tanh> ? 0.1 : 0.03};
+    return {
+        .name = "large", .args = constants<F>(), .inputs = {x}, .bf16_tolerance = std::is_same_v<F, kernels::functions::Tanh> ? 0.1 : 0.03};
   }
   static std::vector<BadSample<ops::UnaryOp<F>>> bad() {
-    return {{.name = "integers",
-             .args = {},
-             .inputs = {Tensor::zeros({2}, DType::i64)},
-             .message = "x must be of a floating type: x i64[2]"}};
+    return {
+        {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "x must be of a floating type: x i64[2]"}};
   }
 };
 

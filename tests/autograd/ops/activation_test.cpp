@@ -62,8 +62,8 @@ TEST(Activation, FarTailsStayFinite) {
 
 TEST(Activation, NaNIsNotHidden) {
   const Tensor x = Tensor::full({33}, std::numeric_limits<double>::quiet_NaN());
-  const Tensor ys[] = {relu(x), leaky_relu(x), elu(x), gelu(x), gelu_tanh(x), tanh(x), sigmoid(x), softplus(x), exp(x), log(x), silu(x),
-                       bias_activation(x, x, Activation::relu)};
+  const Tensor ys[] = {relu(x),    leaky_relu(x), elu(x), gelu(x), gelu_tanh(x), tanh(x),
+                       sigmoid(x), softplus(x),   exp(x), log(x),  silu(x),      bias_activation(x, x, Activation::relu)};
   for (const Tensor& y : ys)
     for (const double v : y.to_vector()) EXPECT_TRUE(std::isnan(v));
 }

@@ -114,7 +114,8 @@ struct Samples<ops::ScaledDotProductAttention> {
     padding.data<std::uint8_t>()[112] = 0;
     return {.name = "large",
             .args = {.causal = true, .dropout = 0.2, .key = 6},
-            .inputs = operands(uniform(q), uniform(k, -1, 1, 2), uniform(k, -1, 1, 3), {.bias = uniform({4, 113, 113}, -1, 1, 4), .key_padding = padding}),
+            .inputs = operands(uniform(q), uniform(k, -1, 1, 2), uniform(k, -1, 1, 3),
+                               {.bias = uniform({4, 113, 113}, -1, 1, 4), .key_padding = padding}),
             .f32_tolerance = 5e-5,
             .bf16_tolerance = 6e-2};
   }

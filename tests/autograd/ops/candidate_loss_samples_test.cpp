@@ -63,10 +63,8 @@ struct Samples<ops::RankingLoss> {
       list.push_back({.name = name + ", no rows", .args = {.kind = kind, .items = 40}, .inputs = {uniform({0, 2}), {}, {}}, .bf16 = false});
     }
     const Tensor log_q = Tensor::from<double>({99, -1, -2, 99, -3, -.5}, {2, 3});
-    list.push_back({.name = "log q",
-                    .args = {.kind = RankingLossKind::sampled_softmax},
-                    .inputs = {uniform({2, 3}), {}, log_q},
-                    .bf16 = false});
+    list.push_back(
+        {.name = "log q", .args = {.kind = RankingLossKind::sampled_softmax}, .inputs = {uniform({2, 3}), {}, log_q}, .bf16 = false});
     return list;
   }
   static Sample<ops::RankingLoss> large() {

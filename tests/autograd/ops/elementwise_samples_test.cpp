@@ -41,10 +41,8 @@ Sample<O> large_unary(const typename O::Args& args, bool positive = false) {
 
 template <class O>
 std::vector<BadSample<O>> unary_bad() {
-  return {{.name = "integers",
-           .args = {},
-           .inputs = {Tensor::zeros({2}, DType::i64)},
-           .message = "x must be of a floating type: x i64[2]"}};
+  return {
+      {.name = "integers", .args = {}, .inputs = {Tensor::zeros({2}, DType::i64)}, .message = "x must be of a floating type: x i64[2]"}};
 }
 
 // The operands are at least 0.01 apart, so that maximum and minimum stay on one side.
@@ -189,9 +187,7 @@ struct Samples<ops::Cast> {
             {.name = "scalar", .args = {.dtype = DType::f64}, .inputs = {uniform({})}},
             {.name = "empty", .args = {.dtype = DType::f64}, .inputs = {uniform({0})}}};
   }
-  static Sample<ops::Cast> large() {
-    return {.name = "large", .args = {.dtype = DType::bf16}, .inputs = {uniform(kLarge)}, .bf16 = false};
-  }
+  static Sample<ops::Cast> large() { return {.name = "large", .args = {.dtype = DType::bf16}, .inputs = {uniform(kLarge)}, .bf16 = false}; }
   static std::vector<BadSample<ops::Cast>> bad() {
     return {{.name = "integers", .args = {.dtype = DType::i64}, .inputs = {uniform({2})}, .message = "x f64[2], to i64"}};
   }

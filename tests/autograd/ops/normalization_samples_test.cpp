@@ -32,10 +32,11 @@ std::vector<Sample<O>> fused_samples() {
 template <class O>
 Sample<O> large_fused_sample() {
   const Shape row{kLarge[-1]};
-  return {.name = "large",
-          .args = {.p = .3, .key = 4},
-          .inputs = {uniform(kLarge), uniform(row, -1, 1, 2), uniform(kLarge, -1, 1, 3), uniform(row, .5, 1.5, 4), uniform(row, -1, 1, 5), {}},
-          .bf16_tolerance = 6e-2};
+  return {
+      .name = "large",
+      .args = {.p = .3, .key = 4},
+      .inputs = {uniform(kLarge), uniform(row, -1, 1, 2), uniform(kLarge, -1, 1, 3), uniform(row, .5, 1.5, 4), uniform(row, -1, 1, 5), {}},
+      .bf16_tolerance = 6e-2};
 }
 
 template <class O>
@@ -69,15 +70,13 @@ struct Samples<ops::LayerNorm> {
   }
   static Sample<ops::LayerNorm> large() {
     const Shape row{kLarge[-1]};
-    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), uniform(row, .5, 1.5, 2), uniform(row, -1, 1, 3)}, .bf16_tolerance = 6e-2};
+    return {
+        .name = "large", .args = {}, .inputs = {uniform(kLarge), uniform(row, .5, 1.5, 2), uniform(row, -1, 1, 3)}, .bf16_tolerance = 6e-2};
   }
   static std::vector<BadSample<ops::LayerNorm>> bad() {
     const Tensor x = uniform({3, 4}), row = uniform({4});
     return {{.name = "scalar", .args = {}, .inputs = {uniform({}), row, row}, .message = "x must have an axis to normalise over"},
-            {.name = "gamma",
-             .args = {},
-             .inputs = {x, uniform({3}), row},
-             .message = "gamma must be [4]: x f64[3, 4], gamma f64[3]"},
+            {.name = "gamma", .args = {}, .inputs = {x, uniform({3}), row}, .message = "gamma must be [4]: x f64[3, 4], gamma f64[3]"},
             {.name = "beta", .args = {}, .inputs = {x, row, uniform({1, 4})}, .message = "beta f64[1, 4]"},
             {.name = "type",
              .args = {},
@@ -116,14 +115,12 @@ struct Samples<ops::RmsNorm> {
   }
   static std::vector<BadSample<ops::RmsNorm>> bad() {
     const Tensor x = uniform({3, 4}), row = uniform({4});
-    return {{.name = "scalar", .args = {}, .inputs = {uniform({}), row}, .message = "x must have an axis to normalise over"},
-            {.name = "weight", .args = {}, .inputs = {x, uniform({3})}, .message = "weight must be [4]: x f64[3, 4], weight f64[3]"},
-            {.name = "type",
-             .args = {},
-             .inputs = {x, Tensor::zeros({4})},
-             .message = "element types must agree: x f64[3, 4], weight f32[4]"},
-            {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3, 4}, DType::i64), row}, .message = "floating"},
-            {.name = "eps", .args = {.eps = -1}, .inputs = {x, row}, .message = "eps -1"}};
+    return {
+        {.name = "scalar", .args = {}, .inputs = {uniform({}), row}, .message = "x must have an axis to normalise over"},
+        {.name = "weight", .args = {}, .inputs = {x, uniform({3})}, .message = "weight must be [4]: x f64[3, 4], weight f64[3]"},
+        {.name = "type", .args = {}, .inputs = {x, Tensor::zeros({4})}, .message = "element types must agree: x f64[3, 4], weight f32[4]"},
+        {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3, 4}, DType::i64), row}, .message = "floating"},
+        {.name = "eps", .args = {.eps = -1}, .inputs = {x, row}, .message = "eps -1"}};
   }
 };
 

@@ -83,7 +83,8 @@ Outcome run_both(const Case& s, const std::vector<Tensor>& inputs, const std::ve
 void expect_close(const Outcome& actual, const Outcome& expected, double relative, double absolute) {
   ASSERT_EQ(actual.outputs.size(), expected.outputs.size());
   for (std::size_t k = 0; k < actual.outputs.size(); ++k)
-    capstan::expect_close(actual.outputs[k].to_vector(), expected.outputs[k].to_vector(), relative, "output " + std::to_string(k), absolute);
+    capstan::expect_close(actual.outputs[k].to_vector(), expected.outputs[k].to_vector(), relative, "output " + std::to_string(k),
+                          absolute);
   for (std::size_t i = 0; i < actual.gradients.size(); ++i)
     capstan::expect_close(actual.gradients[i], expected.gradients[i], relative, "gradient of input " + std::to_string(i), absolute);
 }

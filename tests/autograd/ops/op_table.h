@@ -5,7 +5,9 @@
 //     template <> struct Samples<ops::Softmax> {
 //       static std::vector<Sample<ops::Softmax>> good() { return {{.name = "rows", .args = {.axis = -1}, .inputs = {uniform({3, 5})}}}; }
 //       static Sample<ops::Softmax> large() { return {.name = "large", .args = {.axis = -1}, .inputs = {uniform(kLarge)}}; }
-//       static std::vector<BadSample<ops::Softmax>> bad() { return {{.name = "axis", .args = {.axis = 2}, .inputs = {uniform({3, 5})}, .message = "axis 2"}}; }
+//       static std::vector<BadSample<ops::Softmax>> bad() {
+//         return {{.name = "axis", .args = {.axis = 2}, .inputs = {uniform({3, 5})}, .message = "axis 2"}};
+//       }
 //     };
 //     const bool registered = register_family<SoftmaxOps>();
 // large() is one sample that is worth several threads; good() are small, for every element of theirs is checked by differences.
@@ -28,10 +30,10 @@ template <class O>
 struct Sample {
   std::string name;
   typename O::Args args{};
-  std::vector<Tensor> inputs;     ///< floating inputs in f64; indices and masks as the op wants them; undefined = absent
-  double f32_tolerance = 2e-5;    ///< relative to max(|expected element|, mean |expected|)
+  std::vector<Tensor> inputs;   ///< floating inputs in f64; indices and masks as the op wants them; undefined = absent
+  double f32_tolerance = 2e-5;  ///< relative to max(|expected element|, mean |expected|)
   double bf16_tolerance = 3e-2;
-  bool f32 = true, bf16 = true;   ///< false where an op has no such kernel or its Args fix the element type
+  bool f32 = true, bf16 = true;  ///< false where an op has no such kernel or its Args fix the element type
   // Of large():
   bool threads = true;    ///< starts threads; false for an op that has nothing to divide, such as one that only makes views
   bool same_bits = true;  ///< whatever the number of threads; false where oneDNN divides a sum by it, and so rounds otherwise
@@ -70,19 +72,27 @@ std::set<std::string>& registered_ops();
 namespace detail {
 
 template <class R, class A, class... S>
-constexpr std::size_t arity(R (*)(const A&, const S&...)) { return sizeof...(S); }
+constexpr std::size_t arity(R (*)(const A&, const S&...)) {
+  return sizeof...(S);
+}
 template <class R, class A>
-constexpr std::size_t arity(R (*)(const A&, std::span<const Spec>)) { return 0; }
+constexpr std::size_t arity(R (*)(const A&, std::span<const Spec>)) {
+  return 0;
+}
 
 template <class O, std::size_t... I>
-auto apply_fixed(const typename O::Args& args, const std::vector<Tensor>& in, std::index_sequence<I...>) { return apply<O>(args, in[I]...); }
+auto apply_fixed(const typename O::Args& args, const std::vector<Tensor>& in, std::index_sequence<I...>) {
+  return apply<O>(args, in[I]...);
+}
 
 template <class O>
 std::vector<Tensor> run(const typename O::Args& args, const std::vector<Tensor>& in) {
   constexpr std::size_t n = arity(&O::spec);
   const auto to_list = [](auto result) {
-    if constexpr (std::is_same_v<decltype(result), Tensor>) return std::vector<Tensor>{result};
-    else return std::vector<Tensor>(result.begin(), result.end());
+    if constexpr (std::is_same_v<decltype(result), Tensor>)
+      return std::vector<Tensor>{result};
+    else
+      return std::vector<Tensor>(result.begin(), result.end());
   };
   if constexpr (n == 0) {
     return to_list(apply<O>(args, std::span<const Tensor>(in)));
@@ -146,7 +156,8 @@ std::set<std::size_t> takes_scalar() {
 
 template <class O>
 Case case_of(const Sample<O>& s) {
-  return {s.name, application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, s.threads, s.same_bits, constants<O>()};
+  return {s.name,      application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, s.threads,
+          s.same_bits, constants<O>()};
 }
 
 template <class O>

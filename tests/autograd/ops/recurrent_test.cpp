@@ -27,14 +27,16 @@ std::vector<double> times(const std::vector<double>& x, int s, int columns) {
 
 // Two rows of D = 2 inputs and H = 3 states: the gates' shares r, z, n with their input biases, weights 43..45 transposed.
 struct StepCase {
-  Tensor gates = Tensor::zeros({2, 9}, DType::f64), state, weight = Tensor::zeros({9, 3}, DType::f64), bias = Tensor::zeros({9}, DType::f64);
+  Tensor gates = Tensor::zeros({2, 9}, DType::f64), state, weight = Tensor::zeros({9, 3}, DType::f64),
+         bias = Tensor::zeros({9}, DType::f64);
   StepCase() {
     const std::vector<std::vector<double>> x{{.5, -1}, {1, .25}};
     const int input_weight[] = {41, 42, 40}, input_bias[] = {47, 48, 46}, state_weight[] = {43, 44, 45};  // of r, z, n
     for (int gate = 0; gate < 3; ++gate) {
       for (int b = 0; b < 2; ++b) {
         const std::vector<double> share = times(x[static_cast<std::size_t>(b)], input_weight[gate], 3);
-        for (int j = 0; j < 3; ++j) gates.data<double>()[b * 9 + gate * 3 + j] = share[static_cast<std::size_t>(j)] + det(input_bias[gate], j, 0);
+        for (int j = 0; j < 3; ++j)
+          gates.data<double>()[b * 9 + gate * 3 + j] = share[static_cast<std::size_t>(j)] + det(input_bias[gate], j, 0);
       }
       for (int i = 0; i < 3; ++i)
         for (int j = 0; j < 3; ++j) weight.data<double>()[(gate * 3 + j) * 3 + i] = det(state_weight[gate], i, j);
@@ -134,12 +136,14 @@ TEST(Gru, ReverseIsForwardOnTheReversedSequence) {
   const std::int64_t time = 5, hidden = 2;
   const Tensor gates = uniform({1, time, 3 * hidden}), weight = uniform({3 * hidden, hidden}, -1, 1, 3);
   Tensor turned(gates.spec());
-  for (std::int64_t t = 0; t < time; ++t) std::copy_n(gates.data<double>() + t * 3 * hidden, 3 * hidden, turned.data<double>() + (time - 1 - t) * 3 * hidden);
+  for (std::int64_t t = 0; t < time; ++t)
+    std::copy_n(gates.data<double>() + t * 3 * hidden, 3 * hidden, turned.data<double>() + (time - 1 - t) * 3 * hidden);
   const auto [y, last] = gru(gates, {}, weight, {}, {}, {.reverse = true});
   const auto [expected, expected_last] = gru(turned, {}, weight, {}, {});
   EXPECT_EQ(last.to_vector(), expected_last.to_vector());
   for (std::int64_t t = 0; t < time; ++t)
-    for (std::int64_t j = 0; j < hidden; ++j) EXPECT_EQ(y.data<double>()[t * hidden + j], expected.data<double>()[(time - 1 - t) * hidden + j]);
+    for (std::int64_t j = 0; j < hidden; ++j)
+      EXPECT_EQ(y.data<double>()[t * hidden + j], expected.data<double>()[(time - 1 - t) * hidden + j]);
 }
 
 // Saturated gates must not make NaN in the fast kernels, whose exp overflows.

@@ -41,8 +41,8 @@ TEST(Reduce, KnownValues) {
 
 TEST(Reduce, TheGradientOfATieGoesToTheFirst) {
   const Tensor x = make_leaf(Tensor::from<float>({1, 7, 7, 7, 2, 7}, {2, 3}));
-  for (const auto& [axes, expected] : std::vector<std::pair<std::vector<int>, Values>>{
-           {{}, {0, 1, 0, 0, 0, 0}}, {{1}, {0, 1, 0, 1, 0, 0}}, {{0}, {0, 1, 1, 1, 0, 0}}}) {
+  for (const auto& [axes, expected] :
+       std::vector<std::pair<std::vector<int>, Values>>{{{}, {0, 1, 0, 0, 0, 0}}, {{1}, {0, 1, 0, 1, 0, 0}}, {{0}, {0, 1, 1, 1, 0, 0}}}) {
     Tape tape;
     EXPECT_EQ(gradient(x, max(x, axes), tape), expected);
   }

@@ -94,10 +94,13 @@ struct Samples<ops::Split> {
 template <>
 struct Samples<ops::Contiguous> {
   static std::vector<Sample<ops::Contiguous>> good() {
-    return {{.name = "rows", .args = {}, .inputs = {uniform({4, 3})}}, {.name = "turned", .args = {}, .inputs = {turned(uniform({2, 5, 3}))}}};
+    return {{.name = "rows", .args = {}, .inputs = {uniform({4, 3})}},
+            {.name = "turned", .args = {}, .inputs = {turned(uniform({2, 5, 3}))}}};
   }
   static auto large() { return view_of_large<ops::Contiguous>({}); }
-  static std::vector<BadSample<ops::Contiguous>> bad() { return {{.name = "nothing", .args = {}, .inputs = {Tensor{}}, .message = "must not be undefined"}}; }
+  static std::vector<BadSample<ops::Contiguous>> bad() {
+    return {{.name = "nothing", .args = {}, .inputs = {Tensor{}}, .message = "must not be undefined"}};
+  }
 };
 
 template <>

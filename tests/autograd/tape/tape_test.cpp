@@ -20,7 +20,9 @@ namespace {
 struct Product {
   static constexpr std::string_view name = "product";
   struct Args {};
-  struct Saved { Tensor a, b; };
+  struct Saved {
+    Tensor a, b;
+  };
   static Spec spec(const Args&, const Spec& a, const Spec& b) { return {broadcast(name, a.shape, b.shape), a.dtype}; }
   static Tensor multiply(const Tensor& a, const Tensor& b) {
     Tensor y(broadcast(name, a.shape(), b.shape()), DType::f64);
@@ -65,7 +67,10 @@ struct Halves {
 struct Rows {
   static constexpr std::string_view name = "rows";
   struct Args {};
-  struct Saved { Tensor indices; Shape shape; };
+  struct Saved {
+    Tensor indices;
+    Shape shape;
+  };
   static Spec spec(const Args&, const Spec& table, const Spec& indices) { return {{indices.shape[0], table.shape[1]}, table.dtype}; }
   static Tensor forward(const Args&, const Tensor& table, const Tensor& indices, const Call<2>&, Saved& saved) {
     saved = {indices, table.shape()};
@@ -74,10 +79,14 @@ struct Rows {
       y.data<double>()[i] = table.data<double>()[indices.data<std::int64_t>()[i / table.size(1)] * table.size(1) + i % table.size(1)];
     return y;
   }
-  static Grads<2> backward(const Args&, const Saved& s, const Tensor& dy, Needs<2>) { return {Gradient::rows(s.indices, dy, s.shape), Gradient{}}; }
+  static Grads<2> backward(const Args&, const Saved& s, const Tensor& dy, Needs<2>) {
+    return {Gradient::rows(s.indices, dy, s.shape), Gradient{}};
+  }
 };
 
-Tensor leaf(std::initializer_list<double> values) { return make_leaf(Tensor::from<double>(values, {static_cast<std::int64_t>(values.size())})); }
+Tensor leaf(std::initializer_list<double> values) {
+  return make_leaf(Tensor::from<double>(values, {static_cast<std::int64_t>(values.size())}));
+}
 
 TEST(Tape, MultipliesGradientsBackThroughAChain) {
   const Tensor x = leaf({3}), y = leaf({5});
@@ -137,8 +146,12 @@ TEST(Tape, TellsBackwardWhichOutputsNothingReached) {
 // Elements [first, first + 2) of a row; its gradient is a slice.
 struct Pair {
   static constexpr std::string_view name = "pair";
-  struct Args { std::int64_t first; };
-  struct Saved { Shape from; };
+  struct Args {
+    std::int64_t first;
+  };
+  struct Saved {
+    Shape from;
+  };
   static Spec spec(const Args&, const Spec& x) { return {{2}, x.dtype}; }
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>&, Saved& saved) {
     saved.from = x.shape();
@@ -155,7 +168,8 @@ TEST(Tape, AddsSlicesInPlace) {
   const Tensor square = product(x, x);  // not a leaf: its backward reads the sum of the slices
   const Tensor a = apply<Pair>({0}, square), b = apply<Pair>({1}, square), c = apply<Pair>({3}, x);
   const std::array outputs{a, b, c};
-  const std::array cotangents{Tensor::from<double>({1, 10}, {2}), Tensor::from<double>({100, 1000}, {2}), Tensor::from<double>({5, 7}, {2})};
+  const std::array cotangents{Tensor::from<double>({1, 10}, {2}), Tensor::from<double>({100, 1000}, {2}),
+                              Tensor::from<double>({5, 7}, {2})};
   EXPECT_EQ(tape.backward(outputs, cotangents).of(x).dense().to_vector(), (std::vector<double>{2, 440, 6000, 5, 7}));
 }
 
@@ -253,7 +267,8 @@ TEST(Tape, JoinsSparseAndDenseGradients) {
   const auto seed = [](const Tensor& t) { return Tensor::full(t.shape(), 1.0, DType::f64); };
   {
     Tape tape;
-    const std::array outputs{apply<Rows>({}, table, Tensor::from<std::int64_t>({0, 2}, {2})), apply<Rows>({}, table, Tensor::from<std::int64_t>({2}, {1}))};
+    const std::array outputs{apply<Rows>({}, table, Tensor::from<std::int64_t>({0, 2}, {2})),
+                             apply<Rows>({}, table, Tensor::from<std::int64_t>({2}, {1}))};
     const std::array cotangents{seed(outputs[0]), seed(outputs[1])};
     const Gradient g = tape.backward(outputs, cotangents).of(table);
     ASSERT_TRUE(g.is_sparse());
@@ -342,7 +357,8 @@ TEST(Tape, KeepsTheGradientsOfAModelMadeOfTensors) {
 TEST(Tape, CostsOfADecoderGrowWithItsSteps) {
   constexpr std::int64_t kBatch = 8, kHidden = 16;
   const auto bytes_of_backward = [](std::int64_t steps) {
-    const Tensor x = make_leaf(Tensor::full({kBatch, steps, 4 * kHidden}, .1)), weight = make_leaf(Tensor::full({4 * kHidden, kHidden}, .01));
+    const Tensor x = make_leaf(Tensor::full({kBatch, steps, 4 * kHidden}, .1)),
+                 weight = make_leaf(Tensor::full({4 * kHidden, kHidden}, .01));
     Tape tape;
     Tensor h = Tensor::zeros({kBatch, kHidden}), c = h;
     std::vector<Tensor> states;

@@ -23,7 +23,9 @@ namespace capstan::engine::test {
 struct SquaredError {
   static constexpr std::string_view name = "squared_error";
   struct Args {};
-  struct Saved { Tensor w, x, residual; };
+  struct Saved {
+    Tensor w, x, residual;
+  };
   static constexpr std::array constants{ConstantInput{1, "x"}, ConstantInput{2, "y"}};
   static std::array<Spec, 2> spec(const Args&, const Spec&, const Spec&, const Spec&) { return {Spec{}, Spec{}}; }
   static Tensor residuals(const Tensor& w, const Tensor& x, const Tensor& y) {
@@ -40,8 +42,8 @@ struct SquaredError {
     for (const float v : t.span<float>()) sum += static_cast<double>(v) * static_cast<double>(v);
     return sum;
   }
-  static std::array<Tensor, 2> forward(const Args&, const Tensor& w, const Tensor& x, const Tensor& y,
-                                       const Call<3, std::array<Spec, 2>>&, Saved& saved) {
+  static std::array<Tensor, 2> forward(const Args&, const Tensor& w, const Tensor& x, const Tensor& y, const Call<3, std::array<Spec, 2>>&,
+                                       Saved& saved) {
     saved = {w, x, residuals(w, x, y)};
     return {Tensor::scalar(sum_of_squares(saved.residual)), Tensor::scalar(sum_of_squares(w))};
   }

@@ -36,7 +36,8 @@ TEST_F(RecipeTest, RanksDoNotDependOnTheBatch) {
   const auto& events = recipe.dataset().train();
   const auto expected = pairs(ranks_of(recipe.model(), events, 1));
   EXPECT_EQ(expected.size(), 9u);
-  for (const std::int64_t batch_size : {2, 3, 4, 8}) EXPECT_EQ(pairs(ranks_of(recipe.model(), events, batch_size)), expected) << "batch size " << batch_size;
+  for (const std::int64_t batch_size : {2, 3, 4, 8})
+    EXPECT_EQ(pairs(ranks_of(recipe.model(), events, batch_size)), expected) << "batch size " << batch_size;
 
   const Sessions sessions{events, 0};
   const auto alone = by_name(evaluate_model(recipe.model(), sessions, {.k = {1, 3}, .batch_size = 1}));
@@ -112,7 +113,7 @@ TEST(Baselines, RankAsCountedByHand) {
   const auto second = ranks("1 3\n");
   EXPECT_EQ(second.at("markov/mrr@2"), .5);
   EXPECT_EQ(second.at("item_knn/mrr@2"), .5);
-  EXPECT_EQ(second.at("popularity/recall@3"), 0);  // three items tie on places 3 to 5
+  EXPECT_EQ(second.at("popularity/recall@3"), 0);      // three items tie on places 3 to 5
   EXPECT_EQ(ranks("5 4\n").at("markov/recall@3"), 0);  // never seen in this order: all items tie
   EXPECT_EQ(ranks("5 4\n").at("item_knn/recall@1"), 1);
 }
@@ -139,8 +140,10 @@ TEST(Dataset, SplitsALogInBothWays) {
   engine::Setup setup;
   DataOptions o;
   o.source = Source::log;
-  o.log = scratch.write("log.tsv", "SessionId\tItemId\tTime\n1\tA\t0\n1\tB\t10\n1\tA\t20\n2\tB\t100\n2\tC\t110\n3\tA\t90000\n3\tB\t90010\n3\tD\t90020\n"
-                                   "4\tC\t100000\n4\tA\t100010\n5\tA\t50\n6\tC\t13000\n6\tB\t13700\n");
+  o.log =
+      scratch.write("log.tsv",
+                    "SessionId\tItemId\tTime\n1\tA\t0\n1\tB\t10\n1\tA\t20\n2\tB\t100\n2\tC\t110\n3\tA\t90000\n3\tB\t90010\n3\tD\t90020\n"
+                    "4\tC\t100000\n4\tA\t100010\n5\tA\t50\n6\tC\t13000\n6\tB\t13700\n");
   o.min_support = 2;
   o.filter = data::FilterMode::in_turn;
   o.split_by = data::SplitBy::session_end;
@@ -168,7 +171,8 @@ TEST(Dataset, OrdersSessionsAfterTheFilters) {
   DataOptions o;
   o.source = Source::log;
   o.min_support = 2;
-  o.log = scratch.write("log.tsv", "SessionId\tItemId\tTime\n1\trare\t0\n1\tA\t50\n1\tB\t60\n2\tB\t10\n2\tA\t20\n3\tA\t900000\n3\tB\t900001\n");
+  o.log =
+      scratch.write("log.tsv", "SessionId\tItemId\tTime\n1\trare\t0\n1\tA\t50\n1\tB\t60\n2\tB\t10\n2\tA\t20\n3\tA\t900000\n3\tB\t900001\n");
   const Dataset d(o, {}, setup, nullptr, false);
   ASSERT_EQ(d.train().sequences(), 2);
   EXPECT_THAT(d.train().times, ElementsAre(10, 20, 50, 60));

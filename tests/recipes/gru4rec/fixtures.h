@@ -58,7 +58,9 @@ struct RecipeTest : testing::Test {
   }
 };
 
-inline std::vector<double> values(Gru4Rec& recipe, const std::string& parameter) { return recipe.parameters().find(parameter).value().to_vector(); }
+inline std::vector<double> values(Gru4Rec& recipe, const std::string& parameter) {
+  return recipe.parameters().find(parameter).value().to_vector();
+}
 
 /// Every parameter and every piece of optimiser state, for comparison to the bit.
 inline std::vector<std::vector<double>> everything(Gru4Rec& recipe) {

@@ -11,7 +11,8 @@ using ::testing::HasSubstr;
 struct Gru4RecProgram : engine::test::RecipeProgram<Gru4Rec> {
   /// quickstart.cfg, made small, in a directory of its own.
   int train(const std::string& run, const std::vector<std::string>& more = {}) {
-    return train_quickstart(run, joined({"run.threads=1", "model.layers=24", "model.dropout_hidden=0.2", "evaluate.baselines=no", "train.log_every=1"}, more));
+    return train_quickstart(
+        run, joined({"run.threads=1", "model.layers=24", "model.dropout_hidden=0.2", "evaluate.baselines=no", "train.log_every=1"}, more));
   }
   int train_generated(const std::string& run, const std::vector<std::string>& more) {
     return train(run, joined(more, {"synthetic.sessions=300", "synthetic.items=60", "negatives.count=32", "train.batch_size=20"}));
@@ -34,8 +35,10 @@ TEST_F(Gru4RecProgram, ResumesInMidEpochToTheBit) {
 
 TEST_F(Gru4RecProgram, ATrainedModelRecommends) {
   ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
-  ASSERT_EQ(capstan({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "model.layers=24", "predict.top=2"}, "s\t1\nt\t2\ns\tnew\n"),
-            engine::kOk)
+  ASSERT_EQ(
+      capstan({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "model.layers=24", "predict.top=2"},
+              "s\t1\nt\t2\ns\tnew\n"),
+      engine::kOk)
       << err.str();
   std::istringstream lines(out.str());
   std::vector<std::string> all;
@@ -48,24 +51,34 @@ TEST_F(Gru4RecProgram, ATrainedModelRecommends) {
 // The published sets in the form in which they are published: two sessions of three items, a line that does not count where there are such.
 TEST_F(Gru4RecProgram, ConfigurationsReadThePublishedFiles) {
   const std::map<std::string, std::string> files{
-      {"yoochoose", "1,2014-04-07T10:51:09.277Z,1,0\n1,2014-04-07T10:51:10.277Z,2,0\n1,2014-04-07T10:51:11.277Z,3,0\n"
-                    "2,2014-04-09T10:51:09.277Z,1,0\n2,2014-04-09T10:51:10.277Z,2,0\n2,2014-04-09T10:51:11.277Z,3,0\n"},
-      {"rees46", "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
-                 "2019-10-01 00:00:00 UTC,view,1,7,,b,1.5,8,s\n2019-10-01 00:00:01 UTC,cart,1,7,,b,1.5,8,s\n2019-10-01 00:00:02 UTC,view,2,7,,b,1.5,8,s\n"
-                 "2019-10-01 00:00:03 UTC,view,3,7,,b,1.5,8,s\n2019-10-09 00:00:00 UTC,view,1,7,,b,1.5,8,t\n2019-10-09 00:00:02 UTC,view,2,7,,b,1.5,8,t\n"
-                 "2019-10-09 00:00:03 UTC,view,3,7,,b,1.5,8,t\n"},
-      {"retailrocket", "timestamp,visitorid,event,itemid,transactionid\n1433221332117,s,view,1,\n1433221333117,s,addtocart,1,\n1433221334117,s,view,2,\n"
-                       "1433221335117,s,view,3,\n1435221332117,t,view,1,\n1435221334117,t,view,2,\n1435221335117,t,view,3,\n"},
-      {"diginetica", "sessionId;userId;itemId;timeframe;eventdate\n1;NA;1;526309;2016-05-01\n1;NA;2;1031018;2016-05-01\n1;NA;3;1243569;2016-05-01\n"
-                     "2;NA;1;526309;2016-05-19\n2;NA;2;1031018;2016-05-19\n2;NA;3;1243569;2016-05-19\n"},
-      {"coveo", "session_id_hash,event_type,product_action,product_sku_hash,server_timestamp_epoch_ms,hashed_url\ns,pageview,,,1550885210881,u\n"
-                "s,event_product,detail,1,1550885213307,u\ns,event_product,add,2,1550885214307,u\ns,event_product,detail,3,1550885215307,u\n"
-                "s,event_product,remove,3,1550885215308,u\nt,event_product,detail,1,1551885213307,u\nt,event_product,detail,2,1551885214307,u\n"
-                "t,event_product,purchase,2,1551885214309,u\nt,event_product,detail,3,1551885215307,u\n"}};
+      {"yoochoose",
+       "1,2014-04-07T10:51:09.277Z,1,0\n1,2014-04-07T10:51:10.277Z,2,0\n1,2014-04-07T10:51:11.277Z,3,0\n"
+       "2,2014-04-09T10:51:09.277Z,1,0\n2,2014-04-09T10:51:10.277Z,2,0\n2,2014-04-09T10:51:11.277Z,3,0\n"},
+      {"rees46",
+       "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+       "2019-10-01 00:00:00 UTC,view,1,7,,b,1.5,8,s\n2019-10-01 00:00:01 UTC,cart,1,7,,b,1.5,8,s\n2019-10-01 00:00:02 "
+       "UTC,view,2,7,,b,1.5,8,s\n"
+       "2019-10-01 00:00:03 UTC,view,3,7,,b,1.5,8,s\n2019-10-09 00:00:00 UTC,view,1,7,,b,1.5,8,t\n2019-10-09 00:00:02 "
+       "UTC,view,2,7,,b,1.5,8,t\n"
+       "2019-10-09 00:00:03 UTC,view,3,7,,b,1.5,8,t\n"},
+      {"retailrocket",
+       "timestamp,visitorid,event,itemid,transactionid\n1433221332117,s,view,1,\n1433221333117,s,addtocart,1,\n1433221334117,s,view,2,\n"
+       "1433221335117,s,view,3,\n1435221332117,t,view,1,\n1435221334117,t,view,2,\n1435221335117,t,view,3,\n"},
+      {"diginetica",
+       "sessionId;userId;itemId;timeframe;eventdate\n1;NA;1;526309;2016-05-01\n1;NA;2;1031018;2016-05-01\n1;NA;3;1243569;2016-05-01\n"
+       "2;NA;1;526309;2016-05-19\n2;NA;2;1031018;2016-05-19\n2;NA;3;1243569;2016-05-19\n"},
+      {"coveo",
+       "session_id_hash,event_type,product_action,product_sku_hash,server_timestamp_epoch_ms,hashed_url\ns,pageview,,,1550885210881,u\n"
+       "s,event_product,detail,1,1550885213307,u\ns,event_product,add,2,1550885214307,u\ns,event_product,detail,3,1550885215307,u\n"
+       "s,event_product,remove,3,1550885215308,u\nt,event_product,detail,1,1551885213307,u\nt,event_product,detail,2,1551885214307,u\n"
+       "t,event_product,purchase,2,1551885214309,u\nt,event_product,detail,3,1551885215307,u\n"}};
   for (const auto& [name, content] : files) {
-    ASSERT_EQ(capstan({"prepare", folder + "/" + name + ".cfg", "data.log=" + scratch.write(name, content), "data.min_support=1", "data.prepared="}), engine::kOk)
+    ASSERT_EQ(capstan({"prepare", folder + "/" + name + ".cfg", "data.log=" + scratch.write(name, content), "data.min_support=1",
+                       "data.prepared="}),
+              engine::kOk)
         << name << ": " << err.str();
-    EXPECT_THAT(out.str(), HasSubstr("3 items; training: 1 sessions, 3 events; test: 1 sessions, 2 cases, 0 events of unknown items")) << name;
+    EXPECT_THAT(out.str(), HasSubstr("3 items; training: 1 sessions, 3 events; test: 1 sessions, 2 cases, 0 events of unknown items"))
+        << name;
   }
 }
 
@@ -73,8 +86,8 @@ TEST_F(Gru4RecProgram, RefusesWhatDoesNotGoTogether) {
   EXPECT_EQ(train("run", {"loss.elu=0.5"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("loss.elu = 0.5"));
   EXPECT_EQ(train("run", {"data.events=view"}), engine::kUsage);
-  ASSERT_EQ(train("lines", {"data.source=split", "data.form=lines", "data.train=" + scratch.write("t.txt", lines(kExample)), "negatives.count=4",
-                            "train.epochs=1"}),
+  ASSERT_EQ(train("lines", {"data.source=split", "data.form=lines", "data.train=" + scratch.write("t.txt", lines(kExample)),
+                            "negatives.count=4", "train.epochs=1"}),
             engine::kOk)
       << err.str();
   EXPECT_EQ(capstan({"evaluate", config, "--checkpoint", checkpoint("lines"), "model.layers=24", "data.source=split", "data.form=lines",
@@ -97,7 +110,10 @@ TEST_F(Gru4RecProgram, UpdatesAModelWithNewItems) {
   const std::string newer = "7 1 8\n2 7\n";
   ASSERT_EQ(train("new", with(newer, {"update.from=" + old_file, "train.batch_size=1", "negatives.count=0"})), engine::kUsage)
       << "one slot without negatives has nothing to learn from";
-  ASSERT_EQ(train("new", with(newer, {"update.from=" + old_file, "train.max_steps=1", "train.epochs=1", "train.batch_size=1", "negatives.count=1"})), engine::kOk) << err.str();
+  ASSERT_EQ(train("new", with(newer, {"update.from=" + old_file, "train.max_steps=1", "train.epochs=1", "train.batch_size=1",
+                                      "negatives.count=1"})),
+            engine::kOk)
+      << err.str();
 
   const data::Hdf5Reader before(old_file), after(checkpoint("new"));
   const Tensor old_table = before.read("/model/items/weight"), new_table = after.read("/model/items/weight");

@@ -46,8 +46,8 @@ struct EndToEnd : RecipeTest {
     return out;
   }
 
-  void expect_run(const std::vector<double>& losses, const std::vector<double>& row, const std::vector<double>& item_bias, const std::vector<double>& gate_bias,
-                  const std::vector<double>& candidate_row) {
+  void expect_run(const std::vector<double>& losses, const std::vector<double>& row, const std::vector<double>& item_bias,
+                  const std::vector<double>& gate_bias, const std::vector<double>& candidate_row) {
     for (const auto backend : {kernels::Backend::fast, kernels::Backend::reference}) {
       const kernels::ScopedBackend scope(backend);
       Gru4Rec recipe(config, setup);
@@ -66,14 +66,14 @@ struct EndToEnd : RecipeTest {
 };
 
 TEST_F(EndToEnd, CrossEntropy) {
-  expect_run({.694627, .683292, .693147, .679750, .676091, .693147}, {.421470, .170809, .207311}, {0, -.027090, -.019475, 0, .027090, .019475},
-             {.419733, .195146, -.256924}, {.182728, .105652, .198196});
+  expect_run({.694627, .683292, .693147, .679750, .676091, .693147}, {.421470, .170809, .207311},
+             {0, -.027090, -.019475, 0, .027090, .019475}, {.419733, .195146, -.256924}, {.182728, .105652, .198196});
 }
 
 TEST_F(EndToEnd, BprMax) {
   config.loss = {.kind = SessionLossKind::bpr_max, .elu = .5, .bpreg = .5};
-  expect_run({.695227, .689063, .695811, .690034, .682195, .694045}, {.292793, .037669, .197299}, {-.094002, -.074228, .019888, 0, .020207, .033462},
-             {.247607, -.012635, -.174161}, {.085116, .016498, .199004});
+  expect_run({.695227, .689063, .695811, .690034, .682195, .694045}, {.292793, .037669, .197299},
+             {-.094002, -.074228, .019888, 0, .020207, .033462}, {.247607, -.012635, -.174161}, {.085116, .016498, .199004});
 }
 
 // ---- batches
@@ -191,7 +191,8 @@ TEST_F(RecipeTest, CarriesTheDroppedOutStateAsAConstant) {
   Gru4Rec recipe(config, setup);
   Hidden hidden = recipe.model().start(2);
   Tape tape;
-  const Tensor out = recipe.model().step(Tensor::from<std::int64_t>({0, 1}, Shape{2}), hidden, {.training = true, .seed = 1, .step = 0, .token_ids = {}});
+  const Tensor out =
+      recipe.model().step(Tensor::from<std::int64_t>({0, 1}, Shape{2}), hidden, {.training = true, .seed = 1, .step = 0, .token_ids = {}});
   EXPECT_EQ(hidden[0].to_vector(), out.to_vector());
   EXPECT_EQ(hidden[0].node().kind, NodeRef::Kind::constant);
   EXPECT_GT(std::ranges::count(hidden[0].to_vector(), 0.0), 0);
@@ -205,7 +206,8 @@ TEST_F(RecipeTest, DropoutRatesAreWhatTheySay) {
     config.model.dropout_hidden = hidden_rate;
     Gru4Rec recipe(config, setup);
     Hidden hidden = recipe.model().start(3);
-    const Tensor out = recipe.model().step(Tensor::from<std::int64_t>({0, 1, 2}, Shape{3}), hidden, {.training = training, .seed = 5, .step = 0, .token_ids = {}});
+    const Tensor out = recipe.model().step(Tensor::from<std::int64_t>({0, 1, 2}, Shape{3}), hidden,
+                                           {.training = training, .seed = 5, .step = 0, .token_ids = {}});
     return std::pair(static_cast<double>(std::ranges::count(out.to_vector(), 0.0)) / 2400, out.to_vector());
   };
   const auto [none, plain] = zeros(0, 0, true);
@@ -255,17 +257,18 @@ TEST_F(RecipeTest, OnlyNamedRowsChange) {
     for (const double item : batch->candidates.items.to_vector()) named.insert(static_cast<std::int64_t>(item));
     for (const double item : batch->inputs.to_vector()) named.insert(static_cast<std::int64_t>(item));
     const std::size_t parameters = recipe.parameters().parameters().size(), items = static_cast<std::size_t>(recipe.dataset().item_count());
-    ASSERT_EQ(before.size(), 3 * parameters);  // values, then accumulators, then momenta
+    ASSERT_EQ(before.size(), 3 * parameters);                                       // values, then accumulators, then momenta
     for (const std::size_t table : {std::size_t{0}, parameters, 2 * parameters}) {  // items/weight is the first parameter
       ASSERT_EQ(before[table].size(), 3 * items);
       for (std::size_t at = 0; at < 3 * items; ++at)
-        EXPECT_EQ(before[table][at] != after[table][at], named.contains(static_cast<std::int64_t>(at / 3))) << "step " << i << ", array " << table << ", element " << at;
+        EXPECT_EQ(before[table][at] != after[table][at], named.contains(static_cast<std::int64_t>(at / 3)))
+            << "step " << i << ", array " << table << ", element " << at;
     }
   }
 }
 
-// Input and output row of one item are one row in shared mode: one coalesced Adagrad update from the sum of both gradients, so its first step
-// is exactly the learning rate in every element.
+// Input and output row of one item are one row in shared mode: one coalesced Adagrad update from the sum of both gradients, so its first
+// step is exactly the learning rate in every element.
 TEST_F(RecipeTest, SharedRowsGetOneUpdate) {
   config.data.train = scratch.write("train.txt", lines({{1, 1, 2}, {1, 2}}));
   config.negatives.count = 3;
@@ -396,7 +399,8 @@ TEST_F(RecipeTest, RefusesAForeignState) {
   Gru4Rec recipe(config, setup);
   recipe.begin_epoch(0);
   EXPECT_THROW(recipe.set_state({}), CheckpointError);
-  EXPECT_THROW(recipe.set_state({{"position", Tensor::from<std::int64_t>({1}, Shape{1})}, {"hidden/0", Tensor::zeros({3, 4})}}), CheckpointError);
+  EXPECT_THROW(recipe.set_state({{"position", Tensor::from<std::int64_t>({1}, Shape{1})}, {"hidden/0", Tensor::zeros({3, 4})}}),
+               CheckpointError);
 }
 
 }  // namespace
