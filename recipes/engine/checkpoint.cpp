@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "data/file.h"
@@ -103,6 +104,18 @@ void add_state(std::span<const optim::OptimizerState> state, std::vector<Checkpo
 
 // "/model/" of "/model/layer/weight".
 std::string_view group_of(std::string_view name) { return name.substr(0, name.find('/', 1) + 1); }
+
+/// The state that a dataset of the file holds for a parameter of the optimiser that is frozen now; nothing if it is none such.
+std::optional<optim::OptimizerState> state_of_frozen(std::string_view dataset, const optim::Optimizer& optimizer) {
+  if (!dataset.starts_with(kOptimizer)) return std::nullopt;
+  const std::string_view rest = dataset.substr(kOptimizer.size());
+  const std::size_t slash = rest.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view name = rest.substr(slash + 1);
+  for (const Parameter& p : optimizer.parameters())
+    if (!p.trainable() && p.name() == name) return optim::OptimizerState{std::string(rest.substr(0, slash)), p.name(), {}};
+  return std::nullopt;
+}
 
 // The values were replaced: nobody may use what was derived from the old ones.
 void begin_versions(const nn::ParameterStore& parameters) {
@@ -228,6 +241,7 @@ void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* o
   for (const auto& e : reader_.entries())
     if (groups.contains(group_of(e.name))) stored.emplace(e.name, &e);
 
+  std::vector<std::pair<std::string, optim::OptimizerState>> waiting;  // state of what was trained when it was saved and is frozen now
   std::string problems;
   for (const CheckpointTensor& t : targets) {
     const auto it = stored.find(t.name);
@@ -239,7 +253,14 @@ void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* o
       problems += join_text("\n  of another shape or type: ", t.name, ": the model has ", t.value, ", the file ", it->second->spec);
     stored.erase(it);
   }
-  for (const auto& [name, entry] : stored) problems += join_text("\n  unexpected: ", name, " ", entry->spec);
+  for (const auto& [name, entry] : stored) {
+    const auto frozen = optimizer == nullptr ? std::nullopt : state_of_frozen(name, *optimizer);
+    if (frozen && !entry->is_text) {
+      waiting.emplace_back(name, *frozen);
+    } else {
+      problems += join_text("\n  unexpected: ", name, " ", entry->spec);
+    }
+  }
   require<CheckpointError>(problems.empty(), "checkpoint: ", path(), ": does not fit the model:", problems);
 
   as_checkpoint_error([&] {
@@ -250,6 +271,10 @@ void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* o
                                ": has the state of the optimiser ", reader_.text("/optimizer", "name"), ", the model is trained with ",
                                optimizer->name());
       for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first_of_state + i];
+      for (auto& [name, of_frozen] : waiting) {
+        of_frozen.value = reader_.read(name);
+        state.push_back(of_frozen);
+      }
       optimizer->load_state(state, reader_.integer("/optimizer", "step_count"));
     }
     for (std::size_t i = 0; i < first_of_state; ++i) copy_bytes(values[i], targets[i].value);

@@ -82,7 +82,7 @@ class Checkpoint {
   /// Sets the values of all parameters. Throws CheckpointError, before anything is changed.
   void load(const nn::ParameterStore& parameters) const;
   /// Sets what training goes on from: parameters, state of the optimiser and, if `average` is not null, the averages; these start from the
-  /// parameters if the file has none.
+  /// parameters if the file has none. State of a parameter that is frozen now is kept for when it is trained again.
   void load(const nn::ParameterStore& parameters, optim::Optimizer& optimizer, optim::WeightAverage* average = nullptr) const;
   TrainState train_state() const;
   NamedTensors artifacts() const { return tensors_below("/artifacts/"); }

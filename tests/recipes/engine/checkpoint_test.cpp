@@ -131,6 +131,60 @@ TEST_F(CheckpointTest, HoldsAveragesAsTheModelAndTheWeightsBeside) {
   EXPECT_EQ(restored.averages()[0].to_vector(), trained);
 }
 
+TEST_F(CheckpointTest, OfBeforeFreezingLoadsAfterwards) {
+  const Checkpoint c(file());
+  const auto go_on = [](const nn::ParameterStore& parameters, optim::Adam& optimizer) {
+    std::vector<Gradient> gradients;
+    for (const Parameter& p : parameters.parameters()) gradients.emplace_back(Tensor::full(p.shape(), -0.25));
+    optimizer.step(gradients, 0.1);
+  };
+  for (const bool frozen_first : {false, true}) {
+    nn::ParameterStore resumed = usual_store(2);
+    if (frozen_first) resumed.freeze("encoder/0/weight");
+    optim::Adam fresh(resumed.parameters());
+    if (!frozen_first) resumed.freeze("encoder/0/weight");
+    c.load(resumed, fresh);
+    const Parameter &weight = resumed.find("encoder/0/weight"), &bias = resumed.find("encoder/0/bias");
+    const auto loaded = weight.value().to_vector(), bias_loaded = bias.value().to_vector();
+    EXPECT_EQ(loaded, store.find("encoder/0/weight").value().to_vector());
+    go_on(resumed, fresh);
+    EXPECT_EQ(weight.value().to_vector(), loaded);
+    EXPECT_NE(bias.value().to_vector(), bias_loaded);
+    c.load(resumed, fresh);
+    resumed.unfreeze("encoder");
+    const auto expected = adam.state(), actual = fresh.state();
+    ASSERT_EQ(actual.size(), expected.size()) << "what was saved of the weight has waited";
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(actual[i].slot + actual[i].parameter, expected[i].slot + expected[i].parameter);
+      EXPECT_EQ(actual[i].value.to_vector(), expected[i].value.to_vector()) << actual[i].slot << " of " << actual[i].parameter;
+    }
+  }
+  nn::ParameterStore frozen = usual_store(2);
+  frozen.freeze("");
+  optim::Sgd sgd(frozen.parameters());
+  EXPECT_THAT(message([&] { c.load(frozen, sgd); }), HasSubstr("has the state of the optimiser adam"));
+}
+
+TEST_F(CheckpointTest, LoadingRefreshesNarrowCopiesInTheirMemory) {
+  const Checkpoint c(file());
+  nn::ParameterStore other = usual_store(2);
+  optim::Adam fresh(other.parameters());
+  const Parameter& weight = other.parameters()[0];
+  const Tensor copy = weight.bf16().detach();
+  const auto rounded = [](const Parameter& p) {
+    std::vector<double> values = p.value().to_vector();
+    for (double& v : values) v = static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(v))));
+    return values;
+  };
+  for (const bool with_state : {false, true}) {
+    for (float& v : weight.write().span<float>()) v = 3;
+    EXPECT_EQ(weight.bf16().to_vector(), rounded(weight));
+    with_state ? c.load(other, fresh) : c.load(other);
+    EXPECT_EQ(weight.bf16().to_vector(), rounded(store.parameters()[0]));
+    EXPECT_TRUE(weight.bf16().storage().same_as(copy.storage()));
+  }
+}
+
 TEST_F(CheckpointTest, LoadingListsEverythingThatDoesNotFitAndChangesNothing) {
   const Checkpoint c(file());
   nn::ParameterStore other = make_store({{"encoder/0/weight", {3, 5}}, {"decoder/bias", {4}}});
