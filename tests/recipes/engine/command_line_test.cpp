@@ -18,6 +18,8 @@ struct CommandLineTest : ProgramTest {};
 
 TEST_F(CommandLineTest, ExitCodesFollowTheKindOfError) {
   EXPECT_EQ(exit_code_of(ConfigError("")), 2);
+  EXPECT_EQ(exit_code_of(ArgumentError("")), 2);
+  EXPECT_EQ(exit_code_of(GraphError("")), 2);
   EXPECT_EQ(exit_code_of(DataError("")), 3);
   EXPECT_EQ(exit_code_of(IoError("")), 4);
   EXPECT_EQ(exit_code_of(NumericalError("")), 5);
@@ -87,6 +89,25 @@ TEST_F(CommandLineTest, CheckTrainsNothing) {
   }
 }
 
+TEST_F(CommandLineTest, ParametersThatTheLossDoesNotReadAreNamed) {
+  const auto named = AllOf(HasSubstr("does not depend on 2 of the trainable parameters"), HasSubstr(": head/weight, head/bias\n"));
+  ASSERT_EQ(train("forgetful", {"--check"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), named);
+  ASSERT_EQ(train("forgetful"), kOk) << err.str();
+  const std::string log = content(run + "/log.txt");
+  EXPECT_THAT(log, named);
+  EXPECT_EQ(log.find("does not depend"), log.rfind("does not depend")) << "said once, at the first step";
+  ASSERT_EQ(train("linear", {"--check"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), testing::Not(HasSubstr("does not depend")));
+}
+
+TEST_F(CommandLineTest, ALossThatDependsOnNothingIsTheUsersMistake) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--check"}, {}}) {
+    EXPECT_EQ(train("detached", arguments), kUsage);
+    EXPECT_THAT(err.str(), AllOf(HasSubstr("depends on no parameter"), testing::Not(HasSubstr("internal error"))));
+  }
+}
+
 TEST_F(CommandLineTest, EvaluateAndPredictUseACheckpoint) {
   ASSERT_EQ(train("linear"), kOk);
   const std::string best = run + "/checkpoints/best.h5";
@@ -146,7 +167,7 @@ TEST_F(CommandLineTest, InspectShowsNamesTypesShapesAndConfiguration) {
 
 TEST_F(CommandLineTest, ListNamesRecipesAndTheirOptions) {
   ASSERT_EQ(capstan({"list"}), kOk);
-  EXPECT_EQ(out.str(), "linear\ndrifting\n");
+  EXPECT_EQ(out.str(), "linear\ndrifting\nforgetful\ndetached\n");
   ASSERT_EQ(capstan({"list", "--options", "linear"}), kOk) << err.str();
   EXPECT_THAT(out.str(), AllOf(StartsWith("| key |"), HasSubstr("| `model.width` | `4` | integer, >= 1 and <= 1000 | inputs |")));
   EXPECT_EQ(capstan({"list", "--options", "lineer"}), kUsage);

@@ -190,6 +190,31 @@ struct Drifting : LinearBase {
   std::int64_t epoch_ = 0, next_ = 0;
 };
 
+/// With parameters that the loss does not read, one of them frozen.
+struct Forgetful : Linear {
+  static constexpr std::string_view name = "forgetful";
+  Forgetful(const Config& config, const Setup& setup) : Linear(config, setup) {
+    const nn::Initializer nothing = [](const Tensor& t, std::uint64_t) {
+      for (float& v : t.span<float>()) v = 0;
+    };
+    store_.root().parameter("head/weight", {2}, nothing);
+    store_.root().parameter("head/bias", {1}, nothing);
+    store_.root().parameter("head/mean", {1}, nothing, {.trainable = false});
+    adam_ = std::make_unique<optim::Adam>(store_.parameters());
+  }
+};
+
+/// Its loss is computed from what was cut off the tape.
+struct Detached : Linear {
+  static constexpr std::string_view name = "detached";
+  using Linear::Linear;
+  std::array<Tensor, 2> loss(const Batch& batch, const StepContext& context) {
+    const std::array<Tensor, 2> sums = Linear::loss(batch, context);
+    return {sums[0].detach(), sums[1].detach()};
+  }
+};
+
+static_assert(Recipe<Forgetful> && Recipe<Detached>);
 static_assert(Recipe<Linear> && IndexedBatches<Linear> && HasArtifacts<Linear> && CountsItems<Linear>);
 static_assert(Recipe<Drifting> && SequentialBatches<Drifting>);
 

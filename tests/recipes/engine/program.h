@@ -26,7 +26,10 @@ struct ProgramTest : testing::Test {
 
   /// Runs `capstan ARGUMENTS`; returns the exit code.
   int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
-    static const std::vector<RecipeEntry> recipes{{Linear::name, run_recipe<Linear>}, {Drifting::name, run_recipe<Drifting>}};
+    static const std::vector<RecipeEntry> recipes{{Linear::name, run_recipe<Linear>},
+                                                  {Drifting::name, run_recipe<Drifting>},
+                                                  {Forgetful::name, run_recipe<Forgetful>},
+                                                  {Detached::name, run_recipe<Detached>}};
     clear_stop_signal();
     out.str("");
     err.str("");
