@@ -77,8 +77,9 @@ void add_into(const Tensor& from, const Tensor& to) {
 }
 
 void sum_to_shape(const Tensor& from, const Tensor& to) {
-  const bool fits = from.dtype() == to.dtype() && broadcasts_to(to.shape(), from.shape()) && to.is_contiguous();
-  require<InternalError>(fits, "sum_to_shape: to must be contiguous and broadcast to from: from ", from, ", to ", to);
+  const bool wide = from.dtype() == DType::bf16 && to.dtype() == DType::f32;
+  const bool fits = (from.dtype() == to.dtype() || wide) && broadcasts_to(to.shape(), from.shape()) && to.is_contiguous();
+  require<InternalError>(fits, "sum_to_shape: to must be contiguous, broadcast to from and of its type or f32: from ", from, ", to ", to);
   if (to.numel() == 0) return;
   std::vector<AxisGroup> groups;
   bool any = false;
@@ -94,15 +95,22 @@ void sum_to_shape(const Tensor& from, const Tensor& to) {
       groups.push_back({size, summed});
     }
   }
-  if (!any) return copy(from, to.view(*to.layout().reshape(from.shape())));  // only axes of size 1 differ
+  if (!any) {  // only axes of size 1 differ
+    const Tensor same = to.view(*to.layout().reshape(from.shape()));
+    return wide ? convert(from, same) : copy(from, same);
+  }
   Tensor x = from;
   if (!from.is_contiguous()) {
     x = Tensor(from.spec());
     copy(from, x);
   }
-  dispatch_floating("sum_to_shape", to.dtype(), [&](auto zero) {
+  dispatch_floating("sum_to_shape", from.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    sum_axes(groups, static_cast<const T*>(x.data<T>()), to.data<T>());
+    if (wide) {
+      sum_axes(groups, x.data<const T>(), to.data<Compute<T>>());
+    } else {
+      sum_axes(groups, x.data<const T>(), to.data<T>());
+    }
   });
 }
 

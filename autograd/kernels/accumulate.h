@@ -15,7 +15,8 @@ void copy(const Tensor& from, const Tensor& to);
 void convert(const Tensor& from, const Tensor& to);
 /// to += from; equal shapes and element types, any strides.
 void add_into(const Tensor& from, const Tensor& to);
-/// to = the sum of `from` over the axes along which to's shape was broadcast to from's; `to` contiguous.
+/// to = the sum of `from` over the axes along which to's shape was broadcast to from's; `to` contiguous, of from's type or f32
+/// for bf16.
 void sum_to_shape(const Tensor& from, const Tensor& to);
 /// to = from for elements of any type of that size: nothing is computed, so there is one form for every back end. Word:
 /// std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t.

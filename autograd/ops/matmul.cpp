@@ -42,9 +42,9 @@ Tensor as_rows(const Tensor& t) { return reshaped(t, Shape{t.shape().sub(0, t.ra
 // A batch of matrices times one matrix is a product of all rows: [..., M, K] * [K, N].
 bool is_product_of_rows(const Tensor& a, const Tensor& b) { return a.rank() > 2 && b.rank() == 2 && a.numel() != 0; }
 
-// The sum of the rows of t [rows, n].
+// The sum of the rows of t [rows, n]; f32 for bf16.
 Tensor sum_of_rows(const Tensor& t) {
-  const Tensor sum(Shape{t.size(1)}, t.dtype());
+  const Tensor sum(Shape{t.size(1)}, compute_type(t.dtype()));
   kernels::sum_to_shape(t, sum);
   return sum;
 }

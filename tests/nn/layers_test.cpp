@@ -77,6 +77,12 @@ TEST(Linear, AddsTheGradientsOfItsUsesInTheTypeOfItsWeight) {
   for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += more[i];
   EXPECT_EQ(twice[0].dtype(), DType::f32);
   expect_close(twice[0].dense().to_vector(), expected, 2e-6, "weight");
+  std::vector<double> of_bias(5);
+  for (const Tensor& t : dy) {
+    const std::vector<double> values = t.to_vector();
+    for (std::size_t i = 0; i < values.size(); ++i) of_bias[i % 5] += values[i];
+  }
+  expect_close(twice[1].dense().to_vector(), of_bias, 2e-6, "bias");
   std::vector<double> sum = once[0].dense().to_vector();
   const std::vector<double> rest = other[0].dense().to_vector();
   for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += rest[i];

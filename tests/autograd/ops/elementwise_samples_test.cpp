@@ -124,6 +124,7 @@ struct Samples<ops::Sqrt> {
 template <>
 struct Samples<ops::Rsqrt> {
   static auto good() { return unary<ops::Rsqrt>({}, true); }
+  static auto large() { return large_unary<ops::Rsqrt>({}, true); }
   static auto bad() { return unary_bad<ops::Rsqrt>(); }
 };
 template <>

@@ -113,6 +113,9 @@ struct Samples<ops::RmsNorm> {
             {.name = "no rows", .args = {}, .inputs = inputs({0, 4})},
             {.name = "empty rows", .args = {}, .inputs = inputs({3, 0})}};
   }
+  static Sample<ops::RmsNorm> large() {
+    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), uniform({kLarge[-1]}, .5, 1.5, 2)}, .bf16_tolerance = 6e-2};
+  }
   static std::vector<BadSample<ops::RmsNorm>> bad() {
     const Tensor x = uniform({3, 4}), row = uniform({4});
     return {

@@ -208,8 +208,8 @@ struct Forgetful : Linear {
 struct Detached : Linear {
   static constexpr std::string_view name = "detached";
   using Linear::Linear;
-  std::array<Tensor, 2> loss(const Batch& batch, const StepContext& context) {
-    const std::array<Tensor, 2> sums = Linear::loss(batch, context);
+  std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
+    const std::array<Tensor, 2> sums = Linear::loss(batch, run);
     return {sums[0].detach(), sums[1].detach()};
   }
 };
