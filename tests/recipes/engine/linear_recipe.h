@@ -16,6 +16,7 @@
 #include "nn/parameter_store.h"
 #include "optim/adam.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/train_step.h"
 
 namespace capstan::engine::test {
 
