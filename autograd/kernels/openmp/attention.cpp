@@ -1,6 +1,6 @@
 // Attention for f32 and bf16, a (sequence, key head) a task. Blocks of queries pass over the keys they may see, so that scores and their
-// gradients stay in the second-level cache and a causal mask saves its half of the work. Keys and values are packed first (gemm_tile.h),
-// unless there are many for a few queries: then they are read once as they lie. All sums are f32.
+// gradients stay in the second-level cache and a causal mask saves its half of the work. Keys and values are packed first
+// (register_tile.h), unless there are many for a few queries: then they are read once as they lie. All sums are f32.
 
 #include "autograd/kernels/attention.h"
 
