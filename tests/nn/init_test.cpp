@@ -4,6 +4,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
+#include "tests/message_of.h"
 
 #include <algorithm>
 #include <cmath>
@@ -126,14 +127,7 @@ TEST(ParameterStore, KeepsOrderAndRefusesASecondNameOfItsKind) {
 TEST(ParameterStore, ProposesTheNearestNameForOneThatIsNotThere) {
   ParameterStore store;
   for (const int layer : {0, 1, 2}) (store.root() / "encoder" / layer).parameter("weight", {2}, ones());
-  const auto message = [&](const char* name) -> std::string {
-    try {
-      store.find(name);
-    } catch (const ConfigError& e) {
-      return e.what();
-    }
-    return "found";
-  };
+  const auto message = [&](const char* name) { return message_of<ConfigError>([&] { store.find(name); }); };
   EXPECT_EQ(message("encoder/2/wieght"),
             "parameters: no parameter of this name: encoder/2/wieght; did you mean 'encoder/2/weight'? (3 parameters)");
   EXPECT_EQ(message("elsewhere/entirely"), "parameters: no parameter of this name: elsewhere/entirely (3 parameters)");

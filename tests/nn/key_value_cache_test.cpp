@@ -3,11 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/shape_ops.h"
 #include "nn/attention.h"
+#include "tests/message_of.h"
 #include "tests/nn/formulas.h"
 
 namespace capstan::nn {
@@ -78,28 +77,22 @@ TEST(KeyValueCache, CopiesHaveMemoryOfTheirOwn) {
   EXPECT_EQ(rows_of(second.keys(), 2, 1), numbers({1, 1, 1, 2}, 4).to_vector());
 }
 
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const ShapeError& e) {
-    return e.what();
-  }
-  return "nothing";
-}
-
 TEST(KeyValueCache, SaysWhatDoesNotFit) {
   KeyValueCache cache;
-  EXPECT_NE(message_of([&] { cache.keys(); }).find("holds nothing before the first append"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { cache.keys(); }).find("holds nothing before the first append"), std::string::npos);
   const Tensor x = numbers({1, 2, 1, 2}, 0);
-  EXPECT_NE(message_of([&] { cache.append(x, numbers({1, 3, 1, 2}, 0)); }).find("values f64[1, 3, 1, 2]"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { cache.append(x, numbers({1, 3, 1, 2}, 0)); }).find("values f64[1, 3, 1, 2]"), std::string::npos);
   cache.append(x, x);
-  EXPECT_NE(message_of([&] {
+  EXPECT_NE(message_of<ShapeError>([&] {
               cache.append(numbers({2, 1, 1, 2}, 0), numbers({2, 1, 1, 2}, 0));
             }).find("held f64[1, 2, 1, 2], keys f64[2, 1, 1, 2]"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { cache.append(make_leaf(x), x); }).find("decode in the scope of a NoGrad"), std::string::npos);
-  EXPECT_NE(message_of([&] { cache.reorder(std::vector<std::int64_t>{0, 1}); }).find("position 1 holds 1, sequences 1"), std::string::npos);
-  EXPECT_NE(message_of([&] { cache.truncate(3); }).find("asked 3, held 2"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { cache.append(make_leaf(x), x); }).find("decode in the scope of a NoGrad"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] {
+              cache.reorder(std::vector<std::int64_t>{0, 1});
+            }).find("position 1 holds 1, sequences 1"),
+            std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { cache.truncate(3); }).find("asked 3, held 2"), std::string::npos);
   EXPECT_EQ(cache.length(), 2);
 }
 
@@ -198,13 +191,13 @@ TEST(CachedAttention, SaysWhatDoesNotFit) {
   const Tensor x = Tensor::zeros({1, 2, 4});
   KeyValueCache cache;
   const Tape tape;
-  EXPECT_NE(message_of([&] { layer.step(x, cache, {}, {}); }).find("decode in the scope of a NoGrad"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { layer.step(x, cache, {}, {}); }).find("decode in the scope of a NoGrad"), std::string::npos);
   const NoGrad no_grad;
-  EXPECT_NE(message_of([&] { relative.step(x, cache, {}, {}); }).find("relative positions cannot be decoded with a cache"),
+  EXPECT_NE(message_of<ShapeError>([&] { relative.step(x, cache, {}, {}); }).find("relative positions cannot be decoded with a cache"),
             std::string::npos);
   EXPECT_EQ(cache.length(), 0);
   layer.extend(cache, Tensor::zeros({1, 1, 4}), Tensor::zeros({1, 1, 4}));
-  EXPECT_NE(message_of([&] { layer.attend(x, cache, {.causal = true}, {}); }).find("query f32[1, 2, 4], tokens in the cache 1"),
+  EXPECT_NE(message_of<ShapeError>([&] { layer.attend(x, cache, {.causal = true}, {}); }).find("query f32[1, 2, 4], tokens in the cache 1"),
             std::string::npos);
 }
 

@@ -14,19 +14,10 @@
 #include "autograd/core/rng.h"
 #include "autograd/core/storage.h"
 #include "autograd/core/tensor.h"
+#include "tests/message_of.h"
 
 namespace capstan {
 namespace {
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(Require, FormatsPartsOnlyOnFailure) {
   EXPECT_NO_THROW(require(true, "never"));
