@@ -9,8 +9,8 @@
 
 #include "autograd/core/process.h"
 #include "recipes/bert/recipe.h"
-#include "recipes/engine/command_line.h"
-#include "recipes/engine/run_recipe.h"
+#include "recipes/engine/command/command_line.h"
+#include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
 #include "recipes/sasrec/recipe.h"

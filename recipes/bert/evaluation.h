@@ -9,7 +9,7 @@
 
 #include "data/text/pretraining.h"
 #include "recipes/bert/model.h"
-#include "recipes/engine/metrics.h"
+#include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::bert {
 

@@ -11,9 +11,9 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/softmax.h"
 #include "data/text/unicode.h"
-#include "recipes/engine/answer_lines.h"
-#include "recipes/engine/metrics.h"
-#include "recipes/engine/run_log.h"
+#include "recipes/engine/command/answer_lines.h"
+#include "recipes/engine/metrics/ranking.h"
+#include "recipes/engine/report/run_log.h"
 
 namespace capstan::bert {
 namespace {

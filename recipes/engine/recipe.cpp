@@ -1,7 +1,9 @@
 #include "recipes/engine/recipe.h"
 
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
+
+#include "autograd/core/error.h"
 
 namespace capstan::engine {
 
@@ -13,6 +15,37 @@ Tensor text_tensor(std::string_view text) {
 std::string tensor_text(const Tensor& t) {
   const auto bytes = t.span<std::uint8_t>();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void store_lines(NamedTensors& artifacts, std::string_view name, std::span<const std::string> lines) {
+  std::string text;
+  for (const std::string& line : lines) {
+    require<DataError>(line.find('\n') == std::string::npos, name, ": a name cannot hold a line break, got '", line, "'");
+    text += line + "\n";
+  }
+  artifacts.insert_or_assign(std::string(name), text_tensor(text));
+}
+
+std::vector<std::string> stored_lines(const NamedTensors& artifacts, std::string_view name) {
+  const auto found = artifacts.find(name);
+  std::vector<std::string> lines;
+  if (found == artifacts.end()) return lines;
+  const std::string text = tensor_text(found->second);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+std::string_view name_of(Split split) {
+  switch (split) {
+    case Split::train: return "train";
+    case Split::validation: return "validation";
+    case Split::test: return "test";
+  }
+  throw InternalError("split: unknown");
 }
 
 std::string Setup::data_path(std::string_view path) const { return (std::filesystem::path(data_dir) / path).lexically_normal().string(); }

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "recipes/engine/metrics.h"
+#include "recipes/engine/metrics/ranking.h"
 #include "recipes/gru4rec/dataset.h"
 #include "recipes/gru4rec/model.h"
 #include "recipes/gru4rec/options.h"

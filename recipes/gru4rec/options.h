@@ -9,7 +9,7 @@
 #include "autograd/ops/recurrent.h"
 #include "autograd/ops/session_loss.h"
 #include "data/splits.h"
-#include "recipes/engine/metrics.h"
+#include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::gru4rec {
 

@@ -5,7 +5,7 @@
 #include <ostream>
 
 #include "data/synthetic/markov.h"
-#include "recipes/engine/checkpoint.h"
+#include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/gru4rec/recommend.h"
 
 namespace capstan::gru4rec {

@@ -3,8 +3,8 @@
 #include <limits>
 #include <ostream>
 
-#include "recipes/engine/answer_lines.h"
-#include "recipes/engine/metrics.h"
+#include "recipes/engine/command/answer_lines.h"
+#include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::gru4rec {
 

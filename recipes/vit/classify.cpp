@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "autograd/core/error.h"
-#include "recipes/engine/answer_lines.h"
-#include "recipes/engine/metrics.h"
-#include "recipes/engine/run_log.h"
+#include "recipes/engine/command/answer_lines.h"
+#include "recipes/engine/metrics/ranking.h"
+#include "recipes/engine/report/run_log.h"
 #include "recipes/vit/pictures.h"
 
 namespace capstan::vit {

@@ -10,7 +10,7 @@
 
 #include "autograd/core/tensor.h"
 #include "data/image/pipeline.h"
-#include "recipes/engine/metrics.h"
+#include "recipes/engine/metrics/ranking.h"
 #include "recipes/vit/dataset.h"
 #include "recipes/vit/options.h"
 

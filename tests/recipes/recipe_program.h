@@ -8,24 +8,27 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "data/hdf5.h"
-#include "recipes/engine/run_recipe.h"
+#include "recipes/engine/command/command_line.h"
 #include "recipes/engine/system.h"
 #include "tests/data/scratch.h"
 
 namespace capstan::engine::test {
 
-template <class R>
 struct RecipeProgram : testing::Test {
   using Arguments = std::vector<std::string>;
 
+  explicit RecipeProgram(const RecipeEntry& entry) : recipe(entry) {}
+
+  const RecipeEntry recipe;
   data::Scratch scratch;
   std::ostringstream out, err;
-  const std::string folder = std::string(CAPSTAN_SOURCE_DIR "/recipes/").append(R::name), config = folder + "/quickstart.cfg";
+  const std::string folder = std::string(CAPSTAN_SOURCE_DIR "/recipes/").append(recipe.name), config = folder + "/quickstart.cfg";
 
   static Arguments joined(Arguments a, const Arguments& b) {
     a.insert(a.end(), b.begin(), b.end());
@@ -33,12 +36,11 @@ struct RecipeProgram : testing::Test {
   }
   /// Runs `capstan ARGUMENTS`; returns the exit code.
   int capstan(const Arguments& arguments, const std::string& input = {}) {
-    static const std::vector<RecipeEntry> recipes{{R::name, run_recipe<R>}};
     clear_stop_signal();
     out.str("");
     err.str("");
     std::istringstream in(input);
-    return run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
+    return run_program(std::span(&recipe, 1), arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
   }
   /// Trains quickstart.cfg with these settings in scratch / run.
   int train_quickstart(const std::string& run, const Arguments& settings) {

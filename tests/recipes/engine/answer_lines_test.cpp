@@ -1,4 +1,4 @@
-#include "recipes/engine/answer_lines.h"
+#include "recipes/engine/command/answer_lines.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

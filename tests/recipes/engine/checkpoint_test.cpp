@@ -1,5 +1,5 @@
 // Checkpoints: what is in them, what is refused, and that a whole one survives every fault.
-#include "recipes/engine/checkpoint.h"
+#include "recipes/engine/checkpoint/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,8 +14,9 @@
 
 #include "autograd/core/rng.h"
 #include "data/file.h"
+#include "optim/adam.h"
 #include "optim/sgd.h"
-#include "recipes/engine/checkpoint_directory.h"
+#include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "tests/data/scratch.h"
 #include "tests/recipes/engine/linear_recipe.h"
 

@@ -1,5 +1,5 @@
 // The command line contract: commands, exit codes, where output goes.
-#include "recipes/engine/command_line.h"
+#include "recipes/engine/command/command_line.h"
 
 #include <sys/stat.h>
 

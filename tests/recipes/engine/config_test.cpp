@@ -1,5 +1,5 @@
 // The option table and what Boost.Program_options does wrong unless wrapped.
-#include "recipes/engine/config.h"
+#include "recipes/engine/config/option_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +9,9 @@
 
 #include "autograd/core/dtype.h"
 #include "autograd/core/rng.h"
+#include "recipes/engine/config/arguments.h"
+#include "recipes/engine/config/config_text.h"
+#include "recipes/engine/config/renamed_keys.h"
 
 namespace capstan::engine {
 namespace {
@@ -96,23 +99,23 @@ TEST_F(ConfigTest, AFileSetsEveryType) {
 }
 
 TEST_F(ConfigTest, IntegersAreExactOrRefused) {
-  EXPECT_EQ(detail::parse_integer("-42"), -42);
-  EXPECT_EQ(detail::parse_integer("1e2"), 100);
-  EXPECT_EQ(detail::parse_integer("1.5e3"), 1500);
-  EXPECT_EQ(detail::parse_integer("64k"), 64000);
-  EXPECT_EQ(detail::parse_integer("64Ki"), 65536);
-  EXPECT_EQ(detail::parse_integer("3M"), 3000000);
-  EXPECT_EQ(detail::parse_integer("2^20"), 1048576);
-  EXPECT_EQ(detail::parse_integer("9223372036854775807"), 9223372036854775807);
+  EXPECT_EQ(parse_integer("-42"), -42);
+  EXPECT_EQ(parse_integer("1e2"), 100);
+  EXPECT_EQ(parse_integer("1.5e3"), 1500);
+  EXPECT_EQ(parse_integer("64k"), 64000);
+  EXPECT_EQ(parse_integer("64Ki"), 65536);
+  EXPECT_EQ(parse_integer("3M"), 3000000);
+  EXPECT_EQ(parse_integer("2^20"), 1048576);
+  EXPECT_EQ(parse_integer("9223372036854775807"), 9223372036854775807);
   for (const char* bad : {"",     " ",     "x",     "1.5",  "1.25e1", "9223372036854775808", "2^63", "2^64", "2^-1", "10^400",
                           "0x10", "1e400", "1 000", "64kk", "64 k",   "99999999999999999Gi", "nan",  "1e",   "+",    "--1"})
-    EXPECT_THROW(detail::parse_integer(bad), ConfigError) << bad;
+    EXPECT_THROW(parse_integer(bad), ConfigError) << bad;
 }
 
 TEST_F(ConfigTest, NumbersAreFiniteAndInRange) {
-  EXPECT_EQ(detail::parse_number("1e-3"), 1e-3);
+  EXPECT_EQ(parse_number("1e-3"), 1e-3);
   for (const char* bad : {"nan", "NaN", "inf", "-inf", "infinity", "1e999", "1,5", "", "0.1x", "1e-999"})
-    EXPECT_THROW(detail::parse_number(bad), ConfigError) << bad;
+    EXPECT_THROW(parse_number(bad), ConfigError) << bad;
   EXPECT_THAT(line_error({"lr=nan"}), HasSubstr("command line: lr must be a finite number"));
   EXPECT_THAT(line_error({"lr=0"}), HasSubstr("command line: lr must be > 0, got 0"));
   EXPECT_THAT(line_error({"model.dropout=1"}), HasSubstr("model.dropout must be >= 0 and < 1, got 1"));
@@ -149,12 +152,37 @@ TEST_F(ConfigTest, OnTheCommandLineTheLastSettingCounts) {
   EXPECT_EQ(config.model.dim, 3);
 }
 
-TEST_F(ConfigTest, AHashInAValueIsRefusedNotCut) {
+TEST_F(ConfigTest, AHashInAValueIsRefusedOrQuotedButNotCut) {
   EXPECT_THAT(file_error("[model]\npath = a#b"), HasSubstr("x.cfg:2: '#' starts a comment and would cut the value in 'path = a#b'"));
-  EXPECT_THAT(file_error("[model]\npath = \"a #b\""), HasSubstr("x.cfg:2: '#' starts a comment"));
-  EXPECT_THAT(line_error({"model.path=a#b"}), HasSubstr("model.path cannot hold '#'"));
   EXPECT_EQ(file_error("[model]\npath = a # b#c"), "accepted");
   EXPECT_EQ(config.model.path, "a");
+  for (const char* value : {"\"a #b\"", "'a #b'", "\"a #b\"  # and a \"comment\"", "\"a #b\" #"}) {
+    EXPECT_EQ(file_error(std::string("[model]\npath = ") + value), "accepted") << value;
+    EXPECT_EQ(config.model.path, "a #b") << value;
+  }
+  EXPECT_EQ(file_error("[model]\nnames = \"x#1, y\""), "accepted");
+  EXPECT_THAT(config.model.names, ElementsAre("x#1", "y"));
+  EXPECT_THAT(file_error("[model]\npath = \"a#b"), HasSubstr("x.cfg:2: '#' starts a comment")) << "the quote never closes";
+}
+
+TEST_F(ConfigTest, EveryTextIsReadBackAsItIs) {
+  for (const char* value : {"a#b", "# a", "a #\"b", "'a' # 'b", "\"a\"", " a ", "it's", "a=b", "[x]", "#"}) {
+    line({std::string("model.path=") + value});
+    const std::string before = config.model.path, text = to_config_text(table);
+    config.model.path = "another";
+    ASSERT_EQ(file_error(text), "accepted") << value << "\n" << text;
+    EXPECT_EQ(config.model.path, before) << text;
+  }
+  EXPECT_THAT(line_error({"model.path=a'b\"c#d"}), HasSubstr("model.path cannot hold '#' beside both kinds of quotes"));
+}
+
+TEST_F(ConfigTest, KeysOfEarlierVersionsNameTheKeyOfToday) {
+  EXPECT_THAT(file_error("[optimizer]\nwarmup_steps = 3"),
+              HasSubstr("x.cfg:2: unknown key 'optimizer.warmup_steps'; it is schedule.warmup_steps now"));
+  EXPECT_THAT(line_error({"optimizer.final_rate=0"}), HasSubstr("'optimizer.final_rate'; it is schedule.final_rate now"));
+  const auto stored = translated(parse_config("[optimizer]\nschedule = linear\nlearning_rate = 1", "stored"));
+  EXPECT_EQ(stored[0].key, "schedule.kind");
+  EXPECT_EQ(stored[1].key, "optimizer.learning_rate");
 }
 
 TEST_F(ConfigTest, LinesThatAreNeitherKeyNorSectionAreRefused) {
@@ -191,6 +219,8 @@ TEST_F(ConfigTest, FlagsTakeTheirValues) {
   EXPECT_THAT(line_error({"--resume"}), HasSubstr("command line: "));
   EXPECT_THAT(line_error({"--resume", "--check"}), Not(testing::Eq("accepted")));
   EXPECT_THAT(line_error({"--resume", "--lr=1"}), Not(testing::Eq("accepted")));
+  EXPECT_EQ(parse_arguments(std::vector<std::string>{"--input", "a=b.h5"}, io, nullptr).value("input"), "a=b.h5");
+  EXPECT_EQ(parse_arguments(std::vector<std::string>{"--input=a=b.h5"}, io, nullptr).value("input"), "a=b.h5");
   EXPECT_THAT(line_error({"--check=1"}), HasSubstr("command line: "));
   EXPECT_THAT(line_error({"--check", "--check"}), HasSubstr("given twice"));
   EXPECT_THAT(line_error({"stray"}), HasSubstr("unexpected argument 'stray'"));

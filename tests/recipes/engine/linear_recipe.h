@@ -4,19 +4,20 @@
 
 #include <array>
 #include <cmath>
-#include <istream>
-#include <memory>
+#include <functional>
+#include <numeric>
 #include <optional>
-#include <ostream>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/core/rng.h"
 #include "autograd/tape/op.h"
 #include "nn/parameter_store.h"
-#include "optim/adam.h"
-#include "recipes/engine/recipe.h"
-#include "recipes/engine/train_step.h"
+#include "recipes/engine/erased_recipe.h"
+#include "recipes/engine/metrics/metric.h"
+#include "recipes/engine/train/step.h"
 
 namespace capstan::engine::test {
 
@@ -61,7 +62,7 @@ struct SquaredError {
 
 struct LinearConfig {
   std::int64_t width = 4, rows = 40;
-  double lr = 0.05, noise = 0.01, poison = -1;
+  double noise = 0.01, poison = -1;
 
   struct Model {
     LinearConfig& c;
@@ -75,7 +76,6 @@ struct LinearConfig {
     Model model{*this};
     v.section("model", model);
     v("data.rows", rows, "examples", V::positive());
-    v("optimizer.lr", lr, "learning rate", V::positive());
     v("data.noise", noise, "noise on the inputs", V::non_negative());
     v("data.poison", poison, "step whose loss is made NaN; -1: none", V::at_least(-1));
   }
@@ -88,21 +88,27 @@ class LinearBase {
   struct Batch {
     Tensor x, y;
   };
+  struct Evaluation {
+    Mean mse{"mse", Goal::minimize};
+    Count rows{"rows"};
+    std::vector<Accumulator*> accumulators() { return {&mse, &rows}; }
+  };
+  struct Query {
+    double x;
+  };
 
-  LinearBase(const Config& config, const Setup& setup) : config_(config), setup_(setup), store_(setup.seed) {
-    w_ = store_.root().parameter("layer/weight", {config.width}, [](const Tensor& t, std::uint64_t key) {
+  LinearBase(const Config& config, const Setup& setup, const nn::Scope& scope) : config_(config), setup_(setup) {
+    w_ = scope.parameter("layer/weight", {config.width}, [](const Tensor& t, std::uint64_t key) {
       Rng rng(key);
       for (float& v : t.span<float>()) v = static_cast<float>(rng.uniform(-1, 1));
     });
-    adam_ = std::make_unique<optim::Adam>(store_.parameters());
+  }
+  static void defaults(EngineOptions& o) {
+    o.optimizer = published(OptimizerKind::adam);
+    o.optimizer.learning_rate = 0.05;
   }
 
-  nn::ParameterStore& parameters() { return store_; }
-  optim::Adam& optimizer() { return *adam_; }
-  double learning_rate(std::int64_t step) const { return config_.lr / (1 + 0.01 * static_cast<double>(step)); }
-  std::int64_t batches_per_epoch() const { return (config_.rows + setup_.batch_size - 1) / setup_.batch_size; }
   std::array<double, 2> loss_counts(const Batch& b) const { return {static_cast<double>(b.y.numel()), 1000.0}; }
-  std::int64_t items(const Batch& b) const { return b.y.numel(); }
   std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
     const StepKey poisoned{.seed = setup_.seed, .step = static_cast<std::int64_t>(config_.poison)};
     Tensor x = batch.x.clone();
@@ -111,27 +117,37 @@ class LinearBase {
     if (run.seed == poisoned.run(0).seed) x.span<float>()[0] = std::nanf("");
     return apply<SquaredError>({}, w_.value(), x, batch.y);
   }
-  Metrics evaluate(Split split) {
-    const Batch b = rows_of(split == Split::test ? 7 : 3, 0, 64);
-    return {{"mse", apply<SquaredError>({}, w_.value(), b.x, b.y)[0].item() / 64}};
+  void evaluate(const Batch& b, Evaluation& e, const nn::Run&) {
+    const auto n = static_cast<double>(b.y.numel());
+    e.mse.add(apply<SquaredError>({}, w_.value(), b.x, b.y)[0].item() / n, n);
+    e.rows.add(n);
   }
-  void predict(std::istream& in, std::ostream& out) {
-    for (double v; in >> v;) {
-      require<DataError>(v >= 0, "input: a number must be >= 0, got ", v);
-      out << v * static_cast<double>(w_.value().span<float>()[0]) << "\n";
-    }
+  Query query(const std::string& line, std::int64_t number) const {
+    const double x = std::stod(line);
+    require<DataError>(x >= 0, "line ", number, ": a number must be >= 0, got ", x);
+    return {x};
+  }
+  std::vector<std::string> answer(std::span<const Query> queries, const nn::Run&) const {
+    std::vector<std::string> out;
+    for (const Query& q : queries) out.push_back(join_text(q.x * static_cast<double>(w_.value().span<float>()[0])));
+    return out;
   }
   std::string data_digest() const { return "rows-" + std::to_string(config_.rows); }
-  Batch bench_batch(std::int64_t index) { return rows_of(99, index * setup_.batch_size, setup_.batch_size); }
-  double flops_per_step() const { return items_per_step() * 6.0 * static_cast<double>(config_.width); }
-  double items_per_step() const { return static_cast<double>(setup_.batch_size * setup_.batches_per_step); }
+  Batch bench_batch(std::int64_t index) const { return rows_of(99, index * setup_.batch_size, setup_.batch_size); }
+  double multiply_adds() const { return static_cast<double>(setup_.batch_size * config_.width); }
 
  protected:
   /// Row i of a kind is a function of (kind, i): y = 1 + sum of x.
   Batch rows_of(std::uint64_t kind, std::int64_t first, std::int64_t count) const {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+    std::iota(rows.begin(), rows.end(), first);
+    return rows_of(kind, rows);
+  }
+  Batch rows_of(std::uint64_t kind, std::span<const std::int64_t> rows) const {
+    const auto count = static_cast<std::int64_t>(rows.size());
     Batch b{Tensor(Shape{count, config_.width}), Tensor(Shape{count})};
     for (std::int64_t i = 0; i < count; ++i) {
-      Rng rng(random_key(setup_.seed, "row", {kind, static_cast<std::uint64_t>(first + i)}));
+      Rng rng(random_key(setup_.seed, "row", {kind, static_cast<std::uint64_t>(rows[static_cast<std::size_t>(i)])}));
       float sum = 1;
       for (std::int64_t j = 0; j < config_.width; ++j) {
         const auto v = static_cast<float>(rng.normal());
@@ -142,36 +158,35 @@ class LinearBase {
     }
     return b;
   }
-  Batch batch_at(std::int64_t epoch, std::int64_t index) const {
-    const std::int64_t first = index * setup_.batch_size;
-    return rows_of(100 + static_cast<std::uint64_t>(epoch), first, std::min(setup_.batch_size, config_.rows - first));
-  }
+  Batch of_split(Split split, std::span<const std::int64_t> rows) const { return rows_of(split == Split::test ? 7 : 3, rows); }
 
+  static constexpr std::int64_t kHeldOut = 64;
   Config config_;
   Setup setup_;
-  nn::ParameterStore store_;
   Parameter w_;
-  std::unique_ptr<optim::Adam> adam_;
   double drift_ = 0;
 };
 
 struct Linear : LinearBase {
   static constexpr std::string_view name = "linear";
-  static constexpr Selection selection{"mse", Goal::minimize};
   using LinearBase::LinearBase;
-  Batch make_batch(std::int64_t epoch, std::int64_t index) const { return batch_at(epoch, index); }
+  std::int64_t size(Split split) const { return split == Split::train ? config_.rows : kHeldOut; }
+  Batch batch(const Samples& s) const {
+    return s.split == Split::train ? rows_of(100 + static_cast<std::uint64_t>(s.epoch), s.indices) : of_split(s.split, s.indices);
+  }
   NamedTensors artifacts() const { return {{"vocabulary", text_tensor("one two")}}; }
 };
 
 struct Drifting : LinearBase {
   static constexpr std::string_view name = "drifting";
-  static constexpr Selection selection{"mse", Goal::minimize};
   using LinearBase::LinearBase;
   std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
     const std::array<Tensor, 2> sums = LinearBase::loss(batch, run);
     drift_ = 0.9 * drift_ + 1e-4 * sums[0].item();
     return sums;
   }
+  std::int64_t batches_per_epoch() const { return (config_.rows + setup_.batch_size - 1) / setup_.batch_size; }
+  std::int64_t items(const Batch& b) const { return b.y.numel(); }
   void begin_epoch(std::int64_t epoch) {
     epoch_ = epoch;
     next_ = 0;
@@ -179,7 +194,16 @@ struct Drifting : LinearBase {
   }
   std::optional<Batch> next_batch() {
     if (next_ == batches_per_epoch()) return std::nullopt;
-    return batch_at(epoch_, next_++);
+    const std::int64_t first = next_++ * setup_.batch_size;
+    return rows_of(100 + static_cast<std::uint64_t>(epoch_), first, std::min(setup_.batch_size, config_.rows - first));
+  }
+  std::function<std::optional<Batch>()> evaluation_batches(Split split) const {
+    return [this, split, left = true]() mutable -> std::optional<Batch> {
+      if (!std::exchange(left, false)) return std::nullopt;
+      std::vector<std::int64_t> rows(kHeldOut);
+      std::iota(rows.begin(), rows.end(), 0);
+      return of_split(split, rows);
+    };
   }
   NamedTensors state() const { return {{"cursor", Tensor::from({next_}, {1})}, {"drift", Tensor::scalar(drift_, DType::f64)}}; }
   void set_state(const NamedTensors& s) {
@@ -194,14 +218,13 @@ struct Drifting : LinearBase {
 /// With parameters that the loss does not read, one of them frozen.
 struct Forgetful : Linear {
   static constexpr std::string_view name = "forgetful";
-  Forgetful(const Config& config, const Setup& setup) : Linear(config, setup) {
+  Forgetful(const Config& config, const Setup& setup, const nn::Scope& scope) : Linear(config, setup, scope) {
     const nn::Initializer nothing = [](const Tensor& t, std::uint64_t) {
       for (float& v : t.span<float>()) v = 0;
     };
-    store_.root().parameter("head/weight", {2}, nothing);
-    store_.root().parameter("head/bias", {1}, nothing);
-    store_.root().parameter("head/mean", {1}, nothing, {.trainable = false});
-    adam_ = std::make_unique<optim::Adam>(store_.parameters());
+    scope.parameter("head/weight", {2}, nothing);
+    scope.parameter("head/bias", {1}, nothing);
+    scope.parameter("head/mean", {1}, nothing, {.trainable = false});
   }
 };
 
@@ -214,9 +237,5 @@ struct Detached : Linear {
     return {sums[0].detach(), sums[1].detach()};
   }
 };
-
-static_assert(Recipe<Forgetful> && Recipe<Detached>);
-static_assert(Recipe<Linear> && IndexedBatches<Linear> && HasArtifacts<Linear> && CountsItems<Linear>);
-static_assert(Recipe<Drifting> && SequentialBatches<Drifting>);
 
 }  // namespace capstan::engine::test

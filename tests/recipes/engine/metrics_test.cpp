@@ -1,5 +1,5 @@
-// Numbers checked by hand; the sources of the rules are in metrics.h.
-#include "recipes/engine/metrics.h"
+// Numbers checked by hand; the sources of the rules are in metrics/.
+#include "recipes/engine/metrics/ranking.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,11 +9,18 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "recipes/engine/metrics/classification.h"
 
 namespace capstan::engine {
 namespace {
 
 using testing::ElementsAre;
+
+/// The metrics of one accumulator.
+Metrics all_of(Accumulator& a) {
+  Accumulator* const one = &a;
+  return reported(std::span(&one, 1));
+}
 
 constexpr double kTolerance = 1e-6;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -32,9 +39,9 @@ TEST(Metrics, ConstantScoresDoNotLookPerfect) {
   const std::vector<float> scores(101, 0.25f);
   const Rank r = rank_of(scores, 0);
   EXPECT_EQ(r.at(Ties::median), 51);
-  RankMetrics m({10}, Ties::conservative);
+  RankMetrics m({.cutoffs = {10}, .ties = Ties::conservative});
   m.add(r);
-  EXPECT_EQ(value_of(m.metrics(), "recall@10"), 0);
+  EXPECT_EQ(value_of(all_of(m), "recall@10"), 0);
   EXPECT_EQ(m.tied_share(), 1);
 }
 
@@ -45,14 +52,14 @@ TEST(Metrics, NanIsAnErrorWhereverItStands) {
     EXPECT_THROW(rank_of(scores, 1), NumericalError);
     EXPECT_THROW(top_k(scores, 2), NumericalError);
   }
-  EXPECT_THROW(RankMetrics({1}).add(static_cast<double>(kNan)), NumericalError);
+  EXPECT_THROW(RankMetrics({.cutoffs = {1}}).add(static_cast<double>(kNan)), NumericalError);
   EXPECT_THROW(pair_auc(kNan, 0), NumericalError);
 }
 
 TEST(Metrics, RankMetricsMatchHandCheckedNumbers) {
-  RankMetrics m({1, 5, 20});
+  RankMetrics m({.cutoffs = {1, 5, 20}});
   for (const double rank : {1.0, 3.0, 20.0, 21.0, 7.0, 2.5}) m.add(rank);
-  const Metrics all = m.metrics();
+  const Metrics all = all_of(m);
   EXPECT_NEAR(value_of(all, "recall@1"), .166667, kTolerance);
   EXPECT_NEAR(value_of(all, "recall@5"), .5, kTolerance);
   EXPECT_NEAR(value_of(all, "recall@20"), .833333, kTolerance) << "rank 20 counts at 20";
@@ -68,15 +75,16 @@ TEST(Metrics, RankMetricsMatchHandCheckedNumbers) {
 TEST(Metrics, GainFallsWithTheRank) {
   const std::vector<std::pair<double, double>> by_rank{{1, 1}, {2, .630930}, {3, .5}, {5, .386853}, {10, .289065}};
   for (const auto& [rank, gain] : by_rank) {
-    RankMetrics m({10});
+    RankMetrics m({.cutoffs = {10}});
     m.add(rank);
-    EXPECT_NEAR(value_of(m.metrics(), "ndcg@10"), gain, kTolerance);
+    EXPECT_NEAR(value_of(all_of(m), "ndcg@10"), gain, kTolerance);
   }
 }
 
 TEST(Metrics, PartsMergeToTheWhole) {
   Rng rng(random_key(1, "merge"));
-  RankMetrics whole({5, 10}), a({5, 10}), b({5, 10});
+  const RankOptions cutoffs{.cutoffs = {5, 10}};
+  RankMetrics whole(cutoffs), a(cutoffs), b(cutoffs);
   ListMetrics lists(2, {3, 2, 1, 1}), c(2, {3, 2, 1, 1}), d(2, {3, 2, 1, 1});
   for (int i = 0; i < 100; ++i) {
     const Rank r{static_cast<std::int64_t>(rng.below(20)), static_cast<std::int64_t>(1 + rng.below(2))};
@@ -89,18 +97,18 @@ TEST(Metrics, PartsMergeToTheWhole) {
   }
   a.merge(b);
   c.merge(d);
-  for (const Metric& m : whole.metrics()) EXPECT_NEAR(value_of(a.metrics(), m.name), m.value, 1e-12) << m.name;
-  for (const Metric& m : lists.metrics()) EXPECT_NEAR(value_of(c.metrics(), m.name), m.value, 1e-12) << m.name;
+  for (const Metric& m : all_of(whole)) EXPECT_NEAR(value_of(all_of(a), m.name), m.value, 1e-12) << m.name;
+  for (const Metric& m : all_of(lists)) EXPECT_NEAR(value_of(all_of(c), m.name), m.value, 1e-12) << m.name;
   EXPECT_EQ(a.tied_share(), whole.tied_share());
   EXPECT_GT(a.tied_share(), 0);
-  EXPECT_THROW(a.merge(RankMetrics({5})), InternalError);
+  EXPECT_THROW(a.merge(RankMetrics({.cutoffs = {5}})), InternalError);
 }
 
 TEST(Metrics, MetricsKeepTheirOrder) {
   Rng rng(random_key(2, "order"));
-  RankMetrics m({1, 2, 4, 8, 16});
+  RankMetrics m({.cutoffs = {1, 2, 4, 8, 16}, .prefix = "full/"});
   for (int i = 0; i < 50; ++i) m.add(1 + static_cast<double>(rng.below(20)));
-  const Metrics all = m.metrics("full/");
+  const Metrics all = all_of(m);
   double before = 0;
   for (const char* k : {"1", "2", "4", "8", "16"}) {
     const double recall = value_of(all, std::string("full/recall@") + k);
@@ -119,7 +127,7 @@ TEST(Metrics, ListMetricsMatchHandCheckedNumbers) {
     ListMetrics m(k, popularity);
     m.add(list1, truth1);
     m.add(list2, truth2);
-    const Metrics all = m.metrics();
+    const Metrics all = all_of(m);
     ASSERT_EQ(all.size(), expected.size());
     for (std::size_t i = 0; i < names.size(); ++i) {
       EXPECT_EQ(all[i].name, names[i] + "@" + std::to_string(k));
@@ -136,10 +144,10 @@ TEST(Metrics, BadListsAreRefused) {
   EXPECT_THROW(m.add(one, one), DataError);
   EXPECT_THROW(m.add(outside, one), DataError);
   EXPECT_THROW(m.add(both, none), DataError);
-  EXPECT_THROW(m.metrics(), DataError);
+  EXPECT_THROW(m.values(), DataError);
   EXPECT_THROW(ListMetrics(0, {1}), DataError);
-  EXPECT_THROW(RankMetrics({0}), ConfigError);
-  EXPECT_THROW(RankMetrics({5}).metrics(), DataError) << "no case is not a perfect result";
+  EXPECT_THROW(RankMetrics({.cutoffs = {0}}), ConfigError);
+  EXPECT_THROW(RankMetrics({.cutoffs = {5}}).values(), DataError) << "no case is not a perfect result";
 }
 
 TEST(Metrics, TopKIsExactAndStable) {
@@ -159,6 +167,45 @@ TEST(Metrics, AucCountsPairs) {
   for (const auto& [p, n] : std::vector<std::pair<double, double>>{{.7, -.5}, {-.3, .4}, {1.2, .1}}) mean.add(pair_auc(p, n));
   EXPECT_NEAR(mean.value(), 2.0 / 3.0, 1e-12);
   EXPECT_TRUE(std::isnan(Mean().value()));
+}
+
+TEST(Metrics, AreDeclaredWithTheirDirectionBeforeAnyCase) {
+  RankMetrics ranks({.cutoffs = {1, 10}, .names = {"hit", "mrr"}, .prefix = "full/", .counts = true});
+  Mean loss("loss", Goal::minimize);
+  const std::vector<Accumulator*> both{&loss, &ranks};
+  std::string names;
+  for (const MetricInfo& m : declared(both)) names += m.name + (m.goal == Goal::minimize ? "- " : m.goal == Goal::maximize ? "+ " : " ");
+  EXPECT_EQ(names, "loss- full/hit@1+ full/hit@10+ full/mrr@1+ full/mrr@10+ full/tied full/cases ");
+  EXPECT_THROW(RankMetrics({.cutoffs = {1}, .names = {"hits"}}), ConfigError);
+}
+
+TEST(Metrics, ConfusionMatrixMatchesHandCheckedNumbers) {
+  // Truth 0: 6 right, 2 taken for 1; truth 1: 1 taken for 0, 3 right.
+  ConfusionMatrix two({"no", "yes"}, {.f1 = true, .matthews = true, .recalls = true});
+  two.add(0, 0, 6), two.add(0, 1, 2), two.add(1, 0, 1), two.add(1, 1, 3);
+  const Metrics m = all_of(two);
+  EXPECT_NEAR(value_of(m, "accuracy"), .75, kTolerance);
+  EXPECT_NEAR(value_of(m, "f1"), 6.0 / 9, kTolerance) << "of class 1: precision 3/5, recall 3/4";
+  EXPECT_NEAR(value_of(m, "matthews"), (6 * 3 - 2 * 1) / std::sqrt(5.0 * 4 * 8 * 7), kTolerance);
+  EXPECT_NEAR(value_of(m, "recall/yes"), .75, kTolerance);
+  ConfusionMatrix three({"a", "b", "c"}, {.f1 = true, .matthews = true});
+  three.add(0, 0, 2), three.add(1, 1, 1), three.add(2, 1, 1);
+  EXPECT_NEAR(value_of(all_of(three), "f1"), (1 + 2.0 / 3 + 0) / 3, kTolerance) << "the mean over the classes";
+  EXPECT_NEAR(value_of(all_of(three), "matthews"), (3 * 4 - (4 + 2)) / std::sqrt((16.0 - 8) * (16 - 6)), kTolerance);
+  ConfusionMatrix other({"no", "yes"}, {.f1 = true, .matthews = true, .recalls = true});
+  other.add(1, 1, 4);
+  other.merge(two);
+  EXPECT_EQ(other.count(1, 1), 7);
+  EXPECT_EQ(other.total(), 16);
+}
+
+TEST(Metrics, PerplexityIsTheExponentialOfTheMeanLoss) {
+  CrossEntropy e("masked_lm_loss", "perplexity");
+  e.add(1, 3);
+  e.add(3, 1);
+  EXPECT_NEAR(value_of(all_of(e), "masked_lm_loss"), 1.5, kTolerance);
+  EXPECT_NEAR(value_of(all_of(e), "perplexity"), std::exp(1.5), kTolerance);
+  EXPECT_NEAR(cross_entropy_of(std::vector<float>{1, 3, 2}, 2), std::log(std::exp(-1) + std::exp(1) + 1), kTolerance);
 }
 
 TEST(Metrics, AMissingMetricNamesTheKnownOnes) {

@@ -13,7 +13,8 @@
 
 #include "data/file.h"
 #include "data/hdf5.h"
-#include "recipes/engine/run_recipe.h"
+#include "recipes/engine/command/command_line.h"
+#include "recipes/engine/system.h"
 #include "tests/data/scratch.h"
 #include "tests/recipes/engine/linear_recipe.h"
 
@@ -26,10 +27,7 @@ struct ProgramTest : testing::Test {
 
   /// Runs `capstan ARGUMENTS`; returns the exit code.
   int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
-    static const std::vector<RecipeEntry> recipes{{Linear::name, run_recipe<Linear>},
-                                                  {Drifting::name, run_recipe<Drifting>},
-                                                  {Forgetful::name, run_recipe<Forgetful>},
-                                                  {Detached::name, run_recipe<Detached>}};
+    static const std::vector<RecipeEntry> recipes{entry<Linear>(), entry<Drifting>(), entry<Forgetful>(), entry<Detached>()};
     clear_stop_signal();
     out.str("");
     err.str("");

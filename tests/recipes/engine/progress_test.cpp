@@ -1,5 +1,5 @@
 // Progress, the run's records and what they need of the system.
-#include "recipes/engine/progress.h"
+#include "recipes/engine/terminal/progress.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -13,7 +13,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
-#include "recipes/engine/run_log.h"
+#include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "tests/data/scratch.h"
 

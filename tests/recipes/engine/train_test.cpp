@@ -1,5 +1,5 @@
 // The train loop through the command line: records, selection, resume to the bit, signals, guards, disk faults.
-#include "recipes/engine/train.h"
+#include "recipes/engine/train/train.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "optim/sgd.h"
-#include "recipes/engine/checkpoint_directory.h"
+#include "recipes/engine/checkpoint/checkpoint_directory.h"
+#include "recipes/engine/train/batch_stream.h"
+#include "recipes/engine/train/step.h"
 #include "tests/recipes/engine/program.h"
 
 namespace capstan::engine::test {
@@ -106,7 +108,8 @@ TEST_F(TrainTest, WorkersDoNotChangeNumbers) {
 
 TEST_F(TrainTest, StopsEarlyAndKeepsTheBest) {
   // A rate so large that the first validation stays the best.
-  ASSERT_EQ(train("linear", {"train.epochs=50", "optimizer.lr=30", "train.patience=3", "checkpoint.keep_last=1"}), kOk) << err.str();
+  ASSERT_EQ(train("linear", {"train.epochs=50", "optimizer.learning_rate=30", "train.patience=3", "checkpoint.keep_last=1"}), kOk)
+      << err.str();
   EXPECT_THAT(out.str(), AllOf(HasSubstr("no improvement within train.patience"), HasSubstr("at step ")));
   const auto best = Checkpoint(run + "/checkpoints/best.h5").train_state();
   EXPECT_EQ(best.step, best.best_step);
@@ -146,8 +149,8 @@ TEST_F(TrainTest, ResumeRefusesWhatDoesNotBelong) {
   EXPECT_THAT(err.str(), HasSubstr("/model/layer/weight: the model has f32[5], the file f32[4]"));
   EXPECT_EQ(train("drifting", {"--resume", "auto"}), kBadCheckpoint);
   EXPECT_THAT(err.str(), HasSubstr("belongs to the recipe linear, not to drifting"));
-  EXPECT_EQ(train("linear", {"--resume", "auto", "optimizer.lr=0.01", "train.max_steps=4"}), kOk) << err.str();
-  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("changed since the checkpoint: optimizer.lr was 0.05, is 0.01"));
+  EXPECT_EQ(train("linear", {"--resume", "auto", "optimizer.learning_rate=0.01", "train.max_steps=4"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("changed since the checkpoint: optimizer.learning_rate was 0.05, is 0.01"));
 }
 
 TEST_F(TrainTest, AutoPassesOverADamagedFileAndSaysSo) {
@@ -264,31 +267,32 @@ TEST_F(TrainTest, ASecondRunInTheDirectoryIsRefused) {
   EXPECT_THAT(err.str(), HasSubstr("in use by process"));
 }
 
+template <class R>
+struct Erased : ErasedRecipe<R> {
+  explicit Erased(const LinearConfig& config = {}) : ErasedRecipe<R>(config, {.seed = 1, .batch_size = 8}) {}
+  std::vector<AnyBatch> first() {
+    EpochOrder order(*this);
+    return {training_batch(*this, order, 0, 0)};
+  }
+};
+
 TEST(TrainStep, AnEmptyBatchIsRefused) {
   struct Empty : Linear {
     using Linear::Linear;
     std::array<double, 2> loss_counts(const Batch&) const { return {0, 1}; }
   };
-  Empty recipe({}, {.batch_size = 4});
-  const std::vector<Linear::Batch> batches{recipe.make_batch(0, 0)};
-  EXPECT_THROW(train_step(recipe, std::span(batches), {}, 0.1, 0), DataError);
+  Erased<Empty> recipe;
+  EXPECT_THROW(gradient_step(recipe, recipe.first(), {}), DataError);
 }
 
 TEST(TrainStep, ClippingLimitsTheStep) {
   const auto moved = [](double clip) {
-    struct WithSgd : Linear {
-      optim::Sgd* sgd_ = nullptr;
-      using Linear::Linear;
-      optim::Sgd& optimizer() { return *sgd_; }
-    };
-    WithSgd w({.noise = 0}, {.seed = 1, .batch_size = 8});
-    optim::Sgd own(w.parameters().parameters());
-    w.sgd_ = &own;
-    const auto before = w.parameters().parameters()[0].value().to_vector();
-    const std::vector<Linear::Batch> batches{w.make_batch(0, 0)};
-    train_step(w, std::span(batches), {.seed = 1}, 1.0, clip);
+    Erased<Linear> recipe({.noise = 0});
+    optim::Sgd sgd(recipe.parameters().parameters());
+    const auto before = recipe.parameters().parameters()[0].value().to_vector();
+    train_step(recipe, sgd, recipe.first(), {.seed = 1}, 1.0, clip);
     double sum = 0;
-    const auto after = w.parameters().parameters()[0].value().to_vector();
+    const auto after = recipe.parameters().parameters()[0].value().to_vector();
     for (std::size_t i = 0; i < after.size(); ++i) sum += (after[i] - before[i]) * (after[i] - before[i]);
     return std::sqrt(sum);
   };

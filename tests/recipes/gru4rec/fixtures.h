@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "recipes/engine/train_step.h"
+#include "recipes/engine/train/step.h"
 #include "recipes/gru4rec/recipe.h"
 #include "tests/data/scratch.h"
 

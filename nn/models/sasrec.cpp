@@ -1,0 +1,90 @@
+#include "nn/models/sasrec.h"
+
+#include <cmath>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/activation.h"
+#include "autograd/ops/attention.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
+#include "autograd/ops/shape_ops.h"
+#include "nn/init.h"
+
+namespace capstan::nn {
+namespace {
+
+LayerNormOptions norm(const SasrecOptions& o) { return {.width = o.hidden_size, .epsilon = 1e-8}; }
+LinearOptions square(const SasrecOptions& o) { return {.in = o.hidden_size, .out = o.hidden_size}; }
+
+}  // namespace
+
+Sasrec::Block::Block(const Scope& scope, const SasrecOptions& o)
+    : attention_norm(scope / "attention_norm", norm(o)),
+      query(scope / "query", square(o)),
+      key(scope / "key", square(o)),
+      value(scope / "value", square(o)),
+      attention_dropout(scope / "attention_dropout", o.dropout),
+      forward_norm(scope / "forward_norm", norm(o)),
+      inner(scope / "inner", square(o)),
+      inner_dropout(scope / "inner_dropout", o.dropout),
+      outer(scope / "outer", square(o)),
+      outer_dropout(scope / "outer_dropout", o.dropout) {}
+
+Sasrec::Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options)
+    : options_(options),
+      items_((scope / "item_embedding").parameter("weight", {item_count + 1, options.hidden_size}, with_zero_row(glorot_uniform()))),
+      positions_((scope / "position_embedding").parameter("weight", {options.max_length, options.hidden_size}, glorot_uniform())),
+      embedding_dropout_(scope / "embedding_dropout", options.dropout),
+      blocks_(make_blocks(scope / "blocks", options)),
+      last_norm_(scope / "last_norm", norm(options)) {}
+
+std::vector<Sasrec::Block> Sasrec::make_blocks(const Scope& scope, const SasrecOptions& options) {
+  require<ConfigError>(options.hidden_size % options.heads == 0, "sasrec: model.hidden_size must be a multiple of model.heads, got ",
+                       options.hidden_size, " and ", options.heads);
+  std::vector<Block> blocks;
+  for (std::int64_t i = 0; i < options.blocks; ++i) blocks.emplace_back(scope / i, options);
+  return blocks;
+}
+
+Tensor Sasrec::hidden(const Tensor& ids, const TokenLayout& layout, const Run& run) const {
+  const Tensor items = embedding(items_.value(), ids, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
+  Tensor x = embedding_dropout_(add(items, embedding(positions_.value(), layout.positions)), run);  // [tokens, d]
+  if (blocks_.empty()) return last_norm_(x);
+  Tensor q = blocks_.front().attention_norm(x);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& b = blocks_[i];
+    const Tensor a = attend(b, q, x, layout, run);                                         // [tokens, d]
+    const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, Run{});  // LN2(a + q), nothing dropped here
+    const Tensor f = b.inner_dropout(bias_activation(b.inner.without_bias(y), b.inner.bias().value(), Activation::relu), run);
+    // The next normalisation is taken in the same pass as the residual sum that feeds it.
+    const LayerNorm& next = i + 1 < blocks_.size() ? blocks_[i + 1].attention_norm : last_norm_;
+    const auto sum = next.after_residual_with_sum(b.outer.without_bias(f), b.outer.bias().value(), y, b.outer_dropout, run);
+    x = sum.sum;
+    q = sum.normalized;
+  }
+  return q;
+}
+
+Tensor Sasrec::attend(const Block& block, const Tensor& q, const Tensor& x, const TokenLayout& layout, const Run& run) const {
+  const std::int64_t heads = options_.heads, width = options_.hidden_size / heads, tokens = layout.tokens();
+  const Shape shape = layout.packed ? Shape{tokens, heads, width} : Shape{layout.sequences, layout.length, heads, width};
+  AttentionInputs inputs;
+  if (layout.packed) {
+    inputs.cu_seqlens = layout.offsets;
+  } else {
+    inputs.key_padding = layout.padding;
+  }
+  if (run.token_ids.defined())
+    inputs.query_ids = inputs.key_ids = run.token_ids.view(Layout(layout.packed ? Shape{tokens} : Shape{layout.sequences, layout.length}));
+  const Tensor a = scaled_dot_product_attention(
+      reshape(block.query(q), shape), reshape(block.key(x), shape), reshape(block.value(x), shape),
+      {.causal = true, .dropout = block.attention_dropout.rate_in(run), .key = block.attention_dropout.key_in(run)}, inputs);
+  return reshape(a, Shape{tokens, options_.hidden_size});
+}
+
+double multiply_adds(const SasrecOptions& o, std::int64_t sequences) {
+  const double n = static_cast<double>(sequences), length = static_cast<double>(o.max_length), d = static_cast<double>(o.hidden_size);
+  return n * static_cast<double>(o.blocks) * (length * 5 * d * d + length * (length + 1) * d);
+}
+
+}  // namespace capstan::nn

@@ -1,0 +1,86 @@
+#pragma once
+// The SASRec network, as published (Kang and McAuley, "Self-attentive sequential recommendation", 2018, and its released code):
+//
+//     x = dropout(E[item] sqrt(d) + P[position])
+//     each block:  q = LN1(x)                       only the query is normalised; keys and values come from x itself
+//                  a = attention(q Wq + bq, x Wk + bk, x Wv + bv)      causal, dropout on the probabilities, no output projection
+//                  y = LN2(a + q)                   the residual adds q, not x
+//                  x = y + dropout(dropout(relu(y W1 + b1)) W2 + b2)   inner width d; the residual adds y
+//     h = LN(x), score of item i = h . E[i]         input and output share one table; no bias
+//
+// Row 0 of E belongs to padding and is zero; it gets no gradient. LN: epsilon 1e-8. Start: Glorot uniform, each matrix by its own fans.
+// The published code also zeroes padded positions after each block. They are neither keys nor part of any loss, so that changes no
+// number at a real position, and this code does not do it: packed and padded sequences give the same hidden states.
+
+#include <cstdint>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "nn/dropout.h"
+#include "nn/layer_norm.h"
+#include "nn/linear.h"
+#include "nn/parameter_store.h"
+#include "nn/run.h"
+#include "nn/token_layout.h"
+
+namespace capstan::nn {
+
+struct SasrecOptions {
+  std::int64_t max_length = 50;
+  std::int64_t hidden_size = 50;
+  std::int64_t blocks = 2;
+  std::int64_t heads = 1;
+  double dropout = 0.5;
+  bool packed = true;
+
+  template <class V>
+  void visit(V& v) {
+    v("max_length", max_length, "newest items of a user that are looked at", V::between(1, 65536));
+    v("hidden_size", hidden_size, "width of item embeddings and hidden states", V::between(1, 65536));
+    v("blocks", blocks, "self-attention blocks", V::between(0, 1024));
+    v("heads", heads, "attention heads, a divisor of hidden_size", V::between(1, 1024));
+    v("dropout", dropout, "share of activations and attention weights set to zero in training", V::fraction());
+    v("packed", packed, "compute without padding; the results are the same either way");
+  }
+};
+
+class Sasrec {
+ public:
+  /// Throws ConfigError if hidden_size is not a multiple of heads.
+  Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options);
+
+  /// h of every token: items i64 [tokens], 1 .. item_count (0 at padding), laid out with Align::right in max_length -> [tokens, d]. At
+  /// padded positions it means nothing.
+  Tensor hidden(const Tensor& items, const TokenLayout& layout, const Run& run) const;
+
+  const Parameter& item_table() const { return items_; }          // [item_count + 1, d]
+  const Parameter& position_table() const { return positions_; }  // [max_length, d]
+  std::int64_t item_count() const { return items_.size(0) - 1; }
+
+ private:
+  struct Block {
+    Block(const Scope& scope, const SasrecOptions& options);
+    LayerNorm attention_norm;
+    Linear query, key, value;
+    Dropout attention_dropout;
+    LayerNorm forward_norm;
+    Linear inner;
+    Dropout inner_dropout;
+    Linear outer;
+    Dropout outer_dropout;
+  };
+  static std::vector<Block> make_blocks(const Scope& scope, const SasrecOptions& options);
+  Tensor attend(const Block& block, const Tensor& q, const Tensor& x, const TokenLayout& layout, const Run& run) const;
+
+  SasrecOptions options_;
+  Parameter items_, positions_;
+  Dropout embedding_dropout_;
+  std::vector<Block> blocks_;
+  LayerNorm last_norm_;
+};
+
+/// Multiply-adds of the matrix products of a forward pass over `sequences` full sequences, without the loss:
+///     tokens * blocks * 5 d^2 (query, key, value, inner, outer) + sequences * blocks * L (L + 1) d (scores and mixing, causal half).
+double multiply_adds(const SasrecOptions& options, std::int64_t sequences);
+
+}  // namespace capstan::nn

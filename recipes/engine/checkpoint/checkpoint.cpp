@@ -1,0 +1,326 @@
+#include "recipes/engine/checkpoint/checkpoint.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "data/file.h"
+#include "data/hdf5_format.h"
+
+namespace capstan::engine {
+namespace {
+
+constexpr std::string_view kModel = "/model/", kWeights = "/weights/", kOptimizer = "/optimizer/";
+constexpr std::string_view kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
+constexpr std::size_t kOverhead = 64 << 10;  // of an image, besides its tensors
+
+std::string joined(std::string_view group, std::string_view name) { return std::string(group).append(name); }
+
+// Runs f on bytes that libhdf5 may not survive, in a process of its own, and returns the text it wrote.
+template <class F>
+std::string in_child_process(const F& f) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return "";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[0]);
+    ::alarm(20);
+    std::string text;
+    try {
+      text = f();
+    } catch (...) {  // what cannot be located is not reported
+    }
+    text.resize(std::min<std::size_t>(text.size(), 4096));
+    const auto written = ::write(ends[1], text.data(), text.size());
+    ::_exit(written < 0 ? 1 : 0);
+  }
+  ::close(ends[1]);
+  std::string text;
+  std::array<char, 4096> part{};
+  for (ssize_t n; child > 0 && (n = ::read(ends[0], part.data(), part.size())) > 0;) text.append(part.data(), static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  if (child > 0) ::waitpid(child, nullptr, 0);
+  return text;
+}
+
+// Which datasets of a file with a broken seal fail their own checksums.
+std::string damaged_tensors(const std::string& path) {
+  return in_child_process([&] {
+    std::vector<std::byte> image = data::read_file(path);
+    if (image.size() <= data::kSealBytes) return std::string();
+    image.resize(image.size() - data::kSealBytes);
+    const data::Hdf5Reader reader(std::move(image), path, {.require_seal = false});
+    std::string damaged;
+    for (const auto& entry : reader.entries()) {
+      try {
+        entry.is_text ? (void)reader.read_text(entry.name) : (void)reader.read(entry.name);
+      } catch (const DataError&) {
+        damaged += (damaged.empty() ? "" : ", ") + entry.name;
+      }
+    }
+    return damaged;
+  });
+}
+
+data::Hdf5Reader open_reader(const std::string& path) {
+  try {
+    return data::Hdf5Reader(path);
+  } catch (const DataError& e) {
+    const std::string damaged = damaged_tensors(path);
+    throw CheckpointError(join_text("checkpoint: ", e.what(), damaged.empty() ? "" : "; damaged: ", damaged));
+  }
+}
+
+// Reads with errors as the user should see them: a checkpoint at fault, not a data file.
+template <class F>
+decltype(auto) as_checkpoint_error(const F& f) {
+  try {
+    return f();
+  } catch (const DataError& e) {
+    throw CheckpointError(join_text("checkpoint: ", e.what()));
+  }
+}
+
+std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.numel()) * size_of(t.dtype()); }
+
+void add_parameters(std::string_view group, const nn::ParameterStore& parameters, std::vector<CheckpointTensor>& all) {
+  for (const Parameter& p : parameters.parameters()) all.push_back({joined(group, p.name()), p.value()});
+}
+
+void add_averages(std::string_view group, const optim::WeightAverage& average, std::vector<CheckpointTensor>& all) {
+  for (std::size_t i = 0; i < average.averages().size(); ++i)
+    all.push_back({joined(group, average.parameters()[i].name()), average.averages()[i]});
+}
+
+void add_state(std::span<const optim::OptimizerState> state, std::vector<CheckpointTensor>& all) {
+  for (const auto& s : state) all.push_back({joined(kOptimizer, s.slot + "/" + s.parameter), s.value});
+}
+
+// "/model/" of "/model/layer/weight".
+std::string_view group_of(std::string_view name) { return name.substr(0, name.find('/', 1) + 1); }
+
+/// The state that a dataset of the file holds for a parameter of the optimiser that is frozen now; nothing if it is none such.
+std::optional<optim::OptimizerState> state_of_frozen(std::string_view dataset, const optim::Optimizer& optimizer) {
+  if (!dataset.starts_with(kOptimizer)) return std::nullopt;
+  const std::string_view rest = dataset.substr(kOptimizer.size());
+  const std::size_t slash = rest.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view name = rest.substr(slash + 1);
+  for (const Parameter& p : optimizer.parameters())
+    if (!p.trainable() && p.name() == name) return optim::OptimizerState{std::string(rest.substr(0, slash)), p.name(), {}};
+  return std::nullopt;
+}
+
+// The values were replaced: nobody may use what was derived from the old ones.
+void begin_versions(const nn::ParameterStore& parameters) {
+  for (const Parameter& p : parameters.parameters()) p.write();
+}
+
+void copy_bytes(const Tensor& from, const Tensor& to) {
+  require<InternalError>(to.is_contiguous(), "checkpoint: a parameter must be contiguous, got a view of shape ", to.shape());
+  dispatch(to.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    std::ranges::copy(from.span<const T>(), to.span<T>().begin());
+  });
+}
+
+}  // namespace
+
+std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
+                                        const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average) {
+  std::vector<CheckpointTensor> tensors;
+  add_parameters(average != nullptr ? kWeights : kModel, parameters, tensors);
+  if (average != nullptr) add_averages(kModel, *average, tensors);
+  if (optimizer != nullptr) add_state(optimizer->state(), tensors);
+  std::size_t bytes = kOverhead + meta.config.size();
+  for (const CheckpointTensor& t : tensors) bytes += bytes_of(t.value) + 1024;
+  for (const auto* group : {&train.recipe, &artifacts})
+    for (const auto& [name, t] : *group) bytes += bytes_of(t) + 1024;
+
+  data::Hdf5Writer out(bytes);
+  out.group("/meta");
+  out.set("/meta", "format", kCheckpointFormat);
+  out.set("/meta", "program", "capstan");
+  out.set("/meta", "recipe", data::Hdf5Attribute(meta.recipe));
+  out.set("/meta", "data_digest", data::Hdf5Attribute(meta.data_digest));
+  out.set("/meta", "threads", meta.threads);
+  out.set("/meta", "precision", data::Hdf5Attribute(meta.precision));
+  out.write_text("/meta/config", meta.config);
+
+  out.group("/model");
+  if (average != nullptr) out.group("/weights");
+  if (optimizer != nullptr) {
+    out.group("/optimizer");
+    out.set("/optimizer", "name", data::Hdf5Attribute(std::string(optimizer->name())));
+    out.set("/optimizer", "step_count", optimizer->step_count());
+  }
+  for (const CheckpointTensor& t : tensors) out.write(t.name, t.value);
+
+  out.group("/train");
+  out.set("/train", "step", train.step);
+  out.set("/train", "epoch", train.epoch);
+  out.set("/train", "position", train.position);
+  out.set("/train", "bad_validations", train.bad_validations);
+  out.set("/train", "best_step", train.best_step);
+  out.set("/train", "best_metric", data::Hdf5Attribute(train.best_metric));
+  out.set("/train", "items", data::Hdf5Attribute(train.items));
+  std::vector<std::int64_t> steps;
+  std::vector<double> metrics;
+  for (const KeptCheckpoint& k : train.kept) {
+    steps.push_back(k.step);
+    metrics.push_back(k.metric);
+  }
+  const Shape count{static_cast<std::int64_t>(steps.size())};
+  out.write("/train/kept_steps", Tensor::from(steps, count));
+  out.write("/train/kept_metrics", Tensor::from(metrics, count));
+  out.write("/train/window", Tensor::from(train.window, Shape{static_cast<std::int64_t>(train.window.size())}));
+  for (const auto& [name, t] : train.recipe) out.write(joined(kRecipeState, name), t);
+  for (const auto& [name, t] : artifacts) out.write(joined(kArtifacts, name), t);
+  return out.finish();
+}
+
+Checkpoint::Checkpoint(const std::string& path) : reader_(open_reader(path)) {
+  as_checkpoint_error([&] {
+    require<CheckpointError>(has_group("/meta") && has_group("/model") && has_group("/train"), "checkpoint: ", path,
+                             ": is no checkpoint: a group of /meta, /model, /train is missing");
+    const std::int64_t format = reader_.integer("/meta", "format");
+    require<CheckpointError>(format >= 1 && format <= kCheckpointFormat, "checkpoint: ", path, ": has format ", format,
+                             ", this program reads up to ", kCheckpointFormat);
+    meta_.recipe = reader_.text("/meta", "recipe");
+    meta_.data_digest = reader_.text("/meta", "data_digest");
+    meta_.threads = reader_.integer("/meta", "threads");
+    meta_.precision = reader_.text("/meta", "precision");
+    meta_.config = reader_.read_text("/meta/config");
+    step_ = reader_.integer("/train", "step");
+  });
+}
+
+void Checkpoint::require_recipe(std::string_view recipe) const {
+  require<CheckpointError>(meta_.recipe == recipe, "checkpoint: ", path(), ": belongs to the recipe ", meta_.recipe, ", not to ", recipe);
+}
+
+bool Checkpoint::has_group(std::string_view name) const {
+  const auto& groups = reader_.groups();
+  return std::find(groups.begin(), groups.end(), name) != groups.end();
+}
+
+void Checkpoint::load(const nn::ParameterStore& parameters) const {
+  std::vector<CheckpointTensor> targets;
+  add_parameters(kModel, parameters, targets);
+  load(std::move(targets), nullptr);
+  begin_versions(parameters);
+}
+
+void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average) const {
+  const bool averaged = has_group("/weights");
+  std::vector<CheckpointTensor> targets;
+  add_parameters(averaged ? kWeights : kModel, parameters, targets);
+  if (averaged && average != nullptr) add_averages(kModel, *average, targets);
+  load(std::move(targets), optimizer);
+  begin_versions(parameters);
+  if (!averaged && average != nullptr) average->restart();
+}
+
+void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const {
+  std::vector<optim::OptimizerState> state;
+  const std::size_t first_of_state = targets.size();
+  std::set<std::string_view> groups;  // those that must hold nothing else
+  for (const CheckpointTensor& t : targets) groups.insert(group_of(t.name));
+  if (optimizer != nullptr) {
+    state = optimizer->state();
+    add_state(state, targets);
+    groups.insert(kOptimizer);
+  }
+  std::map<std::string_view, const data::Hdf5Entry*> stored;
+  for (const auto& e : reader_.entries())
+    if (groups.contains(group_of(e.name))) stored.emplace(e.name, &e);
+
+  std::vector<std::pair<std::string, optim::OptimizerState>> waiting;  // state of what was trained when it was saved and is frozen now
+  std::string problems;
+  for (const CheckpointTensor& t : targets) {
+    const auto it = stored.find(t.name);
+    if (it == stored.end()) {
+      problems += join_text("\n  missing: ", t.name, " ", t.value);
+      continue;
+    }
+    if (it->second->is_text || it->second->spec != t.value.spec())
+      problems += join_text("\n  of another shape or type: ", t.name, ": the model has ", t.value, ", the file ", it->second->spec);
+    stored.erase(it);
+  }
+  for (const auto& [name, entry] : stored) {
+    const auto frozen = optimizer == nullptr ? std::nullopt : state_of_frozen(name, *optimizer);
+    if (frozen && !entry->is_text) {
+      waiting.emplace_back(name, *frozen);
+    } else {
+      problems += join_text("\n  unexpected: ", name, " ", entry->spec);
+    }
+  }
+  require<CheckpointError>(problems.empty(), "checkpoint: ", path(), ": does not fit the model:", problems);
+
+  as_checkpoint_error([&] {
+    std::vector<Tensor> values;
+    for (const CheckpointTensor& t : targets) values.push_back(reader_.read(t.name, t.value.spec()));
+    if (optimizer != nullptr) {
+      require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(),
+                               ": has the state of the optimiser ", reader_.text("/optimizer", "name"), ", the model is trained with ",
+                               optimizer->name());
+      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first_of_state + i];
+      for (auto& [name, of_frozen] : waiting) {
+        of_frozen.value = reader_.read(name);
+        state.push_back(of_frozen);
+      }
+      optimizer->load_state(state, reader_.integer("/optimizer", "step_count"));
+    }
+    for (std::size_t i = 0; i < first_of_state; ++i) copy_bytes(values[i], targets[i].value);
+  });
+}
+
+std::string Checkpoint::optimizer_name() const {
+  return as_checkpoint_error([&] { return has_group("/optimizer") ? reader_.text("/optimizer", "name") : std::string(); });
+}
+
+TrainState Checkpoint::train_state() const {
+  return as_checkpoint_error([&] {
+    const auto integer = [&](std::string_view name) { return reader_.integer("/train", name); };
+    require<CheckpointError>(has_group("/optimizer"), "checkpoint: ", path(), ": holds weights only, training cannot go on from it");
+    TrainState s;
+    s.step = integer("step");
+    s.epoch = integer("epoch");
+    s.position = integer("position");
+    s.bad_validations = integer("bad_validations");
+    s.best_step = integer("best_step");
+    s.best_metric = reader_.number("/train", "best_metric");
+    s.items = reader_.number("/train", "items");
+    require<CheckpointError>(s.step >= 0 && s.epoch >= 0 && s.position >= 0, "checkpoint: ", path(), ": a counter of /train is negative");
+    const auto steps = reader_.read("/train/kept_steps").to_vector(), metrics = reader_.read("/train/kept_metrics").to_vector();
+    require<CheckpointError>(steps.size() == metrics.size(), "checkpoint: ", path(),
+                             ": /train/kept_steps and kept_metrics differ in length");
+    for (std::size_t i = 0; i < steps.size(); ++i) s.kept.push_back({static_cast<std::int64_t>(steps[i]), metrics[i]});
+    s.window = reader_.read("/train/window").to_vector();
+    s.recipe = tensors_below(kRecipeState);
+    return s;
+  });
+}
+
+NamedTensors Checkpoint::tensors_below(std::string_view group) const {
+  return as_checkpoint_error([&] {
+    NamedTensors found;
+    for (const auto& e : reader_.entries())
+      if (e.name.starts_with(group) && !e.is_text) found.emplace(e.name.substr(group.size()), reader_.read(e.name));
+    return found;
+  });
+}
+
+void Checkpoint::verify() const {
+  as_checkpoint_error([&] {
+    for (const auto& e : reader_.entries()) e.is_text ? (void)reader_.read_text(e.name) : (void)reader_.read(e.name);
+  });
+}
+
+}  // namespace capstan::engine

@@ -1,0 +1,234 @@
+#include "recipes/engine/checkpoint/checkpoint_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "data/file.h"
+#include "recipes/engine/report/run_log.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "step-", kSuffix = ".h5", kUnverified = ".unverified";
+constexpr double kReserve = 1.1;  // of the disk space a file needs
+
+std::string system_reason() { return std::strerror(errno); }
+
+void sync_directory(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  require<IoError>(fd >= 0, path, ": cannot open: ", system_reason());
+  const bool ok = ::fsync(fd) == 0;
+  const std::string reason = ok ? "" : system_reason();
+  ::close(fd);
+  require<IoError>(ok, path, ": cannot fsync: ", reason);
+}
+
+void rename_file(const std::string& from, const std::string& to) {
+  require<IoError>(::rename(from.c_str(), to.c_str()) == 0, from, ": cannot rename to ", to, ": ", system_reason());
+}
+
+std::int64_t step_of(std::string_view name) {
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) return -1;
+  name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+  std::int64_t step = -1;
+  const auto r = std::from_chars(name.data(), name.data() + name.size(), step);
+  return r.ec == std::errc() && r.ptr == name.data() + name.size() ? step : -1;
+}
+
+std::vector<KeptCheckpoint> with_file(std::vector<KeptCheckpoint> files, const KeptCheckpoint& added) {
+  std::erase_if(files, [&](const KeptCheckpoint& k) { return k.step == added.step; });
+  files.push_back(added);
+  return files;
+}
+
+}  // namespace
+
+RunLock::RunLock(const std::string& directory) {
+  const std::string path = directory + "/run.lock";
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  require<IoError>(fd_ >= 0, path, ": cannot open: ", system_reason());
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    std::array<char, 32> holder{};
+    const auto n = ::read(fd_, holder.data(), holder.size() - 1);
+    ::close(fd_);
+    throw ConfigError(
+        join_text(directory, ": is in use by process ", n > 0 ? holder.data() : "?", "; a run directory serves one process at a time"));
+  }
+  const std::string self = std::to_string(::getpid());
+  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, self.data(), self.size(), 0) < 0) return;  // the number only serves the message above
+}
+
+RunLock::~RunLock() { ::close(fd_); }
+
+CheckpointDirectory::CheckpointDirectory(std::string path, const CheckpointOptions& options, Goal goal)
+    : path_(std::move(path)), options_(options), goal_(goal) {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  require<IoError>(!error, path_, ": cannot create the directory: ", error.message());
+  remove_leftovers();
+}
+
+CheckpointDirectory::~CheckpointDirectory() {
+  if (under_way_.valid()) under_way_.wait();
+}
+
+void CheckpointDirectory::remove_leftovers() const {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_, error)) {
+    const std::string name = entry.path().filename();
+    if (name.ends_with(kUnverified) || name.find(".tmp.") != std::string::npos) fs::remove(entry.path(), error);
+  }
+}
+
+std::string CheckpointDirectory::file_of(std::int64_t step) const {
+  std::array<char, 48> name{};
+  std::snprintf(name.data(), name.size(), "/step-%09lld.h5", static_cast<long long>(step));
+  return path_ + name.data();
+}
+
+std::vector<std::int64_t> CheckpointDirectory::steps() const {
+  std::vector<std::int64_t> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_, error))
+    if (const std::int64_t step = step_of(entry.path().filename().string()); step >= 0) found.push_back(step);
+  std::sort(found.rbegin(), found.rend());
+  return found;
+}
+
+std::optional<Checkpoint> CheckpointDirectory::find_newest(const std::function<void(const Checkpoint&)>& check,
+                                                           std::vector<Rejected>& rejected) const {
+  for (const std::int64_t step : steps()) {
+    try {
+      Checkpoint c(file_of(step));
+      c.verify();
+      check(c);
+      return c;
+    } catch (const InternalError&) {
+      throw;
+    } catch (const Error& e) {
+      rejected.push_back({file_of(step), e.what()});
+    }
+  }
+  std::string reasons;
+  for (const Rejected& r : rejected) reasons += join_text("\n  ", r.path, ": ", r.reason);
+  require<CheckpointError>(rejected.empty(), "checkpoint: ", path_, ": no file can be resumed from:", reasons);
+  return std::nullopt;
+}
+
+void CheckpointDirectory::resume_at(const TrainState& state) {
+  for (const std::int64_t step : steps())
+    if (step > state.step) rename_file(file_of(step), file_of(step) + ".superseded");
+  kept_.clear();
+  for (const KeptCheckpoint& k : state.kept)
+    if (fs::exists(file_of(k.step))) kept_.push_back(k);
+}
+
+std::vector<KeptCheckpoint> CheckpointDirectory::kept_with(std::int64_t step, double metric) const {
+  require<InternalError>(!under_way_.valid(), "checkpoint: the save before must be collected first");
+  return with_file(kept_, {step, metric});
+}
+
+void CheckpointDirectory::save(std::vector<std::byte> image, std::int64_t step, double metric, bool best) {
+  require<InternalError>(!under_way_.valid(), "checkpoint: the save before must be collected first");
+  under_way_ =
+      std::async(std::launch::async, [this, image = std::move(image), step, metric, best] { return write(image, step, metric, best); });
+}
+
+std::optional<SaveReport> CheckpointDirectory::collect(bool wait) {
+  if (!under_way_.valid()) return std::nullopt;
+  if (!wait && under_way_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
+  SaveReport report = under_way_.get();
+  failures_ = report.error.empty() ? 0 : failures_ + 1;
+  require<IoError>(failures_ < kMaxFailures, "checkpoint: ", failures_, " saves in a row have failed, the last with: ", report.error);
+  return report;
+}
+
+SaveReport CheckpointDirectory::write(const std::vector<std::byte>& image, std::int64_t step, double metric, bool best) {
+  SaveReport report{.path = file_of(step), .step = step, .bytes = image.size(), .seconds = 0, .error = {}};
+  const double start = wall_seconds();
+  const std::string unverified = report.path + std::string(kUnverified);
+  try {
+    make_room(image.size());
+    data::write_file_durably(unverified, image);
+    Checkpoint(unverified).verify();
+    rename_file(unverified, report.path);
+    sync_directory(path_);
+    kept_ = with_file(kept_, {step, metric});
+    const data::Digest digest = data::digest_of(image);
+    const auto describe = [&](const std::string& name) {
+      JsonRow row{{"file", name}, {"bytes", static_cast<std::int64_t>(digest.bytes)}, {"digest", to_text(digest)}, {"step", step}};
+      if (!std::isnan(metric)) row.emplace_back("metric", metric);
+      return to_json(row) + "\n";
+    };
+    data::write_file_durably(path_ + "/LATEST.json", std::string_view(describe(fs::path(report.path).filename())));
+    if (best && options_.keep_best > 0) {
+      // A second name costs no space; where the file system knows none, a copy.
+      const std::string temporary = best_file() + std::string(kUnverified);
+      if (::link(report.path.c_str(), temporary.c_str()) == 0) {
+        rename_file(temporary, best_file());
+        sync_directory(path_);
+      } else {
+        data::write_file_durably(best_file(), image);
+      }
+    }
+    prune(options_.keep_last);
+  } catch (const std::exception& e) {
+    report.error = e.what();
+    ::unlink(unverified.c_str());
+  }
+  report.seconds = wall_seconds() - start;
+  return report;
+}
+
+void CheckpointDirectory::make_room(std::size_t bytes) {
+  const auto available = [&] {
+    struct statvfs disk {};
+    require<IoError>(::statvfs(path_.c_str(), &disk) == 0, path_, ": cannot ask for the free space: ", system_reason());
+    return static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
+  };
+  const double needed = kReserve * static_cast<double>(bytes);
+  if (available() >= needed) return;
+  prune(1);  // the newest verified one always stays
+  require<IoError>(available() >= needed, path_, ": disk full: a checkpoint needs ", bytes_text(needed), ", free are ",
+                   bytes_text(available()));
+}
+
+void CheckpointDirectory::prune(std::int64_t keep_last) {
+  std::vector<KeptCheckpoint> by_step = kept_, by_metric;
+  std::sort(by_step.begin(), by_step.end(), [](const auto& a, const auto& b) { return a.step > b.step; });
+  std::copy_if(kept_.begin(), kept_.end(), std::back_inserter(by_metric), [](const auto& k) { return !std::isnan(k.metric); });
+  std::stable_sort(by_metric.begin(), by_metric.end(),
+                   [&](const auto& a, const auto& b) { return goal_ == Goal::maximize ? a.metric > b.metric : a.metric < b.metric; });
+  by_step.resize(std::min(by_step.size(), static_cast<std::size_t>(keep_last)));
+  by_metric.resize(std::min(by_metric.size(), static_cast<std::size_t>(options_.keep_best)));
+
+  const auto contains = [](const std::vector<KeptCheckpoint>& list, std::int64_t step) {
+    return std::any_of(list.begin(), list.end(), [&](const auto& k) { return k.step == step; });
+  };
+  std::vector<KeptCheckpoint> left;
+  for (const KeptCheckpoint& k : kept_) {
+    if (contains(by_step, k.step) || contains(by_metric, k.step)) {
+      left.push_back(k);
+    } else {
+      std::error_code ignored;  // a file that cannot be removed is only in the way
+      fs::remove(file_of(k.step), ignored);
+    }
+  }
+  kept_ = std::move(left);
+}
+
+}  // namespace capstan::engine

@@ -1,0 +1,92 @@
+#pragma once
+// CheckpointDirectory: puts checkpoints on the disk so that at any moment, crash or power cut included, a whole one is there.
+//
+// One save is: room is made or refused; the bytes go to step-N.h5.unverified (written, synced, renamed: data/file.h); that file is read
+// back through the loader; it becomes step-N.h5; the directory is synced; LATEST.json names it; only then are older ones removed. The
+// best one has a second name, best.h5. A save runs on its own thread on a copy of the content, at most one at a time. A failed one
+// leaves every older file as it was, and training goes on; the third failure in a row is an IoError.
+// One process at a time: RunLock.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/config/options.h"
+
+namespace capstan::engine {
+
+/// Keeps a second process out of a run directory until destroyed. Throws ConfigError naming the holder.
+class RunLock {
+ public:
+  explicit RunLock(const std::string& directory);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int fd_ = -1;
+};
+
+struct SaveReport {
+  std::string path;
+  std::int64_t step = 0;
+  std::size_t bytes = 0;
+  double seconds = 0;
+  std::string error;  ///< empty: the file is there and verified
+};
+
+class CheckpointDirectory {
+ public:
+  static constexpr int kMaxFailures = 3;
+
+  /// Creates the directory and removes what killed saves left. The caller holds the RunLock.
+  CheckpointDirectory(std::string path, const CheckpointOptions& options, Goal goal);
+  ~CheckpointDirectory();  ///< waits for a save under way
+  CheckpointDirectory(const CheckpointDirectory&) = delete;
+  CheckpointDirectory& operator=(const CheckpointDirectory&) = delete;
+
+  struct Rejected {
+    std::string path, reason;
+  };
+  /// The newest file that opens, verifies and passes `check` (which throws what is wrong); nothing if there is no file at all. Throws
+  /// CheckpointError with all reasons if there are files but none is usable. `rejected` gets those passed over.
+  std::optional<Checkpoint> find_newest(const std::function<void(const Checkpoint&)>& check, std::vector<Rejected>& rejected) const;
+
+  /// After a resume from a checkpoint of this directory: its list of kept files counts. Later files, of a run that was given up, are
+  /// renamed to
+  /// *.superseded, so that a later resume does not jump back to them.
+  void resume_at(const TrainState& state);
+
+  /// The list to store in the checkpoint to be saved at `step`.
+  std::vector<KeptCheckpoint> kept_with(std::int64_t step, double metric) const;
+  /// Starts a save; waits for the one before. `best`: give this file the name best.h5.
+  void save(std::vector<std::byte> image, std::int64_t step, double metric, bool best);
+  /// The result of the last save if it is done (or `wait`), once. Throws IoError at the third failure in a row.
+  std::optional<SaveReport> collect(bool wait);
+
+  std::string file_of(std::int64_t step) const;
+  std::string best_file() const { return path_ + "/best.h5"; }
+  const std::string& path() const { return path_; }
+  /// Steps of the files that are there, newest first.
+  std::vector<std::int64_t> steps() const;
+
+ private:
+  SaveReport write(const std::vector<std::byte>& image, std::int64_t step, double metric, bool best);
+  void make_room(std::size_t bytes);
+  void prune(std::int64_t keep_last);
+  void remove_leftovers() const;
+
+  std::string path_;
+  CheckpointOptions options_;
+  Goal goal_;
+  std::vector<KeptCheckpoint> kept_;  // verified files, oldest first; used by the save under way, else by the caller
+  std::future<SaveReport> under_way_;
+  int failures_ = 0;
+};
+
+}  // namespace capstan::engine

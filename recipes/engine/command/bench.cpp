@@ -1,0 +1,134 @@
+#include "recipes/engine/command/bench.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include "autograd/core/rng.h"
+#include "autograd/core/tensor.h"
+#include "autograd/kernels/matmul.h"
+#include "recipes/engine/report/run_log.h"
+#include "recipes/engine/system.h"
+#include "recipes/engine/train/batch_stream.h"
+#include "recipes/engine/train/step.h"
+
+namespace capstan::engine {
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
+
+std::vector<double> seconds_of(const std::function<void()>& call, std::int64_t warmup, std::int64_t count) {
+  for (std::int64_t i = 0; i < warmup; ++i) call();
+  std::vector<double> seconds;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double start = wall_seconds();
+    call();
+    seconds.push_back(wall_seconds() - start);
+  }
+  return seconds;
+}
+
+}  // namespace
+
+double matmul_rate(DType precision) {
+  constexpr std::int64_t kSize = 1024;  // three f32 matrices of 4 MB, 2 GFLOP: large enough to reach the rate of still larger ones
+  const auto random = [&](std::string_view name) {
+    const Tensor t(Shape{kSize, kSize}, precision);
+    Rng rng(random_key(1, name));
+    dispatch_floating("bench", precision, [&](auto zero) {
+      using T = decltype(zero);
+      for (T& v : t.span<T>()) v = static_cast<T>(static_cast<float>(rng.uniform(-1, 1)));
+    });
+    return t;
+  };
+  const Tensor a = random("a"), b = random("b"), c(Shape{kSize, kSize}, precision);
+  const kernels::MatrixLayout rows{.row = kSize, .column = 1, .batch = {}};
+  const kernels::MatmulProblem problem{
+      .in = precision, .out = precision, .rows = kSize, .columns = kSize, .depth = kSize, .a = rows, .b = rows, .c = rows};
+  const auto product = [&] { kernels::matmul(problem, a.storage().data(), b.storage().data(), c.storage().data()); };
+  const double seconds = median(seconds_of(product, 2, 9));
+  return 2e-9 * static_cast<double>(kSize) * static_cast<double>(kSize) * static_cast<double>(kSize) / seconds;
+}
+
+BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision) {
+  BenchResult r;
+  for (std::int64_t i = 0; i < warmup; ++i) r.loss = step();
+  const ProcessTimes before = process_times();
+  const std::vector<double> seconds = seconds_of([&] { r.loss = step(); }, 0, steps);
+  const ProcessTimes after = process_times();
+  const double system = after.system - before.system, all = system + after.user - before.user;
+  r.steps = steps;
+  r.precision = precision;
+  r.step_seconds = median(seconds);
+  r.step_seconds_fastest = *std::min_element(seconds.begin(), seconds.end());
+  r.system_share = all > 0 ? system / all : 0;
+  r.matmul_gflops = matmul_rate(precision);
+  return r;
+}
+
+BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps) {
+  constexpr std::int64_t kDistinct = 4;
+  const Setup& setup = recipe.setup();
+  const auto optimizer = make_optimizer(options.optimizer, recipe.parameters().parameters());
+  EpochOrder order(recipe);
+  recipe.begin_epoch(0);
+  const auto batch_at = [&](std::int64_t i) -> AnyBatch {
+    if (auto random = recipe.bench_batch(i)) return *random;
+    if (!recipe.sequential()) return training_batch(recipe, order, 0, i % recipe.batches_per_epoch());
+    const auto next = recipe.next_batch();
+    require<DataError>(next.has_value(), "bench: the data has fewer than ", kDistinct * setup.batches_per_step, " batches");
+    return *next;
+  };
+  std::vector<std::vector<AnyBatch>> batches(kDistinct);
+  for (std::int64_t i = 0; i < kDistinct; ++i)
+    for (std::int64_t m = 0; m < setup.batches_per_step; ++m)
+      batches[static_cast<std::size_t>(i)].push_back(batch_at(i * setup.batches_per_step + m));
+  std::int64_t step = 0;
+  const auto one = [&] {
+    const auto& b = batches[static_cast<std::size_t>(step % kDistinct)];
+    const StepLoss loss =
+        train_step(recipe, *optimizer, b, {.seed = setup.seed, .step = step}, options.optimizer.learning_rate, options.train.clip_norm);
+    ++step;
+    return loss.total();
+  };
+  BenchResult result = measure_steps(one, /*warmup=*/3, steps, setup.precision);
+  result.items_per_step = static_cast<double>(setup.batch_size * setup.batches_per_step);
+  // Two FLOP a multiply-add; backward takes two products for each of forward.
+  if (const auto forward = recipe.multiply_adds()) result.flops_per_step = 3 * 2 * *forward * static_cast<double>(setup.batches_per_step);
+  result.threads = setup.threads;
+  return result;
+}
+
+void print_bench(const BenchResult& r, bool json, std::ostream& out) {
+  if (json) {
+    JsonRow row{{"config", r.name},
+                {"items_per_s", r.items_per_second()},
+                {"step_ms", 1e3 * r.step_seconds},
+                {"step_ms_fastest", 1e3 * r.step_seconds_fastest},
+                {"steps", r.steps},
+                {"items_per_step", r.items_per_step}};
+    if (r.flops_per_step) row.insert(row.end(), {{"flops_per_step", *r.flops_per_step}, {"mfu", r.mfu()}});
+    row.insert(row.end(), {{"matmul_gflops", r.matmul_gflops},
+                           {"peak_rss_bytes", peak_rss_bytes()},
+                           {"system_share", r.system_share},
+                           {"threads", std::int64_t{r.threads}},
+                           {"precision", to_text(r.precision)},
+                           {"loss", r.loss}});
+    out << to_json(row) << "\n";
+    return;
+  }
+  const auto rounded = [](double v) { return join_text(static_cast<double>(static_cast<std::int64_t>(v * 100 + 0.5)) / 100); };
+  out << r.name << "  " << to_text(r.precision) << ", " << r.threads << " threads, median of " << r.steps << " steps\n"
+      << "  " << rounded(r.items_per_second()) << " items/s, " << rounded(1e3 * r.step_seconds) << " ms a step (fastest "
+      << rounded(1e3 * r.step_seconds_fastest) << ")\n";
+  if (r.flops_per_step)
+    out << "  " << rounded(*r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops)
+        << " GFLOP/s of a large matrix product: " << rounded(100 * r.mfu()) << " % MFU\n";
+  out << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory "
+      << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
+}
+
+}  // namespace capstan::engine

@@ -1,0 +1,57 @@
+#pragma once
+// The command line of `capstan`: which command, which recipe, which configuration, and what an error ends with. The commands on a recipe
+// are run_recipe.h; run_program may be called in-process by tests.
+
+#include <cstdint>
+#include <exception>
+#include <iosfwd>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipes/engine/any_recipe.h"
+#include "recipes/engine/config/arguments.h"
+
+namespace capstan::engine {
+
+inline constexpr std::string_view kVersion = "0.1.0";
+
+/// Exit codes; on a signal 128 + its number.
+enum ExitCode : int { kOk = 0, kUsage = 2, kData = 3, kIo = 4, kNumerical = 5, kBadCheckpoint = 6, kInternal = 70 };
+int exit_code_of(const std::exception& error);
+
+/// Where a program reads and writes.
+struct Console {
+  std::istream& in;
+  std::ostream& out;     ///< results
+  std::ostream& err;     ///< messages
+  int progress_fd = -1;  ///< -1: no progress
+};
+
+/// A command on a configuration, as given.
+struct CommandLine {
+  std::string command;                 ///< train, evaluate, predict, prepare, bench; "options" prints the option table
+  std::string config_path;             ///< file; empty for options
+  std::string config_name;             ///< "sasrec/ml1m", or the path as given
+  std::vector<std::string> arguments;  ///< the rest
+};
+
+/// The program, without the process around it. Returns the exit code; errors are reported on console.err.
+int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console);
+
+/// The flags of a command on a recipe.
+std::vector<Flag> flags_of(std::string_view command);
+
+/// Reads file and arguments into a configuration. True if the command is answered already (--help, --print-config).
+bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments, const Console& console);
+
+/// What a recipe is told, after cross-checks; sets the number of OpenMP threads. Throws ConfigError.
+Setup make_setup(const EngineOptions& options, Purpose purpose);
+/// run.dir or its default.
+std::string run_directory(const EngineOptions& options, const CommandLine& line);
+
+/// The folder that holds the recipes' configurations: beside an installed program, else the source tree. Empty if there is none.
+std::string recipes_directory();
+
+}  // namespace capstan::engine

@@ -1,0 +1,228 @@
+#include "recipes/engine/command/run_recipe.h"
+
+#include <filesystem>
+#include <optional>
+#include <ostream>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "recipes/engine/checkpoint/resume.h"
+#include "recipes/engine/command/bench.h"
+#include "recipes/engine/command/predict.h"
+#include "recipes/engine/config/config_text.h"
+#include "recipes/engine/config/value.h"
+#include "recipes/engine/report/run_log.h"
+#include "recipes/engine/system.h"
+#include "recipes/engine/train/batch_stream.h"
+#include "recipes/engine/train/step.h"
+#include "recipes/engine/train/train.h"
+
+namespace capstan::engine {
+namespace {
+
+/// A command on a configuration that has been read.
+struct Command {
+  const CommandLine& line;
+  AnyConfig& config;
+  const Arguments& arguments;
+  const Console& console;
+  const EngineOptions& options() const { return config.engine(); }
+};
+
+Split split_named(std::string_view name) {
+  if (name == name_of(Split::validation)) return Split::validation;
+  require<ConfigError>(name == name_of(Split::test), "--split must be validation or test, got '", name, "'");
+  return Split::test;
+}
+
+void print_metrics(const Metrics& metrics, Split split, const Checkpoint& checkpoint, bool json, std::ostream& out) {
+  if (json) {
+    JsonRow row{{"step", checkpoint.step()}, {"split", std::string(name_of(split))}, {"checkpoint", checkpoint.path()}};
+    for (const Metric& m : metrics) row.emplace_back(m.name, m.value);
+    out << to_json(row) << "\n";
+    return;
+  }
+  for (const Metric& m : metrics) out << m.name << "  " << join_text(m.value) << "\n";
+}
+
+/// The metric that a run selects by; nothing if the recipe has no validation part.
+std::optional<MetricInfo> selection_of(const AnyRecipe& recipe, Evaluator& evaluator, const std::string& wanted) {
+  const std::vector<MetricInfo> declared = evaluator.metrics(Split::validation);
+  if (!declared.empty()) return selection(recipe, declared, wanted);
+  require<ConfigError>(wanted.empty(), "train.metric = ", wanted, ": with this configuration there is no validation part");
+  return std::nullopt;
+}
+
+CheckpointMeta meta_of(const Command& c, const AnyRecipe& recipe) {
+  return {.recipe = std::string(recipe.name()),
+          .config = to_config_text(c.config.table(), /*with_origin=*/false),
+          .data_digest = recipe.data_digest(),
+          .threads = recipe.setup().threads,
+          .precision = to_text(recipe.setup().precision)};
+}
+
+AnyBatch first_batch(AnyRecipe& recipe) {
+  recipe.begin_epoch(0);
+  if (recipe.sequential()) {
+    auto batch = recipe.next_batch();
+    require<DataError>(batch.has_value(), "train: the first epoch has no batch");
+    return *batch;
+  }
+  require<DataError>(recipe.batches_per_epoch() > 0, "train: the first epoch has no batch");
+  EpochOrder order(recipe);
+  return training_batch(recipe, order, 0, 0);
+}
+
+/// train --check: everything that can fail before training does, backward too; nothing is updated.
+int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, const std::optional<MetricInfo>& metric) {
+  std::ostream& out = c.console.out;
+  const Setup& setup = recipe.setup();
+  const AnyBatch batch = first_batch(recipe);
+  const StepLoss loss = gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
+  for (const Parameter& parameter : recipe.parameters().parameters())
+    out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << "\n";
+  const auto image = checkpoint_image(meta_of(c, recipe), recipe.parameters(), &optimizer, {}, {});
+  out << recipe.parameters().numel() << " parameters, checkpoint " << bytes_text(static_cast<double>(image.size())) << ", "
+      << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"
+      << "loss of the first batch " << loss.total() << ", peak memory so far " << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
+  if (metric) out << "selects by " << metric->name << ", " << (metric->goal == Goal::minimize ? "lower" : "higher") << " is better\n";
+  if (!loss.without_gradient.empty()) out << without_gradient_text(loss.without_gradient) << "\n";
+  return kOk;
+}
+
+int train_command(const Command& c) {
+  const EngineOptions& options = c.options();
+  const Setup setup = make_setup(options, Purpose::train);
+  const auto recipe = c.config.make(setup);
+  const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
+  Evaluator evaluator(*recipe, options.evaluate);
+  const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train.metric);
+  const std::int64_t batches = recipe->batches_per_epoch();
+  Training training{.recipe = *recipe,
+                    .optimizer = *optimizer,
+                    .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs,
+                                              (batches + setup.batches_per_step - 1) / setup.batches_per_step),
+                    .evaluator = evaluator};
+  if (c.arguments.has("check")) return check(c, *recipe, *optimizer, metric);
+
+  const std::string directory = run_directory(options, c.line);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
+  const RunLock lock(directory);
+  const CheckpointMeta meta = meta_of(c, *recipe);
+  TrainSession session(options, {.directory = directory,
+                                 .meta = meta,
+                                 .loss_terms = recipe->loss_terms(),
+                                 .selection = metric,
+                                 .batches_per_epoch = batches,
+                                 .batches_per_step = setup.batches_per_step,
+                                 .progress_fd = c.console.progress_fd});
+  std::optional<optim::WeightAverage> average;
+  if (options.train.ema_decay > 0) training.average = &average.emplace(recipe->parameters().parameters(), options.train.ema_decay);
+
+  std::optional<Checkpoint> from;
+  std::vector<CheckpointDirectory::Rejected> rejected;
+  std::vector<std::string> differences;
+  const auto fits = [&](const Checkpoint& checkpoint) {
+    checkpoint.require_recipe(recipe->name());
+    differences = compare_for_resume(checkpoint, meta, c.config.table());
+  };
+  const std::string resume = c.arguments.value("resume");
+  if (resume == "auto") {
+    from = session.checkpoints().find_newest(fits, rejected);
+  } else if (c.arguments.has("resume")) {
+    from.emplace(resume);
+    fits(*from);
+  }
+  for (const auto& r : rejected) c.console.err << "capstan: passed over " << r.path << ": " << r.reason << "\n";
+  if (from) {
+    const std::string before = from->optimizer_name();
+    const bool same = before.empty() || before == optimizer->name();
+    restore(training, session, *from, same);
+    for (const auto& r : rejected) session.say(join_text("passed over ", r.path, ": ", r.reason));
+    for (const std::string& d : differences) session.say("changed since the checkpoint: " + d);
+    if (!same) session.say(join_text("the optimiser was ", before, ", is ", optimizer->name(), ": it starts without state"));
+    from.reset();  // the file's bytes
+  } else {
+    start(training, session);
+  }
+  data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(c.config.table())));
+
+  const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
+  const StopReason reason = train(training, session, options, meta);
+  c.console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";
+  return reason == StopReason::signal ? 128 + stop_signal() : kOk;
+}
+
+/// A recipe with the parameters of a checkpoint.
+std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose, const Checkpoint& checkpoint) {
+  Setup setup = make_setup(c.options(), purpose);
+  setup.artifacts = checkpoint.artifacts();
+  auto recipe = c.config.make(setup);
+  checkpoint.load(recipe->parameters());
+  return recipe;
+}
+
+Checkpoint checkpoint_of(const Command& c, std::string_view recipe) {
+  require<ConfigError>(c.arguments.has("checkpoint"), "needs --checkpoint FILE");
+  Checkpoint checkpoint(c.arguments.value("checkpoint"));
+  checkpoint.require_recipe(recipe);
+  return checkpoint;
+}
+
+int evaluate_command(const Command& c, std::string_view name) {
+  const Split split = split_named(c.arguments.value("split", name_of(Split::test)));
+  const Checkpoint checkpoint = checkpoint_of(c, name);
+  const auto recipe = recipe_of(c, Purpose::evaluate, checkpoint);
+  const bool json = c.arguments.has("json");
+  Evaluator evaluator(*recipe, c.options().evaluate);
+  require<DataError>(!evaluator.metrics(split).empty(), "evaluate: with this configuration there is no ", name_of(split),
+                     " part to evaluate on");
+  if (!json) c.console.out << recipe->protocol(split);
+  print_metrics(evaluator.run(split), split, checkpoint, json, c.console.out);
+  return kOk;
+}
+
+int predict_command(const Command& c, std::string_view name) {
+  require<ConfigError>(c.arguments.has("input") && c.arguments.has("output"), "predict: needs --input FILE|- and --output FILE|-");
+  const Checkpoint checkpoint = checkpoint_of(c, name);
+  const auto recipe = recipe_of(c, Purpose::predict, checkpoint);
+  PredictFiles files(c.arguments.value("input"), c.arguments.value("output"), c.console);
+  predict(*recipe, files.in(), files.out(), c.options().predict.batch_size);
+  files.finish();
+  return kOk;
+}
+
+int bench_command(const Command& c) {
+  const std::int64_t steps = parse_integer(c.arguments.value("steps", "20"));
+  require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
+  const auto recipe = c.config.make(make_setup(c.options(), c.config.benches_without_data() ? Purpose::bench : Purpose::train));
+  BenchResult result = bench(*recipe, c.options(), steps);
+  result.name = c.line.config_name;
+  print_bench(result, c.arguments.has("json"), c.console.out);
+  return kOk;
+}
+
+}  // namespace
+
+int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console& console) {
+  const auto config = recipe.configuration();
+  if (line.command == "options") {
+    console.out << markdown_table(config->table());
+    return kOk;
+  }
+  Arguments arguments;
+  if (configure(line, *config, arguments, console)) return kOk;
+  const Command c{line, *config, arguments, console};
+  if (line.command == "train") return train_command(c);
+  if (line.command == "evaluate") return evaluate_command(c, recipe.name);
+  if (line.command == "predict") return predict_command(c, recipe.name);
+  if (line.command == "bench") return bench_command(c);
+  require<InternalError>(line.command == "prepare", "command line: no command ", line.command);
+  if (!config->prepare(make_setup(config->engine(), Purpose::prepare), console.out))
+    console.out << recipe.name << " needs no preparation\n";
+  return kOk;
+}
+
+}  // namespace capstan::engine

@@ -1,0 +1,40 @@
+#include "recipes/engine/command/tokenize.h"
+
+#include <istream>
+#include <ostream>
+#include <vector>
+
+#include "autograd/core/error.h"
+#include "data/text/tokenizer.h"
+#include "data/text/vocabulary.h"
+
+namespace capstan::engine {
+
+int tokenize(std::span<const std::string> arguments, const Console& console) {
+  const std::vector<Flag> flags{{"vocab", "FILE", "vocabulary, a token a line"},
+                                {"cased", "", "keep capitals and accents"},
+                                {"variant", "NAME", "google (the default), hf_slow or hf_fast: whose results where these programs differ"}};
+  const Arguments given = parse_arguments(arguments, flags, nullptr);
+  require<ConfigError>(given.has("vocab"), "tokenize: needs --vocab FILE");
+  const auto variant = data::variant_named(given.value("variant", "google"));
+  require<ConfigError>(variant.has_value(), "tokenize: --variant must be google, hf_slow or hf_fast, got '", given.value("variant"), "'");
+  const data::Vocabulary vocabulary = data::load_vocabulary(given.value("vocab"), *variant);
+  const data::Tokenizer tokenizer(vocabulary, {.lower_case = !given.has("cased"), .variant = *variant});
+
+  std::vector<std::int32_t> ids;
+  std::string line, answer;
+  while (console.out && std::getline(console.in, line)) {
+    ids.clear();
+    answer.clear();
+    tokenizer.encode(line, ids);
+    for (const std::int32_t id : ids) {
+      if (!answer.empty()) answer += ' ';
+      answer += vocabulary.token(id);
+    }
+    console.out << answer << '\n';
+    if (console.in.rdbuf()->in_avail() <= 0) console.out.flush();
+  }
+  return kOk;
+}
+
+}  // namespace capstan::engine

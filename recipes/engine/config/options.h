@@ -1,0 +1,137 @@
+#pragma once
+// The engine's own options: sections run, train, optimizer, schedule, loader, evaluate, predict and checkpoint of every configuration.
+// The same key means the same for every recipe. A recipe's Config adds its sections beside these (model, data, ...), and keys of its own to
+// evaluate and predict.
+
+#include <cstdint>
+#include <string>
+
+#include "autograd/core/dtype.h"
+#include "recipes/engine/train/optimizer.h"
+#include "recipes/engine/train/schedule.h"
+
+namespace capstan::engine {
+
+struct RunOptions {
+  std::string dir;
+  std::string data = ".";
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("dir", dir, "directory of this run; empty: runs/<recipe>-<config>");
+    v("data", data, "directory that relative data paths start from");
+    v("seed", seed, "seed of parameters, data order and dropout", V::non_negative());
+    v("threads", threads, "OpenMP threads; 0: one per core this process may use", V::between(0, 1024));
+  }
+};
+
+struct TrainOptions {
+  std::int64_t epochs = 1;
+  std::int64_t max_steps = 0;
+  std::int64_t batch_size = 32;
+  std::int64_t micro_batch_size = 0;
+  DType precision = DType::f32;
+  double clip_norm = 0;
+  double ema_decay = 0;
+  std::int64_t log_every = 50;
+  std::int64_t evaluate_every = 0;
+  std::string metric;
+  std::int64_t patience = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("epochs", epochs, "passes over the data", V::positive());
+    v("max_steps", max_steps, "stop after this many optimiser steps; 0: no limit", V::non_negative());
+    v("batch_size", batch_size, "items of one optimiser step", V::positive());
+    v("micro_batch_size", micro_batch_size, "items of one forward pass, a divisor of batch_size; 0: batch_size", V::non_negative());
+    v("precision", precision,
+      "element type of the matrix work, with f32 master weights; bf16 pays where processors multiply it (AVX-512 BF16)",
+      {{"f32", DType::f32}, {"bf16", DType::bf16}});
+    v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
+    v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
+      V::fraction());
+    v("log_every", log_every, "optimiser steps between two rows of metrics.jsonl", V::positive());
+    v("evaluate_every", evaluate_every, "optimiser steps between two validations; 0: at the end of each epoch", V::non_negative());
+    v("metric", metric, "validation metric that picks the best checkpoint; empty: the recipe's");
+    v("patience", patience, "validations without improvement before stopping early; 0: never", V::non_negative());
+  }
+};
+
+struct LoaderOptions {
+  std::int64_t workers = 1;
+  std::int64_t depth = 4;
+
+  template <class V>
+  void visit(V& v) {
+    v("workers", workers, "threads that prepare batches; 0: the training thread", V::between(0, 64));
+    v("depth", depth, "batches prepared ahead", V::between(1, 1024));
+  }
+};
+
+struct EvaluateOptions {
+  std::int64_t batch_size = 32;
+  bool baselines = true;
+
+  template <class V>
+  void visit(V& v) {
+    v("batch_size", batch_size, "samples of one forward pass in validation and evaluation", V::between(1, 65536));
+    v("baselines", baselines, "report beside the model what simple methods reach under the same protocol");
+  }
+};
+
+enum class AnswerFormat { tsv, jsonl };
+
+struct PredictOptions {
+  AnswerFormat format = AnswerFormat::tsv;
+  std::int64_t batch_size = 32;
+
+  template <class V>
+  void visit(V& v) {
+    v("format", format, "form of an answer", {{"tsv", AnswerFormat::tsv}, {"jsonl", AnswerFormat::jsonl}});
+    v("batch_size", batch_size, "lines answered at a time", V::between(1, 65536));
+  }
+};
+
+struct CheckpointOptions {
+  std::int64_t every = 0;
+  double every_minutes = 30;
+  std::int64_t keep_last = 2;
+  std::int64_t keep_best = 1;
+
+  template <class V>
+  void visit(V& v) {
+    v("every", every, "optimiser steps between two checkpoints; 0: after each validation", V::non_negative());
+    v("every_minutes", every_minutes, "minutes after which a checkpoint is due anyway; 0: never", V::non_negative());
+    v("keep_last", keep_last, "newest checkpoints kept", V::between(1, 1000));
+    v("keep_best", keep_best, "best checkpoints kept besides", V::between(0, 1000));
+  }
+};
+
+struct EngineOptions {
+  std::string recipe;  ///< names the recipe that the rest is for
+  RunOptions run;
+  TrainOptions train;
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  LoaderOptions loader;
+  EvaluateOptions evaluate;
+  PredictOptions predict;
+  CheckpointOptions checkpoint;
+
+  template <class V>
+  void visit(V& v) {
+    v("recipe", recipe, "the recipe that this configuration is for");
+    v.section("run", run);
+    v.section("train", train);
+    v.section("optimizer", optimizer);
+    v.section("schedule", schedule);
+    v.section("loader", loader);
+    v.section("evaluate", evaluate);
+    v.section("predict", predict);
+    v.section("checkpoint", checkpoint);
+  }
+};
+
+}  // namespace capstan::engine

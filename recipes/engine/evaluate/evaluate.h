@@ -1,0 +1,34 @@
+#pragma once
+// The evaluation loop: the batches of a split through the recipe's accumulators.
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "optim/optimizer.h"
+#include "optim/weight_average.h"
+#include "recipes/engine/any_recipe.h"
+
+namespace capstan::engine {
+
+class Evaluator {
+ public:
+  Evaluator(AnyRecipe& recipe, const EvaluateOptions& options) : recipe_(recipe), options_(options) {}
+
+  /// What run() reports for a split, before anything is computed; empty: there is no such split.
+  std::vector<MetricInfo> metrics(Split split);
+  /// The metrics of a split and those of the baselines, which are taken once; empty: there is no such split. Throws DataError if it has no
+  /// case.
+  Metrics run(Split split);
+
+ private:
+  AnyRecipe& recipe_;
+  EvaluateOptions options_;
+  std::array<std::optional<Metrics>, 3> baselines_;  // by split
+};
+
+/// The metric that selects the best checkpoint: `wanted`, the recipe's choice, or the first declared one that has a direction. Throws
+/// ConfigError with the declared ones if `wanted` is none of them.
+MetricInfo selection(const AnyRecipe& recipe, const std::vector<MetricInfo>& declared, std::string_view wanted);
+
+}  // namespace capstan::engine

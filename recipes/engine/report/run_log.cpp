@@ -1,0 +1,132 @@
+#include "recipes/engine/report/run_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::engine {
+namespace {
+
+constexpr std::string_view kStepKey = "{\"step\":";
+
+int open_to_append(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  require<IoError>(fd >= 0, path, ": cannot open: ", std::strerror(errno));
+  return fd;
+}
+
+}  // namespace
+
+std::string json_string(std::string_view text) {
+  std::string out(1, '"');
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (code < 0x20) {
+      constexpr std::string_view kHex = "0123456789abcdef";
+      out += "\\u00";
+      out += kHex[code >> 4];
+      out += kHex[code & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string to_json(const JsonRow& row) {
+  std::string out = "{", not_finite;
+  for (const auto& [name, value] : row) {
+    if (out.size() > 1) out += ',';
+    out += json_string(name) + ':';
+    if (const auto* d = std::get_if<double>(&value)) {
+      if (std::isfinite(*d)) {
+        out += join_text(*d);
+      } else {
+        out += "null";
+        if (!not_finite.empty()) not_finite += ',';
+        not_finite += json_string(name) + ':' + json_string(std::isnan(*d) ? "nan" : *d > 0 ? "inf" : "-inf");
+      }
+    } else if (const auto* i = std::get_if<std::int64_t>(&value)) {
+      out += std::to_string(*i);
+    } else if (const auto* b = std::get_if<bool>(&value)) {
+      out += *b ? "true" : "false";
+    } else {
+      out += json_string(std::get<std::string>(value));
+    }
+  }
+  if (!not_finite.empty()) out += ",\"not_finite\":{" + not_finite + "}";
+  return out + "}";
+}
+
+std::string rows_up_to(std::string_view jsonl, std::int64_t step) {
+  std::string kept;
+  while (!jsonl.empty()) {
+    const auto end = jsonl.find('\n');
+    if (end == std::string_view::npos) break;  // cut short by a crash
+    const std::string_view line = jsonl.substr(0, end + 1);
+    jsonl.remove_prefix(end + 1);
+    std::int64_t at = 0;
+    if (!line.starts_with(kStepKey)) continue;
+    const auto r = std::from_chars(line.data() + kStepKey.size(), line.data() + line.size(), at);
+    if (r.ec == std::errc() && at <= step) kept += line;
+  }
+  return kept;
+}
+
+RunLog::RunLog(const std::string& directory, std::int64_t restored_step) {
+  const std::string path = directory + "/metrics.jsonl";
+  if (std::filesystem::exists(path)) {
+    const auto bytes = data::read_file(path);
+    const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::string kept = rows_up_to(all, restored_step);
+    if (kept.size() != all.size()) data::write_file_durably(path, std::string_view(kept));
+  }
+  metrics_ = open_to_append(path);
+  try {
+    text_ = open_to_append(directory + "/log.txt");
+  } catch (...) {
+    ::close(metrics_);
+    throw;
+  }
+}
+
+RunLog::~RunLog() {
+  ::close(metrics_);
+  ::close(text_);
+}
+
+bool RunLog::append(int fd, const std::string& bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const auto n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      ++dropped_;
+      return false;
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+bool RunLog::row(const JsonRow& row) {
+  const std::string text = to_json(row) + "\n";
+  require<InternalError>(text.starts_with(kStepKey), "run log: the first field of a row must be the step, got ", text);
+  return append(metrics_, text);
+}
+
+bool RunLog::text(std::string_view line) { return append(text_, time_text() + "  " + std::string(line) + "\n"); }
+
+}  // namespace capstan::engine

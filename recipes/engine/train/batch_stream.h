@@ -1,0 +1,62 @@
+#pragma once
+// The batches of a run: which samples they hold, made ahead of time on loader threads.
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "data/loader.h"
+#include "recipes/engine/any_recipe.h"
+
+namespace capstan::engine {
+
+/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone. Thread-safe; eight bytes a
+/// sample.
+class EpochOrder {
+ public:
+  explicit EpochOrder(const AnyRecipe& recipe) : recipe_(recipe) {}
+  /// At the places first .. first + count - 1 of an epoch.
+  std::vector<std::int64_t> samples(std::int64_t epoch, std::int64_t first, std::int64_t count);
+
+ private:
+  struct Permutation {
+    std::int64_t epoch;
+    std::vector<std::int64_t> samples;
+  };
+  /// Of this epoch and the one before or after it: loaders run ahead over the end of an epoch.
+  std::shared_ptr<const Permutation> permutation(std::int64_t epoch);
+
+  const AnyRecipe& recipe_;
+  std::mutex mutex_;
+  std::shared_ptr<const Permutation> kept_[2];  // by epoch modulo 2
+};
+
+/// Batch `index` of an epoch, of sampled batches.
+AnyBatch training_batch(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index);
+
+/// The batches of a run from (epoch, position) on, step by step.
+class BatchStream {
+ public:
+  BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options);
+
+  /// At most `count` batches; none at the end of the epoch. `position`: batches of the present epoch that are done.
+  std::vector<AnyBatch> next(std::int64_t count, std::int64_t position);
+  double wait_seconds() const { return loader_ ? loader_->wait_seconds() : wait_; }
+
+ private:
+  std::optional<AnyBatch> take();
+
+  AnyRecipe& recipe_;
+  EpochOrder order_;
+  std::int64_t per_epoch_ = 0;
+  double wait_ = 0;
+  std::optional<data::Loader<AnyBatch>> loader_;  // of sampled batches
+};
+
+/// The batches of a split in order, made ahead on one thread; the recipe's own where they follow from each other. Undefined: there is no
+/// such split.
+BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batch_size);
+
+}  // namespace capstan::engine

@@ -1,0 +1,224 @@
+#include "recipes/engine/train/session.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/file.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::engine {
+
+std::string_view text_of(StopReason reason) {
+  switch (reason) {
+    case StopReason::none: return "not stopped";
+    case StopReason::epochs: return "all epochs done";
+    case StopReason::steps: return "train.max_steps reached";
+    case StopReason::patience: return "no improvement within train.patience";
+    case StopReason::signal: return "stopped by a signal";
+  }
+  return "?";
+}
+
+TrainSession::TrainSession(const EngineOptions& options, Description description)
+    : options_(options),
+      about_(std::move(description)),
+      checkpoints_(about_.directory + "/checkpoints", options.checkpoint, about_.selection ? about_.selection->goal : Goal::minimize) {
+  const std::int64_t steps_per_epoch = (about_.batches_per_epoch + about_.batches_per_step - 1) / about_.batches_per_step;
+  total_steps_ = options_.train.epochs * steps_per_epoch;
+  if (options_.train.max_steps > 0 && (total_steps_ == 0 || options_.train.max_steps < total_steps_))
+    total_steps_ = options_.train.max_steps;
+}
+
+void TrainSession::start_clock() {
+  state_.window.resize(1 + 2 * about_.loss_terms.size(), 0.0);
+  progress_.emplace(about_.progress_fd, Progress::mode_of(about_.progress_fd), state_.step);
+  last_save_time_ = row_start_ = wall_seconds();
+}
+
+void TrainSession::start_fresh() {
+  require<ConfigError>(checkpoints_.steps().empty(), about_.directory,
+                       ": holds checkpoints of an earlier run: go on with --resume auto, or choose another run.dir");
+  log_.emplace(about_.directory, -1);
+  start_clock();
+  say("new run");
+}
+
+void TrainSession::start_from(const Checkpoint& checkpoint) {
+  state_ = checkpoint.train_state();
+  checkpoints_.resume_at(state_);
+  log_.emplace(about_.directory, state_.step);
+  saved_step_ = checkpoint.path() == checkpoints_.file_of(state_.step) ? state_.step : -1;
+  for (const KeptCheckpoint& k : state_.kept)
+    if (k.step == state_.step && !std::isnan(k.metric)) {
+      validated_step_ = k.step;
+      validation_metric_ = k.metric;
+    }
+  start_clock();
+  require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(),
+                           ": /train/window has ", state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
+  say(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
+}
+
+void TrainSession::after_step(const StepReport& report) {
+  ++state_.step;
+  state_.position += report.batches;
+  state_.items += report.items;
+  row_items_ += report.items;
+  run_items_ += report.items;
+  best_now_ = false;
+
+  const std::size_t terms = about_.loss_terms.size();
+  double loss = 0;
+  state_.window[0] += 1;
+  for (std::size_t k = 0; k < terms; ++k) {
+    state_.window[1 + k] += report.sums[k];
+    state_.window[1 + terms + k] += report.counts[k];
+    loss += report.sums[k] / report.counts[k];
+  }
+  if (state_.step % options_.train.log_every == 0) write_row(report);
+  progress_->update({.step = state_.step,
+                     .total_steps = total_steps_,
+                     .epoch = state_.epoch + 1,
+                     .epochs = options_.train.epochs,
+                     .loss = loss,
+                     .items = run_items_,
+                     .loader_wait = report.loader_wait});
+}
+
+void TrainSession::write_row(const StepReport& report) {
+  const std::size_t terms = about_.loss_terms.size();
+  const double now = wall_seconds(), passed = std::max(now - row_start_, 1e-9);
+  JsonRow row{{"step", state_.step}, {"epoch", state_.epoch}, {"split", std::string("train")}};
+  double loss = 0;
+  JsonRow parts;
+  for (std::size_t k = 0; k < terms; ++k) {
+    const double mean = state_.window[1 + k] / state_.window[1 + terms + k];
+    loss += mean;
+    parts.emplace_back(about_.loss_terms[k], mean);
+  }
+  row.emplace_back("loss", loss);
+  if (terms > 1) row.insert(row.end(), parts.begin(), parts.end());
+  row.emplace_back("lr", report.learning_rate);
+  row.emplace_back("gradient_norm", report.gradient_norm);
+  row.emplace_back("items_per_s", row_items_ / passed);
+  row.emplace_back("loader_wait", std::clamp((report.loader_wait - row_wait_) / passed, 0.0, 1.0));
+  log_->row(row);
+  std::fill(state_.window.begin(), state_.window.end(), 0.0);
+  row_start_ = now;
+  row_items_ = 0;
+  row_wait_ = report.loader_wait;
+}
+
+bool TrainSession::end_epoch() {
+  ++state_.epoch;
+  state_.position = 0;
+  return options_.train.evaluate_every == 0 && !validated_now();
+}
+
+bool TrainSession::validation_due() const {
+  return options_.train.evaluate_every > 0 && state_.step % options_.train.evaluate_every == 0 && !validated_now();
+}
+
+void TrainSession::after_validation(const Metrics& metrics, double seconds) {
+  validated_step_ = state_.step;
+  row_start_ += seconds;
+  JsonRow row{{"step", state_.step}, {"epoch", state_.epoch}, {"split", std::string("validation")}};
+  std::string text = join_text("step ", state_.step, "  validation");
+  for (const Metric& m : metrics) {
+    row.emplace_back(m.name, m.value);
+    text += join_text("  ", m.name, " ", m.value);
+  }
+  row.emplace_back("seconds", seconds);
+  validation_metric_ = std::numeric_limits<double>::quiet_NaN();
+  if (metrics.empty() || !about_.selection) return;
+  const auto& [metric, goal] = *about_.selection;
+  const double value = value_of(metrics, metric);
+  log_->row(row);
+  require<NumericalError>(!std::isnan(value), "train: the validation metric ", metric, " is NaN at step ", state_.step);
+  validation_metric_ = value;
+  const bool better = state_.best_step < 0 || (goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric);
+  if (better) {
+    state_.best_metric = value;
+    state_.best_step = state_.step;
+    state_.bad_validations = 0;
+    text += "  (best)";
+  } else {
+    ++state_.bad_validations;
+  }
+  best_now_ = better;
+  say(text);
+}
+
+StopReason TrainSession::stop() const {
+  if (stop_signal() != 0) return StopReason::signal;
+  if (options_.train.max_steps > 0 && state_.step >= options_.train.max_steps) return StopReason::steps;
+  if (state_.epoch >= options_.train.epochs) return StopReason::epochs;
+  if (options_.train.patience > 0 && state_.bad_validations >= options_.train.patience) return StopReason::patience;
+  return StopReason::none;
+}
+
+bool TrainSession::checkpoint_due() const {
+  if (saved_now()) return best_now_;
+  const CheckpointOptions& c = options_.checkpoint;
+  const bool by_step = c.every > 0 ? state_.step % c.every == 0 : validated_now();
+  const bool by_time = c.every_minutes > 0 && wall_seconds() - last_save_time_ > 60 * c.every_minutes;
+  return by_step || by_time || best_now_;
+}
+
+void TrainSession::save(const std::function<std::vector<std::byte>(const TrainState&)>& image) {
+  const double start = wall_seconds();
+  if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
+  const double metric = validated_now() ? validation_metric_ : std::numeric_limits<double>::quiet_NaN();
+  state_.kept = checkpoints_.kept_with(state_.step, metric);
+  checkpoints_.save(image(state_), state_.step, metric, best_now_);
+  saved_step_ = state_.step;
+  best_now_ = false;
+  last_save_time_ = wall_seconds();
+  row_start_ += last_save_time_ - start;
+}
+
+void TrainSession::report_save(const SaveReport& report) {
+  last_save_error_ = report.error;
+  if (report.error.empty()) {
+    say(join_text("saved ", report.path, " (", bytes_text(static_cast<double>(report.bytes)), ")"));
+  } else {
+    say(join_text("warning: the checkpoint of step ", report.step, " could not be saved, training goes on: ", report.error));
+  }
+}
+
+void TrainSession::finish(StopReason reason) {
+  if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
+  progress_->finish();
+  say(join_text("stopped at step ", state_.step, ": ", text_of(reason)));
+  if (log_->dropped() > 0) progress_->message(join_text("warning: ", log_->dropped(), " records of the run could not be written"));
+  require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
+}
+
+void TrainSession::record_failure(std::string_view message, const std::function<std::vector<std::byte>(const TrainState&)>& image) {
+  progress_->finish();
+  log_->row({{"step", state_.step},
+             {"epoch", state_.epoch},
+             {"split", std::string("train")},
+             {"loss", std::numeric_limits<double>::quiet_NaN()},
+             {"error", std::string(message)}});
+  say(message);
+  try {
+    data::write_file_durably(about_.directory + "/nan_dump.h5", image(state_));
+    say(join_text("the last finite weights are in ", about_.directory, "/nan_dump.h5"));
+  } catch (const Error& e) {
+    say(join_text("warning: no dump of the weights: ", e.what()));
+  }
+}
+
+void TrainSession::say(std::string_view text) {
+  log_->text(text);
+  progress_->message(text);
+}
+
+std::string TrainSession::best_text() const {
+  return state_.best_step < 0 || !about_.selection
+             ? ""
+             : join_text("best ", about_.selection->name, " ", state_.best_metric, " at step ", state_.best_step);
+}
+
+}  // namespace capstan::engine

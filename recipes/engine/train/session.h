@@ -1,0 +1,102 @@
+#pragma once
+// TrainSession: the part of the train loop that no recipe changes — counting, records, progress, selection of the best, early stopping,
+// checkpoints, reasons to stop. The loop itself is train.h.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/checkpoint/checkpoint_directory.h"
+#include "recipes/engine/config/options.h"
+#include "recipes/engine/recipe.h"
+#include "recipes/engine/report/run_log.h"
+#include "recipes/engine/terminal/progress.h"
+
+namespace capstan::engine {
+
+enum class StopReason { none, epochs, steps, patience, signal };
+
+/// What one step tells the session.
+struct StepReport {
+  std::span<const double> sums, counts;  ///< of the loss terms
+  double gradient_norm = 0, learning_rate = 0;
+  double items = 0;
+  std::int64_t batches = 0;
+  double loader_wait = 0;  ///< seconds since training began
+};
+
+class TrainSession {
+ public:
+  struct Description {
+    std::string directory;  ///< of the run; exists, and is locked by the caller
+    CheckpointMeta meta;
+    std::vector<std::string> loss_terms;
+    std::optional<MetricInfo> selection = {};  ///< what picks the best checkpoint and stops early; nothing: there is no validation
+    std::int64_t batches_per_epoch = 0;        ///< may be an estimate, for the time left
+    std::int64_t batches_per_step = 1;
+    int progress_fd = -1;
+  };
+  TrainSession(const EngineOptions& options, Description description);
+
+  /// Checkpoints are looked for and kept here; the trainer calls one of these two first.
+  CheckpointDirectory& checkpoints() { return checkpoints_; }
+  void start_fresh();
+  void start_from(const Checkpoint& checkpoint);
+
+  TrainState& state() { return state_; }
+  const TrainState& state() const { return state_; }
+
+  void after_step(const StepReport& report);
+  /// The epoch is over: counts it. True if a validation is due.
+  bool end_epoch();
+  /// True if a validation is due after this step.
+  bool validation_due() const;
+  /// Records a validation and decides whether it is the best. Throws NumericalError if the deciding metric is NaN.
+  void after_validation(const Metrics& metrics, double seconds);
+  bool validated_now() const { return validated_step_ == state_.step; }
+
+  /// Reasons to stop now.
+  StopReason stop() const;
+
+  bool checkpoint_due() const;
+  /// Saves now; `image` builds the content from the state. Reports earlier saves. A failed save is reported, not thrown, until the third in
+  /// a row.
+  void save(const std::function<std::vector<std::byte>(const TrainState&)>& image);
+  bool saved_now() const { return saved_step_ == state_.step; }
+  /// Waits for the save under way, ends the records. Throws IoError if the last save failed.
+  void finish(StopReason reason);
+  /// After a NumericalError: a row that says so, and the last finite weights in nan_dump.h5.
+  void record_failure(std::string_view message, const std::function<std::vector<std::byte>(const TrainState&)>& image);
+
+  void say(std::string_view text);  ///< to log.txt and above the progress bar
+  /// "best ndcg@10 0.5912 at step 900"; empty without validation.
+  std::string best_text() const;
+
+ private:
+  void write_row(const StepReport& report);
+  void report_save(const SaveReport& report);
+  void start_clock();
+
+  EngineOptions options_;
+  Description about_;
+  TrainState state_;
+  CheckpointDirectory checkpoints_;
+  std::optional<RunLog> log_;
+  std::optional<Progress> progress_;
+  std::int64_t validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;
+  double validation_metric_ = 0;  // at validated_step_
+  bool best_now_ = false;
+  double last_save_time_ = 0;
+  // The clock of the present row: pauses for validation and saving do not count.
+  double row_start_ = 0, row_items_ = 0, row_wait_ = 0, run_items_ = 0;
+  std::string last_save_error_;
+};
+
+std::string_view text_of(StopReason reason);
+
+}  // namespace capstan::engine

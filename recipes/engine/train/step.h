@@ -1,0 +1,58 @@
+#pragma once
+// One step of training, forward, backward, guard, clip, update.
+//
+// A recipe's loss is a sum of terms, each a mean: sum_k (sums[k] / counts[k]). The recipe gives the sums of a batch as recorded scalars,
+// and what each is divided by, known from the batch before anything is computed (samples, real positions, masked tokens, or a constant).
+// Counts are added over the batches of a step and backward starts with 1 / total, so accumulating micro batches equals one large batch
+// whatever their sizes are. The log shows "loss" (the sum of the means) and, if there are several, every term under its name.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autograd/core/gradient.h"
+#include "autograd/core/rng.h"
+#include "nn/run.h"
+#include "optim/optimizer.h"
+#include "recipes/engine/any_recipe.h"
+
+namespace capstan::engine {
+
+/// A warning that names parameters that got no gradient; empty if there are none.
+std::string without_gradient_text(std::span<const std::string> names);
+
+/// Names an optimiser step: the same values mean the same random numbers.
+struct StepKey {
+  std::uint64_t seed = 0;  ///< of the run
+  std::int64_t step = 0;   ///< optimiser steps done before this one
+
+  /// What the forward pass over the step's batch of this number knows.
+  nn::Run run(std::int64_t batch) const {
+    return {.training = true, .seed = random_key(seed, "step", {static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(batch)})};
+  }
+};
+
+struct StepLoss {
+  std::vector<double> sums = {}, counts = {};      ///< of the terms
+  double gradient_norm = 0;                        ///< before clipping
+  std::vector<std::string> without_gradient = {};  ///< trainable parameters that nothing flowed to
+
+  double total() const;
+};
+
+struct StepGradients {
+  StepLoss loss = {};
+  std::vector<Gradient> gradients = {};  ///< in the order of the parameters
+};
+
+/// Forward and backward over the batches of a step. Throws NumericalError if the loss is not finite, GraphError if it depends on no
+/// parameter, DataError if a count is 0.
+StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key);
+
+/// One optimiser step. Throws NumericalError, before anything is updated, if the loss or the gradient is not finite.
+/// clip_norm 0: no clipping.
+StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
+                    double learning_rate, double clip_norm);
+
+}  // namespace capstan::engine

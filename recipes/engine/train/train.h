@@ -1,0 +1,34 @@
+#pragma once
+// The train loop: step, log, validate, save, stop.
+//
+// A run that is stopped (signal, crash) and resumed does the same steps with the same numbers as one that was not: batches follow from
+// (epoch, position), random numbers from (seed, step), and a checkpoint holds the rest.
+
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+#include "optim/weight_average.h"
+#include "recipes/engine/any_recipe.h"
+#include "recipes/engine/evaluate/evaluate.h"
+#include "recipes/engine/train/session.h"
+
+namespace capstan::engine {
+
+/// What is trained, and with what.
+struct Training {
+  AnyRecipe& recipe;
+  optim::Optimizer& optimizer;
+  optim::Schedule schedule;
+  Evaluator& evaluator;
+  optim::WeightAverage* average = nullptr;  ///< null: without averages
+};
+
+/// A new run.
+void start(const Training& training, TrainSession& session);
+/// Brings everything to where `checkpoint` was saved. `with_optimizer` false: the optimiser starts anew.
+void restore(const Training& training, TrainSession& session, const Checkpoint& checkpoint, bool with_optimizer);
+
+/// Trains until a reason to stop; the session has been started or restored. Throws NumericalError for a loss, gradient or validation
+/// metric that is not finite (nothing is saved over then), IoError when saving fails for good.
+StopReason train(const Training& training, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta);
+
+}  // namespace capstan::engine

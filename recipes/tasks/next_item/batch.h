@@ -1,0 +1,56 @@
+#pragma once
+// Batch: sequences of items as a network reads them, padded or packed (nn/token_layout.h), and what their loss needs.
+//
+// Sequences stand at the right end of max_length places: the newest item is always at the last one. Targets and candidates are packed in
+// both forms.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "nn/token_layout.h"
+#include "recipes/engine/recipe.h"
+#include "recipes/tasks/next_item/dataset.h"
+#include "recipes/tasks/next_item/options.h"
+
+namespace capstan::next_item {
+
+/// How a network wants its sequences.
+struct SequenceForm {
+  std::int64_t max_length = 50;
+  bool packed = true;
+};
+
+struct Batch {
+  Tensor items;  ///< i64 [tokens], 0 at padding
+  nn::TokenLayout layout;
+  Tensor targets;     ///< i64 [real tokens]: the next items; undefined: only hidden states are wanted
+  Tensor candidates;  ///< i64 [real tokens, 1 + k]: the next item and k drawn ones, for losses with negatives
+
+  // Of an evaluation: whose targets these are.
+  engine::Split split = engine::Split::train;
+  std::vector<std::int64_t> users = {};
+};
+
+/// What goes in: at most max_length model ids each, oldest first, and as many targets.
+struct Sequence {
+  std::span<const std::int32_t> items, targets;
+};
+/// Items are cut to the newest max_length. Throws DataError for an empty sequence.
+Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form);
+
+/// The training batch of these users at the places first .. of an epoch. Negatives are drawn for each position (bce) or once for a
+/// sequence, whose positions share them (gbce, sampled_softmax).
+Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
+                     std::span<const std::int64_t> users);
+/// The histories of users before their targets in a split.
+Batch evaluation_batch(const Dataset& data, const SequenceForm& form, engine::Split split, std::vector<std::int64_t> users);
+
+/// Puts the targets and `negatives` into batch.candidates: [real tokens, k], or [sequences, k] to be shared.
+void set_candidates(Batch& batch, std::span<const std::int32_t> negatives, std::int64_t k, bool shared);
+
+/// Random sequences of full length over `items` items, for measuring.
+Batch random_batch(std::int64_t sequences, std::int64_t items, const SequenceForm& form, const LossOptions& loss, std::uint64_t seed);
+
+}  // namespace capstan::next_item

@@ -1,0 +1,73 @@
+#pragma once
+// Evaluation: where the next item of each user ranks, under protocols whose name is part of every number.
+//
+//   sampled<N>       among N drawn items (once per user and run.seed; the same in every evaluation) and the target
+//   full_filtered    among all items except those of the user's history before the target: the literature's full ranking
+//   full_unfiltered  among all items
+//
+// Numbers of different protocols must not be compared: sampled ones are three to four times as high as full ones.
+// Ranks are tie-aware (median place), so constant scores rank in the middle; a NaN score is a NumericalError. The target itself is
+// always a candidate, also if it occurs in the history.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipes/engine/metrics/ranking.h"
+#include "recipes/engine/recipe.h"
+#include "recipes/tasks/next_item/dataset.h"
+#include "recipes/tasks/next_item/options.h"
+
+namespace capstan::next_item {
+
+/// The ranks under the protocols that are on.
+struct Evaluation {
+  std::optional<engine::RankMetrics> sampled, filtered, unfiltered;
+  std::vector<engine::Accumulator*> accumulators();
+};
+
+/// Scores all items for some users: scores[i * (item_count + 1) + item], entry 0 of a row is not read.
+using Scorer = std::function<void(std::span<const std::int64_t> users, std::span<float> scores)>;
+
+class Protocols {
+ public:
+  /// Throws ConfigError for unknown metric names, DataError if no user has a target or items to draw are too few.
+  Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed);
+
+  /// Those that are evaluated.
+  std::span<const std::int64_t> users() const { return users_; }
+  /// Nothing ranked yet; names after `prefix` ("popularity/").
+  Evaluation start(std::string_view prefix = {}) const;
+  /// Ranks the target of a user by a row of scores [item_count + 1].
+  void add(Evaluation& to, std::int64_t user, engine::Split split, std::span<const float> scores) const;
+
+  /// All users through a scorer that is no network.
+  engine::Metrics run(engine::Split split, const Scorer& scorer, std::string_view prefix = {}) const;
+  /// Popularity and a first-order Markov chain of the training items ("popularity/", "markov/"), and for synthetic data the best that
+  /// any model can reach on average ("optimum/").
+  engine::Metrics baselines(engine::Split split) const;
+  /// The protocols in words, one line each.
+  std::string text(engine::Split split) const;
+
+  /// The negatives of the sampled protocol.
+  std::vector<std::int32_t> negatives(std::int64_t user) const;
+
+ private:
+  void check_negatives() const;
+
+  const Dataset& data_;
+  EvaluateOptions options_;
+  std::uint64_t seed_;
+  std::vector<std::int64_t> users_;
+};
+
+/// Scores every item by its number of training interactions.
+Scorer popularity_scorer(const Dataset& data);
+/// Scores every item by how often it followed the user's newest item in training; popularity decides among equals.
+Scorer markov_scorer(const Dataset& data, engine::Split split);
+
+}  // namespace capstan::next_item

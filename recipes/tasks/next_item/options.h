@@ -1,0 +1,145 @@
+#pragma once
+// The configuration of the task: sections data, synthetic, loss and bench, and keys of evaluate and predict beside the engine's own.
+// Every field, its range and its help stand here once; recipes/sasrec/README.md explains the choices that matter.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/interactions.h"
+#include "data/splits.h"
+#include "recipes/tasks/recommendation/synthetic.h"
+
+namespace capstan::next_item {
+
+enum class Source { file, synthetic };
+/// How the users of an epoch are chosen.
+enum class Sampling {
+  uniform,   ///< each batch draws users with replacement; an epoch is floor(users / batch) steps (the original)
+  shuffled,  ///< each epoch is one pass over all users in a new order; the last batch may be smaller
+};
+
+struct DataOptions {
+  Source source = Source::file;
+  std::string path;
+  std::string prepared;
+  std::string user_column, item_column, time_column;
+  data::Header header = data::Header::automatic;
+  std::int64_t min_length = 0, min_support = 0;
+  data::FilterMode filter = data::FilterMode::until_stable;
+  Sampling sampling = Sampling::uniform;
+
+  template <class V>
+  void visit(V& v) {
+    v("source", source, "where interactions come from", {{"file", Source::file}, {"synthetic", Source::synthetic}});
+    v("path", path, "file of lines 'user item [time]': text, TSV, CSV or .inter, plain or gzip; relative to run.data");
+    v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none");
+    v("user_column", user_column, "name, or number from 1, of the user column; empty: found by the usual names");
+    v("item_column", item_column, "the same for the item column");
+    v("time_column", time_column, "the same for the time column; without one the order of the file counts");
+    v("header", header, "whether the first line names the columns",
+      {{"auto", data::Header::automatic}, {"present", data::Header::present}, {"absent", data::Header::absent}});
+    v("min_length", min_length, "users with fewer interactions are left out", V::non_negative());
+    v("min_support", min_support, "items with fewer interactions are left out", V::non_negative());
+    v("filter", filter, "how the two minima are applied: both counts taken once (original preprocessing), or a k-core",
+      {{"once", data::FilterMode::once}, {"until_stable", data::FilterMode::until_stable}});
+    v("sampling", sampling, "uniform: users with replacement, as the original; shuffled: every user once an epoch",
+      {{"uniform", Sampling::uniform}, {"shuffled", Sampling::shuffled}});
+  }
+};
+
+enum class LossKind { bce, ce, sampled_softmax, gbce };
+
+struct LossOptions {
+  LossKind kind = LossKind::bce;
+  std::int64_t negatives = 1;
+  double calibration = 0.75;
+  double l2_embedding = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("kind", kind, "bce: original; ce: softmax over all items; sampled_softmax; gbce: gSASRec",
+      {{"bce", LossKind::bce}, {"ce", LossKind::ce}, {"sampled_softmax", LossKind::sampled_softmax}, {"gbce", LossKind::gbce}});
+    v("negatives", negatives,
+      "items drawn from outside the user's training items: per position for bce, per sequence for sampled_softmax and gbce",
+      V::between(1, 1e6));
+    v("calibration", calibration, "t of gbce: 0 is bce, 1 makes scores calibrated probabilities", V::between(0, 1));
+    v("l2_embedding", l2_embedding, "adds half of this times the sum of squares of both embedding tables", V::non_negative());
+  }
+};
+
+/// How the negatives of the sampled protocol are drawn, once per (seed, user).
+enum class NegativeRule {
+  original,  ///< with replacement from all items outside the training part, as the paper: may hit the target
+  distinct,  ///< without replacement from items the user never touched
+};
+
+struct EvaluateOptions {
+  std::vector<std::int64_t> k{10};
+  std::vector<std::string> metrics{"hit", "ndcg"};
+  std::int64_t sampled_negatives = 100;
+  NegativeRule negatives = NegativeRule::original;
+  bool filtered = true, unfiltered = true;
+  std::int64_t users = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("k", k, "cut-offs", V::between(1, 1e6));
+    v("metrics", metrics, "any of hit, recall (the same number under another name), ndcg, mrr");
+    v("sampled_negatives", sampled_negatives, "the target is ranked among this many drawn items (sampled<N>/...); 0: leave this out",
+      V::between(0, 1e6));
+    v("negatives", negatives, "original: with replacement, not among the training items; distinct: without, none the user ever touched",
+      {{"original", NegativeRule::original}, {"distinct", NegativeRule::distinct}});
+    v("filtered", filtered, "rank among all items but those of the user's history (full_filtered/...)");
+    v("unfiltered", unfiltered, "rank among all items (full_unfiltered/...)");
+    v("users", users, "evaluate this many users, drawn once by run.seed; 0: all", V::non_negative());
+  }
+};
+
+enum class PredictInput { sequences, users };
+
+struct PredictOptions {
+  PredictInput input = PredictInput::sequences;
+  std::int64_t top = 10;
+  bool filter_seen = true;
+
+  template <class V>
+  void visit(V& v) {
+    v("input", input, "what a line holds: item ids, oldest first; or the id of a user of data.path",
+      {{"sequences", PredictInput::sequences}, {"users", PredictInput::users}});
+    v("top", top, "items recommended", V::between(1, 1e6));
+    v("filter_seen", filter_seen, "never recommend an item of the sequence");
+  }
+};
+
+struct BenchOptions {
+  std::int64_t items = 10000;
+
+  template <class V>
+  void visit(V& v) {
+    v("items", items, "catalogue size of capstan bench, which reads no data", V::between(2, 1e8));
+  }
+};
+
+/// Everything but the model. A recipe adds its section `model`.
+struct Options {
+  DataOptions data;
+  recommendation::SyntheticOptions synthetic;
+  LossOptions loss;
+  EvaluateOptions evaluate;
+  PredictOptions predict;
+  BenchOptions bench;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("data", data);
+    v.section("synthetic", synthetic);
+    v.section("loss", loss);
+    v.section("evaluate", evaluate);
+    v.section("predict", predict);
+    v.section("bench", bench);
+  }
+};
+
+}  // namespace capstan::next_item

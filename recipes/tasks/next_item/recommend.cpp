@@ -1,0 +1,108 @@
+#include "recipes/tasks/next_item/recommend.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "autograd/core/error.h"
+#include "recipes/engine/metrics/ranking.h"
+#include "recipes/engine/report/run_log.h"
+
+namespace capstan::next_item {
+namespace {
+
+constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
+
+std::vector<std::string_view> fields_of(std::string_view line) {
+  const char separator = line.find('\t') == std::string_view::npos ? ' ' : '\t';
+  std::vector<std::string_view> out;
+  while (!line.empty()) {
+    const std::size_t end = std::min(line.find(separator), line.size());
+    if (end > 0) out.push_back(line.substr(0, end));
+    line.remove_prefix(std::min(end + 1, line.size()));
+  }
+  return out;
+}
+
+/// One answer, without the end of the line.
+std::string text_of(const Query& q, std::span<const std::int64_t> best, std::span<const float> scores, const data::IdMap& names,
+                    bool json) {
+  std::string unknown;
+  for (const auto& u : q.unknown) unknown += (unknown.empty() ? "" : ",") + (json ? engine::json_string(u) : u);
+  std::string out = json ? R"({"input":)" + engine::json_string(q.key) + R"(,"unknown":[)" + unknown + R"(],"items":[)"
+                         : q.key + "\t" + (unknown.empty() ? "-" : unknown);
+  bool first = true;
+  for (const auto item : best) {
+    const std::string_view name = names[item - 1];
+    const float score = scores[static_cast<std::size_t>(item)];
+    out += json ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), R"(,"score":)", score, "}")
+                : join_text("\t", name, "\t", score);
+    first = false;
+  }
+  return json ? out + "]}" : out;
+}
+
+}  // namespace
+
+Recommender::Recommender(const PredictOptions& options, bool json, const data::IdMap& item_names, const Dataset* users)
+    : options_(options), json_(json), item_names_(item_names), users_(users) {
+  if (options_.input != PredictInput::users) return;
+  require<InternalError>(users_ != nullptr, "recommend: predict.input = users needs the data set");
+  for (std::int64_t u = 0; u < users_->user_count(); ++u) user_of_.emplace(users_->user_name(u), u);
+}
+
+Query Recommender::read(std::string_view line, std::int64_t number) const {
+  Query q;
+  const auto fields = fields_of(line);
+  require<DataError>(!fields.empty(), "line ", number, ": the line is empty, expected ",
+                     options_.input == PredictInput::users ? "the id of a user" : "item ids, oldest first");
+  if (options_.input == PredictInput::users) {
+    const auto user = user_of_.find(line);
+    require<DataError>(user != user_of_.end(), "line ", number, ": user '", line, "' is not in the data (", users_->summary(), ")");
+    q.key = line;
+    const auto items = users_->everything(user->second);
+    q.items.assign(items.begin(), items.end());
+    return q;
+  }
+  q.key = std::to_string(number);
+  for (const auto field : fields) {
+    const std::int64_t index = item_names_.find(field);
+    if (index >= 0) {
+      q.items.push_back(static_cast<std::int32_t>(index + 1));
+    } else {
+      q.unknown.emplace_back(field);
+    }
+  }
+  return q;
+}
+
+std::vector<std::string> Recommender::answer(std::span<const Query> queries, const SequenceScorer& scorer) const {
+  const auto width = static_cast<std::size_t>(item_names_.size() + 1);
+  const auto block = static_cast<std::size_t>(std::max<std::int64_t>(1, kScores / static_cast<std::int64_t>(width)));
+  std::vector<std::string> answers;
+  std::vector<float> scores;
+  for (; !queries.empty(); queries = queries.subspan(std::min(block, queries.size()))) {
+    const auto some = queries.first(std::min(block, queries.size()));
+    std::vector<std::span<const std::int32_t>> sequences;
+    for (const Query& q : some)
+      if (!q.items.empty()) sequences.emplace_back(q.items);
+    scores.resize(sequences.size() * width);
+    if (!sequences.empty()) scorer(sequences, scores);
+    std::size_t row = 0;
+    for (const Query& q : some) {
+      std::span<float> own;
+      std::vector<std::int64_t> best;
+      if (!q.items.empty()) {
+        own = std::span(scores).subspan(row++ * width, width);
+        constexpr float never = -std::numeric_limits<float>::infinity();
+        own[0] = never;
+        if (options_.filter_seen)
+          for (const auto item : q.items) own[static_cast<std::size_t>(item)] = never;
+        best = engine::top_k(own, options_.top);
+      }
+      answers.push_back(text_of(q, best, own, item_names_, json_));
+    }
+  }
+  return answers;
+}
+
+}  // namespace capstan::next_item

@@ -1,0 +1,136 @@
+#include "recipes/tasks/next_item/task.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/shape_ops.h"
+#include "data/sampler.h"
+#include "recipes/tasks/next_item/losses.h"
+#include "recipes/tasks/recommendation/item_names.h"
+
+namespace capstan::next_item {
+namespace {
+
+constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
+
+bool needs_data(const Options& options, engine::Purpose purpose) {
+  if (purpose == engine::Purpose::bench) return false;
+  return purpose != engine::Purpose::predict || options.predict.input == PredictInput::users;
+}
+
+}  // namespace
+
+Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
+    : options_(options), setup_(setup), item_names_(recommendation::stored_items(setup.artifacts)) {
+  using engine::Purpose;
+  if (needs_data(options_, setup_.purpose)) data_ = std::make_unique<Dataset>(options_.data, options_.synthetic, setup_);
+  if (setup_.purpose == Purpose::train) {
+    require<DataError>(!data_->trainable_users().empty(), "next_item: no user has two training items: ", data_->summary());
+    if (options_.loss.kind != LossKind::ce) data_->check_negatives();
+  }
+  if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::evaluate) protocols_.emplace(*data_, options_.evaluate, setup_.seed);
+  if (setup_.purpose == Purpose::predict) {
+    require<CheckpointError>(item_names_ != nullptr, "next_item: the checkpoint does not name its items");
+    recommender_.emplace(options_.predict, setup_.json_answers, *item_names_, data_.get());
+  }
+  network_ = make(scope, item_names_ ? item_names_->size() : data_ ? data_->item_count() : options_.bench.items);
+}
+
+const Dataset& Task::dataset() const {
+  require<InternalError>(data_ != nullptr, "next_item: there is no data for this purpose");
+  return *data_;
+}
+
+const Protocols& Task::protocols() const {
+  require<InternalError>(protocols_.has_value(), "next_item: there is nothing to evaluate for this purpose");
+  return *protocols_;
+}
+
+// ---- data
+
+std::int64_t Task::size(engine::Split split) const {
+  const std::size_t users = split == engine::Split::train ? dataset().trainable_users().size() : protocols().users().size();
+  return static_cast<std::int64_t>(users);
+}
+
+std::int64_t Task::samples_per_epoch() const {
+  if (options_.data.sampling == Sampling::shuffled) return size(engine::Split::train);
+  const std::int64_t step = setup_.batch_size * setup_.batches_per_step;
+  return std::max<std::int64_t>(1, dataset().user_count() / step) * step;
+}
+
+std::optional<std::vector<std::int64_t>> Task::order(std::int64_t epoch, std::int64_t first, std::int64_t count) const {
+  if (options_.data.sampling == Sampling::shuffled) return std::nullopt;  // the engine's
+  std::vector<std::int64_t> drawn;
+  for (std::int64_t place = first; place < first + count; ++place)
+    drawn.push_back(
+        data::drawn(size(engine::Split::train), setup_.seed, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(place)));
+  return drawn;
+}
+
+Batch Task::batch(const engine::Samples& samples) const {
+  const bool training = samples.split == engine::Split::train;
+  const auto all = training ? std::span<const std::int64_t>(dataset().trainable_users()) : protocols().users();
+  std::vector<std::int64_t> users;
+  for (const auto i : samples.indices) users.push_back(all[static_cast<std::size_t>(i)]);
+  return training ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first, users)
+                  : evaluation_batch(dataset(), network_.form, samples.split, std::move(users));
+}
+
+void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
+  require<ConfigError>(options.data.source == Source::file && !options.data.prepared.empty(),
+                       "next_item: prepare needs data.path and the file to write, data.prepared");
+  std::string why;
+  const Dataset d(options.data, options.synthetic, setup, &why);
+  report << options.data.prepared << ": " << d.summary() << (why.empty() ? " (was up to date)" : " (written: " + why + ")") << '\n';
+}
+
+engine::NamedTensors Task::artifacts() const {
+  engine::NamedTensors out;
+  recommendation::store_items(out, item_names_ ? *item_names_ : dataset().item_names());
+  return out;
+}
+
+// ---- training
+
+Tensor Task::loss(const Batch& batch, nn::Run run) const {
+  run.token_ids = batch.layout.keys;
+  return loss_sum(network_, batch, options_.loss, run);
+}
+
+Batch Task::bench_batch(std::int64_t index) const {
+  return random_batch(setup_.batch_size, network_.item_table.value().size(0) - 1, network_.form, options_.loss,
+                      random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
+}
+
+double Task::multiply_adds() const {
+  return network_.multiply_adds(setup_.batch_size) + loss_multiply_adds(options_.loss, network_, setup_.batch_size);
+}
+
+// ---- use
+
+void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
+  const Tensor hidden = last_hidden(network_, batch, run);  // [users, d]
+  const std::int64_t users = hidden.size(0), width = network_.item_table.value().size(0);
+  const std::int64_t block = std::max<std::int64_t>(1, kScores / width);
+  for (std::int64_t first = 0; first < users; first += block) {
+    const std::int64_t count = std::min(block, users - first);
+    const Tensor rows = scores(network_, slice(hidden, 0, first, count));  // [count, items + 1]
+    const auto all = rows.span<const float>();
+    for (std::int64_t i = 0; i < count; ++i)
+      protocols().add(to, batch.users[static_cast<std::size_t>(first + i)], batch.split,
+                      all.subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(width)));
+  }
+}
+
+std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) const {
+  return recommender_->answer(queries, [&](std::span<const std::span<const std::int32_t>> sequences, std::span<float> out) {
+    std::vector<Sequence> inputs;
+    for (const auto s : sequences) inputs.push_back({s, {}});
+    const Tensor all = scores(network_, last_hidden(network_, make_batch(inputs, network_.form), run));
+    std::ranges::copy(all.span<const float>(), out.begin());
+  });
+}
+
+}  // namespace capstan::next_item
