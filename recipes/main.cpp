@@ -4,13 +4,13 @@
 
 #include <array>
 #include <iostream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "autograd/core/process.h"
 #include "recipes/bert/recipe.h"
 #include "recipes/engine/command/command_line.h"
-#include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
 #include "recipes/sasrec/recipe.h"
@@ -19,12 +19,10 @@
 namespace capstan {
 namespace {
 
-constexpr std::array kRecipes{
-    engine::RecipeEntry{sasrec::Sasrec::name, engine::run_recipe<sasrec::Sasrec>},
-    engine::RecipeEntry{gru4rec::Gru4Rec::name, engine::run_recipe<gru4rec::Gru4Rec>},
-    engine::RecipeEntry{bert::Bert::name, engine::run_recipe<bert::Bert>},
-    engine::RecipeEntry{vit::Vit::name, engine::run_recipe<vit::Vit>},
-};
+std::span<const engine::RecipeEntry> recipes() {
+  static const std::array all{sasrec::recipe(), gru4rec::recipe(), bert::recipe(), vit::recipe()};
+  return all;
+}
 
 }  // namespace
 }  // namespace capstan
@@ -37,6 +35,6 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
 
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return engine::run_program(capstan::kRecipes, arguments,
+  return engine::run_program(capstan::recipes(), arguments,
                              {.in = std::cin, .out = std::cout, .err = std::cerr, .progress_fd = STDERR_FILENO});
 }

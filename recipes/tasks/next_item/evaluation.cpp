@@ -71,6 +71,7 @@ constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
 Protocols::Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed)
     : data_(data), options_(options), seed_(seed), users_(data.evaluated_users(options.users, seed)) {
   require<ConfigError>(!options_.metrics.empty() && !options_.k.empty(), "evaluate.metrics and evaluate.k must not be empty");
+  start();  // refuses unknown names
   require<ConfigError>(options_.sampled_negatives > 0 || options_.filtered || options_.unfiltered,
                        "evaluate: all protocols are off: sampled_negatives = 0, filtered = false, unfiltered = false");
   require<DataError>(!users_.empty(), "next_item: no user has three or more items, so nothing can be evaluated: ", data_.summary());

@@ -9,11 +9,13 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-struct SasrecProgram : engine::test::RecipeProgram<Sasrec> {
+struct SasrecProgram : engine::test::RecipeProgram {
+  SasrecProgram() : RecipeProgram(sasrec::recipe()) {}
+
   /// A small quickstart in a directory of its own: 5 steps an epoch.
   static std::vector<std::string> small() {
-    return {"run.threads=1",     "synthetic.users=80",    "synthetic.items=30",  "model.hidden_size=16", "model.max_length=12",
-            "model.dropout=0.2", "evaluate.baselines=no", "train.batch_size=16", "train.epochs=4",       "train.log_every=1"};
+    return {"run.threads=1",     "synthetic.sequences=80", "synthetic.items=30",  "model.hidden_size=16", "model.max_length=12",
+            "model.dropout=0.2", "evaluate.baselines=no",  "train.batch_size=16", "train.epochs=4",       "train.log_every=1"};
   }
   int train(const std::string& run, const std::vector<std::string>& more = {}) { return train_quickstart(run, joined(small(), more)); }
 };
@@ -21,7 +23,7 @@ struct SasrecProgram : engine::test::RecipeProgram<Sasrec> {
 TEST_F(SasrecProgram, EveryConfigurationDryRuns) {
   for (const char* packed : {"model.packed=true", "model.packed=false"})
     check_every_configuration(
-        4, {"data.source=synthetic", "synthetic.users=64", "synthetic.items=150", "train.batch_size=8", packed},
+        4, {"data.source=synthetic", "synthetic.sequences=64", "synthetic.items=150", "train.batch_size=8", packed},
         [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("item_embedding/weight  f32[151, ")) << name; });
 }
 

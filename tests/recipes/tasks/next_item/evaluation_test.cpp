@@ -1,4 +1,4 @@
-#include "recipes/sasrec/evaluation.h"
+#include "recipes/tasks/next_item/evaluation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <limits>
 #include <set>
 
-#include "tests/recipes/sasrec/fixtures.h"
+#include "tests/recipes/tasks/next_item/fixtures.h"
 
-namespace capstan::sasrec {
+namespace capstan::next_item {
 namespace {
 
 using engine::Split;
@@ -31,7 +31,6 @@ EvaluateOptions all_metrics() {
   EvaluateOptions o;
   o.k = {1, 10, 60};
   o.metrics = {"hit", "recall", "ndcg", "mrr"};
-  o.batch_size = 7;  // no divisor of the number of users
   return o;
 }
 
@@ -39,11 +38,11 @@ Scorer constant(float value) {
   return [=](auto, std::span<float> scores) { std::ranges::fill(scores, value); };
 }
 
-TEST(SasrecEvaluation, ConstantScoresRankInTheMiddle) {
+TEST(NextItemEvaluation, ConstantScoresRankInTheMiddle) {
   const Dataset d = walkers();
   EvaluateOptions o = all_metrics();
   o.negatives = NegativeRule::distinct;
-  const auto m = Evaluator(d, o, 1).run(Split::test, constant(0));
+  const auto m = Protocols(d, o, 1).run(Split::test, constant(0));
   EXPECT_EQ(engine::value_of(m, "sampled100/hit@10"), 0) << "the median rank of 101 equal scores is 51";
   EXPECT_EQ(engine::value_of(m, "sampled100/hit@60"), 1);
   EXPECT_NEAR(engine::value_of(m, "sampled100/mrr@60"), 1.0 / 51, 1e-12);
@@ -51,16 +50,16 @@ TEST(SasrecEvaluation, ConstantScoresRankInTheMiddle) {
   EXPECT_EQ(engine::value_of(m, "full_unfiltered/ndcg@60"), 0);
 }
 
-TEST(SasrecEvaluation, NanIsAnError) {
+TEST(NextItemEvaluation, NanIsAnError) {
   const Dataset d = walkers();
   EvaluateOptions o;
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THROW(Evaluator(d, o, 1).run(Split::test, constant(nan)), NumericalError);
+  EXPECT_THROW(Protocols(d, o, 1).run(Split::test, constant(nan)), NumericalError);
   o.filtered = o.unfiltered = false;
-  EXPECT_THROW(Evaluator(d, o, 1).run(Split::test, constant(nan)), NumericalError);
+  EXPECT_THROW(Protocols(d, o, 1).run(Split::test, constant(nan)), NumericalError);
 }
 
-TEST(SasrecEvaluation, FilterRemovesExactlyTheHistory) {
+TEST(NextItemEvaluation, FilterRemovesExactlyTheHistory) {
   const Dataset d = walkers();
   // The history scores above everything, two other items above the target, which ranks third when filtered.
   const Scorer scorer = [&](std::span<const std::int64_t> users, std::span<float> scores) {
@@ -73,7 +72,7 @@ TEST(SasrecEvaluation, FilterRemovesExactlyTheHistory) {
       for (const int off : {20, 40}) scores[i * width + static_cast<std::size_t>(1 + (target + off) % kItems)] = 7;
     }
   };
-  const auto m = Evaluator(d, all_metrics(), 1).run(Split::test, scorer);
+  const auto m = Protocols(d, all_metrics(), 1).run(Split::test, scorer);
   EXPECT_NEAR(engine::value_of(m, "full_filtered/mrr@10"), 1.0 / 3, 1e-12);
   EXPECT_NEAR(engine::value_of(m, "full_filtered/ndcg@10"), 0.5, 1e-12);
   EXPECT_EQ(engine::value_of(m, "full_filtered/hit@1"), 0);
@@ -81,17 +80,17 @@ TEST(SasrecEvaluation, FilterRemovesExactlyTheHistory) {
   EXPECT_EQ(engine::value_of(m, "full_unfiltered/hit@10"), engine::value_of(m, "full_unfiltered/recall@10"));
 }
 
-TEST(SasrecEvaluation, NegativesAreDrawnOncePerUser) {
+TEST(NextItemEvaluation, NegativesAreDrawnOncePerUser) {
   const Dataset d = walkers();
   EvaluateOptions o;
-  const Evaluator a(d, o, 1), b(d, o, 1), other(d, o, 2);
+  const Protocols a(d, o, 1), b(d, o, 1), other(d, o, 2);
   EXPECT_EQ(a.negatives(3), b.negatives(3));
   EXPECT_NE(a.negatives(3), a.negatives(4));
   EXPECT_NE(a.negatives(3), other.negatives(3));
   o.negatives = NegativeRule::distinct;
   for (const std::int64_t n : {std::int64_t{100}, std::int64_t{kItems - 6}}) {
     o.sampled_negatives = n;
-    const auto drawn = Evaluator(d, o, 1).negatives(3);
+    const auto drawn = Protocols(d, o, 1).negatives(3);
     const std::set<std::int32_t> unique(drawn.begin(), drawn.end());
     EXPECT_EQ(unique.size(), static_cast<std::size_t>(n));
     for (const auto item : d.everything(3)) EXPECT_FALSE(unique.contains(item));
@@ -99,32 +98,32 @@ TEST(SasrecEvaluation, NegativesAreDrawnOncePerUser) {
     EXPECT_LE(*unique.rbegin(), kItems);
   }
   o.sampled_negatives = kItems - 5;
-  EXPECT_THROW(Evaluator(d, o, 1), DataError);
+  EXPECT_THROW(Protocols(d, o, 1), DataError);
 }
 
-TEST(SasrecEvaluation, BaselinesKnowWhatTheyKnow) {
+TEST(NextItemEvaluation, BaselinesKnowWhatTheyKnow) {
   // Successors are certain: the chain knows all of them, popularity (all equal but for the ends) nearly nothing.
   const Dataset d = walkers(kItems);
   EvaluateOptions o = all_metrics();
-  const double original = engine::value_of(Evaluator(d, o, 1).baselines(Split::test), "markov/sampled100/ndcg@10");
+  const double original = engine::value_of(Protocols(d, o, 1).baselines(Split::test), "markov/sampled100/ndcg@10");
   o.negatives = NegativeRule::distinct;
-  const auto m = Evaluator(d, o, 1).baselines(Split::test);
+  const auto m = Protocols(d, o, 1).baselines(Split::test);
   EXPECT_GT(engine::value_of(m, "markov/full_unfiltered/hit@1"), 0.95);
   EXPECT_LT(engine::value_of(m, "popularity/full_unfiltered/hit@1"), 0.2);
   EXPECT_GT(engine::value_of(m, "markov/sampled100/ndcg@10"), 0.95);
   EXPECT_LT(original, 0.95) << "100 draws of 300 items: the target ties with itself for a third of the users";
 }
 
-TEST(SasrecEvaluation, ReportsTheOptimumOfSyntheticData) {
+TEST(NextItemEvaluation, ReportsTheOptimumOfSyntheticData) {
   engine::Setup setup;
   DataOptions data;
   data.source = Source::synthetic;
-  const Dataset d(data, {.users = 4000, .items = 100}, setup);
+  const Dataset d(data, {.sequences = 4000, .items = 100}, setup);
   EvaluateOptions o;
   o.metrics = {"recall"};
   o.negatives = NegativeRule::original;
   o.sampled_negatives = 0;
-  const auto m = Evaluator(d, o, 1).baselines(Split::test);
+  const auto m = Protocols(d, o, 1).baselines(Split::test);
   const double optimum = engine::value_of(m, "optimum/full_unfiltered/recall@10"),
                markov = engine::value_of(m, "markov/full_unfiltered/recall@10");
   EXPECT_GT(optimum, 0.9);
@@ -132,24 +131,24 @@ TEST(SasrecEvaluation, ReportsTheOptimumOfSyntheticData) {
   EXPECT_LT(engine::value_of(m, "popularity/full_unfiltered/recall@10"), 0.5);
 }
 
-TEST(SasrecEvaluation, RefusesWhatCannotBeEvaluated) {
+TEST(NextItemEvaluation, RefusesWhatCannotBeEvaluated) {
   EvaluateOptions o;
   o.metrics = {"hits"};
-  EXPECT_THROW(Evaluator(walkers(), o, 1), ConfigError);
-  EXPECT_THROW(Evaluator(Dataset(interactions({{1, 2}}, 400)), {}, 1), DataError) << "no user has a target";
+  EXPECT_THROW(Protocols(walkers(), o, 1), ConfigError);
+  EXPECT_THROW(Protocols(Dataset(interactions({{1, 2}}, 400)), {}, 1), DataError) << "no user has a target";
   o = {};
   o.sampled_negatives = 0;
   o.filtered = o.unfiltered = false;
-  EXPECT_THROW(Evaluator(walkers(), o, 1), ConfigError);
+  EXPECT_THROW(Protocols(walkers(), o, 1), ConfigError);
 }
 
-TEST(SasrecEvaluation, StatesItsProtocols) {
+TEST(NextItemEvaluation, StatesItsProtocols) {
   const Dataset d = walkers();
-  const std::string text = Evaluator(d, {}, 5).protocols(Split::test);
+  const std::string text = Protocols(d, {}, 5).text(Split::test);
   EXPECT_THAT(
       text, HasSubstr("sampled100: among 100 other items, drawn with replacement from those not in training, once per user (run.seed 5)"));
   EXPECT_THAT(text, HasSubstr("full_filtered: among all 300 items except the user's history"));
 }
 
 }  // namespace
-}  // namespace capstan::sasrec
+}  // namespace capstan::next_item

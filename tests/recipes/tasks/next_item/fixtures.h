@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of SASRec share: interactions from lists of items, and the deterministic weights of the hand-checked example.
+// What the tests of the task share: interactions from lists of items, and the deterministic weights of the hand-checked example.
 
 #include <cstdint>
 #include <memory>
@@ -9,7 +9,7 @@
 #include "autograd/core/tensor.h"
 #include "data/interactions.h"
 
-namespace capstan::sasrec {
+namespace capstan::next_item {
 
 /// Users "u0", "u1", ... with these items, named by their number. All names 1 .. item_count exist, so model ids equal the numbers.
 inline data::Interactions interactions(const std::vector<std::vector<std::int32_t>>& sequences, std::int32_t item_count) {
@@ -42,4 +42,4 @@ inline Tensor vec(int s, int n, double scale = 1, double offset = 0) {
   return Tensor::from(v, Shape{n});
 }
 
-}  // namespace capstan::sasrec
+}  // namespace capstan::next_item

@@ -1,14 +1,16 @@
-#include "recipes/sasrec/recommend.h"
+#include "recipes/tasks/next_item/recommend.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <sstream>
+#include <utility>
 
 #include "autograd/core/error.h"
-#include "tests/recipes/sasrec/fixtures.h"
+#include "recipes/engine/command/answer_lines.h"
+#include "tests/recipes/tasks/next_item/fixtures.h"
 
-namespace capstan::sasrec {
+namespace capstan::next_item {
 namespace {
 
 using ::testing::HasSubstr;
@@ -20,23 +22,27 @@ struct Shop {
   Shop() {
     for (const char* n : {"a", "b", "c", "d", "e \"x\""}) names.add(n);
   }
-  std::string ask(const PredictOptions& options, const std::string& text, const Dataset* users = nullptr) {
+  std::string ask(const PredictOptions& options, const std::string& text, const Dataset* users = nullptr, bool json = false) {
+    const Recommender recommender(options, json, names, users);
     std::istringstream in(text);
     std::ostringstream out;
-    recommend(
-        options, names, users, 2,
-        [&](auto sequences, std::span<float> scores) {
-          largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
-          for (std::size_t i = 0; i < sequences.size(); ++i)
-            for (std::size_t item = 0; item <= 5; ++item)
-              scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
-        },
-        in, out);
+    std::vector<Query> queries;
+    engine::answer_lines(
+        in, out, 2, [&](const std::string& line, std::int64_t number) { queries.push_back(recommender.read(line, number)); },
+        [&] {
+          const auto scorer = [&](auto sequences, std::span<float> scores) {
+            largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
+            for (std::size_t i = 0; i < sequences.size(); ++i)
+              for (std::size_t item = 0; item <= 5; ++item)
+                scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
+          };
+          for (const std::string& answer : recommender.answer(std::exchange(queries, {}), scorer)) out << answer << "\n";
+        });
     return out.str();
   }
 };
 
-TEST(SasrecRecommend, RanksUnseenItemsOfSequences) {
+TEST(NextItemRecommend, RanksUnseenItemsOfSequences) {
   Shop shop;
   EXPECT_EQ(shop.ask({.top = 2}, "a b\nb a\nd c\r\n"), "1\t-\tc\t13\te \"x\"\t5\n2\t-\te \"x\"\t5\td\t4\n3\t-\te \"x\"\t5\tb\t2\n")
       << "what follows the newest item comes first unless it was seen: b after b a, d after d c";
@@ -44,14 +50,14 @@ TEST(SasrecRecommend, RanksUnseenItemsOfSequences) {
   EXPECT_EQ(shop.ask({.top = 2, .filter_seen = false}, "b a\n"), "1\t-\tb\t12\te \"x\"\t5\n");
 }
 
-TEST(SasrecRecommend, NamesUnknownItems) {
+TEST(NextItemRecommend, NamesUnknownItems) {
   Shop shop;
   EXPECT_EQ(shop.ask({.top = 1}, "a nope c no\nnope\n"), "1\tnope,no\td\t14\n2\tnope\n");
-  EXPECT_EQ(shop.ask({.format = PredictFormat::jsonl, .top = 2}, "a\te \"x\"\tq\"\n"),
+  EXPECT_EQ(shop.ask({.top = 2}, "a\te \"x\"\tq\"\n", nullptr, /*json=*/true),
             "{\"input\":\"1\",\"unknown\":[\"q\\\"\"],\"items\":[{\"item\":\"d\",\"score\":4},{\"item\":\"c\",\"score\":3}]}\n");
 }
 
-TEST(SasrecRecommend, FindsUsersByTheirId) {
+TEST(NextItemRecommend, FindsUsersByTheirId) {
   Shop shop;
   const Dataset users(interactions({{1, 2, 3}, {2}}, 5));
   const PredictOptions options{.input = PredictInput::users, .top = 1};
@@ -64,7 +70,7 @@ TEST(SasrecRecommend, FindsUsersByTheirId) {
   }
 }
 
-TEST(SasrecRecommend, RefusesEmptyLines) {
+TEST(NextItemRecommend, RefusesEmptyLines) {
   try {
     Shop().ask({}, "a\n\nb\n");
     FAIL();
@@ -74,4 +80,4 @@ TEST(SasrecRecommend, RefusesEmptyLines) {
 }
 
 }  // namespace
-}  // namespace capstan::sasrec
+}  // namespace capstan::next_item

@@ -1,7 +1,7 @@
 // The worked example: 6 items, width 4, length 4, two heads, one block, with weights from a formula. All expected numbers were
 // computed independently in f64.
 
-#include "recipes/sasrec/model.h"
+#include "nn/models/sasrec.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,20 +9,22 @@
 #include <cmath>
 #include <map>
 
+#include "autograd/ops/shape_ops.h"
 #include "autograd/tape/tape.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
-#include "recipes/sasrec/batch.h"
-#include "recipes/sasrec/losses.h"
+#include "recipes/tasks/next_item/batch.h"
+#include "recipes/tasks/next_item/losses.h"
+#include "recipes/tasks/next_item/network.h"
 #include "tests/close.h"
-#include "tests/recipes/sasrec/fixtures.h"
+#include "tests/recipes/tasks/next_item/fixtures.h"
 
-namespace capstan::sasrec {
+namespace capstan::next_item {
 namespace {
 
 constexpr std::int64_t kItems = 6;
 
-ModelOptions options(bool packed, double dropout = 0) {
+nn::SasrecOptions options(bool packed, double dropout = 0) {
   return {.max_length = 4, .hidden_size = 4, .blocks = 1, .heads = 2, .dropout = dropout, .packed = packed};
 }
 
@@ -42,7 +44,16 @@ Tensor turned(const Tensor& t) { return t.view(t.layout().transpose(0, 1)).conti
 
 struct Example {
   nn::ParameterStore store;
-  Model model;
+  nn::Sasrec model;
+
+  Network network() const {
+    return {
+        .form = {.max_length = 4},
+        .hidden = [&](const Tensor& items, const nn::TokenLayout& layout, const nn::Run& run) { return model.hidden(items, layout, run); },
+        .item_table = model.item_table(),
+        .position_table = model.position_table(),
+        .multiply_adds = {}};
+  }
 
   Example(DType dtype, bool packed, double dropout = 0) : store(1, dtype), model(store.root(), kItems, options(packed, dropout)) {
     Tensor items = mat(1, 7, 4);
@@ -70,9 +81,14 @@ struct Example {
 Batch example_batch(bool packed) {
   const std::vector<std::int32_t> in0{3, 1, 5}, pos0{1, 5, 2}, in1{2, 4, 6, 1}, pos1{4, 6, 1, 3};
   const std::vector<Sequence> sequences{{in0, pos0}, {in1, pos1}};
-  Batch b = make_batch(sequences, options(packed));
+  Batch b = make_batch(sequences, {.max_length = 4, .packed = packed});
   set_candidates(b, std::vector<std::int32_t>{4, 6, 4, 5, 3, 5, 5}, 1, /*shared=*/false);
   return b;
+}
+
+Tensor real_hidden(const nn::Sasrec& model, const Batch& batch) {
+  const Tensor h = model.hidden(batch.items, batch.layout, {});
+  return batch.layout.packed ? h : index_select(h, 0, batch.layout.real);
 }
 
 struct Step {
@@ -82,8 +98,8 @@ struct Step {
 
 Step run_step(const Example& e, const Batch& batch, const nn::Run& run = {.training = true}, const LossOptions& loss = {}) {
   Tape tape;
-  const Tensor sum = loss_sum(e.model, batch, loss, run);
-  const double n = static_cast<double>(batch.real_tokens());
+  const Tensor sum = loss_sum(e.network(), batch, loss, run);
+  const double n = static_cast<double>(batch.layout.real_tokens());
   const Tensor cotangent = Tensor::full(sum.shape(), 1 / n, sum.dtype());
   const Gradients g = tape.backward(std::span(&sum, 1), std::span(&cotangent, 1));
   return {sum.item() / n, e.store.gradients(g)};
@@ -114,12 +130,12 @@ class SasrecExample : public ::testing::TestWithParam<std::tuple<DType, bool>> {
 TEST_P(SasrecExample, HiddenStatesAndScores) {
   const Example e(dtype(), packed());
   const Batch batch = example_batch(packed());
-  const std::vector<double> h = e.model.real_hidden(batch, {}).to_vector();
+  const std::vector<double> h = real_hidden(e.model, batch).to_vector();
   expect_row(h, 0, {1.590308, -.721886, -.513410, -.459309}, tolerance(), "sequence 0, t1");
   expect_row(h, 1, {-.361464, -1.036002, .215066, .733991}, tolerance(), "sequence 0, t2");
   expect_row(h, 2, {.049743, 1.008488, -1.996353, .366639}, tolerance(), "sequence 0, t3");
   expect_row(h, 6, {-.337195, -1.068635, .509016, .468527}, tolerance(), "sequence 1, t3");
-  const std::vector<double> table = e.model.item_table().value().to_vector(), last = e.model.last_hidden(batch, {}).to_vector();
+  const std::vector<double> table = e.model.item_table().value().to_vector(), last = last_hidden(e.network(), batch, {}).to_vector();
   const std::vector<std::vector<double>> scores{{-.275874, .865392, .194883, -.001262, 1.025708, .190661},
                                                 {.614355, .023562, -.278055, .349746, -.326705, -.373412}};
   for (std::size_t b = 0; b < 2; ++b)
@@ -176,7 +192,7 @@ TEST(SasrecModel, PackedEqualsPaddedWithDropout) {
     const nn::Run run{.training = true, .seed = 5};
     const auto with_keys = [&](Batch b) {
       nn::Run r = run;
-      r.token_ids = b.keys;
+      r.token_ids = b.layout.keys;
       return std::pair(std::move(b), r);
     };
     const auto [b1, r1] = with_keys(example_batch(true));
@@ -199,7 +215,7 @@ TEST(SasrecModel, EveryGradientIsTheSlope) {
     Batch batch = example_batch(true);
     const LossOptions loss{.kind = kind, .negatives = kind == LossKind::bce ? 1 : 3, .l2_embedding = 0.01};
     if (kind != LossKind::bce) set_candidates(batch, std::vector<std::int32_t>{2, 4, 6, 3, 5, 3}, 3, /*shared=*/true);
-    const nn::Run run{.training = true, .seed = 9, .token_ids = batch.keys};
+    const nn::Run run{.training = true, .seed = 9, .token_ids = batch.layout.keys};
     const Step s = run_step(e, batch, run, loss);
     const auto parameters = e.store.parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -222,7 +238,7 @@ TEST(SasrecModel, EveryGradientIsTheSlope) {
 
 TEST(SasrecModel, StartsAsPublished) {
   nn::ParameterStore store(3);
-  const Model model(store.root(), 500, {.max_length = 30, .hidden_size = 20, .blocks = 2, .heads = 1});
+  const nn::Sasrec model(store.root(), 500, {.max_length = 30, .hidden_size = 20, .blocks = 2, .heads = 1});
   const auto check = [&](const char* name, double fans) {
     const std::vector<double> v = store.find(name).value().to_vector();
     const double bound = std::sqrt(6 / fans);
@@ -236,12 +252,13 @@ TEST(SasrecModel, StartsAsPublished) {
   check("blocks/1/outer/weight", 40);
   expect_row(store.find("item_embedding/weight").value().to_vector(), 0, std::vector<double>(20, 0.0), 0, "padding");
   expect_row(store.find("blocks/0/query/bias").value().to_vector(), 0, std::vector<double>(20, 0.0), 0, "bias");
-  EXPECT_THROW(Model(nn::ParameterStore().root(), 5, {.hidden_size = 50, .heads = 3}), ConfigError);
+  EXPECT_THROW(nn::Sasrec(nn::ParameterStore().root(), 5, {.hidden_size = 50, .heads = 3}), ConfigError);
 }
 
 TEST(SasrecModel, CountsMultiplyAdds) {
-  EXPECT_DOUBLE_EQ(forward_multiply_adds({.max_length = 4, .hidden_size = 3, .blocks = 2}, 7), 7 * 2 * (4 * 5 * 9 + 4 * 5 * 3));
+  EXPECT_DOUBLE_EQ(nn::multiply_adds(nn::SasrecOptions{.max_length = 4, .hidden_size = 3, .blocks = 2}, 7),
+                   7 * 2 * (4 * 5 * 9 + 4 * 5 * 3));
 }
 
 }  // namespace
-}  // namespace capstan::sasrec
+}  // namespace capstan::next_item
