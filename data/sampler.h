@@ -14,6 +14,13 @@ namespace capstan::data {
 /// A permutation of 0 .. size - 1, new in every epoch.
 std::vector<std::int64_t> shuffled(std::int64_t size, std::uint64_t seed, std::uint64_t epoch);
 
+/// Which of `size` samples are set aside, always the same for one seed, drawn without replacement. Both lists ascend.
+struct HeldOut {
+  std::vector<std::int64_t> kept, held;
+};
+/// `amount` below 1 is a share of the samples, from 1 on their number. Throws ConfigError unless it is whole then, and below size.
+HeldOut hold_out(std::int64_t size, double amount, std::uint64_t seed);
+
 /// One draw with replacement, uniform over 0 .. size - 1: the `position`-th of an epoch.
 std::int64_t drawn(std::int64_t size, std::uint64_t seed, std::uint64_t epoch, std::uint64_t position);
 

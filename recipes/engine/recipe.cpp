@@ -39,6 +39,33 @@ std::vector<std::string> stored_lines(const NamedTensors& artifacts, std::string
   return lines;
 }
 
+void store_ids(NamedTensors& artifacts, const std::string& name, const data::IdMap& ids) {
+  artifacts.insert_or_assign(name + "_names", text_tensor(ids.names()));
+  artifacts.insert_or_assign(name + "_name_ends", Tensor::from(ids.ends(), Shape{ids.size()}));
+}
+
+data::IdMap stored_ids(const NamedTensors& artifacts, const std::string& name) {
+  data::IdMap out;
+  const auto names = artifacts.find(name + "_names"), ends = artifacts.find(name + "_name_ends");
+  if (names == artifacts.end() || ends == artifacts.end()) return out;
+  const std::string text = tensor_text(names->second);
+  std::int64_t begin = 0;
+  for (const std::int64_t end : ends->second.span<const std::int64_t>()) {
+    require<CheckpointError>(begin <= end && end <= static_cast<std::int64_t>(text.size()), "artifact ", name,
+                             "_name_ends: ends must grow up to ", text.size(), ", got ", end, " after ", begin);
+    out.add(std::string_view(text).substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+    begin = end;
+  }
+  require<CheckpointError>(out.size() == ends->second.numel(), "artifact ", name, "_names: a name occurs twice");
+  return out;
+}
+
+std::vector<std::string> names_of(const data::IdMap& ids) {
+  std::vector<std::string> out;
+  for (std::int64_t i = 0; i < ids.size(); ++i) out.emplace_back(ids[i]);
+  return out;
+}
+
 std::string_view name_of(Split split) {
   switch (split) {
     case Split::train: return "train";

@@ -59,7 +59,9 @@
 #include <vector>
 
 #include "autograd/core/dtype.h"
+#include "autograd/core/error.h"
 #include "autograd/core/tensor.h"
+#include "data/id_map.h"
 #include "nn/parameter_store.h"
 #include "nn/run.h"
 #include "recipes/engine/metrics/metric.h"
@@ -76,6 +78,24 @@ std::string tensor_text(const Tensor& t);
 /// Texts without line breaks as one artifact, a line each, and back; empty if there is no artifact of this name.
 void store_lines(NamedTensors& artifacts, std::string_view name, std::span<const std::string> lines);
 std::vector<std::string> stored_lines(const NamedTensors& artifacts, std::string_view name);
+
+/// Calls `read` and returns what it does; an error of it names the key of the configuration that led there: "data.train: ...".
+template <class F>
+auto named_by(std::string_view key, const F& read) {
+  try {
+    return read();
+  } catch (const IoError& e) {
+    throw IoError(join_text(key, ": ", e.what()));
+  } catch (const DataError& e) {
+    throw DataError(join_text(key, ": ", e.what()));
+  }
+}
+
+/// Names and their numbers as an artifact, and back; empty if there is none. Throws CheckpointError.
+void store_ids(NamedTensors& artifacts, const std::string& name, const data::IdMap& ids);
+data::IdMap stored_ids(const NamedTensors& artifacts, const std::string& name);
+/// The names in the order of their numbers.
+std::vector<std::string> names_of(const data::IdMap& ids);
 
 /// Why a recipe is built. It may open data files for train, evaluate and prepare, for bench only without a bench_batch; for predict it
 /// should do with Setup::artifacts.

@@ -121,5 +121,21 @@ TEST(DiscreteSampler, Refusals) {
   EXPECT_THROW(DiscreteSampler(std::vector<double>{1, std::nan("")}), DataError);
 }
 
+TEST(HoldOut, PartsTheSamplesAlwaysAlike) {
+  const HeldOut a = hold_out(100, 30, 1), b = hold_out(100, 30, 1), other = hold_out(100, 30, 2);
+  EXPECT_EQ(a.held, b.held);
+  EXPECT_NE(a.held, other.held);
+  EXPECT_EQ(a.held.size(), 30u);
+  std::vector<std::int64_t> all = a.kept;
+  all.insert(all.end(), a.held.begin(), a.held.end());
+  EXPECT_TRUE(std::ranges::is_sorted(a.kept) && std::ranges::is_sorted(a.held));
+  std::ranges::sort(all);
+  for (std::int64_t i = 0; i < 100; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)], i);
+  EXPECT_TRUE(hold_out(3, 0, 1).held.empty());
+  EXPECT_EQ(hold_out(100, 0.3, 1).held, a.held) << "a share";
+  EXPECT_THROW(hold_out(3, 3, 1), ConfigError);
+  EXPECT_THROW(hold_out(3, 1.5, 1), ConfigError);
+}
+
 }  // namespace
 }  // namespace capstan::data

@@ -4,85 +4,57 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <map>
-#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "data/hdf5.h"
 #include "recipes/engine/command/command_line.h"
-#include "recipes/engine/system.h"
 #include "tests/data/scratch.h"
 
 namespace capstan::engine::test {
 
+/// The content of a file.
+std::string text_of(const std::string& path);
+
 struct RecipeProgram : testing::Test {
   using Arguments = std::vector<std::string>;
 
-  explicit RecipeProgram(const RecipeEntry& entry) : recipe(entry) {}
+  /// `configuration`: a file; empty: the recipe's quickstart.cfg.
+  explicit RecipeProgram(const RecipeEntry& entry, const std::string& configuration = {});
 
   const RecipeEntry recipe;
   data::Scratch scratch;
   std::ostringstream out, err;
-  const std::string folder = std::string(CAPSTAN_SOURCE_DIR "/recipes/").append(recipe.name), config = folder + "/quickstart.cfg";
+  const std::string folder, config;
 
-  static Arguments joined(Arguments a, const Arguments& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-  }
+  static Arguments joined(Arguments a, const Arguments& b);
   /// Runs `capstan ARGUMENTS`; returns the exit code.
-  int capstan(const Arguments& arguments, const std::string& input = {}) {
-    clear_stop_signal();
-    out.str("");
-    err.str("");
-    std::istringstream in(input);
-    return run_program(std::span(&recipe, 1), arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
-  }
-  /// Trains quickstart.cfg with these settings in scratch / run.
-  int train_quickstart(const std::string& run, const Arguments& settings) {
-    return capstan(joined({"train", config, "run.dir=" + scratch / run}, settings));
-  }
+  int capstan(const Arguments& arguments, const std::string& input = {});
+  /// Trains `config` with these settings in scratch / run.
+  int train_quickstart(const std::string& run, const Arguments& settings);
   /// `train --check` passes for every .cfg of the recipe, with these settings; `seen` gets what it printed. Fails below `least` files.
   void check_every_configuration(std::size_t least, const Arguments& settings,
-                                 const std::function<void(const std::string& name)>& seen = {}) {
-    std::size_t count = 0;
-    for (const auto& e : std::filesystem::directory_iterator(folder)) {
-      if (e.path().extension() != ".cfg") continue;
-      ++count;
-      ASSERT_EQ(capstan(joined({"train", e.path().string(), "--check"}, settings)), kOk) << e.path() << ": " << err.str();
-      EXPECT_THAT(out.str(), testing::HasSubstr("loss of the first batch")) << e.path();
-      if (seen) seen(e.path().stem().string());
-    }
-    EXPECT_GE(count, least);
-  }
+                                 const std::function<void(const std::string& name)>& seen = {});
   /// The newest checkpoint of a run.
-  std::string checkpoint(const std::string& run) const {
-    std::string newest;
-    for (const auto& e : std::filesystem::directory_iterator(scratch / run + "/checkpoints"))
-      if (e.path().filename().string().starts_with("step-")) newest = std::max(newest, e.path().string());
-    return newest;
-  }
+  std::string checkpoint(const std::string& run) const;
   /// Everything in a checkpoint that the next step depends on: parameters, state of the optimiser and of the recipe.
-  static std::map<std::string, std::vector<double>> tensors(const std::string& path) {
-    std::map<std::string, std::vector<double>> all;
-    const data::Hdf5Reader reader(path);
-    for (const auto& e : reader.entries())
-      for (const char* group : {"/model/", "/weights/", "/optimizer/", "/train/recipe/"})
-        if (!e.is_text && e.name.starts_with(group)) all[e.name] = reader.read(e.name).to_vector();
-    return all;
-  }
+  static std::map<std::string, std::vector<double>> tensors(const std::string& path);
   /// A metric that the last command printed.
-  double metric(const std::string& name) const {
-    std::istringstream lines(out.str());
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with(name + "  ")) return std::stod(line.substr(name.size()));
-    ADD_FAILURE() << "no " << name << " in\n" << out.str();
-    return -1;
-  }
+  double metric(const std::string& name) const;
+
+  struct Proof {
+    Arguments settings;           ///< of a small run; run.threads must be 1
+    int steps = 20;               ///< optimiser steps of the whole run
+    std::vector<int> stops = {};  ///< where runs stop and are resumed, one run each
+    std::string split = "test";   ///< that can be evaluated
+    std::string input = {};       ///< lines for predict; empty: it is left out
+    Arguments use = {};           ///< further settings of evaluate and predict
+  };
+  /// What the engine promises of every recipe: a run that is stopped and resumed, or killed and resumed, ends with the tensors of the
+  /// uninterrupted one; its checkpoint evaluates, twice alike; and predict answers every line with one line.
+  void prove(const Proof& proof);
 };
 
 }  // namespace capstan::engine::test

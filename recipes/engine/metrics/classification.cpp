@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "autograd/core/error.h"
+#include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::engine {
 namespace {
@@ -118,6 +119,27 @@ double cross_entropy_of(std::span<const float> logits, std::int64_t target) {
   double sum = 0;
   for (const float v : logits) sum += std::exp(static_cast<double>(v) - top);
   return std::log(sum) + top - static_cast<double>(logits[static_cast<std::size_t>(target)]);
+}
+
+std::vector<std::string> best_classes(const Tensor& logits, const data::IdMap& classes) {
+  const Tensor rows = logits.contiguous();
+  const auto width = static_cast<std::size_t>(rows.size(1));
+  std::vector<std::string> out;
+  for (auto all = rows.span<const float>(); !all.empty(); all = all.subspan(width))
+    out.emplace_back(classes[top_k(all.first(width), 1).at(0)]);
+  return out;
+}
+
+void Classification::add(const Tensor& logits, const Tensor& labels) {
+  const Tensor rows = logits.contiguous();
+  const auto all = rows.span<const float>();
+  const auto wanted = labels.span<const std::int64_t>();
+  const auto classes = static_cast<std::size_t>(rows.size(1));
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const auto row = all.subspan(i * classes, classes);
+    confusion.add(wanted[i], top_k(row, 1).at(0));
+    loss.add(cross_entropy_of(row, wanted[i]));
+  }
 }
 
 std::vector<MetricInfo> CrossEntropy::metrics() const {

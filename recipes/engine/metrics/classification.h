@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "autograd/core/tensor.h"
+#include "data/id_map.h"
 #include "recipes/engine/metrics/metric.h"
 
 namespace capstan::engine {
@@ -64,6 +67,20 @@ class CrossEntropy : public Accumulator {
 
  private:
   std::string name_, perplexity_;
+};
+
+/// The name of the class with the largest logit for each row of [B, classes].
+std::vector<std::string> best_classes(const Tensor& logits, const data::IdMap& classes);
+
+/// What a classifier is judged by: the confusion matrix, and the loss without smoothing.
+struct Classification {
+  explicit Classification(std::vector<std::string> class_names, ConfusionMatrix::Options options = {})
+      : confusion(std::move(class_names), std::move(options)) {}
+  ConfusionMatrix confusion;
+  CrossEntropy loss;
+  std::vector<Accumulator*> accumulators() { return {&confusion, &loss}; }
+  /// logits f32 [B, classes], labels i64 [B]. Among equal logits the lower class is predicted. Throws NumericalError for NaN.
+  void add(const Tensor& logits, const Tensor& labels);
 };
 
 }  // namespace capstan::engine

@@ -39,20 +39,12 @@ TEST_F(SasrecProgram, EveryLossTrainsAndBenches) {
   }
 }
 
-TEST_F(SasrecProgram, ResumesToTheBit) {
-  for (const char* sampling : {"uniform", "shuffled"}) {
-    const std::string s = std::string("data.sampling=") + sampling, whole = std::string("whole-") + sampling;
-    ASSERT_EQ(train(whole, {s, "train.max_steps=20"}), engine::kOk) << err.str();
-    const auto expected = tensors(checkpoint(whole));
-    ASSERT_FALSE(expected.empty());
-    for (const int stop : {10, 13}) {  // the end of an epoch, and the middle of one
-      const std::string run = whole + std::to_string(stop);
-      ASSERT_EQ(train(run, {s, "train.max_steps=" + std::to_string(stop)}), engine::kOk) << err.str();
-      EXPECT_NE(tensors(checkpoint(run)), expected);
-      ASSERT_EQ(train(run, {s, "train.max_steps=20", "--resume", "auto"}), engine::kOk) << err.str();
-      EXPECT_EQ(tensors(checkpoint(run)), expected) << sampling << ", stopped after " << stop << " steps";
-    }
-  }
+TEST_F(SasrecProgram, KeepsWhatTheEnginePromises) {
+  prove({.settings = joined(small(), {"data.sampling=uniform"}), .stops = {10, 13}, .input = "1 2 3\n7\nnothing\n"});
+}
+
+TEST_F(SasrecProgram, KeepsWhatTheEnginePromisesInPassesOverTheUsers) {
+  prove({.settings = joined(small(), {"data.sampling=shuffled"}), .stops = {10, 13}, .use = {"evaluate.baselines=yes"}});
 }
 
 TEST_F(SasrecProgram, MicroBatchesAddUpToTheBatch) {
