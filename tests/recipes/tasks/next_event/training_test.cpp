@@ -331,6 +331,22 @@ TEST_F(NextEventTask, GoesOnFromAnyStep) {
   }
 }
 
+// A validation has states of its own.
+TEST_F(NextEventTask, ValidationInMidEpochChangesNothing) {
+  config.data.validation = config.data.train;
+  Learner alone(config, setup), validated(config, setup);
+  engine::Evaluator evaluator(validated, {});
+  std::int64_t steps = 0, step = 0;
+  const auto losses = alone.train_epoch(0, steps);
+  validated.begin_epoch(0);
+  while (const auto batch = validated.next_batch()) {
+    EXPECT_EQ(validated.train(*batch, step), losses[static_cast<std::size_t>(step)]) << "step " << step;
+    evaluator.run(engine::Split::validation);
+    ++step;
+  }
+  EXPECT_EQ(validated.everything(), alone.everything());
+}
+
 TEST_F(NextEventTask, RefusesAForeignState) {
   Learner recipe(config, setup);
   recipe.begin_epoch(0);
