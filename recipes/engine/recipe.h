@@ -112,6 +112,7 @@ struct Setup {
   std::int64_t batch_size = 0;        ///< samples in one training batch: train.micro_batch_size, or train.batch_size where that is 0
   std::int64_t batches_per_step = 1;  ///< batches accumulated into one optimiser step
   std::int64_t epochs = 0;            ///< train.epochs
+  std::int64_t evaluation_size = 32;  ///< evaluate.batch_size: samples of one forward pass, for evaluation_batches
   std::string data_dir = {};          ///< run.data: relative data paths start here; see data_path
   bool json_answers = false;          ///< predict.format: answers are JSON objects, else columns with tabs between them
   NamedTensors artifacts = {};        ///< of the checkpoint, for evaluate and predict; otherwise empty

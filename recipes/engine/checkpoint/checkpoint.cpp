@@ -285,6 +285,10 @@ std::string Checkpoint::optimizer_name() const {
   return as_checkpoint_error([&] { return has_group("/optimizer") ? reader_.text("/optimizer", "name") : std::string(); });
 }
 
+std::int64_t Checkpoint::optimizer_steps() const {
+  return as_checkpoint_error([&] { return reader_.integer("/optimizer", "step_count"); });
+}
+
 TrainState Checkpoint::train_state() const {
   return as_checkpoint_error([&] {
     const auto integer = [&](std::string_view name) { return reader_.integer("/train", name); };

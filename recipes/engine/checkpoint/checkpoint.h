@@ -90,6 +90,9 @@ class Checkpoint {
   void load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average) const;
   /// Which optimiser's state the file holds (optim::Optimizer::name); empty: none.
   std::string optimizer_name() const;
+  /// Its step count and its tensors by "<slot>/<parameter>", for who takes over parts of them.
+  std::int64_t optimizer_steps() const;
+  NamedTensors optimizer_state() const { return tensors_below("/optimizer/"); }
   TrainState train_state() const;
   NamedTensors artifacts() const { return tensors_below("/artifacts/"); }
   /// Reads every dataset against its checksum.

@@ -247,6 +247,7 @@ Setup make_setup(const EngineOptions& options, Purpose purpose) {
   s.batch_size = micro;
   s.batches_per_step = t.batch_size / micro;
   s.epochs = t.epochs;
+  s.evaluation_size = options.evaluate.batch_size;
   s.data_dir = options.run.data;
   s.json_answers = options.predict.format == AnswerFormat::jsonl;
   return s;

@@ -1,6 +1,6 @@
 // GRU4Rec through the command line: quickstart data, interruption and resume in mid-epoch, prediction, update with new items.
 
-#include "tests/recipes/gru4rec/fixtures.h"
+#include "recipes/gru4rec/recipe.h"
 #include "tests/recipes/recipe_program.h"
 
 namespace capstan::gru4rec {
@@ -8,14 +8,19 @@ namespace {
 
 using ::testing::HasSubstr;
 
-struct Gru4RecProgram : engine::test::RecipeProgram<Gru4Rec> {
+/// A session a line.
+constexpr const char* kSessions = "1 2 3\n4 5\n2 6 1 3\n5 1\n3 4 2\n";
+
+struct Gru4RecProgram : engine::test::RecipeProgram {
+  Gru4RecProgram() : RecipeProgram(gru4rec::recipe()) {}
+
   /// quickstart.cfg, made small, in a directory of its own.
   int train(const std::string& run, const std::vector<std::string>& more = {}) {
     return train_quickstart(
         run, joined({"run.threads=1", "model.layers=24", "model.dropout_hidden=0.2", "evaluate.baselines=no", "train.log_every=1"}, more));
   }
   int train_generated(const std::string& run, const std::vector<std::string>& more) {
-    return train(run, joined(more, {"synthetic.sessions=300", "synthetic.items=60", "negatives.count=32", "train.batch_size=20"}));
+    return train(run, joined(more, {"synthetic.sequences=300", "synthetic.items=60", "negatives.count=32", "train.batch_size=20"}));
   }
 };
 
@@ -86,26 +91,33 @@ TEST_F(Gru4RecProgram, RefusesWhatDoesNotGoTogether) {
   EXPECT_EQ(train("run", {"loss.elu=0.5"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("loss.elu = 0.5"));
   EXPECT_EQ(train("run", {"data.events=view"}), engine::kUsage);
-  ASSERT_EQ(train("lines", {"data.source=split", "data.form=lines", "data.train=" + scratch.write("t.txt", lines(kExample)),
-                            "negatives.count=4", "train.epochs=1"}),
+  EXPECT_EQ(train("run", {"synthetic.min_length=1"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("synthetic.min_length = 1"));
+  EXPECT_EQ(train("run", {"synthetic.sequences=9"}), engine::kUsage);
+  EXPECT_EQ(train("run", {"synthetic.sessions=300"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("synthetic.sequences"));
+  EXPECT_EQ(train("run", {"train.precision=bf16"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("train.precision must be f32"));
+  ASSERT_EQ(train("lines", {"data.source=split", "data.form=lines", "data.train=" + scratch.write("t.txt", kSessions),
+                            "train.metric=", "negatives.count=4", "train.epochs=1"}),
             engine::kOk)
       << err.str();
   EXPECT_EQ(capstan({"evaluate", config, "--checkpoint", checkpoint("lines"), "model.layers=24", "data.source=split", "data.form=lines",
-                     "data.train=" + scratch.write("t.txt", lines(kExample)), "--split", "validation"}),
-            engine::kUsage);
+                     "data.train=" + scratch.write("t.txt", kSessions), "--split", "validation"}),
+            engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("no validation part"));
 }
 
 // New sessions with new items: old rows and their optimiser state are kept, new rows appended, and training goes on.
 TEST_F(Gru4RecProgram, UpdatesAModelWithNewItems) {
-  const std::vector<std::string> files{"data.source=split", "data.form=lines"};
+  const std::vector<std::string> files{"data.source=split", "data.form=lines", "train.metric="};
   const auto with = [&](const std::string& sessions, std::vector<std::string> more) {
     std::vector<std::string> all = files;
     all.push_back("data.train=" + scratch.write(std::to_string(sessions.size()) + ".txt", sessions));
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
-  ASSERT_EQ(train("old", with(lines(kExample), {"train.epochs=3", "negatives.count=4"})), engine::kOk) << err.str();
+  ASSERT_EQ(train("old", with(kSessions, {"train.epochs=3", "negatives.count=4"})), engine::kOk) << err.str();
   const std::string old_file = checkpoint("old");
   const std::string newer = "7 1 8\n2 7\n";
   ASSERT_EQ(train("new", with(newer, {"update.from=" + old_file, "train.batch_size=1", "negatives.count=0"})), engine::kUsage)
@@ -132,8 +144,33 @@ TEST_F(Gru4RecProgram, UpdatesAModelWithNewItems) {
   EXPECT_GE(same, 3);
   // Support counts of both add up.
   EXPECT_THAT(after.read("/artifacts/item_support").to_vector(), ::testing::ElementsAre(4, 4, 3, 2, 2, 1, 2, 1));
-  // A model of another shape is refused.
+  // A model of another shape is refused, and an optimiser whose state the checkpoint does not hold.
   EXPECT_EQ(train("odd", with(newer, {"update.from=" + old_file, "model.layers=20"})), engine::kBadCheckpoint);
+  EXPECT_EQ(train("other", with(newer, {"update.from=" + old_file, "optimizer.kind=adam", "negatives.count=1"})), engine::kBadCheckpoint);
+  EXPECT_THAT(err.str(), HasSubstr("has the state of the optimiser 'adagrad'"));
+  EXPECT_EQ(train("momentum", with(newer, {"update.from=" + old_file, "optimizer.momentum=0.5", "negatives.count=1"})),
+            engine::kBadCheckpoint);
+}
+
+// What an update takes over depends on no rule: Adam goes on with its moments and its count of steps.
+TEST_F(Gru4RecProgram, UpdatesWithAnyOptimizer) {
+  const auto with = [&](const std::string& name, const std::string& sessions, std::vector<std::string> more) {
+    return joined({"data.source=split", "data.form=lines", "train.metric=", "data.train=" + scratch.write(name, sessions),
+                   "negatives.count=4", "optimizer.kind=adam", "optimizer.sparse_rows=lazy"},
+                  more);
+  };
+  ASSERT_EQ(train("old", with("old.txt", kSessions, {"train.epochs=3"})), engine::kOk) << err.str();
+  ASSERT_EQ(train("new", with("new.txt", "7 8\n", {"train.epochs=1", "negatives.count=1", "update.from=" + checkpoint("old")})),
+            engine::kOk)
+      << err.str();
+  const data::Hdf5Reader before(checkpoint("old")), after(checkpoint("new"));
+  EXPECT_EQ(after.integer("/optimizer", "step_count"), before.integer("/optimizer", "step_count") + 1);
+  const Tensor old_moment = before.read("/optimizer/first_moment/items/weight"),
+               moment = after.read("/optimizer/first_moment/items/weight");
+  std::int64_t same = 0;
+  for (std::int64_t row = 0; row < 6; ++row)
+    same += std::equal(old_moment.data<float>() + row * 24, old_moment.data<float>() + (row + 1) * 24, moment.data<float>() + row * 24);
+  EXPECT_GE(same, 5) << "a session of new items names at most one old row, a drawn one";
 }
 
 TEST_F(Gru4RecProgram, ARisingLossStopsWithANumericalError) {

@@ -1,11 +1,11 @@
-#include "recipes/gru4rec/negatives.h"
+#include "recipes/tasks/next_event/negatives.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "autograd/core/rng.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 
 Negatives::Negatives(std::span<const std::int64_t> support, const NegativeOptions& options, double logq, std::uint64_t seed)
     : options_(options), sampler_(data::DiscreteSampler::by_support(support, options.alpha)), seed_(seed) {
@@ -31,4 +31,4 @@ Negatives::Candidates Negatives::candidates(std::span<const std::int32_t> target
   return out;
 }
 
-}  // namespace capstan::gru4rec
+}  // namespace capstan::next_event

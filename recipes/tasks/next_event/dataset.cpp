@@ -1,4 +1,4 @@
-#include "recipes/gru4rec/dataset.h"
+#include "recipes/tasks/next_event/dataset.h"
 
 #include <algorithm>
 #include <numeric>
@@ -8,7 +8,7 @@
 #include "data/file.h"
 #include "data/prepared.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 namespace {
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -27,7 +27,7 @@ data::Interactions read(const DataOptions& o, const std::string& path) {
 
 // Reading and filtering of a whole log, kept in a file if the options say so.
 data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, std::string* why) {
-  require<ConfigError>(!o.log.empty(), "gru4rec: data.log must name the file of events for data.source = log");
+  require<ConfigError>(!o.log.empty(), "next_event: data.log must name the file of events for data.source = log");
   const std::string path = setup.data_path(o.log);
   const auto make = [&] {
     data::Interactions x = read(o, path);
@@ -75,13 +75,13 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, std::string* 
   Parts parts;
   if (o.source == Source::log) {
     const data::Interactions all = read_log(o, setup, why);
-    require<DataError>(all.events() > 0, "gru4rec: ", o.log, ": no event is left by the filters");
+    require<DataError>(all.events() > 0, "next_event: ", o.log, ": no event is left by the filters");
     const double cut = o.split_time > 0 ? o.split_time : data::last_days(all, o.test_days);
     data::TimeSplit s = data::split_at(all, cut, o.split_by);
     parts.train = std::move(s.train);
     parts.test = std::move(s.test);
   } else {
-    require<ConfigError>(!o.train.empty(), "gru4rec: data.train must name the file of training sessions (or set data.source)");
+    require<ConfigError>(!o.train.empty(), "next_event: data.train must name the file of training sessions (or set data.source)");
     parts.train = data::compact(data::drop_short(read(o, setup.data_path(o.train)), 2));
     if (!o.test.empty()) parts.test = read(o, setup.data_path(o.test));
   }
@@ -110,23 +110,14 @@ std::span<const std::byte> bytes_of(const std::vector<T>& v) {
 
 std::int64_t Sessions::cases() const { return events.events() - events.sequences(); }
 
-Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, const engine::Setup& setup,
+Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
                  const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why) {
   Parts parts;
   if (data.source == Source::synthetic) {
-    require<ConfigError>(synthetic.min_length <= synthetic.max_length,
-                         "gru4rec: synthetic.min_length must be at most synthetic.max_length, got ", synthetic.min_length, " and ",
-                         synthetic.max_length);
-    const auto seed = static_cast<std::uint64_t>(synthetic.seed);
-    chain_.emplace(data::MarkovOptions{.items = synthetic.items,
-                                       .branches = static_cast<int>(synthetic.branches),
-                                       .noise = synthetic.noise,
-                                       .decay = synthetic.decay,
-                                       .seed = seed});
-    const std::int64_t extra = synthetic.sessions / 10;
-    const data::Interactions all = chain_->sequences(synthetic.sessions + 2 * extra, static_cast<int>(synthetic.min_length),
-                                                     static_cast<int>(synthetic.max_length), seed);
-    auto [train, rest] = split_after(all, synthetic.sessions);
+    chain_ = synthetic.chain();
+    const std::int64_t extra = synthetic.sequences / 10;
+    const data::Interactions all = synthetic.generate(*chain_, synthetic.sequences + 2 * extra);
+    auto [train, rest] = split_after(all, synthetic.sequences);
     auto [validation, test] = split_after(rest, extra);
     parts = {data::compact(train), std::move(validation), std::move(test)};
   } else {
@@ -148,11 +139,10 @@ Dataset::Dataset(const DataOptions& data, const SyntheticOptions& synthetic, con
   } else {
     train_.events = std::move(parts.train);
   }
-  require<DataError>(train_.events.sequences() > 0, "gru4rec: no training session has two events of known items");
+  require<DataError>(train_.events.sequences() > 0, "next_event: no training session has two events of known items");
   if (parts.validation) validation_ = in_items_of(*parts.validation, items_);
   if (parts.test) test_ = in_items_of(*parts.test, items_);
-  support_.assign(at(item_count()), 0);
-  for (const auto item : train_.events.items) ++support_[at(item)];
+  support_ = recommendation::supports(sequences_of(train_.events));
 }
 
 const Sessions* Dataset::split(engine::Split split) const {
@@ -183,33 +173,19 @@ std::string Dataset::summary() const {
   return out;
 }
 
-engine::NamedTensors item_artifacts(const data::IdMap& names, const std::vector<std::int64_t>& support) {
-  return {{"item_names", engine::text_tensor(names.names())},
-          {"item_name_ends", Tensor::from(names.ends(), Shape{names.size()})},
-          {"item_support", Tensor::from(support, Shape{names.size()})}};
+recommendation::ItemSequences sequences_of(const data::Interactions& events) {
+  return {.count = events.sequences(), .items = events.item_count(), .get = [&](std::int64_t s) { return events.sequence(s); }};
 }
 
-std::shared_ptr<const data::IdMap> item_names_of(const engine::NamedTensors& artifacts) {
-  const auto names = artifacts.find("item_names"), ends = artifacts.find("item_name_ends");
-  if (names == artifacts.end() || ends == artifacts.end()) return nullptr;
-  const std::string text = engine::tensor_text(names->second);
-  auto out = std::make_shared<data::IdMap>();
-  std::int64_t begin = 0;
-  for (const std::int64_t end : ends->second.span<const std::int64_t>()) {
-    require<CheckpointError>(begin <= end && end <= static_cast<std::int64_t>(text.size()),
-                             "gru4rec: artifact item_name_ends: ends must grow up to ", text.size(), ", got ", end, " after ", begin);
-    out->add(std::string_view(text).substr(at(begin), at(end - begin)));
-    begin = end;
-  }
-  require<CheckpointError>(out->size() == ends->second.numel(), "gru4rec: artifact item_names: a name occurs twice");
-  return out;
+void store_support(engine::NamedTensors& artifacts, const std::vector<std::int64_t>& support) {
+  artifacts.insert_or_assign("item_support", Tensor::from(support, Shape{static_cast<std::int64_t>(support.size())}));
 }
 
-std::vector<std::int64_t> support_of(const engine::NamedTensors& artifacts) {
+std::vector<std::int64_t> stored_support(const engine::NamedTensors& artifacts) {
   const auto found = artifacts.find("item_support");
   if (found == artifacts.end()) return {};
   const auto values = found->second.span<const std::int64_t>();
   return {values.begin(), values.end()};
 }
 
-}  // namespace capstan::gru4rec
+}  // namespace capstan::next_event

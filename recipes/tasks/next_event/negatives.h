@@ -11,9 +11,9 @@
 
 #include "autograd/core/tensor.h"
 #include "data/sampler.h"
-#include "recipes/gru4rec/options.h"
+#include "recipes/tasks/next_event/options.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 
 class Negatives {
  public:
@@ -32,4 +32,4 @@ class Negatives {
   std::uint64_t seed_;
 };
 
-}  // namespace capstan::gru4rec
+}  // namespace capstan::next_event

@@ -1,5 +1,5 @@
 #pragma once
-// The sessions of GRU4Rec: read, filtered, split by time, in the order in which training sees them.
+// The sessions to learn from: read, filtered, split by time, in the order in which training sees them.
 //
 // Training sessions stand in ascending order of their first event (files of lines: in file order) and are never shuffled, so the last
 // updates see the newest sessions. Items are numbered by first appearance in the training file. Validation and test speak of the same
@@ -14,9 +14,10 @@
 #include "data/interactions.h"
 #include "data/synthetic/markov.h"
 #include "recipes/engine/recipe.h"
-#include "recipes/gru4rec/options.h"
+#include "recipes/tasks/next_event/options.h"
+#include "recipes/tasks/recommendation/baselines.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 
 struct Sessions {
   data::Interactions events;
@@ -30,7 +31,7 @@ class Dataset {
  public:
   /// `known` numbers the items if given: those of a checkpoint. With `extend` training items that it does not know are appended, else their
   /// events are left out. `why` gets the reason why prepared data was made anew. Throws DataError, ConfigError, IoError.
-  Dataset(const DataOptions& data, const SyntheticOptions& synthetic, const engine::Setup& setup,
+  Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
           const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why = nullptr);
 
   const data::Interactions& train() const { return train_.events; }
@@ -56,9 +57,11 @@ class Dataset {
   std::optional<data::MarkovChain> chain_;
 };
 
-/// The names and supports of items as artifacts of a checkpoint, and back; null and empty: there are none.
-engine::NamedTensors item_artifacts(const data::IdMap& names, const std::vector<std::int64_t>& support);
-std::shared_ptr<const data::IdMap> item_names_of(const engine::NamedTensors& artifacts);
-std::vector<std::int64_t> support_of(const engine::NamedTensors& artifacts);
+/// Interactions, which must outlive it, as the baselines count them.
+recommendation::ItemSequences sequences_of(const data::Interactions& events);
 
-}  // namespace capstan::gru4rec
+/// The supports of items as an artifact of a checkpoint, and back; empty: there are none.
+void store_support(engine::NamedTensors& artifacts, const std::vector<std::int64_t>& support);
+std::vector<std::int64_t> stored_support(const engine::NamedTensors& artifacts);
+
+}  // namespace capstan::next_event

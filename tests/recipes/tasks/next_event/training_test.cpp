@@ -5,15 +5,18 @@
 #include <set>
 
 #include "autograd/kernels/backend.h"
-#include "data/sessions.h"
-#include "tests/recipes/gru4rec/fixtures.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
+#include "autograd/ops/matmul.h"
+#include "recipes/engine/evaluate/evaluate.h"
+#include "tests/recipes/tasks/next_event/fixtures.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 namespace {
 
 // ---- from start to end: 6 items, 3 units, batch 2, no extra negatives, Adagrad .1 with momentum .2, two epochs of three steps
 
-struct EndToEnd : RecipeTest {
+struct EndToEnd : NextEventTask {
   EndToEnd() {
     config.data.train = scratch.write("train.txt", lines({{1, 2, 3}, {4, 5}, {2, 6, 1, 3}, {5, 1}}));
     config.model.gru = GruVariant::reset_before;
@@ -24,7 +27,7 @@ struct EndToEnd : RecipeTest {
   }
 
   // Matrices of the example are [in, out]; ours are [gate * out, in] with gates r, z, n.
-  static void fill(Gru4Rec& recipe) {
+  static void fill(Learner& recipe) {
     const auto set = [&](const char* name, auto&& value) {
       const Tensor t = recipe.parameters().find(name).value();
       for (std::int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = static_cast<float>(value(static_cast<int>(i)));
@@ -50,17 +53,17 @@ struct EndToEnd : RecipeTest {
                   const std::vector<double>& gate_bias, const std::vector<double>& candidate_row) {
     for (const auto backend : {kernels::Backend::fast, kernels::Backend::reference}) {
       const kernels::ScopedBackend scope(backend);
-      Gru4Rec recipe(config, setup);
+      Learner recipe(config, setup);
       fill(recipe);
       std::vector<double> seen;
       std::int64_t step = 0;
       for (std::int64_t epoch = 0; epoch < 2; ++epoch)
-        for (const double loss : train_epoch(recipe, epoch, step)) seen.push_back(loss);
+        for (const double loss : recipe.train_epoch(epoch, step)) seen.push_back(loss);
       expect_near(seen, losses);
-      expect_near(part(values(recipe, "items/weight"), 0, 3), row);
-      expect_near(values(recipe, "items/bias"), item_bias);
-      expect_near(part(values(recipe, "gru/0/input/bias"), 6, 3), gate_bias);            // of the candidate
-      expect_near(part(values(recipe, "gru/0/state/weight"), 18, 3, 3), candidate_row);  // what the first unit gives the candidate
+      expect_near(part(recipe.values("items/weight"), 0, 3), row);
+      expect_near(recipe.values("items/bias"), item_bias);
+      expect_near(part(recipe.values("gru/0/input/bias"), 6, 3), gate_bias);            // of the candidate
+      expect_near(part(recipe.values("gru/0/state/weight"), 18, 3, 3), candidate_row);  // what the first unit gives the candidate
     }
   }
 };
@@ -79,14 +82,14 @@ TEST_F(EndToEnd, BprMax) {
 // ---- batches
 
 // T3, T15: every event but the last of each session is a case, whatever the batch size, also if it is larger than the number of sessions.
-TEST_F(RecipeTest, EveryCaseIsTrainedOnOnce) {
+TEST_F(NextEventTask, EveryCaseIsTrainedOnOnce) {
   for (const std::int64_t batch_size : {1, 2, 3, 5, 8, 100}) {
     setup.batch_size = batch_size;
-    Gru4Rec recipe(config, setup);
+    Learner recipe(config, setup);
     std::multiset<std::pair<std::int64_t, std::int64_t>> cases;
     recipe.begin_epoch(0);
     std::int64_t steps = 0;
-    while (const auto batch = recipe.next_batch()) {
+    while (const auto batch = recipe.task().next_batch()) {
       for (std::int64_t m = 0; m < batch->inputs.numel(); ++m)
         cases.emplace(batch->inputs.data<std::int64_t>()[m], batch->candidates.items.data<std::int64_t>()[m]);
       ++steps;
@@ -101,32 +104,32 @@ TEST_F(RecipeTest, EveryCaseIsTrainedOnOnce) {
 }
 
 // With in-batch negatives alone a single slot has no negative: the last step of the example is not run.
-TEST_F(RecipeTest, ASingleSlotWithoutNegativesIsNoStep) {
+TEST_F(NextEventTask, ASingleSlotWithoutNegativesIsNoStep) {
   config.negatives.count = 0;
-  EXPECT_EQ(Gru4Rec(config, setup).batches_per_epoch(), 3);
+  EXPECT_EQ(Learner(config, setup).batches_per_epoch(), 3);
   config.negatives.count = 1;
-  EXPECT_EQ(Gru4Rec(config, setup).batches_per_epoch(), 4);
+  EXPECT_EQ(Learner(config, setup).batches_per_epoch(), 4);
 }
 
 // The loss is divided by the configured batch size, also for the last, smaller steps.
-TEST_F(RecipeTest, TheDivisorIsTheConfiguredBatchSize) {
+TEST_F(NextEventTask, TheDivisorIsTheConfiguredBatchSize) {
   setup.batch_size = 8;
-  Gru4Rec recipe(config, setup);
+  Learner recipe(config, setup);
   recipe.begin_epoch(0);
   const auto batch = recipe.next_batch();
-  EXPECT_EQ(recipe.items(*batch), 5);
+  EXPECT_EQ(batch->items(), 5);
   EXPECT_EQ(recipe.loss_counts(*batch)[0], 8);
 }
 
 // T10: logQ corrects the targets fully and drawn items with alpha, in shrunk batches too.
-TEST_F(RecipeTest, LogQFollowsTheBatchAsItShrinks) {
+TEST_F(NextEventTask, LogQFollowsTheBatchAsItShrinks) {
   config.loss.logq = 2;
   config.negatives.alpha = .5;
-  Gru4Rec recipe(config, setup);
+  Learner recipe(config, setup);
   const auto& support = recipe.dataset().support();
   recipe.begin_epoch(0);
   std::set<std::int64_t> sizes;
-  while (const auto batch = recipe.next_batch()) {
+  while (const auto batch = recipe.task().next_batch()) {
     const std::int64_t slots = batch->inputs.numel(), all = batch->candidates.items.numel();
     sizes.insert(slots);
     ASSERT_EQ(all, slots + 4);
@@ -139,7 +142,7 @@ TEST_F(RecipeTest, LogQFollowsTheBatchAsItShrinks) {
 }
 
 // T9: drawn items follow support ^ alpha (chi-squared, 5 degrees of freedom; 20.5 has probability .001).
-TEST_F(RecipeTest, NegativesFollowTheirSupport) {
+TEST_F(NextEventTask, NegativesFollowTheirSupport) {
   const std::vector<std::int64_t> support{40, 1, 9, 2, 16, 25};
   for (const double alpha : {0.0, .5, 1.0}) {
     const NegativeOptions options{.count = 1000, .alpha = alpha};
@@ -159,78 +162,16 @@ TEST_F(RecipeTest, NegativesFollowTheirSupport) {
   }
 }
 
-// ---- state
-
-// T2: the state depends on the whole session, not on its newest item only. T1: and not on what ran in the slot before.
-TEST_F(RecipeTest, TheStateIsThatOfTheSession) {
-  Gru4Rec recipe(config, setup);
-  const Model& model = recipe.model();
-  const auto after = [&](const std::vector<std::int64_t>& items, Hidden hidden) {
-    for (const std::int64_t item : items) model.step(Tensor::from<std::int64_t>({item}, Shape{1}), hidden, {});
-    return hidden.back().to_vector();
-  };
-  EXPECT_NE(after({1, 2}, model.start(1)), after({2}, model.start(1)));
-  Hidden used = model.start(1);
-  model.step(Tensor::from<std::int64_t>({4}, Shape{1}), used, {});
-  EXPECT_EQ(after({1, 2}, continued(used, model, {}, std::vector<std::uint8_t>{1})), after({1, 2}, model.start(1)));
-  EXPECT_NE(after({1, 2}, used), after({1, 2}, model.start(1)));
-}
-
-TEST_F(RecipeTest, RowsAreKeptThenReset) {
-  Gru4Rec recipe(config, setup);
-  const Hidden before{Tensor::from<float>({1, 1, 1, 2, 2, 2, 3, 3, 3}, Shape{3, 3})};
-  const Hidden after = continued(before, recipe.model(), std::vector<std::int32_t>{0, 2}, std::vector<std::uint8_t>{1, 0});
-  EXPECT_EQ(after[0].to_vector(), (std::vector<double>{0, 0, 0, 3, 3, 3}));
-  EXPECT_EQ(before[0].to_vector()[0], 1);  // a copy: the tape may still need the rows
-}
-
-// The incoming state is a constant: no backpropagation through time. And what dropout leaves is what is carried on.
-TEST_F(RecipeTest, CarriesTheDroppedOutStateAsAConstant) {
-  config.model.layers = {64};
-  config.model.dropout_hidden = .5;
-  Gru4Rec recipe(config, setup);
-  Hidden hidden = recipe.model().start(2);
-  Tape tape;
-  const Tensor out =
-      recipe.model().step(Tensor::from<std::int64_t>({0, 1}, Shape{2}), hidden, {.training = true, .seed = 1, .step = 0, .token_ids = {}});
-  EXPECT_EQ(hidden[0].to_vector(), out.to_vector());
-  EXPECT_EQ(hidden[0].node().kind, NodeRef::Kind::constant);
-  EXPECT_GT(std::ranges::count(hidden[0].to_vector(), 0.0), 0);
-}
-
-// T11: the rates are probabilities to drop; each acts in its own place; 0 changes nothing; none acts outside training.
-TEST_F(RecipeTest, DropoutRatesAreWhatTheySay) {
-  config.model.layers = {800};
-  const auto zeros = [&](double embed, double hidden_rate, bool training) {
-    config.model.dropout_embed = embed;
-    config.model.dropout_hidden = hidden_rate;
-    Gru4Rec recipe(config, setup);
-    Hidden hidden = recipe.model().start(3);
-    const Tensor out = recipe.model().step(Tensor::from<std::int64_t>({0, 1, 2}, Shape{3}), hidden,
-                                           {.training = training, .seed = 5, .step = 0, .token_ids = {}});
-    return std::pair(static_cast<double>(std::ranges::count(out.to_vector(), 0.0)) / 2400, out.to_vector());
-  };
-  const auto [none, plain] = zeros(0, 0, true);
-  EXPECT_EQ(none, 0);
-  EXPECT_EQ(zeros(0, 0, false).second, plain);
-  EXPECT_EQ(zeros(.3, .4, false).second, plain);
-  EXPECT_NEAR(zeros(0, .4, true).first, .4, .04);
-  EXPECT_NEAR(zeros(0, .1, true).first, .1, .03);
-  const auto [share, values_with_embed] = zeros(.3, 0, true);
-  EXPECT_EQ(share, 0);  // input dropout sets no output to zero
-  EXPECT_NE(values_with_embed, plain);
-}
-
 // T11: a dropped element of the input row takes no part in the step, so that much of the row stays as it was.
-TEST_F(RecipeTest, InputDropoutLeavesItsShareOfTheRowAlone) {
-  config.model = {.input = Input::separate, .layers = {16}, .embedding = 2000, .dropout_embed = .3};
-  Gru4Rec recipe(config, setup);
+TEST_F(NextEventTask, InputDropoutLeavesItsShareOfTheRowAlone) {
+  config.model = {.input = nn::Gru4RecInput::separate, .layers = {16}, .embedding = 2000, .dropout_embed = .3};
+  Learner recipe(config, setup);
   recipe.begin_epoch(0);
   const auto batch = recipe.next_batch();
-  const auto before = values(recipe, "embedding/weight");
-  train_batch(recipe, *batch, 0);
-  const auto after = values(recipe, "embedding/weight");
-  const auto row = static_cast<std::size_t>(batch->inputs.to_vector()[0]) * 2000;
+  const auto before = recipe.values("embedding/weight");
+  recipe.train(*batch, 0);
+  const auto after = recipe.values("embedding/weight");
+  const auto row = static_cast<std::size_t>(batch->as<Batch>().inputs.to_vector()[0]) * 2000;
   std::int64_t kept = 0;
   for (std::size_t j = 0; j < 2000; ++j) kept += before[row + j] == after[row + j] ? 1 : 0;
   EXPECT_NEAR(static_cast<double>(kept) / 2000, .3, .04);
@@ -239,23 +180,23 @@ TEST_F(RecipeTest, InputDropoutLeavesItsShareOfTheRowAlone) {
 // ---- updates
 
 // T15, T17: only rows that a step names change, in value, accumulator and momentum; the rows of a repeated item get one summed update.
-TEST_F(RecipeTest, OnlyNamedRowsChange) {
+TEST_F(NextEventTask, OnlyNamedRowsChange) {
   config.optimizer.momentum = .5;
   config.negatives.count = 2;
   SessionLists many = kExample;
   for (int i = 10; i < 60; ++i) many.push_back({i, i + 1});
   config.data.train = scratch.write("train.txt", lines(many));
-  Gru4Rec recipe(config, setup);
+  Learner recipe(config, setup);
   std::int64_t step = 0;
   recipe.begin_epoch(0);
   for (int i = 0; i < 4; ++i) {
     const auto batch = recipe.next_batch();
-    const auto before = everything(recipe);
-    train_batch(recipe, *batch, step++);
-    const auto after = everything(recipe);
+    const auto before = recipe.everything();
+    recipe.train(*batch, step++);
+    const auto after = recipe.everything();
     std::set<std::int64_t> named;
-    for (const double item : batch->candidates.items.to_vector()) named.insert(static_cast<std::int64_t>(item));
-    for (const double item : batch->inputs.to_vector()) named.insert(static_cast<std::int64_t>(item));
+    for (const double item : batch->as<Batch>().candidates.items.to_vector()) named.insert(static_cast<std::int64_t>(item));
+    for (const double item : batch->as<Batch>().inputs.to_vector()) named.insert(static_cast<std::int64_t>(item));
     const std::size_t parameters = recipe.parameters().parameters().size(), items = static_cast<std::size_t>(recipe.dataset().item_count());
     ASSERT_EQ(before.size(), 3 * parameters);                                       // values, then accumulators, then momenta
     for (const std::size_t table : {std::size_t{0}, parameters, 2 * parameters}) {  // items/weight is the first parameter
@@ -269,117 +210,112 @@ TEST_F(RecipeTest, OnlyNamedRowsChange) {
 
 // Input and output row of one item are one row in shared mode: one coalesced Adagrad update from the sum of both gradients, so its first
 // step is exactly the learning rate in every element.
-TEST_F(RecipeTest, SharedRowsGetOneUpdate) {
+TEST_F(NextEventTask, SharedRowsGetOneUpdate) {
   config.data.train = scratch.write("train.txt", lines({{1, 1, 2}, {1, 2}}));
   config.negatives.count = 3;
   config.optimizer.epsilon = 1e-20;
   setup.batch_size = 2;
-  Gru4Rec recipe(config, setup);
+  Learner recipe(config, setup);
   recipe.begin_epoch(0);
   const auto batch = recipe.next_batch();
-  const auto before = values(recipe, "items/weight");
-  train_batch(recipe, *batch, 0);
-  const auto after = values(recipe, "items/weight");
+  const auto before = recipe.values("items/weight");
+  recipe.train(*batch, 0);
+  const auto after = recipe.values("items/weight");
   for (std::size_t i = 0; i < after.size(); ++i) EXPECT_NEAR(std::abs(after[i] - before[i]), config.optimizer.learning_rate, 1e-6);
-}
-
-// T13: tables start Glorot uniform by their own fans.
-TEST_F(RecipeTest, TablesStartWithinTheirBounds) {
-  config.model.layers = {40, 20};
-  config.model.embedding = 30;
-  const auto largest = [&](Input input, const char* name) {
-    config.model.input = input;
-    Gru4Rec recipe(config, setup);
-    double most = 0;
-    for (const double v : values(recipe, name)) most = std::max(most, std::abs(v));
-    return most;
-  };
-  const auto expect_bound = [](double most, double fans) {
-    EXPECT_LE(most, std::sqrt(6 / fans));
-    EXPECT_GT(most, .9 * std::sqrt(6 / fans));
-  };
-  expect_bound(largest(Input::shared, "items/weight"), 6 + 20);
-  expect_bound(largest(Input::separate, "embedding/weight"), 6 + 30);
-  expect_bound(largest(Input::one_hot, "gates/weight"), 6 + 40);
-  expect_bound(largest(Input::separate, "gru/0/input/weight"), 30 + 40);
-  expect_bound(largest(Input::separate, "gru/1/input/weight"), 40 + 20);
 }
 
 // ---- input modes
 
-// A one-hot input is a separate embedding that is the identity.
-TEST_F(RecipeTest, OneHotIsAnIdentityEmbedding) {
-  for (const auto variant : {GruVariant::reset_before, GruVariant::reset_after}) {
-    config.model.gru = variant;
-    config.model.layers = {4, 3};
-    config.model.input = Input::one_hot;
-    Gru4Rec looked_up(config, setup);
-    config.model.input = Input::separate;
-    config.model.embedding = 6;
-    Gru4Rec embedded(config, setup);
-    const auto set = [](const Tensor& t, auto&& value) {
-      for (std::int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = static_cast<float>(value(static_cast<std::size_t>(i)));
-    };
-    const auto gates = values(looked_up, "gates/weight");  // [6, 12]
-    set(embedded.parameters().find("embedding/weight").value(), [](std::size_t i) { return i / 6 == i % 6; });
-    set(embedded.parameters().find("gru/0/input/weight").value(), [&](std::size_t i) { return gates[i % 6 * 12 + i / 6]; });
-    const Tensor inputs = Tensor::from<std::int64_t>({5, 0, 3}, Shape{3});
-    Hidden a = looked_up.model().start(3), b = embedded.model().start(3);
-    for (int step = 0; step < 2; ++step) {
-      const auto actual = looked_up.model().step(inputs, a, {}).to_vector(), expected = embedded.model().step(inputs, b, {}).to_vector();
-      for (std::size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6);
-    }
-  }
-}
-
 // Every mode with unequal widths learns the example by heart.
-TEST_F(RecipeTest, EveryInputModeLearns) {
-  for (const auto input : {Input::shared, Input::separate, Input::one_hot})
+TEST_F(NextEventTask, EveryInputModeLearns) {
+  for (const auto input : {nn::Gru4RecInput::shared, nn::Gru4RecInput::separate, nn::Gru4RecInput::one_hot})
     for (const auto& layers : {std::vector<std::int64_t>{16}, std::vector<std::int64_t>{24, 16}}) {
       config.model = {.input = input, .layers = layers, .embedding = 10};
       config.optimizer.learning_rate = .1;
       config.negatives.count = 16;
-      Gru4Rec recipe(config, setup);
+      Learner recipe(config, setup);
       std::int64_t step = 0;
-      const auto first = train_epoch(recipe, 0, step);
+      const auto first = recipe.train_epoch(0, step);
       std::vector<double> last;
-      for (std::int64_t epoch = 1; epoch < 60; ++epoch) last = train_epoch(recipe, epoch, step);
+      for (std::int64_t epoch = 1; epoch < 60; ++epoch) last = recipe.train_epoch(epoch, step);
       EXPECT_LT(last.front(), .6 * first.front()) << "input " << static_cast<int>(input) << ", layers " << layers.size();
     }
 }
 
-TEST_F(RecipeTest, RefusesOptionsThatDoNotGoTogether) {
-  config.model.input = Input::one_hot;
+// A network that is no GRU: the state is a fading sum of the items' rows.
+struct Fading : Task {
+  static constexpr std::string_view name = "fading";
+  using Config = next_event::Config;
+  Fading(const Config& c, const engine::Setup& s, const nn::Scope& scope) : Task(c, s, scope, make) {}
+  static Network make(const nn::Scope& scope, std::int64_t items) {
+    const Parameter in = scope.parameter("in", {items, 8}, nn::glorot_uniform(), {.sparse_gradient = true});
+    const Parameter out = scope.parameter("out", {items, 8}, nn::glorot_uniform(), {.sparse_gradient = true});
+    const Parameter bias = scope.parameter("bias", {items}, nn::zeros(), {.sparse_gradient = true});
+    return {.step =
+                [in](const Tensor& inputs, nn::Hidden& hidden, const nn::Run&) {
+                  const Tensor sum = add(mul(hidden[0], Tensor::scalar(0.5)), embedding(in.value(), inputs, {.sparse = true}));
+                  hidden[0] = sum.detach();
+                  return sum;
+                },
+            .start =
+                [](std::int64_t slots) {
+                  return nn::Hidden{Tensor::zeros({slots, 8})};
+                },
+            .scores = [out, bias](const Tensor& sum) { return linear(sum, out.value(), bias.value()); },
+            .table = out,
+            .bias = bias,
+            .multiply_adds = [](std::int64_t) { return 0.0; }};
+  }
+};
+
+TEST_F(NextEventTask, AnyRecurrentNetworkFits) {
+  config.data.test = config.data.train;
+  engine::ErasedRecipe<Fading> recipe(config, setup);
+  const auto optimizer = engine::make_optimizer({.kind = engine::OptimizerKind::adam, .weight_decay = 0}, recipe.parameters().parameters());
+  std::vector<double> losses;
+  for (std::int64_t epoch = 0; epoch < 100; ++epoch) {
+    recipe.begin_epoch(epoch);
+    losses.push_back(0);
+    while (const auto batch = recipe.next_batch())
+      losses.back() += engine::train_step(recipe, *optimizer, std::span(&*batch, 1), {.seed = 1}, 0.05, 0).total();
+  }
+  EXPECT_LT(losses.back(), .3 * losses.front());
+  const auto metrics = engine::Evaluator(recipe, {.baselines = false}).run(engine::Split::test);
+  EXPECT_GT(engine::value_of(metrics, "recall@1"), .8) << "what the sum remembers tells the cases apart";
+}
+
+TEST_F(NextEventTask, RefusesOptionsThatDoNotGoTogether) {
+  config.model.input = nn::Gru4RecInput::one_hot;
   config.model.dropout_embed = .1;
-  EXPECT_THROW(Gru4Rec(config, setup), ConfigError);
+  EXPECT_THROW(Learner(config, setup), ConfigError);
   config.model = {.layers = {}};
-  EXPECT_THROW(Gru4Rec(config, setup), ConfigError);
+  EXPECT_THROW(Learner(config, setup), ConfigError);
   config.model = {};
   setup.precision = DType::bf16;
-  EXPECT_THROW(Gru4Rec(config, setup), ConfigError);
+  EXPECT_THROW(Learner(config, setup), ConfigError);
 }
 
 // ---- resume
 
 // State saved after any step, the rest of the epoch and the next one come out the same to the bit, live hidden rows included.
-TEST_F(RecipeTest, GoesOnFromAnyStep) {
+TEST_F(NextEventTask, GoesOnFromAnyStep) {
   config.model.layers = {8, 5};
   config.model.dropout_hidden = .3;
   setup.batch_size = 2;
-  Gru4Rec whole(config, setup);
+  Learner whole(config, setup);
   std::int64_t steps = 0;
-  train_epoch(whole, 0, steps);
+  whole.train_epoch(0, steps);
   const std::int64_t per_epoch = steps;
-  train_epoch(whole, 1, steps);
-  const auto expected = everything(whole);
+  whole.train_epoch(1, steps);
+  const auto expected = whole.everything();
 
   for (std::int64_t stop = 1; stop < per_epoch; ++stop) {
-    Gru4Rec first(config, setup);
+    Learner first(config, setup);
     first.begin_epoch(0);
-    for (std::int64_t i = 0; i < stop; ++i) train_batch(first, *first.next_batch(), i);
+    for (std::int64_t i = 0; i < stop; ++i) first.train(*first.next_batch(), i);
     const engine::NamedTensors state = first.state();
 
-    Gru4Rec second(config, setup);
+    Learner second(config, setup);
     for (std::size_t i = 0; i < second.parameters().parameters().size(); ++i) {
       const Tensor from = first.parameters().parameters()[i].value(), to = second.parameters().parameters()[i].value();
       std::ranges::copy(from.span<const float>(), to.span<float>().begin());
@@ -388,15 +324,31 @@ TEST_F(RecipeTest, GoesOnFromAnyStep) {
     second.begin_epoch(0);
     second.set_state(state);
     std::int64_t step = stop;
-    while (auto batch = second.next_batch()) train_batch(second, *batch, step++);
+    while (const auto batch = second.next_batch()) second.train(*batch, step++);
     EXPECT_EQ(step, per_epoch);
-    train_epoch(second, 1, step);
-    EXPECT_EQ(everything(second), expected) << "interrupted after step " << stop;
+    second.train_epoch(1, step);
+    EXPECT_EQ(second.everything(), expected) << "interrupted after step " << stop;
   }
 }
 
-TEST_F(RecipeTest, RefusesAForeignState) {
-  Gru4Rec recipe(config, setup);
+// A validation has states of its own.
+TEST_F(NextEventTask, ValidationInMidEpochChangesNothing) {
+  config.data.validation = config.data.train;
+  Learner alone(config, setup), validated(config, setup);
+  engine::Evaluator evaluator(validated, {});
+  std::int64_t steps = 0, step = 0;
+  const auto losses = alone.train_epoch(0, steps);
+  validated.begin_epoch(0);
+  while (const auto batch = validated.next_batch()) {
+    EXPECT_EQ(validated.train(*batch, step), losses[static_cast<std::size_t>(step)]) << "step " << step;
+    evaluator.run(engine::Split::validation);
+    ++step;
+  }
+  EXPECT_EQ(validated.everything(), alone.everything());
+}
+
+TEST_F(NextEventTask, RefusesAForeignState) {
+  Learner recipe(config, setup);
   recipe.begin_epoch(0);
   EXPECT_THROW(recipe.set_state({}), CheckpointError);
   EXPECT_THROW(recipe.set_state({{"position", Tensor::from<std::int64_t>({1}, Shape{1})}, {"hidden/0", Tensor::zeros({3, 4})}}),
@@ -404,4 +356,4 @@ TEST_F(RecipeTest, RefusesAForeignState) {
 }
 
 }  // namespace
-}  // namespace capstan::gru4rec
+}  // namespace capstan::next_event

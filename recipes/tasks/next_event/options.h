@@ -1,17 +1,18 @@
 #pragma once
-// The configuration of GRU4Rec: sections data, synthetic, model, loss, negatives, optimizer, evaluate, predict, update and bench, beside
-// the engine's own. Every field, its range and its help stand here once; README.md explains the choices that matter.
+// The configuration of the task: sections data, synthetic, loss, negatives, update and bench, and keys of evaluate and predict beside the
+// engine's own. Every field, its range and its help stand here once; recipes/gru4rec/README.md explains the choices that matter.
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "autograd/ops/recurrent.h"
+#include "autograd/core/error.h"
 #include "autograd/ops/session_loss.h"
 #include "data/splits.h"
 #include "recipes/engine/metrics/ranking.h"
+#include "recipes/tasks/recommendation/synthetic.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 
 enum class Source {
   split,      ///< files of training and test sessions
@@ -75,50 +76,6 @@ struct DataOptions {
   }
 };
 
-struct SyntheticOptions {
-  std::int64_t sessions = 20000, items = 500, min_length = 2, max_length = 12, branches = 4, seed = 1;
-  double noise = 0.1, decay = 0.6;
-
-  template <class V>
-  void visit(V& v) {
-    v("sessions", sessions, "training sessions to generate; a tenth of that on top for validation and for test", V::between(10, 1e8));
-    v("items", items, "states of the Markov chain", V::between(2, 1e7));
-    v("min_length", min_length, "shortest session", V::between(2, 1e6));
-    v("max_length", max_length, "longest session", V::between(2, 1e6));
-    v("branches", branches, "probable successors of an item", V::between(1, 1e6));
-    v("noise", noise, "probability of any item instead of a successor", V::fraction());
-    v("decay", decay, "weight of each successor relative to the one before", V::between(1e-6, 1));
-    v("seed", seed, "seed of the generator", V::non_negative());
-  }
-};
-
-enum class Input {
-  shared,    ///< the row of the output table (constrained embedding)
-  separate,  ///< a row of an input table of its own
-  one_hot,   ///< the first layer's input weights are looked up: a row of all gates an item
-};
-
-struct ModelOptions {
-  Input input = Input::shared;
-  std::vector<std::int64_t> layers{100};
-  std::int64_t embedding = 0;
-  GruVariant gru = GruVariant::reset_after;
-  double dropout_embed = 0, dropout_hidden = 0;
-
-  template <class V>
-  void visit(V& v) {
-    v("input", input, "what the first layer sees of an item: its row in the output table, in a table of its own, or a one-hot vector",
-      {{"shared", Input::shared}, {"separate", Input::separate}, {"one_hot", Input::one_hot}});
-    v("layers", layers, "widths of the GRU layers", V::between(1, 65536));
-    v("embedding", embedding, "width of the input table, for input = separate; 0: that of the first layer", V::between(0, 65536));
-    v("gru", gru, "where the reset gate acts: before the recurrent product (Theano code), or after it (PyTorch code)",
-      {{"reset_before", GruVariant::reset_before}, {"reset_after", GruVariant::reset_after}});
-    v("dropout_embed", dropout_embed, "share of the looked-up input row set to zero in training; not for one_hot", V::fraction());
-    v("dropout_hidden", dropout_hidden, "share of each layer's output set to zero in training; what is left is also the state carried on",
-      V::fraction());
-  }
-};
-
 struct LossOptions {
   SessionLossKind kind = SessionLossKind::cross_entropy;
   double elu = 0, bpreg = 1, logq = 0;
@@ -150,30 +107,15 @@ struct NegativeOptions {
   }
 };
 
-struct OptimizerOptions {
-  double learning_rate = 0.05, momentum = 0, epsilon = 1e-6;
-
-  template <class V>
-  void visit(V& v) {
-    v("learning_rate", learning_rate, "of Adagrad; constant", V::positive());
-    v("momentum", momentum, "classical momentum on top of Adagrad", V::fraction());
-    v("epsilon", epsilon, "added to the accumulator inside the root", V::positive());
-  }
-};
-
 struct EvaluateOptions {
   std::vector<std::int64_t> k{1, 5, 10, 20};
   engine::Ties ties = engine::Ties::median;
-  bool baselines = true;
-  std::int64_t batch_size = 256;
 
   template <class V>
   void visit(V& v) {
     v("k", k, "cut-offs of recall and MRR", V::between(1, 1e6));
     v("ties", ties, "rank of a target whose score others share: best, worst or middle place (the originals: standard)",
       {{"standard", engine::Ties::standard}, {"conservative", engine::Ties::conservative}, {"median", engine::Ties::median}});
-    v("baselines", baselines, "report popularity, a first-order Markov chain and item-kNN beside the model");
-    v("batch_size", batch_size, "sessions scored side by side", V::between(1, 65536));
   }
 };
 
@@ -209,13 +151,12 @@ struct BenchOptions {
   }
 };
 
-struct Config {
+/// Everything but the model. A recipe adds its section `model`.
+struct Options {
   DataOptions data;
-  SyntheticOptions synthetic;
-  ModelOptions model;
+  recommendation::SyntheticOptions synthetic{.sequences = 20000, .items = 500, .min_length = 2, .max_length = 12};
   LossOptions loss;
   NegativeOptions negatives;
-  OptimizerOptions optimizer;
   EvaluateOptions evaluate;
   PredictOptions predict;
   UpdateOptions update;
@@ -225,10 +166,8 @@ struct Config {
   void visit(V& v) {
     v.section("data", data);
     v.section("synthetic", synthetic);
-    v.section("model", model);
     v.section("loss", loss);
     v.section("negatives", negatives);
-    v.section("optimizer", optimizer);
     v.section("evaluate", evaluate);
     v.section("predict", predict);
     v.section("update", update);
@@ -237,6 +176,10 @@ struct Config {
 
   /// Throws ConfigError for values that do not go together.
   void validate() const {
+    require<ConfigError>(synthetic.min_length >= 2, "synthetic.min_length = ", synthetic.min_length,
+                         ": a session needs two events to hold anything to predict");
+    require<ConfigError>(synthetic.sequences >= 10, "synthetic.sequences = ", synthetic.sequences,
+                         ": must be at least 10, since a tenth of them is generated on top for validation and for test");
     require<ConfigError>(loss.elu == 0 || loss.kind != SessionLossKind::cross_entropy, "loss.elu = ", loss.elu,
                          ": scores pass no ELU in loss.kind = cross_entropy; set loss.elu = 0 or a ranking loss");
     require<ConfigError>(data.event_column.empty() == data.events.empty(), "data.event_column and data.events go together: ",
@@ -246,4 +189,4 @@ struct Config {
   }
 };
 
-}  // namespace capstan::gru4rec
+}  // namespace capstan::next_event

@@ -7,10 +7,11 @@
 #include <map>
 #include <sstream>
 
-#include "recipes/gru4rec/recommend.h"
-#include "tests/recipes/gru4rec/fixtures.h"
+#include "recipes/engine/evaluate/evaluate.h"
+#include "recipes/tasks/next_event/recommend.h"
+#include "tests/recipes/tasks/next_event/fixtures.h"
 
-namespace capstan::gru4rec {
+namespace capstan::next_event {
 namespace {
 
 using ::testing::ElementsAre;
@@ -22,6 +23,15 @@ std::map<std::string, double> by_name(const engine::Metrics& metrics) {
   return out;
 }
 
+/// The metrics of a pass over some sessions, `slots` of them side by side.
+std::map<std::string, double> metrics_of(Learner& recipe, const data::Interactions& events, std::int64_t slots,
+                                         const EvaluateOptions& options) {
+  Evaluation evaluation(options);
+  const auto steps = evaluation_steps(events, slots);
+  while (const auto batch = steps()) recipe.task().evaluate(*batch, evaluation, {});
+  return by_name(engine::reported(evaluation.accumulators()));
+}
+
 std::vector<std::pair<std::int64_t, std::int64_t>> pairs(const std::vector<engine::Rank>& ranks) {
   std::vector<std::pair<std::int64_t, std::int64_t>> out;
   for (const auto& r : ranks) out.emplace_back(r.above, r.equal);
@@ -29,70 +39,82 @@ std::vector<std::pair<std::int64_t, std::int64_t>> pairs(const std::vector<engin
 }
 
 // T1, T3, T4: the rank of every case is the same whatever runs beside it or ran in its slot before, so all metrics are means over cases.
-TEST_F(RecipeTest, RanksDoNotDependOnTheBatch) {
-  Gru4Rec recipe(config, setup);
+TEST_F(NextEventTask, RanksDoNotDependOnTheBatch) {
+  Learner recipe(config, setup);
   std::int64_t step = 0;
-  for (int epoch = 0; epoch < 5; ++epoch) train_epoch(recipe, epoch, step);
+  for (int epoch = 0; epoch < 5; ++epoch) recipe.train_epoch(epoch, step);
   const auto& events = recipe.dataset().train();
-  const auto expected = pairs(ranks_of(recipe.model(), events, 1));
+  const auto expected = pairs(ranks_of(recipe.network(), events, 1));
   EXPECT_EQ(expected.size(), 9u);
   for (const std::int64_t batch_size : {2, 3, 4, 8})
-    EXPECT_EQ(pairs(ranks_of(recipe.model(), events, batch_size)), expected) << "batch size " << batch_size;
+    EXPECT_EQ(pairs(ranks_of(recipe.network(), events, batch_size)), expected) << "batch size " << batch_size;
 
-  const Sessions sessions{events, 0};
-  const auto alone = by_name(evaluate_model(recipe.model(), sessions, {.k = {1, 3}, .batch_size = 1}));
-  EXPECT_EQ(by_name(evaluate_model(recipe.model(), sessions, {.k = {1, 3}, .batch_size = 4})), alone);
+  const auto alone = metrics_of(recipe, events, 1, {.k = {1, 3}});
+  EXPECT_EQ(metrics_of(recipe, events, 4, {.k = {1, 3}}), alone);
   EXPECT_EQ(alone.at("cases"), 9);
 }
 
 // T19: a model that says nothing is not perfect: equal scores rank in the middle, or last.
-TEST_F(RecipeTest, ConstantScoresAreNotPerfect) {
-  Gru4Rec recipe(config, setup);
+TEST_F(NextEventTask, ConstantScoresAreNotPerfect) {
+  Learner recipe(config, setup);
   for (const char* name : {"items/weight", "items/bias"}) std::ranges::fill(recipe.parameters().find(name).value().span<float>(), 0.0f);
-  const Sessions sessions{recipe.dataset().train(), 0};
-  EXPECT_EQ(by_name(evaluate_model(recipe.model(), sessions, {.k = {3}, .ties = engine::Ties::conservative})).at("recall@3"), 0);
-  const auto median = by_name(evaluate_model(recipe.model(), sessions, {.k = {3, 4}, .ties = engine::Ties::median}));  // rank 3.5 of 6
+  const auto& events = recipe.dataset().train();
+  EXPECT_EQ(metrics_of(recipe, events, 256, {.k = {3}, .ties = engine::Ties::conservative}).at("recall@3"), 0);
+  const auto median = metrics_of(recipe, events, 256, {.k = {3, 4}, .ties = engine::Ties::median});  // rank 3.5 of 6
   EXPECT_EQ(median.at("recall@3"), 0);
   EXPECT_NEAR(median.at("mrr@4"), 1 / 3.5, 1e-12);
   EXPECT_EQ(median.at("tied"), 1);
 }
 
 // T18: a NaN stops evaluation and training with an error.
-TEST_F(RecipeTest, NaNIsAnError) {
-  Gru4Rec recipe(config, setup);
+TEST_F(NextEventTask, NaNIsAnError) {
+  Learner recipe(config, setup);
   recipe.begin_epoch(0);
   const auto batch = recipe.next_batch();
   recipe.parameters().find("items/weight").value().data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
-  const auto before = everything(recipe);
-  EXPECT_THROW(evaluate_model(recipe.model(), {recipe.dataset().train(), 0}, {}), NumericalError);
-  EXPECT_THROW(train_batch(recipe, *batch, 0), NumericalError);
-  EXPECT_EQ(values(recipe, "items/bias"), before[1]);
+  const auto before = recipe.everything();
+  EXPECT_THROW(metrics_of(recipe, recipe.dataset().train(), 256, {}), NumericalError);
+  EXPECT_THROW(recipe.train(*batch, 0), NumericalError);
+  EXPECT_EQ(recipe.values("items/bias"), before[1]);
 }
 
 // T14: events with unknown items are left out and counted; their neighbours then follow each other.
-TEST_F(RecipeTest, UnknownItemsAreLeftOutAndCounted) {
+TEST_F(NextEventTask, UnknownItemsAreLeftOutAndCounted) {
   config.data.test = scratch.write("test.txt", "1 77 2\n88 3\n4 5 99\n");
-  Gru4Rec recipe(config, setup);
+  Learner recipe(config, setup);
   const Sessions& test = *recipe.dataset().split(engine::Split::test);
   EXPECT_EQ(test.events.sequences(), 2);
   EXPECT_THAT(test.events.items, ElementsAre(0, 1, 3, 4));
   EXPECT_EQ(test.unknown_events, 3);
-  const auto metrics = by_name(recipe.evaluate(engine::Split::test));
+  engine::Evaluator evaluator(recipe, {});
+  const auto metrics = by_name(evaluator.run(engine::Split::test));
   EXPECT_EQ(metrics.at("unknown_events"), 3);
   EXPECT_EQ(metrics.at("cases"), 2);
-  EXPECT_TRUE(recipe.evaluate(engine::Split::validation).empty());
+  EXPECT_TRUE(evaluator.run(engine::Split::validation).empty());
+}
+
+// evaluate.batch_size sessions stand side by side, and the first slots of a step are its targets alone.
+TEST_F(NextEventTask, EvaluatesAsManySessionsAtATimeAsConfigured) {
+  config.data.test = config.data.train;
+  for (const std::int64_t slots : {2, 5}) {
+    setup.evaluation_size = slots;
+    Learner recipe(config, setup);
+    const auto first = recipe.task().evaluation_batches(engine::Split::test)();
+    EXPECT_EQ(first->inputs.numel(), slots);
+    EXPECT_EQ(first->candidates.items.numel(), slots);
+  }
 }
 
 // T20: the test sessions change nothing in training.
-TEST_F(RecipeTest, TestSessionsDoNotReachTraining) {
-  Gru4Rec without(config, setup);
+TEST_F(NextEventTask, TestSessionsDoNotReachTraining) {
+  Learner without(config, setup);
   config.data.test = scratch.write("test.txt", "5 6 1\n");
-  Gru4Rec with(config, setup);
+  Learner with(config, setup);
   std::int64_t a = 0, b = 0;
-  EXPECT_EQ(train_epoch(without, 0, a), train_epoch(with, 0, b));
-  EXPECT_EQ(everything(without), everything(with));
+  EXPECT_EQ(without.train_epoch(0, a), with.train_epoch(0, b));
+  EXPECT_EQ(without.everything(), with.everything());
   EXPECT_EQ(without.data_digest(), with.data_digest());
-  EXPECT_TRUE(with.evaluate(engine::Split::validation).empty());
+  EXPECT_TRUE(engine::Evaluator(with, {}).run(engine::Split::validation).empty());
 }
 
 // ---- baselines, by hand: sessions 1 2 1 3, 1 2, 2 1, 4 5
@@ -180,19 +202,18 @@ TEST(Dataset, OrdersSessionsAfterTheFilters) {
 
 // ---- recommendation
 
-TEST_F(RecipeTest, StreamsRecommendationsWithTheStateOfEachSession) {
-  Gru4Rec recipe(config, setup);
+TEST_F(NextEventTask, StreamsRecommendationsWithTheStateOfEachSession) {
+  Learner recipe(config, setup);
   std::int64_t step = 0;
-  for (int epoch = 0; epoch < 5; ++epoch) train_epoch(recipe, epoch, step);
+  for (int epoch = 0; epoch < 5; ++epoch) recipe.train_epoch(epoch, step);
   const data::IdMap& names = *recipe.dataset().item_names();
   const auto answers = [&](const std::string& input, const PredictOptions& options) {
+    Recommender recommender(recipe.network(), names, options);
+    std::vector<std::string> all;
     std::istringstream in(input);
-    std::ostringstream out;
-    Recommender(recipe.model(), names, options).run(in, out);
-    std::vector<std::string> lines;
-    std::istringstream all(out.str());
-    for (std::string line; std::getline(all, line);) lines.push_back(line);
-    return lines;
+    for (std::string line; std::getline(in, line);)
+      all.push_back(recommender.answer(recommender.read(line, static_cast<std::int64_t>(all.size()) + 1)));
+    return all;
   };
   const auto mixed = answers("x\t1\ny\t4\nx\t2\ny\t77\nz\t77\n", {.top = 3});
   ASSERT_EQ(mixed.size(), 5u);
@@ -206,7 +227,7 @@ TEST_F(RecipeTest, StreamsRecommendationsWithTheStateOfEachSession) {
   // The best item is the one of rank 1 in evaluation.
   const auto all = answers("x\t1\n", {.top = 6})[0];
   const auto events = data::translate(data::read_session_lines(scratch.write("e.txt", "1 2\n")), recipe.dataset().item_names());
-  const auto rank = ranks_of(recipe.model(), events, 1)[0].at(engine::Ties::standard);
+  const auto rank = ranks_of(recipe.network(), events, 1)[0].at(engine::Ties::standard);
   std::vector<std::string> fields;
   std::istringstream split(all);
   for (std::string f; std::getline(split, f, '\t');) fields.push_back(f);
@@ -216,9 +237,17 @@ TEST_F(RecipeTest, StreamsRecommendationsWithTheStateOfEachSession) {
   EXPECT_THROW(answers("x\t1\nnonsense\n", {}), DataError);
 }
 
-TEST_F(RecipeTest, ForgetsTheSessionThatIsIdleForLongest) {
-  Gru4Rec recipe(config, setup);
-  Recommender r(recipe.model(), *recipe.dataset().item_names(), {.top = 1, .sessions = 2});
+TEST_F(NextEventTask, AnswersAsJson) {
+  Learner recipe(config, setup);
+  Recommender recommender(recipe.network(), *recipe.dataset().item_names(), {.top = 2}, /*json=*/true);
+  EXPECT_EQ(recommender.answer(recommender.read("s\"1\tnew", 1)), R"({"session":"s\"1","items":[]})");
+  EXPECT_THAT(recommender.answer(recommender.read("s\"1\t2", 2)),
+              ::testing::MatchesRegex(R"(.*"items":\[\{"item":"[1-6]","score":[-.0-9e]+\},\{"item":"[1-6]","score":[-.0-9e]+\}\]\})"));
+}
+
+TEST_F(NextEventTask, ForgetsTheSessionThatIsIdleForLongest) {
+  Learner recipe(config, setup);
+  Recommender r(recipe.network(), *recipe.dataset().item_names(), {.top = 1, .sessions = 2});
   const auto first = r.observe("a", 0)[0].score;
   r.observe("b", 1);
   const auto second = r.observe("a", 0)[0].score;
@@ -230,4 +259,4 @@ TEST_F(RecipeTest, ForgetsTheSessionThatIsIdleForLongest) {
 }
 
 }  // namespace
-}  // namespace capstan::gru4rec
+}  // namespace capstan::next_event

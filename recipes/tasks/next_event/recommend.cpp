@@ -1,0 +1,63 @@
+#include "recipes/tasks/next_event/recommend.h"
+
+#include <limits>
+
+#include "autograd/core/error.h"
+#include "recipes/engine/metrics/ranking.h"
+#include "recipes/engine/report/run_log.h"
+
+namespace capstan::next_event {
+
+Recommender::Recommender(const Network& network, const data::IdMap& item_names, const PredictOptions& options, bool json)
+    : network_(network), names_(item_names), options_(options), json_(json) {}
+
+Recommender::Session& Recommender::find(std::string_view session) {
+  if (const auto known = by_name_.find(session); known != by_name_.end()) {
+    newest_.splice(newest_.begin(), newest_, known->second);
+    return newest_.front();
+  }
+  if (static_cast<std::int64_t>(newest_.size()) >= options_.sessions) {
+    by_name_.erase(newest_.back().name);
+    newest_.pop_back();
+  }
+  newest_.push_front({std::string(session), network_.start(1), -1});
+  by_name_.emplace(newest_.front().name, newest_.begin());
+  return newest_.front();
+}
+
+std::vector<Recommender::Recommendation> Recommender::observe(std::string_view session, std::int64_t item, const nn::Run& run) {
+  Session& s = find(session);
+  if (item >= 0) {
+    network_.step(Tensor::from<std::int64_t>({item}, Shape{1}), s.hidden, run);
+    s.last = item;
+  }
+  if (s.last < 0) return {};
+  const Tensor scores = network_.scores(s.hidden.back()).contiguous();
+  if (options_.filter_seen) scores.data<float>()[s.last] = -std::numeric_limits<float>::infinity();
+  std::vector<Recommendation> out;
+  for (const std::int64_t best : engine::top_k(scores.span<const float>(), options_.top))
+    out.push_back({best, scores.data<const float>()[best]});
+  return out;
+}
+
+Query Recommender::read(std::string_view line, std::int64_t number) const {
+  const char separator = line.find('\t') == std::string_view::npos ? ' ' : '\t';
+  const std::size_t end = line.find(separator);
+  require<DataError>(end != std::string_view::npos && end > 0 && end + 1 < line.size(), "line ", number,
+                     ": expected 'session <tab> item', got '", line, "'");
+  const std::string_view rest = line.substr(end + 1);  // what follows the item, such as the time in a file for training, is not needed
+  return {.session = std::string(line.substr(0, end)), .item = names_.find(rest.substr(0, rest.find(separator)))};
+}
+
+std::string Recommender::answer(const Query& query, const nn::Run& run) {
+  std::string out = json_ ? R"({"session":)" + engine::json_string(query.session) + R"(,"items":[)" : query.session;
+  bool first = true;
+  for (const auto& [item, score] : observe(query.session, query.item, run)) {
+    out += json_ ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(names_[item]), R"(,"score":)", score, "}")
+                 : join_text("\t", names_[item], "\t", score);
+    first = false;
+  }
+  return json_ ? out + "]}" : out;
+}
+
+}  // namespace capstan::next_event

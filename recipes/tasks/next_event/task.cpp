@@ -1,0 +1,196 @@
+#include "recipes/tasks/next_event/task.h"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <ostream>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "autograd/core/rng.h"
+#include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/tasks/next_event/update.h"
+#include "recipes/tasks/recommendation/item_names.h"
+
+namespace capstan::next_event {
+namespace {
+
+using engine::Purpose;
+
+bool needs_data(Purpose purpose) { return purpose != Purpose::bench && purpose != Purpose::predict; }
+
+// In-batch negatives alone leave a single slot without any: such a step is not run.
+std::int64_t min_slots(const NegativeOptions& o) { return o.count == 0 ? 2 : 1; }
+
+std::int64_t count_steps(data::SessionBatches batches) {
+  data::SessionStep step;
+  while (batches.next(step)) {
+  }
+  return batches.position();
+}
+
+// A popularity as catalogues have it: support falls with the rank.
+std::vector<std::int64_t> bench_support(std::int64_t items) {
+  std::vector<std::int64_t> support;
+  for (std::int64_t i = 0; i < items; ++i) support.push_back(5 + items / (i + 1));
+  return support;
+}
+
+}  // namespace
+
+Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
+    : options_(options), setup_(setup), make_(make) {
+  require<ConfigError>(setup_.precision == DType::f32,
+                       "next_event: train.precision must be f32: a step is bound by memory and has little to gain from bf16");
+  const bool update = setup_.purpose == Purpose::train && !options_.update.from.empty();
+  const engine::NamedTensors known = update ? engine::Checkpoint(options_.update.from).artifacts() : setup_.artifacts;
+  item_names_ = recommendation::stored_items(known);
+  support_ = stored_support(known);
+  require<CheckpointError>(item_names_ != nullptr || (setup_.purpose != Purpose::predict && !update),
+                           "next_event: the checkpoint does not name its items");
+  if (needs_data(setup_.purpose)) {
+    data_ = std::make_unique<Dataset>(options_.data, options_.synthetic, setup_, item_names_, update);
+    item_names_ = data_->item_names();
+    support_.resize(static_cast<std::size_t>(item_names_->size()));
+    if (setup_.purpose != Purpose::evaluate)  // an update adds to what the checkpoint counted
+      std::ranges::transform(support_, data_->support(), support_.begin(), std::plus<>());
+  }
+  if (setup_.purpose == Purpose::bench) support_ = bench_support(options_.bench.items);
+
+  network_ = make_(scope, item_names_ ? item_names_->size() : options_.bench.items);
+  if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::bench)
+    negatives_.emplace(support_, options_.negatives, options_.loss.kind == SessionLossKind::cross_entropy ? options_.loss.logq : 0,
+                       setup_.seed);
+  if (setup_.purpose == Purpose::train) {
+    const data::Interactions& train = data_->train();
+    batches_.emplace(train.offsets, train.items, setup_.batch_size, min_slots(options_.negatives));
+    steps_per_epoch_ = count_steps(*batches_);
+    require<DataError>(steps_per_epoch_ > 0, "next_event: the training sessions make no step: ", data_->summary());
+  }
+  if (setup_.purpose == Purpose::predict) recommender_.emplace(network_, *item_names_, options_.predict, setup_.json_answers);
+}
+
+const Dataset& Task::dataset() const {
+  require<InternalError>(data_ != nullptr, "next_event: there is no data for this purpose");
+  return *data_;
+}
+
+// ---- training
+
+void Task::begin_epoch(std::int64_t epoch) {
+  epoch_ = epoch;
+  if (batches_) batches_->seek(0);
+  hidden_.clear();
+}
+
+std::optional<Batch> Task::next_batch() {
+  const std::int64_t position = batches_->position();
+  data::SessionStep step;
+  if (!batches_->next(step)) return std::nullopt;
+  return make_batch(step, negatives_->candidates(step.targets, epoch_, position));
+}
+
+Tensor Task::loss(const Batch& batch, const nn::Run& run) {
+  nn::Hidden hidden = nn::continued(hidden_, network_.start, batch.kept, batch.reset);
+  const Tensor output = network_.step(batch.inputs, hidden, run);
+  hidden_ = std::move(hidden);
+  const ops::SampledSessionLoss::Args args{.rule = {.kind = options_.loss.kind, .elu = options_.loss.elu, .bpreg = options_.loss.bpreg},
+                                           .mask_collisions = options_.loss.mask_collisions};
+  return sampled_session_loss(output, network_.table.value(), network_.bias.value(), batch.candidates.items, batch.candidates.correction,
+                              args);
+}
+
+engine::NamedTensors Task::state() const {
+  engine::NamedTensors out{{"position", Tensor::from<std::int64_t>({batches_->position()}, Shape{1})}};
+  for (std::size_t i = 0; i < hidden_.size(); ++i) out.emplace(join_text("hidden/", i), hidden_[i]);
+  return out;
+}
+
+void Task::set_state(const engine::NamedTensors& state) {
+  const auto get = [&](const std::string& key) -> const Tensor& {
+    const auto found = state.find(key);
+    require<CheckpointError>(found != state.end(), "next_event: the state of the recipe lacks ", key);
+    return found->second;
+  };
+  batches_->seek(static_cast<std::int64_t>(get("position").item()));
+  hidden_.clear();
+  if (!state.contains("hidden/0")) return;  // saved at the start of an epoch
+  for (const Tensor& zero : network_.start(1)) {
+    const std::string key = join_text("hidden/", hidden_.size());
+    const Tensor& rows = get(key);
+    require<CheckpointError>(rows.rank() == 2 && rows.size(1) == zero.size(1) && rows.dtype() == zero.dtype(), "next_event: ", key,
+                             " must be ", to_text(zero.dtype()), " [slots, ", zero.size(1), "], is ", rows);
+    hidden_.push_back(rows);
+  }
+}
+
+void Task::initialize(nn::ParameterStore& parameters, optim::Optimizer& optimizer) const {
+  if (!options_.update.from.empty()) take_over(engine::Checkpoint(options_.update.from), make_, parameters, optimizer);
+}
+
+// ---- use
+
+std::function<std::optional<Batch>()> Task::evaluation_batches(engine::Split split) const {
+  const Sessions* const sessions = dataset().split(split);
+  if (sessions == nullptr || sessions->cases() == 0) return {};
+  return evaluation_steps(sessions->events, setup_.evaluation_size);
+}
+
+Evaluation Task::evaluation(engine::Split split) const {
+  Evaluation out(options_.evaluate);
+  if (const Sessions* const sessions = dataset().split(split)) out.unknown_events.add(static_cast<double>(sessions->unknown_events));
+  return out;
+}
+
+void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
+  rank_step(network_, batch, to.hidden, run, [&](std::int64_t, const engine::Rank& rank) { to.ranks.add(rank); });
+}
+
+engine::Metrics Task::baselines(engine::Split split) const {
+  const Sessions* const sessions = dataset().split(split);
+  if (sessions == nullptr || sessions->cases() == 0) return {};
+  engine::Metrics out = Baselines(dataset().train()).evaluate(sessions->events, options_.evaluate);
+  if (dataset().chain()) std::ranges::move(optimum(*dataset().chain(), sessions->events, options_.evaluate), std::back_inserter(out));
+  return out;
+}
+
+std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) {
+  std::vector<std::string> out;
+  for (const Query& query : queries) out.push_back(recommender_->answer(query, run));
+  return out;
+}
+
+void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
+  std::string why;
+  const Dataset d(options.data, options.synthetic, setup, nullptr, false, &why);
+  report << d.summary() << '\n';
+  if (!options.data.prepared.empty()) report << options.data.prepared << (why.empty() ? ": was up to date" : ": written: " + why) << '\n';
+}
+
+engine::NamedTensors Task::artifacts() const {
+  engine::NamedTensors out;
+  recommendation::store_items(out, *item_names_);
+  store_support(out, support_);
+  return out;
+}
+
+// ---- bench
+
+Batch Task::bench_batch(std::int64_t index) const {
+  Rng rng(random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
+  const auto slots = static_cast<std::size_t>(setup_.batch_size);
+  std::vector<std::int32_t> inputs(slots), targets(slots);
+  const auto any_item = [&] { return static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(network_.item_count()))); };
+  std::ranges::generate(inputs, any_item);
+  std::ranges::generate(targets, any_item);
+  const std::vector<std::uint8_t> reset(slots);
+  return make_batch({.inputs = inputs, .targets = targets, .reset = reset, .kept = {}, .sessions = {}},
+                    negatives_->candidates(targets, 0, index));
+}
+
+double Task::multiply_adds() const {
+  const std::int64_t scores = setup_.batch_size * (setup_.batch_size + options_.negatives.count);
+  return network_.multiply_adds(setup_.batch_size) + static_cast<double>(scores) * static_cast<double>(network_.table.size(1));
+}
+
+}  // namespace capstan::next_event
