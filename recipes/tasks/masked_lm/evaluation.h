@@ -5,8 +5,6 @@
 // perplexity = exp(masked_lm_loss). Dropout is off.
 
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <vector>
 
 #include "data/text/pretraining.h"
