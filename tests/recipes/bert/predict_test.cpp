@@ -2,7 +2,6 @@
 #include <cmath>
 
 #include "data/text/unicode.h"
-#include "recipes/bert/predict.h"
 #include "tests/recipes/bert/fixtures.h"
 
 namespace capstan::bert {

@@ -3,8 +3,13 @@
 
 #include "data/text/corpus.h"
 #include "data/text/instance_file.h"
-#include "recipes/bert/evaluation.h"
+#include "recipes/engine/train/batch_stream.h"
+#include "recipes/engine/train/optimizer.h"
+#include "recipes/engine/train/schedule.h"
+#include "recipes/engine/train/step.h"
+#include "recipes/tasks/masked_lm/dataset.h"
 #include "tests/recipes/bert/fixtures.h"
+#include "tests/recipes/tasks/masked_lm/fixtures.h"
 
 namespace capstan::bert {
 namespace {
@@ -25,37 +30,70 @@ TEST_F(BertProgram, EveryConfigurationDryRuns) {
 // The check of the original's README: twenty steps on one small file, then every mask and every pair is right.
 TEST_F(BertProgram, OverfitsATinyFileInTwentySteps) {
   scratch.write("text.txt", tiny_text());
-  Config c;
-  c.data.train = {scratch / "text.txt"};
-  c.data.form = data::TextForm::sentences;
-  c.data.held_out = 0;
-  c.data.vocab_size = 90;
-  c.data.prepared = scratch / "prepared";
-  c.instances = {.kind = InstanceKind::original, .max_length = 32, .max_predictions = 5, .dupe_factor = 2};
-  c.model = {.layers = 2,
-             .hidden_size = 128,
-             .heads = 2,
-             .intermediate_size = 512,
-             .max_positions = 32,
-             .hidden_dropout = 0,
-             .attention_dropout = 0,
-             .initializer_range = 0.04};
-  c.optimizer = {.learning_rate = 1.5e-3, .schedule = ScheduleKind::google, .warmup_steps = 2, .steps = 24};
+  const auto configuration = recipe.configuration();
+  std::vector<engine::Assignment> settings;
+  for (const auto& [key, value] : std::map<std::string, std::string>{{"data.train", scratch / "text.txt"},
+                                                                     {"data.form", "sentences"},
+                                                                     {"data.held_out", "0"},
+                                                                     {"data.vocab_size", "90"},
+                                                                     {"data.prepared", scratch / "prepared"},
+                                                                     {"instances.kind", "original"},
+                                                                     {"instances.max_length", "32"},
+                                                                     {"instances.max_predictions", "5"},
+                                                                     {"instances.dupe_factor", "2"},
+                                                                     {"model.layers", "2"},
+                                                                     {"model.hidden_size", "128"},
+                                                                     {"model.heads", "2"},
+                                                                     {"model.intermediate_size", "512"},
+                                                                     {"model.max_positions", "32"},
+                                                                     {"model.hidden_dropout", "0"},
+                                                                     {"model.attention_dropout", "0"},
+                                                                     {"model.initializer_range", "0.04"},
+                                                                     {"optimizer.learning_rate", "1.5e-3"},
+                                                                     {"schedule.kind", "google"},
+                                                                     {"schedule.warmup_steps", "2"},
+                                                                     {"schedule.steps", "24"}})
+    settings.push_back({key, value, "test"});
+  engine::assign(configuration->table(), settings);
+  configuration->finish();
   engine::set_threads(1);
-  engine::Setup setup{.purpose = engine::Purpose::train, .seed = 1, .batch_size = 64, .epochs = 20};
-  Bert bert(c, setup);
-  ASSERT_EQ(bert.batches_per_epoch(), 1);
-  const auto instances = bert.dataset().training(0, 0, 1000);
-  ASSERT_GE(instances.size(), 6u);
+  const auto bert = configuration->make({.purpose = engine::Purpose::train, .seed = 1, .batch_size = 64, .epochs = 20});
+  ASSERT_EQ(bert->batches_per_epoch(), 1);
+  ASSERT_GE(bert->size(engine::Split::train), 6);
+  const engine::EngineOptions& options = configuration->engine();
+  const auto optimizer = engine::make_optimizer(options.optimizer, bert->parameters().parameters());
+  const optim::Schedule rate = engine::make_schedule(options.schedule, options.optimizer.learning_rate, 20, 1);
+  engine::EpochOrder order(*bert);
   for (std::int64_t step = 0; step < 20; ++step) {
-    const Batch batch = bert.make_batch(step, 0);
-    engine::train_step(bert, std::span<const Batch>(&batch, 1), {.seed = 1, .step = step}, bert.learning_rate(step), 1);
+    const engine::AnyBatch batch = engine::training_batch(*bert, order, step, 0);
+    engine::train_step(*bert, *optimizer, std::span(&batch, 1), {.seed = 1, .step = step}, rate(step), 1);
   }
   const NoGrad paused;
-  const engine::Metrics metrics = evaluate_model(bert.model(), instances, 32, 0, 16);
+  const auto evaluation = bert->evaluation(engine::Split::train);
+  evaluation->add(engine::training_batch(*bert, order, 0, 0));
+  const engine::Metrics metrics = engine::reported(evaluation->accumulators());
   EXPECT_GT(engine::value_of(metrics, "masked_lm_accuracy"), 0.98);
   EXPECT_EQ(engine::value_of(metrics, "next_sentence_accuracy"), 1.0);
   EXPECT_NEAR(engine::value_of(metrics, "perplexity"), std::exp(engine::value_of(metrics, "masked_lm_loss")), 1e-9);
+}
+
+TEST_F(BertProgram, AnEpochLeavesOutAnIncompleteStep) {
+  scratch.write("text.txt", tiny_text());
+  const auto configuration = recipe.configuration();
+  std::vector<engine::Assignment> settings;
+  for (const std::string& s : small()) settings.push_back({s.substr(0, s.find('=')), s.substr(s.find('=') + 1), "test"});
+  settings.push_back({"model.heads", "2", "test"});
+  engine::assign(configuration->table(), settings);
+  const auto epoch = [&](std::int64_t batch_size, std::int64_t batches_per_step) {
+    const auto bert = configuration->make({.seed = 1, .batch_size = batch_size, .batches_per_step = batches_per_step, .epochs = 1});
+    return std::pair(bert->size(engine::Split::train), bert->samples_per_epoch());
+  };
+  const std::int64_t size = epoch(1, 1).first;
+  ASSERT_GT(size, 4);
+  EXPECT_EQ(epoch(3, 1).second, size / 3 * 3);
+  EXPECT_EQ(epoch(2, 2).second, size / 4 * 4);
+  EXPECT_EQ(epoch(size - 1, 1).second, size - 1);
+  EXPECT_EQ(epoch(size + 1, 1).second, size) << "a step that takes more than there is";
 }
 
 TEST_F(BertProgram, ResumesToTheBit) {
@@ -165,6 +203,7 @@ TEST_F(BertProgram, PreparedDataSayHowTheirTextWasCut) {
 }
 
 TEST_F(BertProgram, TheTokenizerGoesWithTheCheckpoint) {
+  using masked_lm::tokenizer_of;
   EXPECT_EQ(tokenizer_of({}).variant, data::TokenizerVariant::google);
   EXPECT_TRUE(tokenizer_of({}).lower_case);
   EXPECT_THROW(tokenizer_of({{"tokenizer", engine::text_tensor("other")}}), CheckpointError);
@@ -188,7 +227,7 @@ TEST_F(BertProgram, InstancesAreReadByTheRowAndOnlyToTrain) {
   const std::vector<std::string> original{"instances.kind=original", "instances.dupe_factor=3", "train.max_steps=1"};
   ASSERT_EQ(capstan(with_small({"prepare", config}, original)), engine::kOk) << err.str();
   const auto vocabulary = data::Vocabulary::load(scratch / "prepared/vocab.txt");
-  const std::vector<data::Instance> impossible(8, instance({2, 5, 3, 6, 3}, 0, false, {1}, {7}));
+  const std::vector<data::Instance> impossible(8, masked_lm::instance({2, 5, 3, 6, 3}, 0, false, {1}, {7}));
   data::write_instances(scratch / "prepared/instances-00000-of-00001.h5", impossible, {.max_seq_length = 24, .max_predictions_per_seq = 4},
                         vocabulary);
   ASSERT_EQ(capstan(with_small({"prepare", config}, original)), engine::kOk) << err.str();
@@ -356,8 +395,8 @@ TEST_F(BertProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", {"instances.max_length=65"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("must not exceed model.max_positions, got 65 and 64"));
   EXPECT_EQ(train("bad", {"model.heads=3"}), engine::kUsage);
-  EXPECT_EQ(train("bad", {"optimizer.warmup_steps=100000"}), engine::kUsage);
-  EXPECT_THAT(err.str(), HasSubstr("warmup_steps must be below the steps of the run"));
+  EXPECT_EQ(train("bad", {"schedule.warmup_steps=100000"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("the warm-up must end before the schedule does, got 100000 of"));
   EXPECT_EQ(train("bad", {"model.hiden_size=8"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("model.hidden_size"));
   // A checkpoint meets data with another vocabulary.
@@ -367,16 +406,17 @@ TEST_F(BertProgram, SaysWhatIsWrong) {
   EXPECT_THAT(err.str(), HasSubstr("another vocabulary than the checkpoint's"));
   ASSERT_EQ(train("alone", {"train.max_steps=1", "data.held_out=0"}), engine::kOk) << err.str();
   EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", checkpoint("alone")}, {"data.held_out=0"})), engine::kData);
-  EXPECT_THAT(err.str(), HasSubstr("there is no test text to evaluate on"));
+  EXPECT_THAT(err.str(), HasSubstr("there is no test part to evaluate on"));
 }
 
 TEST(BertSchedule, BothFormsOfTheOriginalAndItsPorts) {
-  const OptimizerOptions google{.learning_rate = 5e-5, .schedule = ScheduleKind::google, .warmup_steps = 10};
-  OptimizerOptions linear = google, share = google;
-  linear.schedule = ScheduleKind::linear;
-  share.warmup_steps = 0;
-  share.warmup_share = 0.1;
-  const auto g = make_schedule(google, 100), l = make_schedule(linear, 100), s = make_schedule(share, 100);
+  using engine::ScheduleKind;
+  const engine::ScheduleOptions google{.kind = ScheduleKind::google, .warmup_steps = 10};
+  const auto rate = [](const engine::ScheduleOptions& options, std::int64_t steps) {
+    return engine::make_schedule(options, 5e-5, 1, steps);
+  };
+  const auto g = rate(google, 100), l = rate({.kind = ScheduleKind::linear, .warmup_steps = 10}, 100),
+             s = rate({.kind = ScheduleKind::google, .warmup_share = 0.1}, 100);
   EXPECT_EQ(g(0), 0);
   EXPECT_NEAR(g(10), 4.5e-5, 1e-15);
   EXPECT_NEAR(l(10), 5e-5, 1e-15);
@@ -384,7 +424,7 @@ TEST(BertSchedule, BothFormsOfTheOriginalAndItsPorts) {
   EXPECT_NEAR(g(99), 5e-7, 1e-15);
   EXPECT_EQ(g(150), 0);
   for (const int step : {1, 9, 10, 50}) EXPECT_EQ(s(step), g(step));
-  EXPECT_THROW(make_schedule(google, 10), ConfigError);
+  EXPECT_THROW(rate(google, 10), ConfigError);
 }
 
 }  // namespace

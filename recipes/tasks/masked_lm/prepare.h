@@ -1,5 +1,5 @@
 #pragma once
-// Prepared data of BERT: a directory with everything that training reads, made from text files in one command.
+// Prepared data: a directory with everything that training reads, made from text files in one command.
 //
 //     vocab.txt                                       given or learned
 //     train.corpus  validation.corpus  test.corpus    data/text/corpus.h; the held-out ones only if there is held-out text
@@ -18,10 +18,10 @@
 #include "data/text/pretraining.h"
 #include "data/text/tokenizer.h"
 #include "data/text/vocabulary.h"
-#include "recipes/bert/options.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/tasks/masked_lm/options.h"
 
-namespace capstan::bert {
+namespace capstan::masked_lm {
 
 struct PreparedData {
   std::string vocabulary = {}, train = {};
@@ -38,4 +38,4 @@ PreparedData prepare_data(const DataOptions& data, const InstanceOptions& instan
 
 data::PretrainingOptions pretraining_options(const InstanceOptions& instances);
 
-}  // namespace capstan::bert
+}  // namespace capstan::masked_lm

@@ -1,21 +1,21 @@
-#include "recipes/bert/predict.h"
+#include "recipes/tasks/masked_lm/predict.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <ostream>
 #include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/softmax.h"
 #include "data/text/unicode.h"
-#include "recipes/engine/command/answer_lines.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/tasks/masked_lm/batch.h"
+#include "recipes/tasks/masked_lm/losses.h"
 
-namespace capstan::bert {
+namespace capstan::masked_lm {
 namespace {
 
 constexpr std::string_view kMask = "[MASK]", kBar = " ||| ", kContinuation = "##";
@@ -84,15 +84,16 @@ std::string filled(std::string_view line, std::span<const std::string> tokens) {
 
 }  // namespace
 
-Predictor::Predictor(const Model& model, const data::Vocabulary& vocabulary, data::TokenizerOptions tokenizer,
-                     const PredictOptions& options)
-    : model_(model),
+Predictor::Predictor(const Network& network, const data::Vocabulary& vocabulary, data::TokenizerOptions tokenizer,
+                     const PredictOptions& options, bool json)
+    : network_(network),
       vocabulary_(vocabulary),
       options_(options),
+      json_(json),
       tokenizer_(vocabulary, with_mask(std::move(tokenizer), options.task != PredictTask::features)),
-      length_(options.max_length > 0 ? options.max_length : model.options().max_positions) {}
+      length_(options.max_length > 0 ? options.max_length : network.max_length) {}
 
-Predictor::Query Predictor::parse(std::string line, std::int64_t number) const {
+Query Predictor::read(std::string line, std::int64_t number) const {
   Query q{.number = number, .line = std::move(line), .task = options_.task, .tokens = {}};
   const Texts texts = split(q.line, /*at_tabs=*/q.task != PredictTask::features);
   std::vector<std::int32_t> a = tokenizer_.encode(texts.a), b = tokenizer_.encode(texts.b);
@@ -129,7 +130,6 @@ Predictor::Query Predictor::parse(std::string line, std::int64_t number) const {
 }
 
 std::string Predictor::fill(const Query& q, const Tensor& probabilities) const {
-  const bool json = options_.format == PredictFormat::jsonl;
   const auto width = static_cast<std::size_t>(probabilities.size(1));
   std::vector<std::string> chosen;
   std::string groups;
@@ -137,22 +137,28 @@ std::string Predictor::fill(const Query& q, const Tensor& probabilities) const {
     const auto row = probabilities.span<const float>().subspan(m * width, width);
     const auto best = engine::top_k(row, options_.top);
     chosen.push_back(vocabulary_.token(static_cast<std::int32_t>(best.front())));
-    groups += json ? (m > 0 ? ",[" : "[") : join_text("\t", kMask);
+    groups += json_ ? (m > 0 ? ",[" : "[") : join_text("\t", kMask);
     for (std::size_t k = 0; k < best.size(); ++k) {
       const std::string& token = vocabulary_.token(static_cast<std::int32_t>(best[k]));
       const double p = rounded(row[static_cast<std::size_t>(best[k])]);
-      groups += json ? join_text(k > 0 ? "," : "", engine::to_json({{"token", readable(token)}, {"probability", p}}))
-                     : join_text("\t", token, "\t", p);
+      groups += json_ ? join_text(k > 0 ? "," : "", engine::to_json({{"token", readable(token)}, {"probability", p}}))
+                      : join_text("\t", token, "\t", p);
     }
-    if (json) groups += "]";
+    if (json_) groups += "]";
   }
   const std::string text = filled(q.line, chosen);
-  return json ? join_text(open_json({{"line", q.number}, {"text", readable(text)}}), R"(,"masks":[)", groups, "]}") : text + groups;
+  return json_ ? join_text(open_json({{"line", q.number}, {"text", readable(text)}}), R"(,"masks":[)", groups, "]}") : text + groups;
+}
+
+std::string Predictor::next_sentence(const Query& q, float probability) const {
+  const std::string label = probability >= 0.5f ? "next" : "random";
+  const double p = rounded(probability);
+  return json_ ? engine::to_json({{"line", q.number}, {"label", label}, {"probability", p}}) : join_text(label, "\t", p);
 }
 
 std::string Predictor::features(const Query& q, std::span<const Tensor> layers, std::int64_t first) const {
   std::string out = join_text(open_json({{"linex_index", q.number - 1}}), R"(,"features":[)");
-  const auto width = static_cast<std::size_t>(model_.options().hidden_size);
+  const auto width = static_cast<std::size_t>(layers.front().size(1));
   for (std::size_t i = 0; i < q.tokens.ids.size(); ++i) {
     out += join_text(i > 0 ? "," : "", open_json({{"token", readable(vocabulary_.token(q.tokens.ids[i]))}}), R"(,"layers":[)");
     for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -169,57 +175,41 @@ std::string Predictor::features(const Query& q, std::span<const Tensor> layers, 
   return out + "]}";
 }
 
-void Predictor::answer(std::span<const Query> queries, std::ostream& out) const {
-  if (queries.empty()) return;
+std::vector<std::string> Predictor::answer(std::span<const Query> queries, const nn::Run& run) const {
   std::vector<data::Instance> instances;
   std::size_t longest = 0;
   for (const Query& q : queries) {
     instances.push_back(q.tokens);
     longest = std::max(longest, q.tokens.ids.size());
   }
-  const Batch batch = make_batch(instances, static_cast<std::int64_t>(longest), model_.options().packed, vocabulary_.id("[PAD]"));
-  const std::vector<Tensor> layers = model_.all_layers(batch, nn::Run{});
+  const Batch batch = make_batch(instances, static_cast<std::int64_t>(longest), network_.packed, vocabulary_.id("[PAD]"));
+  const std::vector<Tensor> layers = network_.all_layers(batch.ids, batch.segments, batch.layout, run);
   const Tensor& x = layers.back();
   Tensor next;
   if (std::ranges::any_of(queries, [](const Query& q) { return q.task == PredictTask::next_sentence; }))
-    next = softmax(cast(model_.next_sentence_logits(model_.pooled(x, batch)), DType::f32), 1).contiguous();
+    next = softmax(cast(network_.next_sentence_logits(x, batch.layout), DType::f32), 1).contiguous();
   std::vector<Tensor> wanted;
   if (options_.task == PredictTask::features)
     for (const std::int64_t layer : options_.layers)
       wanted.push_back(cast(layers[static_cast<std::size_t>(static_cast<std::int64_t>(layers.size()) + layer)], DType::f32).contiguous());
 
+  std::vector<std::string> answers;
   std::int64_t mask = 0;
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Query& q = queries[i];
     if (q.task == PredictTask::features) {
-      out << features(q, wanted, batch.first.data<const std::int64_t>()[i]);
+      answers.push_back(features(q, wanted, batch.layout.first.data<const std::int64_t>()[i]));
     } else if (q.task == PredictTask::fill) {
       const auto count = static_cast<std::int64_t>(q.tokens.positions.size());
       const Tensor places = batch.masked.view(batch.masked.layout().slice(0, mask, count)).contiguous();
       mask += count;
-      const Tensor logits = model_.masked_lm_logits(model_.transformed(x, places));
-      out << fill(q, softmax(cast(logits, DType::f32), 1).contiguous());
+      const Tensor logits = vocabulary_logits(network_, network_.transformed(x, places));
+      answers.push_back(fill(q, softmax(cast(logits, DType::f32), 1).contiguous()));
     } else {
-      const float p = next.span<const float>()[2 * i];
-      const std::string label = p >= 0.5f ? "next" : "random";
-      if (options_.format == PredictFormat::jsonl) {
-        out << engine::to_json({{"line", q.number}, {"label", label}, {"probability", rounded(p)}});
-      } else {
-        out << join_text(label, "\t", rounded(p));
-      }
+      answers.push_back(next_sentence(q, next.span<const float>()[2 * i]));
     }
-    out << '\n';
   }
+  return answers;
 }
 
-void Predictor::run(std::istream& in, std::ostream& out) const {
-  std::vector<Query> queries;
-  engine::answer_lines(
-      in, out, options_.batch_size, [&](std::string line, std::int64_t number) { queries.push_back(parse(std::move(line), number)); },
-      [&] {
-        answer(queries, out);
-        queries.clear();
-      });
-}
-
-}  // namespace capstan::bert
+}  // namespace capstan::masked_lm

@@ -1,4 +1,4 @@
-#include "recipes/bert/prepare.h"
+#include "recipes/tasks/masked_lm/prepare.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -16,7 +16,7 @@
 #include "data/text/vocabulary.h"
 #include "data/text/wordpiece_learner.h"
 
-namespace capstan::bert {
+namespace capstan::masked_lm {
 namespace {
 
 namespace fs = std::filesystem;
@@ -72,7 +72,7 @@ class Preparation {
  public:
   Preparation(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup)
       : data_(data), instances_(instances), setup_(setup), directory_(data.prepared) {
-    require<ConfigError>(!directory_.empty(), "bert: data.prepared must name the directory for vocabulary and corpora");
+    require<ConfigError>(!directory_.empty(), "masked_lm: data.prepared must name the directory for vocabulary and corpora");
     train_files_ = files_of(data.train, setup);
     validation_files_ = files_of(data.validation, setup);
     test_files_ = files_of(data.test, setup);
@@ -81,7 +81,7 @@ class Preparation {
   PreparedData run(std::ostream* report) {
     const std::string file = path("prepared.txt");
     if (data_.train.empty()) {
-      require<ConfigError>(fs::exists(file), "bert: data.train must name text files: ", file, " does not exist, so ", directory_,
+      require<ConfigError>(fs::exists(file), "masked_lm: data.train must name text files: ", file, " does not exist, so ", directory_,
                            " holds nothing that was prepared from other text");
       const Record record = read_record(file);
       require_same_instances(record);
@@ -167,7 +167,7 @@ class Preparation {
     const auto made = rest_of_line(record.key, kOriginal);
     if (instances_.kind != InstanceKind::original || !made) return;  // that there are none is said elsewhere
     const std::string wanted = *rest_of_line(original_line(), kOriginal);
-    require<ConfigError>(*made == wanted, "bert: the instances in ", directory_,
+    require<ConfigError>(*made == wanted, "masked_lm: the instances in ", directory_,
                          " were made with other options than section instances has: ", *made, "; the configuration says ", wanted);
   }
 
@@ -269,7 +269,7 @@ class Preparation {
       learner.add(line);
     };
     for (std::size_t i = 0; i < train_files_.size(); ++i) read(train_files_[i], parts[i], add, {}, {});
-    require<DataError>(learner.distinct_words() > 0, "bert: data.train holds no text: ", train_files_.size(), " files, the first is ",
+    require<DataError>(learner.distinct_words() > 0, "masked_lm: data.train holds no text: ", train_files_.size(), " files, the first is ",
                        train_files_.front());
     data::Vocabulary vocabulary = learner.learn();
     if (report != nullptr)
@@ -324,11 +324,12 @@ class Preparation {
       };
       add_files(validation, validation_files_);
       add_files(test, test_files_);
-      require<DataError>(train.has_text(), "bert: data.train holds no text: ", names_of(train_files_),
+      require<DataError>(train.has_text(), "masked_lm: data.train holds no text: ", names_of(train_files_),
                          holds_out() ? ", apart from what is held out" : "");
       train.finish(report);
       const auto finish = [&](Part& part, std::string_view name, std::string_view option, const std::vector<std::string>& files) {
-        require<DataError>(part.has_text() || files.empty(), "bert: ", option, " holds no text: ", files.empty() ? "" : names_of(files));
+        require<DataError>(part.has_text() || files.empty(), "masked_lm: ", option,
+                           " holds no text: ", files.empty() ? "" : names_of(files));
         if (part.has_text()) {
           part.finish(report);
           made.emplace_back(name);
@@ -372,4 +373,4 @@ data::PretrainingOptions pretraining_options(const InstanceOptions& o) {
           .seed = static_cast<std::uint64_t>(o.seed)};
 }
 
-}  // namespace capstan::bert
+}  // namespace capstan::masked_lm

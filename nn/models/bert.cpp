@@ -1,0 +1,111 @@
+#include "nn/models/bert.h"
+
+#include "autograd/core/error.h"
+#include "autograd/ops/activation.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
+#include "autograd/ops/shape_ops.h"
+#include "nn/init.h"
+#include "nn/weight.h"
+
+namespace capstan::nn {
+namespace {
+
+constexpr double kEpsilon = 1e-12;
+
+LayerNormOptions norm(const BertOptions& o) { return {.width = o.hidden_size, .epsilon = kEpsilon}; }
+LinearOptions linear_to(std::int64_t out, const BertOptions& o) {
+  return {.in = o.hidden_size, .out = out, .init = truncated_normal(o.initializer_range)};
+}
+bool is_relative(const BertOptions& o) { return o.positions != RelativePositions::none; }
+
+TransformerStackOptions encoder(const BertOptions& o) {
+  return {.layers = o.layers,
+          .layer = {.width = o.hidden_size,
+                    .heads = o.heads,
+                    .inner = o.intermediate_size,
+                    .activation = o.activation,
+                    .dropout = o.hidden_dropout,
+                    .attention_dropout = o.attention_dropout,
+                    .epsilon = kEpsilon,
+                    .relative = o.positions,
+                    .max_length = o.max_positions,
+                    .init = truncated_normal(o.initializer_range)},
+          .final_norm = false,
+          .layer_name = "layer_"};
+}
+
+// The gradient names rows on demand: most rows of the word table are not in a batch.
+Parameter table(const Scope& scope, std::string_view name, std::int64_t rows, const BertOptions& o) {
+  return scope.parameter(name, {rows, o.hidden_size}, truncated_normal(o.initializer_range));
+}
+
+}  // namespace
+
+void BertOptions::validate() const {
+  require<ConfigError>(hidden_size % heads == 0, "bert: model.hidden_size must be a multiple of model.heads, got ", hidden_size, " and ",
+                       heads);
+}
+
+Bert::Bert(const Scope& scope, std::int64_t vocab_size, const BertOptions& o, DType precision)
+    : options_(o),
+      precision_(precision),
+      words_(table(scope / "bert" / "embeddings", "word_embeddings", vocab_size, o)),
+      positions_(is_relative(o) ? Parameter() : table(scope / "bert" / "embeddings", "position_embeddings", o.max_positions, o)),
+      types_(table(scope / "bert" / "embeddings", "token_type_embeddings", o.token_types, o)),
+      embedding_norm_(scope / "bert" / "embeddings" / "LayerNorm", norm(o)),
+      embedding_dropout_(scope / "bert" / "embeddings" / "dropout", o.hidden_dropout),
+      encoder_(scope / "bert" / "encoder", encoder(o)),
+      pooler_(scope / "bert" / "pooler" / "dense", linear_to(o.hidden_size, o)),
+      output_bias_((scope / "cls" / "predictions").parameter("output_bias", {vocab_size}, zeros(), {.decay = false})),
+      transform_(scope / "cls" / "predictions" / "transform" / "dense", linear_to(o.hidden_size, o)),
+      transform_norm_(scope / "cls" / "predictions" / "transform" / "LayerNorm", norm(o)),
+      seq_relationship_(scope / "cls" / "seq_relationship", linear_to(2, o)) {}
+
+Tensor Bert::embed(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+  require(layout.length <= options_.max_positions, "bert: a sequence must not exceed the model's positions: length ", layout.length,
+          ", positions ", options_.max_positions);
+  Tensor x = add(embedding(words_.value(), ids, {.sparse = true}), embedding(types_.value(), segments));
+  if (positions_.defined()) x = add(x, embedding(positions_.value(), layout.positions));
+  return embedding_dropout_(embedding_norm_(x), run);  // [tokens, H]
+}
+
+Bert::EncoderInput Bert::encoder_input(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+  require(!layout.packed || !is_relative(options_), "bert: relative positions need a padded batch");
+  Tensor x = embed(ids, segments, layout, run);
+  if (precision_ == DType::bf16) x = cast(x, DType::bf16);
+  if (layout.packed) return {x, {.cu_seqlens = layout.offsets}};
+  return {reshape(x, {layout.sequences, layout.length, options_.hidden_size}), {.keys = layout.padding}};
+}
+
+Tensor Bert::encode(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+  const auto [x, mask] = encoder_input(ids, segments, layout, run);
+  return reshape(encoder_(x, mask, run), {layout.tokens(), options_.hidden_size});
+}
+
+std::vector<Tensor> Bert::all_layers(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+  const auto [x, mask] = encoder_input(ids, segments, layout, run);
+  std::vector<Tensor> layers = encoder_.all_layers(x, mask, run);
+  layers.insert(layers.begin(), x);
+  for (Tensor& layer : layers) layer = reshape(layer, {layout.tokens(), options_.hidden_size});
+  return layers;
+}
+
+Tensor Bert::pooled(const Tensor& encoded, const TokenLayout& layout) const {
+  const Tensor first = index_select(encoded, 0, layout.first);  // [B, H]
+  return bias_activation(pooler_.without_bias(first), weight_for(pooler_.bias(), first), Activation::tanh);
+}
+
+Tensor Bert::transformed(const Tensor& encoded, const Tensor& tokens) const {
+  const Tensor x = index_select(encoded, 0, tokens);  // [N, H]
+  return transform_norm_(bias_activation(transform_.without_bias(x), weight_for(transform_.bias(), x), options_.activation));
+}
+
+double multiply_adds(const BertOptions& o, std::int64_t vocab_size, std::int64_t sequences, std::int64_t length, std::int64_t predictions) {
+  const auto b = static_cast<double>(sequences), t = static_cast<double>(length), n = static_cast<double>(predictions);
+  const auto h = static_cast<double>(o.hidden_size), i = static_cast<double>(o.intermediate_size), v = static_cast<double>(vocab_size);
+  const double layer = t * (4 * h * h + 2 * h * i) + 2 * t * t * h;
+  return b * (static_cast<double>(o.layers) * layer + h * h + 2 * h + n * (h * h + v * h));
+}
+
+}  // namespace capstan::nn

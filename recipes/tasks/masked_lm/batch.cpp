@@ -1,0 +1,70 @@
+#include "recipes/tasks/masked_lm/batch.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "autograd/core/rng.h"
+
+namespace capstan::masked_lm {
+namespace {
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+Batch make_batch(std::span<const data::Instance> instances, std::int64_t length, bool packed, std::int32_t pad_id) {
+  std::vector<std::int64_t> lengths;
+  std::int64_t predictions = 0;
+  for (const data::Instance& x : instances) {
+    lengths.push_back(static_cast<std::int64_t>(x.ids.size()));
+    predictions += static_cast<std::int64_t>(x.positions.size());
+  }
+  Batch out;
+  out.layout = nn::token_layout(lengths, length, packed, nn::Align::left);
+  out.ids = Tensor(Shape{out.layout.tokens()}, DType::i64);
+  out.segments = Tensor::zeros({out.layout.tokens()}, DType::i64);
+  for (Tensor* t : {&out.masked, &out.labels}) *t = Tensor(Shape{predictions}, DType::i64);
+  out.next = Tensor(Shape{out.layout.sequences}, DType::i64);
+
+  const auto ids = out.ids.span<std::int64_t>(), segments = out.segments.span<std::int64_t>();
+  const auto masked = out.masked.span<std::int64_t>(), labels = out.labels.span<std::int64_t>();
+  std::ranges::fill(ids, pad_id);
+  std::size_t prediction = 0;
+  for (std::size_t b = 0; b < instances.size(); ++b) {
+    const data::Instance& x = instances[b];
+    const std::int64_t first = out.layout.first.span<const std::int64_t>()[b];
+    std::ranges::copy(x.ids, ids.begin() + first);
+    const auto second = std::min(static_cast<std::size_t>(x.first_segment), x.ids.size());
+    std::ranges::fill(segments.subspan(at(first) + second, x.ids.size() - second), 1);
+    out.next.span<std::int64_t>()[b] = x.random_next ? 1 : 0;
+    for (std::size_t k = 0; k < x.positions.size(); ++k, ++prediction) {
+      masked[prediction] = first + x.positions[k];
+      labels[prediction] = x.labels[k];
+    }
+  }
+  return out;
+}
+
+Batch random_batch(std::int64_t sequences, std::int64_t length, std::int64_t predictions, std::int64_t vocab_size, bool packed,
+                   std::uint64_t key) {
+  Rng rng(key);
+  const auto any_id = [&] { return static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(vocab_size))); };
+  std::vector<std::int32_t> places(at(length));
+  std::iota(places.begin(), places.end(), 0);
+  std::vector<data::Instance> instances(at(sequences));
+  for (data::Instance& x : instances) {
+    x.ids.resize(at(length));
+    std::ranges::generate(x.ids, any_id);
+    x.first_segment = static_cast<std::int32_t>((length + 1) / 2);
+    x.random_next = rng.below(2) == 1;
+    rng.shuffle(std::span(places));
+    x.positions.assign(places.begin(), places.begin() + std::min(predictions, length));
+    std::ranges::sort(x.positions);
+    x.labels.resize(x.positions.size());
+    std::ranges::generate(x.labels, any_id);
+  }
+  return make_batch(instances, length, packed, 0);
+}
+
+}  // namespace capstan::masked_lm

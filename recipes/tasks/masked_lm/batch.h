@@ -1,0 +1,33 @@
+#pragma once
+// Batch: pretraining instances as a network reads them, padded or packed (nn/token_layout.h), and what their losses need.
+//
+// [PAD] stands behind a sequence. Only real predictions are listed: there is nothing to weigh.
+
+#include <cstdint>
+#include <span>
+
+#include "autograd/core/tensor.h"
+#include "data/text/pretraining.h"
+#include "nn/token_layout.h"
+
+namespace capstan::masked_lm {
+
+struct Batch {
+  Tensor ids;       ///< i64 [tokens], rows of the word table
+  Tensor segments;  ///< i64 [tokens], 0 or 1
+  nn::TokenLayout layout;
+  Tensor masked;  ///< i64 [predictions]: where masked tokens are in the list of tokens
+  Tensor labels;  ///< i64 [predictions]: their ids
+  Tensor next;    ///< i64 [sequences]: 0 = B follows A, 1 = B is random
+
+  std::int64_t predictions() const { return masked.numel(); }
+};
+
+/// `length`: of a padded sequence, and the longest that an instance may have (ShapeError). Ids are not checked against a vocabulary.
+Batch make_batch(std::span<const data::Instance> instances, std::int64_t length, bool packed, std::int32_t pad_id);
+
+/// Full sequences of random tokens, `predictions` masked in each.
+Batch random_batch(std::int64_t sequences, std::int64_t length, std::int64_t predictions, std::int64_t vocab_size, bool packed,
+                   std::uint64_t key);
+
+}  // namespace capstan::masked_lm

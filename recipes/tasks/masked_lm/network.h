@@ -1,0 +1,39 @@
+#pragma once
+// Network: what the task asks of a model. Whatever encodes tokens in both directions and has the two heads of pretraining fits.
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "autograd/core/parameter.h"
+#include "autograd/core/tensor.h"
+#include "nn/parameter_store.h"
+#include "nn/run.h"
+#include "nn/token_layout.h"
+
+namespace capstan::masked_lm {
+
+struct Network {
+  bool packed = true;             ///< how sequences come, laid out with nn::Align::left
+  std::int64_t max_length = 512;  ///< tokens of the longest one
+
+  /// Token ids and segments (0 or 1), i64 [tokens] -> the last layer, [tokens, H].
+  std::function<Tensor(const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout, const nn::Run& run)> encode;
+  /// The same with the embeddings and every layer before it, the last one behind.
+  std::function<std::vector<Tensor>(const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout, const nn::Run& run)>
+      all_layers;
+
+  /// Some tokens, i64 [N], of what encode() gives -> h [N, H], whose logits over the vocabulary are h . decoder_weight^T + decoder_bias.
+  std::function<Tensor(const Tensor& encoded, const Tensor& tokens)> transformed;
+  Parameter decoder_weight, decoder_bias;  // [V, H], [V]
+  /// Logits of "B follows A" and "B is random": [sequences, 2].
+  std::function<Tensor(const Tensor& encoded, const nn::TokenLayout& layout)> next_sentence_logits;
+
+  /// Multiply-adds of the matrix products of a forward pass with both heads over full sequences, so many tokens masked in each.
+  std::function<double(std::int64_t sequences, std::int64_t length, std::int64_t predictions)> multiply_adds;
+};
+
+/// Builds the network for a vocabulary below a scope.
+using MakeNetwork = std::function<Network(const nn::Scope& scope, std::int64_t vocab_size)>;
+
+}  // namespace capstan::masked_lm
