@@ -265,6 +265,31 @@ TEST(Optimizer, ListsEveryProblemOfAState) {
   EXPECT_NEAR(optimizer.state()[0].value.to_vector()[0], .1, 1e-15);  // nothing was changed
 }
 
+TEST(Optimizer, HoldsNoMoreStateAfterOneThatDoesNotFit) {
+  const auto parameters = two_parameters();
+  const std::vector<OptimizerState> of_both = Adam(parameters).state();
+  parameters[1].set_trainable(false);
+  Adam optimizer(parameters);
+  ASSERT_EQ(optimizer.state().size(), 2u);
+  EXPECT_THROW(optimizer.load_state(of_both, -1), CheckpointError);
+  EXPECT_EQ(optimizer.state().size(), 2u) << "none for the frozen parameter";
+  optimizer.load_state(of_both, 3);
+  EXPECT_EQ(optimizer.state().size(), 4u) << "state of the frozen parameter waits";
+}
+
+TEST(Optimizer, HasStateForEveryTrainableParameterAtOnce) {
+  const auto parameters = two_parameters();
+  parameters[1].set_trainable(false);
+  Adam late(parameters);
+  parameters[1].set_trainable(true);
+  const std::vector<OptimizerState> state = late.state();  // it has taken no step
+  ASSERT_EQ(state.size(), 4u);
+  EXPECT_EQ(state[1].value.item(), 0);
+  Adam restarted(parameters);
+  EXPECT_NO_THROW(restarted.load_state(state, 0));
+  EXPECT_NO_THROW(late.load_state(restarted.state(), 0));
+}
+
 TEST(Optimizer, RefusesGradientsThatDoNotFitBeforeItChangesAnything) {
   const auto parameters = two_parameters();
   Sgd optimizer(parameters);
