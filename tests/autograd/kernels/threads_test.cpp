@@ -20,15 +20,8 @@
 #include "autograd/kernels/softmax.h"
 #include "tests/autograd/kernels/threads.h"
 
-namespace capstan::kernels {
+namespace capstan::kernels::testing_threads {
 namespace {
-
-using testing_threads::check;
-using testing_threads::Promise;
-using testing_threads::random_indices;
-using testing_threads::random_values;
-using testing_threads::Results;
-using testing_threads::zeros;
 
 template <class T>
 constexpr double kTolerance = std::is_same_v<T, float> ? 2e-5 : 0.02;
@@ -312,4 +305,4 @@ TYPED_TEST(Threads, Pools) {
 }
 
 }  // namespace
-}  // namespace capstan::kernels
+}  // namespace capstan::kernels::testing_threads
