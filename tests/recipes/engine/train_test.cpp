@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "autograd/ops/elementwise.h"
+#include "optim/clip.h"
 #include "optim/sgd.h"
 #include "recipes/engine/checkpoint_directory.h"
 #include "tests/recipes/engine/program.h"
@@ -272,6 +274,22 @@ TEST(TrainStep, AnEmptyBatchIsRefused) {
   Empty recipe({}, {.batch_size = 4});
   const std::vector<Linear::Batch> batches{recipe.make_batch(0, 0)};
   EXPECT_THROW(train_step(recipe, std::span(batches), {}, 0.1, 0), DataError);
+}
+
+TEST(TrainStep, ATermMayBeConstant) {
+  struct OneConstant : Linear {  // as of a term beneath which everything is frozen
+    using Linear::Linear;
+    std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
+      const std::array<Tensor, 2> sums = Linear::loss(batch, run);
+      return {add(sums[0], sums[1]), Tensor::scalar(500.0f)};
+    }
+  };
+  OneConstant recipe({}, {.batch_size = 4});
+  const std::vector<Linear::Batch> batches{recipe.make_batch(0, 0)};
+  StepGradients<OneConstant> step = gradient_step(recipe, std::span(batches), {});
+  EXPECT_EQ(step.loss.term(1), .5);
+  EXPECT_TRUE(step.loss.without_gradient.empty());
+  EXPECT_GT(optim::clip_global_norm(step.gradients, 1).norm, 0);
 }
 
 TEST(TrainStep, ClippingLimitsTheStep) {
