@@ -7,6 +7,7 @@
 
 #include "recipes/sasrec/batch.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 #include "tests/recipes/sasrec/fixtures.h"
 
 namespace capstan::sasrec {
@@ -21,16 +22,6 @@ std::vector<std::int64_t> values(const Tensor& t) {
   return {s.begin(), s.end()};
 }
 std::vector<std::int32_t> values(std::span<const std::int32_t> s) { return {s.begin(), s.end()}; }
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 TEST(SasrecDataset, LeavesTheLastTwoItemsOut) {
   const Dataset d(interactions({{5, 2, 9, 7}, {4, 8}, {1, 2, 3}}, 9));
