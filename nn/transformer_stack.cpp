@@ -113,8 +113,8 @@ Tensor TransformerStack<Layer>::operator()(const Tensor& x, const Inputs& inputs
 }
 
 template <class Layer>
-Tensor TransformerStack<Layer>::first_token(const Tensor& x, const AttentionMask& mask,
-                                            const Run& run) const requires std::same_as<Layer, EncoderLayer> {
+template <std::same_as<EncoderLayer> Encoder>
+Tensor TransformerStack<Layer>::first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const {
   require(x.rank() == 3 && !mask.cu_seqlens.defined(), "transformer: the first token is that of a padded batch [B, T, width]: x ", x);
   if (!splits_first_token_) return select((*this)(x, mask, run), 1, 0);
   const std::size_t last = layers_.size() - 1;
@@ -178,5 +178,6 @@ std::vector<Tensor> TransformerStack<Layer>::all_layers(const Tensor& x, const I
 
 template class TransformerStack<EncoderLayer>;
 template class TransformerStack<DecoderLayer>;
+template Tensor TransformerStack<EncoderLayer>::first_token<EncoderLayer>(const Tensor&, const AttentionMask&, const Run&) const;
 
 }  // namespace capstan::nn

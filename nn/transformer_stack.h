@@ -37,8 +37,9 @@ class TransformerStack {
   Tensor operator()(const Tensor& x, const Inputs& inputs, const Run& run) const;
 
   /// Row 0 of the same: [B, width], of a padded batch. The last layer then computes keys and values of all rows, and everything else,
-  /// which is most of a layer's work, of that row alone.
-  Tensor first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const requires std::same_as<Layer, EncoderLayer>;
+  /// which is most of a layer's work, of that row alone. A template, so that the stack of decoder layers is instantiated without it.
+  template <std::same_as<EncoderLayer> Encoder = Layer>
+  Tensor first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const;
 
   struct WithWeights {
     Tensor output;             ///< [B, T, width]
