@@ -98,7 +98,7 @@ Tensor Model::transformed(const Tensor& encoded, const Tensor& tokens) const {
   return transform_norm_(bias_activation(transform_.without_bias(x), nn::weight_for(transform_.bias(), x), options_.activation));
 }
 
-Tensor Model::masked_lm_logits(const Tensor& h) const { return linear(h, nn::weight_for(words_, h), nn::weight_for(output_bias_, h)); }
+Tensor Model::masked_lm_logits(const Tensor& t) const { return linear(t, nn::weight_for(words_, t), nn::weight_for(output_bias_, t)); }
 
 Model::Losses Model::losses(const Batch& batch, const nn::Run& run) const {
   const Tensor x = encode(batch, run);

@@ -19,7 +19,7 @@ Rank count_ranks(std::span<const T> scores, std::int64_t target) {
   for (const T s : scores) {  // without branches: the compiler vectorises it
     above += s > t ? 1 : 0;
     equal += s == t ? 1 : 0;
-    unordered += s != s ? 1 : 0;
+    unordered += std::isnan(s) ? 1 : 0;
   }
   require<NumericalError>(unordered == 0, "rank: ", unordered, " of ", scores.size(), " scores are NaN");
   return {above, equal};
@@ -76,7 +76,7 @@ std::vector<std::int64_t> top_k(std::span<const float> scores, std::int64_t k) {
 
 double Mean::value() const { return count_ == 0 ? std::numeric_limits<double>::quiet_NaN() : sum_ / count_; }
 
-RankMetrics::RankMetrics(std::vector<std::int64_t> cutoffs, Ties ties) : ties_(ties) {
+RankMetrics::RankMetrics(const std::vector<std::int64_t>& cutoffs, Ties ties) : ties_(ties) {
   for (const std::int64_t k : cutoffs) {
     require<ConfigError>(k >= 1, "metrics: a cutoff must be at least 1, got ", k);
     cutoffs_.push_back({.k = k});

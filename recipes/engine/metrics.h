@@ -64,7 +64,7 @@ class Mean {
 /// 1).
 class RankMetrics {
  public:
-  explicit RankMetrics(std::vector<std::int64_t> cutoffs, Ties ties = Ties::median);
+  explicit RankMetrics(const std::vector<std::int64_t>& cutoffs, Ties ties = Ties::median);
 
   void add(const Rank& rank) { add(rank.at(ties_), rank.tied()); }
   void add(double rank, bool tied = false);

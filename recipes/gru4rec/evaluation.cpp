@@ -94,7 +94,7 @@ Baselines::Baselines(const data::Interactions& train)
   std::vector<std::int64_t> sorted = support;
   std::ranges::sort(sorted);
   for (const std::int64_t s : support) {
-    const auto [low, high] = std::ranges::equal_range(sorted, s);
+    const auto [low, high] = std::equal_range(sorted.begin(), sorted.end(), s);
     popularity_.push_back({.above = sorted.end() - high, .equal = high - low});
   }
 }
@@ -146,7 +146,7 @@ Baselines::Table Baselines::count_neighbours(const data::Interactions& train) {
     auto& distinct = sessions[at(s)];
     distinct.assign(items.begin(), items.end());
     std::ranges::sort(distinct);
-    distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
     for (const auto item : distinct) of_item[at(item)].push_back(static_cast<std::int32_t>(s));
   }
   Table t{std::vector<std::int64_t>(at(train.item_count() + 1)), {}};
