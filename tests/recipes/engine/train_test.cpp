@@ -17,7 +17,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 struct TrainTest : ProgramTest {
   // Trains to `until` steps, in one go or by resuming after each of `stops`; returns the final tensors and the rows.
@@ -295,13 +294,13 @@ TEST(TrainStep, ATermMayBeConstant) {
 TEST(TrainStep, ClippingLimitsTheStep) {
   const auto moved = [](double clip) {
     struct WithSgd : Linear {
-      optim::Sgd* sgd_ = nullptr;
+      optim::Sgd* sgd = nullptr;
       using Linear::Linear;
-      optim::Sgd& optimizer() { return *sgd_; }
+      optim::Sgd& optimizer() { return *sgd; }
     };
     WithSgd w({.noise = 0}, {.seed = 1, .batch_size = 8});
     optim::Sgd own(w.parameters().parameters());
-    w.sgd_ = &own;
+    w.sgd = &own;
     const auto before = w.parameters().parameters()[0].value().to_vector();
     const std::vector<Linear::Batch> batches{w.make_batch(0, 0)};
     train_step(w, std::span(batches), {.seed = 1}, 1.0, clip);
