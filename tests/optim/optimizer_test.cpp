@@ -21,14 +21,14 @@ using ::testing::HasSubstr;
 Parameter parameter(std::string name, const Tensor& value, bool decay = true, bool sparse = false) {
   return {std::move(name), value, {.decay = decay, .sparse_gradient = sparse}};
 }
-Gradient rows(std::vector<std::int64_t> indices, std::vector<double> values, const Shape& table) {
+Gradient rows(const std::vector<std::int64_t>& indices, const std::vector<double>& values, const Shape& table) {
   const auto n = static_cast<std::int64_t>(indices.size());
   return Gradient::rows(Tensor::from(indices, {n}), Tensor::from(values, table.with(0, n)), table);
 }
 Gradient scalar(double g) { return Tensor::from({g}, {1}); }
 
 template <class O, class Options>
-std::vector<double> on_a_scalar(double start, std::vector<double> gradients, double lr, const Options& options, bool decay = true) {
+std::vector<double> on_a_scalar(double start, const std::vector<double>& gradients, double lr, const Options& options, bool decay = true) {
   const Parameter p = parameter("p", Tensor::from({start}, {1}), decay);
   O optimizer({&p, 1}, options);
   std::vector<double> values;

@@ -224,7 +224,7 @@ TEST(Tape, HandsALeafOutWhenNothingCanBeAddedAnyMore) {
 }
 
 TEST(Gradient, OfAllFormsAdd) {
-  const auto rows = [](std::vector<std::int64_t> indices, float value) {
+  const auto rows = [](const std::vector<std::int64_t>& indices, float value) {
     const auto n = static_cast<std::int64_t>(indices.size());
     return Gradient::rows(Tensor::from(indices, {n}), Tensor::full({n, 2}, static_cast<double>(value)), {4, 2});
   };
