@@ -118,23 +118,42 @@ MultiHeadAttention::WithWeights MultiHeadAttention::with_weights(const Tensor& q
   return {output_(context_of(heads, inputs, mask.causal, 0, run)), average ? mean(weights, {1}) : weights};
 }
 
-Tensor MultiHeadAttention::step(const Tensor& x, KeyValueCache& cache, AttentionMask mask, const Run& run) const {
-  extend(cache, x, x);
-  mask.causal = true;
-  return attend(x, cache, mask, run);
+Tensor MultiHeadAttention::step(const Tensor& x, KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
+  return attend(x, cache, extended(x, cache, mask), run);
 }
 
-void MultiHeadAttention::extend(KeyValueCache& cache, const Tensor& key, const Tensor& value) const {
-  require(relative_ == RelativePositions::none, "attention: relative positions cannot be decoded with a cache: key ", key);
-  cache.append(split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_));
+Tensor MultiHeadAttention::step_without_bias(const Tensor& x, KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
+  return attend_without_bias(x, cache, extended(x, cache, mask), run);
+}
+
+AttentionMask MultiHeadAttention::extended(const Tensor& x, KeyValueCache& cache, AttentionMask mask) const {
+  extend(cache, x, x, mask.keys);
+  mask.keys = cache.real();
+  mask.causal = true;
+  return mask;
+}
+
+void MultiHeadAttention::extend(KeyValueCache& cache, const Tensor& key, const Tensor& value, const Tensor& real) const {
+  cache.append(split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_), real);
 }
 
 Tensor MultiHeadAttention::attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
+  return output_(context_of(query, cache, mask, run));
+}
+
+Tensor MultiHeadAttention::attend_without_bias(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask,
+                                               const Run& run) const {
+  return output_.without_bias(context_of(query, cache, mask, run));
+}
+
+Tensor MultiHeadAttention::context_of(const Tensor& query, const KeyValueCache& cache, AttentionMask mask, const Run& run) const {
   const Heads heads{split_heads(query_(query), heads_), cache.keys(), cache.values()};
+  const bool last = mask.causal || relative_ != RelativePositions::none;
   const std::int64_t before = cache.length() - query.size(1);
-  require(!mask.causal || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query,
-          ", tokens in the cache ", cache.length());
-  return output_(context_of(heads, inputs_of(heads, false, mask, run), mask.causal, mask.causal ? before : 0, run));
+  require(!last || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query, ", tokens in the cache ",
+          cache.length());
+  if (!mask.keys.defined()) mask.keys = cache.real();
+  return context_of(heads, inputs_of(heads, false, mask, run), mask.causal, mask.causal ? before : 0, run);
 }
 
 }  // namespace capstan::nn

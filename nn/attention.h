@@ -68,14 +68,18 @@ class MultiHeadAttention {
                            bool average = true) const;
 
   /// Causal self-attention of the next tokens of each sequence, x [B, T, width] -> [B, T, width]: appends their keys and values to the
-  /// cache and attends to everything in it. mask.keys, if any, is [B, tokens in the cache afterwards]. The results are those of the whole
-  /// sequences at once, up to rounding.
-  Tensor step(const Tensor& x, KeyValueCache& cache, AttentionMask mask, const Run& run) const;
-  /// Appends the keys and values of key [B, S, key_width] and value [B, S, value_width]: for cross-attention, once. Under NoGrad, and
-  /// without relative positions.
-  void extend(KeyValueCache& cache, const Tensor& key, const Tensor& value) const;
-  /// Attention of queries to what a cache holds, query [B, T, width] -> [B, T, width].
+  /// cache and attends to everything in it. mask.keys, if any, is [B, T], of these tokens: the cache remembers it; mask and bias are of
+  /// these queries and all keys. The results are those of the whole sequences at once, up to rounding.
+  Tensor step(const Tensor& x, KeyValueCache& cache, const AttentionMask& mask, const Run& run) const;
+  /// Appends the keys and values of key [B, S, key_width] and value [B, S, value_width], and which of them are real, u8 [B, S]: for
+  /// cross-attention, once. Under NoGrad.
+  void extend(KeyValueCache& cache, const Tensor& key, const Tensor& value, const Tensor& real = {}) const;
+  /// Attention of queries to what a cache holds, query [B, T, width] -> [B, T, width]. mask.keys, if any, [B, tokens in the cache], stands
+  /// for what the cache knows of padding. Causal or with relative positions the queries are the last of the cache's tokens.
   Tensor attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const;
+  /// Both without the output bias.
+  Tensor step_without_bias(const Tensor& x, KeyValueCache& cache, const AttentionMask& mask, const Run& run) const;
+  Tensor attend_without_bias(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const;
 
  private:
   struct Completed {};  // options in which nothing is left to a default
@@ -89,6 +93,9 @@ class MultiHeadAttention {
   AttentionInputs inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const;
   /// The context, heads side by side: [B, T, H * D] or [N, H * D].
   Tensor context_of(const Heads& heads, const AttentionInputs& inputs, bool causal, std::int64_t query_offset, const Run& run) const;
+  Tensor context_of(const Tensor& query, const KeyValueCache& cache, AttentionMask mask, const Run& run) const;
+  /// Appends x to the cache; what x may then attend to.
+  AttentionMask extended(const Tensor& x, KeyValueCache& cache, AttentionMask mask) const;
 
   std::int64_t heads_, key_value_heads_, head_width_;
   Linear query_, key_, value_, output_;

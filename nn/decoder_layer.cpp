@@ -29,4 +29,23 @@ Residual::State DecoderLayer::step(const Residual::State& x, const Tensor& keys,
   return feed_forward_(state, next, run);
 }
 
+LayerCache DecoderLayer::begin_decoding(const Tensor& memory, const Tensor& real, std::int64_t capacity) const {
+  require(memory.rank() == 3, "decoder_layer: the memory must be [B, S, width]: memory ", memory);
+  LayerCache cache{.self_attention = KeyValueCache(capacity), .cross_attention = KeyValueCache(memory.size(1))};
+  cross_attention_.extend(cache.cross_attention, memory, real);
+  return cache;
+}
+
+Tensor DecoderLayer::decode(const Tensor& x, LayerCache& cache, const AttentionMask& mask, const Run& run) const {
+  return decode_step(residual().begin(x), cache, mask, nullptr, run).input;
+}
+
+Residual::State DecoderLayer::decode_step(const Residual::State& x, LayerCache& cache, const AttentionMask& mask, const LayerNorm* next,
+                                          const Run& run) const {
+  check_decoding(x.input, cache, /*reads_memory=*/true);
+  Residual::State state = self_attention_.decode(x, cache.self_attention, mask, &cross_attention_.residual().norm(), run);  // [B, n, C]
+  state = cross_attention_.attend(state, cache.cross_attention, &feed_forward_.residual().norm(), run);
+  return feed_forward_(state, next, run);
+}
+
 }  // namespace capstan::nn

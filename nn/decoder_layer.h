@@ -36,6 +36,14 @@ class DecoderLayer {
   /// As EncoderLayer::step. Weights: of self-attention, then of cross-attention.
   Residual::State step(const Residual::State& x, const Tensor& keys, const DecoderInputs& inputs, const LayerNorm* next, const Run& run,
                        AttentionWeights* weights = nullptr) const;
+
+  /// A cache without tokens, with room for `capacity` of them, and the keys and values of the memory [B, S, width]; real u8 [B, S], 1 for a
+  /// real row of it, absent: all are. Under NoGrad.
+  LayerCache begin_decoding(const Tensor& memory, const Tensor& real = {}, std::int64_t capacity = 0) const;
+  /// As EncoderLayer::decode, with the cache that begin_decoding made. mask: of self-attention.
+  Tensor decode(const Tensor& x, LayerCache& cache, const AttentionMask& mask, const Run& run) const;
+  Residual::State decode_step(const Residual::State& x, LayerCache& cache, const AttentionMask& mask, const LayerNorm* next,
+                              const Run& run) const;
   const Residual& residual() const { return self_attention_.residual(); }  ///< the first sublayer's
 
  private:

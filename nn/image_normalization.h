@@ -27,7 +27,7 @@ class BatchNorm2d {
   Tensor operator()(const Tensor& x, const Run& run) const;
 
  private:
-  void update(const Parameter& running, const Tensor& batch, double factor) const;
+  void update(const Parameter& parameter, const Tensor& batch, double factor) const;
 
   Parameter weight_, bias_;                    // [C]
   Parameter running_mean_, running_variance_;  // [C]

@@ -16,8 +16,9 @@ namespace capstan::nn {
 
 enum class RelativePositions : std::uint8_t { none, key, key_query };
 
-/// query, key [B, T, H, D], table [2 P - 1, D] with the vector of distance d in row d + P - 1 -> [B, H, T, T]. `kind` is not none; of kind
-/// key, key may have fewer heads. Throws ShapeError if T exceeds P.
+/// query [B, T, H, D], key [B, S, H, D], table [2 P - 1, D] with the vector of distance d in row d + P - 1 -> [B, H, T, S]. The queries are
+/// the last T of the S tokens: all of them, or the next ones of a sequence that is decoded with a cache. `kind` is not none; of kind key,
+/// key may have fewer heads. Of kind key_query the work is that of S x S scores, also for few queries. Throws ShapeError if S exceeds P.
 Tensor relative_position_scores(const Tensor& query, const Tensor& key, const Tensor& table, RelativePositions kind);
 
 }  // namespace capstan::nn

@@ -41,15 +41,24 @@ AttentionSublayer::AttentionSublayer(const Scope& scope, const std::string& name
 Residual::State AttentionSublayer::operator()(const Residual::State& x, const Tensor& keys, const AttentionMask& mask,
                                               const LayerNorm* next, const Run& run, AttentionWeights* weights) const {
   const Tensor& memory = keys.defined() ? keys : x.input;
-  Residual::Branch branch;
-  if (weights != nullptr) {
-    MultiHeadAttention::WithWeights both = attention_.with_weights(x.input, memory, memory, mask, run, /*average=*/false);
-    weights->push_back(std::move(both.weights));
-    branch = {std::move(both.output), {}};
-  } else {
-    branch = {attention_.without_bias(x.input, memory, memory, mask, run), weight_for(attention_.bias(), x.input)};  // [B, T, C]
-  }
-  return residual_.add_branch(std::move(branch), x.residual(), next, run);
+  if (weights == nullptr) return add_result(attention_.without_bias(x.input, memory, memory, mask, run), x, next, run);  // [B, T, C]
+  MultiHeadAttention::WithWeights both = attention_.with_weights(x.input, memory, memory, mask, run, /*average=*/false);
+  weights->push_back(std::move(both.weights));
+  return residual_.add_branch({std::move(both.output), {}}, x.residual(), next, run);
+}
+
+Residual::State AttentionSublayer::decode(const Residual::State& x, KeyValueCache& cache, const AttentionMask& mask, const LayerNorm* next,
+                                          const Run& run) const {
+  return add_result(attention_.step_without_bias(x.input, cache, mask, run), x, next, run);  // [B, n, C]
+}
+
+Residual::State AttentionSublayer::attend(const Residual::State& x, const KeyValueCache& cache, const LayerNorm* next,
+                                          const Run& run) const {
+  return add_result(attention_.attend_without_bias(x.input, cache, {}, run), x, next, run);  // [B, n, C]
+}
+
+Residual::State AttentionSublayer::add_result(Tensor result, const Residual::State& x, const LayerNorm* next, const Run& run) const {
+  return residual_.add_branch({std::move(result), weight_for(attention_.bias(), x.input)}, x.residual(), next, run);
 }
 
 FeedForwardSublayer::FeedForwardSublayer(const Scope& scope, const std::string& name, const TransformerLayerOptions& o)

@@ -80,9 +80,19 @@ class AttentionSublayer {
   /// itself. Weights, where they are wanted (not nullptr), are of padded batches.
   Residual::State operator()(const Residual::State& x, const Tensor& keys, const AttentionMask& mask, const LayerNorm* next, const Run& run,
                              AttentionWeights* weights) const;
+  /// Causal self-attention with a cache: x.input [B, n, width] are the next tokens of each sequence, mask.keys [B, n] says which are real.
+  Residual::State decode(const Residual::State& x, KeyValueCache& cache, const AttentionMask& mask, const LayerNorm* next,
+                         const Run& run) const;
+  /// Appends the keys and values of a memory [B, S, width] to a cache; real u8 [B, S]. Under NoGrad.
+  void extend(KeyValueCache& cache, const Tensor& memory, const Tensor& real) const { attention_.extend(cache, memory, memory, real); }
+  /// Attention of x.input [B, n, width] to the memory in a cache.
+  Residual::State attend(const Residual::State& x, const KeyValueCache& cache, const LayerNorm* next, const Run& run) const;
   const Residual& residual() const { return residual_; }
 
  private:
+  /// Adds what attention without its output bias gave.
+  Residual::State add_result(Tensor result, const Residual::State& x, const LayerNorm* next, const Run& run) const;
+
   MultiHeadAttention attention_;
   Residual residual_;
 };

@@ -15,4 +15,15 @@ Residual::State EncoderLayer::step(const Residual::State& x, const Tensor& keys,
   return feed_forward_(middle, next, run);
 }
 
+Tensor EncoderLayer::decode(const Tensor& x, LayerCache& cache, const AttentionMask& mask, const Run& run) const {
+  return decode_step(residual().begin(x), cache, mask, nullptr, run).input;
+}
+
+Residual::State EncoderLayer::decode_step(const Residual::State& x, LayerCache& cache, const AttentionMask& mask, const LayerNorm* next,
+                                          const Run& run) const {
+  check_decoding(x.input, cache, /*reads_memory=*/false);
+  const Residual::State middle = attention_.decode(x, cache.self_attention, mask, &feed_forward_.residual().norm(), run);  // [B, n, C]
+  return feed_forward_(middle, next, run);
+}
+
 }  // namespace capstan::nn

@@ -11,6 +11,7 @@
 
 #include <vector>
 
+#include "nn/decoding_state.h"
 #include "nn/sublayer.h"
 
 namespace capstan::nn {
@@ -27,6 +28,15 @@ class EncoderLayer {
   /// them; undefined: of x.input. `next`: the normalisation that follows, for pre-norm; nullptr: none.
   Residual::State step(const Residual::State& x, const Tensor& keys, const AttentionMask& mask, const LayerNorm* next, const Run& run,
                        AttentionWeights* weights = nullptr) const;
+
+  /// The causal layer of the next n tokens of each sequence, x [B, n, width] -> [B, n, width], after those in the cache, which then has
+  /// these too: what the whole sequences at once give, up to rounding. mask.keys, if any, is [B, n], 1 for a real token: the cache
+  /// remembers it; mask and bias are of these queries and all tokens. No gradient: throws GraphError while a tape records. If it
+  /// throws for a mask that does not fit, the cache may hold the tokens already (a stack takes them back).
+  Tensor decode(const Tensor& x, LayerCache& cache, const AttentionMask& mask, const Run& run) const;
+  /// The same in a stack, as step.
+  Residual::State decode_step(const Residual::State& x, LayerCache& cache, const AttentionMask& mask, const LayerNorm* next,
+                              const Run& run) const;
   const Residual& residual() const { return attention_.residual(); }  ///< the first sublayer's
 
  private:

@@ -5,6 +5,7 @@
 
 #include "autograd/ops/shape_ops.h"
 #include "autograd/tape/checkpoint.h"
+#include "autograd/tape/tape.h"
 
 namespace capstan::nn {
 namespace {
@@ -83,11 +84,15 @@ Tensor TransformerStack<Layer>::finish(const Residual::State& state) const {
 }
 
 template <class Layer>
+const LayerNorm* TransformerStack<Layer>::norm_after(std::size_t index) const {
+  return index + 1 < layers_.size() ? &layers_[index + 1].residual().norm() : norm_follows_ ? &*norm_ : nullptr;
+}
+
+template <class Layer>
 Residual::State TransformerStack<Layer>::layer(std::size_t index, const Residual::State& state, const Tensor& keys, const Inputs& inputs,
                                                const Run& run, AttentionWeights* weights) const {
   const auto step = [=, this](const Residual::State& s, const Tensor& k, const Inputs& in) {
-    const LayerNorm* const next = index + 1 < layers_.size() ? &layers_[index + 1].residual().norm() : norm_follows_ ? &*norm_ : nullptr;
-    return layers_[index].step(s, k, in, next, run, weights);
+    return layers_[index].step(s, k, in, norm_after(index), run, weights);
   };
   return checkpoint_ && weights == nullptr ? checkpointed(step, state, keys, inputs) : step(state, keys, inputs);
 }
@@ -108,8 +113,8 @@ Tensor TransformerStack<Layer>::operator()(const Tensor& x, const Inputs& inputs
 }
 
 template <class Layer>
-Tensor TransformerStack<Layer>::first_token(const Tensor& x, const AttentionMask& mask,
-                                            const Run& run) const requires std::same_as<Layer, EncoderLayer> {
+template <std::same_as<EncoderLayer> Encoder>
+Tensor TransformerStack<Layer>::first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const {
   require(x.rank() == 3 && !mask.cu_seqlens.defined(), "transformer: the first token is that of a padded batch [B, T, width]: x ", x);
   if (!splits_first_token_) return select((*this)(x, mask, run), 1, 0);
   const std::size_t last = layers_.size() - 1;
@@ -130,6 +135,41 @@ typename TransformerStack<Layer>::WithWeights TransformerStack<Layer>::with_weig
 }
 
 template <class Layer>
+DecodingState TransformerStack<Layer>::begin_decoding(std::int64_t batch,
+                                                      std::int64_t capacity) const requires std::same_as<Layer, EncoderLayer> {
+  return {batch, std::vector<LayerCache>(layers_.size(), LayerCache{.self_attention = KeyValueCache(capacity)})};
+}
+
+template <class Layer>
+DecodingState TransformerStack<Layer>::begin_decoding(const Tensor& memory, const Tensor& real,
+                                                      std::int64_t capacity) const requires std::same_as<Layer, DecoderLayer> {
+  require<GraphError>(Tape::recording() == nullptr, "decode: passes no gradient: decode in the scope of a NoGrad: memory ", memory);
+  require(memory.rank() == 3, "transformer: the memory must be [B, S, width]: memory ", memory);
+  std::vector<LayerCache> caches;
+  for (const Layer& layer : layers_) caches.push_back(layer.begin_decoding(memory, real, capacity));
+  return {memory.size(0), std::move(caches)};
+}
+
+template <class Layer>
+Tensor TransformerStack<Layer>::decode(const Tensor& x, DecodingState& state, const AttentionMask& mask, const Run& run) const {
+  require<GraphError>(Tape::recording() == nullptr, "decode: passes no gradient: decode in the scope of a NoGrad: x ", x);
+  require(state.layers_.size() == layers_.size(), "transformer: the decoding state must be of a stack like this: layers ", layers_.size(),
+          ", of the state ", state.layers_.size());
+  require(x.rank() == 3 && x.size(0) == state.batch(), "transformer: decodes the next tokens [B, n, width] of the state's sequences: x ", x,
+          ", sequences ", state.batch());
+  const std::int64_t before = state.position();
+  try {
+    Residual::State y = begin(x);
+    for (std::size_t i = 0; i < layers_.size(); ++i) y = layers_[i].decode_step(y, state.layers_[i], mask, norm_after(i), run);
+    state.position_ += x.size(1);
+    return finish(y);
+  } catch (...) {
+    state.truncate(before);
+    throw;
+  }
+}
+
+template <class Layer>
 std::vector<Tensor> TransformerStack<Layer>::all_layers(const Tensor& x, const Inputs& inputs, const Run& run) const {
   std::vector<Tensor> results;
   through(layers_.size(), begin(x), inputs, run, {.results = &results});
@@ -138,5 +178,6 @@ std::vector<Tensor> TransformerStack<Layer>::all_layers(const Tensor& x, const I
 
 template class TransformerStack<EncoderLayer>;
 template class TransformerStack<DecoderLayer>;
+template Tensor TransformerStack<EncoderLayer>::first_token<EncoderLayer>(const Tensor&, const AttentionMask&, const Run&) const;
 
 }  // namespace capstan::nn

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nn/decoder_layer.h"
+#include "nn/decoding_state.h"
 #include "nn/transformer_layer.h"
 
 namespace capstan::nn {
@@ -36,14 +37,27 @@ class TransformerStack {
   Tensor operator()(const Tensor& x, const Inputs& inputs, const Run& run) const;
 
   /// Row 0 of the same: [B, width], of a padded batch. The last layer then computes keys and values of all rows, and everything else,
-  /// which is most of a layer's work, of that row alone.
-  Tensor first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const requires std::same_as<Layer, EncoderLayer>;
+  /// which is most of a layer's work, of that row alone. A template, so that the stack of decoder layers is instantiated without it.
+  template <std::same_as<EncoderLayer> Encoder = Layer>
+  Tensor first_token(const Tensor& x, const AttentionMask& mask, const Run& run) const;
 
   struct WithWeights {
     Tensor output;             ///< [B, T, width]
     AttentionWeights weights;  ///< of every layer
   };
   WithWeights with_weights(const Tensor& x, const Inputs& inputs, const Run& run) const;
+
+  /// A state without tokens of `batch` sequences, with room for `capacity` tokens of each (more come at the price of a copy).
+  DecodingState begin_decoding(std::int64_t batch, std::int64_t capacity = 0) const requires std::same_as<Layer, EncoderLayer>;
+  /// The same, of as many sequences as the memory [B, S, width] has; its keys and values are made here, once for each layer. real u8
+  /// [B, S], 1 for a real row of the memory, absent: all are. Throws GraphError while a tape records.
+  DecodingState begin_decoding(const Tensor& memory, const Tensor& real = {},
+                               std::int64_t capacity = 0) const requires std::same_as<Layer, DecoderLayer>;
+  /// The causal stack of the next n tokens of each sequence, x [B, n, width] -> [B, n, width]: a prompt, then token by token. What the
+  /// whole sequences at once give, up to rounding, for sequences padded on the left too: mask.keys, if any, is [B, n], 1 for a real token,
+  /// and the state remembers it. mask.mask and mask.bias are of these queries and all tokens so far, [B, heads, n, position + n] when
+  /// broadcast. No gradient: throws GraphError while a tape records. If it throws, the state is what it was.
+  Tensor decode(const Tensor& x, DecodingState& state, const AttentionMask& mask, const Run& run) const;
 
   /// The result of every layer, x's shape, in pre-norm stacks the sums; the normalisation at the end is left out.
   std::vector<Tensor> all_layers(const Tensor& x, const Inputs& inputs, const Run& run) const;
@@ -61,6 +75,8 @@ class TransformerStack {
   Residual::State layer(std::size_t index, const Residual::State& state, const Tensor& keys, const Inputs& inputs, const Run& run,
                         AttentionWeights* weights) const;
   Tensor finish(const Residual::State& state) const;
+  /// The normalisation that layer `index` takes with its last sum; nullptr: none.
+  const LayerNorm* norm_after(std::size_t index) const;
 
   std::vector<Layer> layers_;
   std::optional<LayerNorm> norm_;

@@ -92,6 +92,8 @@ std::vector<OptimizerState> Optimizer::entries() const {
 }
 
 std::vector<OptimizerState> Optimizer::state() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (parameters_[i].trainable()) make_state(i);
   synchronize();
   return entries();
 }
@@ -103,28 +105,38 @@ void Optimizer::load_state(std::span<const OptimizerState> state, std::int64_t s
   for (const OptimizerState& s : state)
     if (!given.emplace(std::pair(std::string_view(s.slot), std::string_view(s.parameter)), &s.value).second)
       report("given twice: ", s.slot, " of ", s.parameter);
-  for (std::size_t i = 0; i < parameters_.size(); ++i)  // trainable when it was saved, not now: its state waits
-    if (std::ranges::any_of(state, [&](const OptimizerState& s) { return s.parameter == parameters_[i].name(); })) make_state(i);
-  std::vector<std::pair<Tensor, Tensor>> copies;  // from, to
-  for (const OptimizerState& own : entries()) {
-    const auto it = given.find({own.slot, own.parameter});
-    if (it == given.end()) {
-      report("missing: ", own.slot, " of ", own.parameter, " ", own.value);
-      continue;
+  struct Copy {
+    Tensor from, to;
+    Tensor& place;  // in its slot: `to` is new if the slot had none for the parameter
+  };
+  std::vector<Copy> copies;
+  for (const Slot& slot : slots_)
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const Parameter& p = parameters_[i];
+      const std::string& name = slot.state_->name;
+      Tensor& place = slot.state_->tensors[i];
+      const auto it = given.find({name, p.name()});
+      const bool wanted = p.trainable() || it != given.end();  // trainable when it was saved, not now: its state waits
+      const Tensor own = !place.defined() && wanted ? slot.state_->make(p) : place;
+      if (!own.defined()) continue;
+      if (it == given.end()) {
+        report("missing: ", name, " of ", p.name(), " ", own);
+        continue;
+      }
+      if (it->second->spec() != own.spec()) report("of another form: ", name, " of ", p.name(), ": expected ", own, ", got ", *it->second);
+      copies.push_back({it->second->contiguous(), own, place});
+      given.erase(it);
     }
-    if (it->second->spec() != own.value.spec())
-      report("of another form: ", own.slot, " of ", own.parameter, ": expected ", own.value, ", got ", *it->second);
-    copies.emplace_back(it->second->contiguous(), own.value);
-    given.erase(it);
-  }
   for (const auto& [key, value] : given) report("unexpected: ", key.first, " of ", key.second, " ", *value);
   if (step_count < 0) report("step count ", step_count, " is negative");
   require<CheckpointError>(problems.empty(), name_, ": state does not fit:", problems);
-  for (const auto& [from, to] : copies)
-    dispatch(to.dtype(), [&, &source = from, &target = to](auto zero) {
+  for (const Copy& copy : copies) {
+    dispatch(copy.to.dtype(), [&](auto zero) {
       using T = decltype(zero);
-      std::ranges::copy(source.template span<const T>(), target.template span<T>().begin());
+      std::ranges::copy(copy.from.span<const T>(), copy.to.span<T>().begin());
     });
+    copy.place = copy.to;
+  }
   step_count_ = step_count;
   loaded();
 }

@@ -5,7 +5,7 @@
 // gradient scale from clipping (clip.h). A step is one fused pass over all tensors (autograd/kernels/optimizer_update.h).
 // Invariants: gradients are aligned with the parameters; a parameter without a gradient, or that is not trainable, is not touched
 // at all (no decay, no momentum); state exists from construction on, zero (see the rule), for every trainable parameter, and from its
-// first step on for one that becomes trainable later.
+// first step or state() on for one that becomes trainable later.
 
 #include <cstdint>
 #include <functional>
@@ -53,8 +53,8 @@ class Optimizer {
 
   /// All state, slot by slot, in the order of the parameters. Synchronises first, so that it fits the parameters as they are.
   std::vector<OptimizerState> state();
-  /// Takes the values of a state() of the same parameters. Throws CheckpointError, before anything is changed, listing all entries that
-  /// are missing, unexpected or of another shape. State of a parameter that is frozen now waits for it.
+  /// Takes the values of a state() of the same parameters. Throws CheckpointError, and changes nothing, listing all entries that are
+  /// missing, unexpected or of another shape. State of a parameter that is frozen now waits for it.
   void load_state(std::span<const OptimizerState> state, std::int64_t step_count);
 
   std::span<const Parameter> parameters() const { return parameters_; }

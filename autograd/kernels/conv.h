@@ -3,7 +3,7 @@
 // with weights [out_channels, in_channels / groups, kernel height, kernel width]:
 //     y[b, o, r, s] = bias[o] + sum over the channels i of o's group and taps (k, l)
 //                               of x[b, i, height.at(r, k), width.at(s, l)] weight[o, i, k, l]
-// with zeros for padding. All operands are of problem.dtype: f32 and bf16 sum in f32, f64 in f64. Every output is written in full.
+// with zeros for padding. Operands are of problem.dtype: f32 and bf16 sum in f32, f64 in f64. Every output is written in full.
 
 #include <cstdint>
 
@@ -37,7 +37,7 @@ struct Conv2dBackwardData {
   static Signature fast, reference;
 };
 inline constexpr KernelByDType<Conv2dBackwardData> conv2d_backward_data;
-/// `dbias` may be null.
+/// dweight and dbias (which may be null) are sums that are not rounded: f32 for bf16 operands, else of their type.
 struct Conv2dBackwardWeights {
   using Signature = void(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias);
   static Signature fast, reference;

@@ -8,6 +8,7 @@
 #include "autograd/core/dtype.h"
 #include "autograd/kernels/backend.h"
 #include "autograd/kernels/functions.h"
+#include "autograd/kernels/numeric.h"
 #include "autograd/kernels/strided.h"
 
 namespace capstan::kernels {
@@ -55,11 +56,12 @@ struct BiasActivation {
   static Signature fast, reference;
 };
 /// dx[r, c] = dy[r, c] * f'(x[r, c] + bias[c]) and dbias[c] = sum over r of dx[r, c], in one pass. `kept` is x for a function that keeps
-/// its input, y for one that keeps its output (then bias is not read). The order of summation depends on the sizes alone.
+/// its input, y for one that keeps its output (then bias is not read). The order of summation depends on the sizes alone; dbias is not
+/// rounded to T.
 template <class T>
 struct BiasActivationGradient {
   using Signature = void(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept, const T* bias, T* dx,
-                         T* dbias);
+                         Compute<T>* dbias);
   static Signature fast, reference;
 };
 

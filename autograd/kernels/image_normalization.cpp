@@ -65,8 +65,8 @@ void NormalizeSetsBackward<T>::fast(const NormalizationSets& sets, const T* x, c
         dgamma += product_sums[i] * inverse_deviation(deviation, statistics.variance[sets.of_plane(i)]);
         dbeta += dy_sums[i];
       }
-      if (gradients.dgamma != nullptr) gradients.dgamma[c] = convert<T>(dgamma);
-      if (gradients.dbeta != nullptr) gradients.dbeta[c] = convert<T>(dbeta);
+      if (gradients.dgamma != nullptr) gradients.dgamma[c] = dgamma;
+      if (gradients.dbeta != nullptr) gradients.dbeta[c] = dbeta;
     }
 
   if (gradients.dx == nullptr) return;

@@ -53,12 +53,12 @@ struct NormalizeSets {
 };
 inline constexpr Kernel<NormalizeSets, float, bfloat16, double> normalize_sets;
 
-/// Gradients; a null one is not wanted. dx is like x, dgamma and dbeta are [channels].
+/// Gradients; a null one is not wanted. dx is like x; dgamma and dbeta are [channels], sums that are not rounded.
 template <class T>
 struct SetGradients {
   T* dx = nullptr;
-  T* dgamma = nullptr;
-  T* dbeta = nullptr;
+  Compute<T>* dgamma = nullptr;
+  Compute<T>* dbeta = nullptr;
 };
 
 /// From dy, and `dstatistics`, which reached mean and variance themselves (null: nothing did).

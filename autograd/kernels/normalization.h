@@ -39,14 +39,14 @@ struct RowStatistics {
   Compute<T>* inverse_deviation = nullptr;  ///< 1 / sqrt(variance + eps)
 };
 
-/// Gradients; a null one is not wanted. dbeta, dgamma, dbias are [n], dx and dresidual [rows, n].
+/// Gradients; a null one is not wanted. dx and dresidual are [rows, n]; dgamma, dbeta and dbias [n], sums that are not rounded.
 template <class T>
 struct NormalizationGradients {
   T* dx = nullptr;
   T* dresidual = nullptr;
-  T* dgamma = nullptr;
-  T* dbeta = nullptr;
-  T* dbias = nullptr;
+  Compute<T>* dgamma = nullptr;
+  Compute<T>* dbeta = nullptr;
+  Compute<T>* dbias = nullptr;
 };
 
 /// y, and the statistics; `sum` (the normalised operand) is written if there is a residual.
@@ -75,11 +75,11 @@ struct RmsNorm {
 };
 inline constexpr Kernel<RmsNorm, float, bfloat16, double> rms_norm;
 
-/// dx [rows, n] and dweight [n]; a null one is not wanted. dx and dy must not overlap.
+/// dx [rows, n] and dweight [n], a sum that is not rounded; a null one is not wanted. dx and dy must not overlap.
 template <class T>
 struct RmsNormBackward {
-  using Signature = void(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight, std::int64_t rows,
-                         std::int64_t n);
+  using Signature = void(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, Compute<T>* dweight,
+                         std::int64_t rows, std::int64_t n);
   static Signature fast, reference;
 };
 inline constexpr Kernel<RmsNormBackward, float, bfloat16, double> rms_norm_backward;

@@ -47,13 +47,13 @@ Tensor BiasActivation::forward(const Args& args, const Tensor& x, const Tensor& 
 
 // y = f(z), z = x + bias: dx = dz = dy f'(z), and dbias is the sum of dz over all axes but the last.
 Grads<2> BiasActivation::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2>) {
-  const Tensor g = dense(dy), dx(dy.spec()), dbias(saved.bias.spec());
+  const Tensor g = dense(dy), dx(dy.spec()), dbias(saved.bias.shape(), compute_type(dy.dtype()));
   const std::int64_t columns = dbias.numel(), rows = columns == 0 ? 0 : dy.numel() / columns;
   dispatch_floating(name, dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::Elementwise<T>::bias_activation_gradient(function_of(args.activation), rows, columns, g.data<const T>(),
                                                       saved.kept.data<const T>(), saved.bias.data<const T>(), dx.data<T>(),
-                                                      dbias.data<T>());
+                                                      dbias.data<kernels::Compute<T>>());
   });
   return {dx, dbias};
 }

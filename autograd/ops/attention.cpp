@@ -247,14 +247,14 @@ Spec AttentionProbabilities::spec(const Args& args, const Spec& query, const Spe
 }
 
 Tensor AttentionProbabilities::forward(const Args& args, const Tensor& query, const Tensor& key, const Tensor& mask, const Tensor& bias,
-                                       const Tensor& key_padding, const Spec& spec) {
-  const Tensor out(spec), real = dense(key_padding);
-  if (out.numel() == 0) return out;
+                                       const Tensor& key_padding, const Spec& out) {
+  const Tensor y(out), real = dense(key_padding);
+  if (y.numel() == 0) return y;
   dispatch_floating(name, query.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::attention_probabilities(problem_of<T>(args, query, key, mask, bias, real), out.data<T>());
+    kernels::attention_probabilities(problem_of<T>(args, query, key, mask, bias, real), y.data<T>());
   });
-  return out;
+  return y;
 }
 
 }  // namespace ops

@@ -49,8 +49,9 @@ Tensor Conv2d::forward(const Args& args, const Tensor& x, const Tensor& weight, 
 // images and places.
 Grads<3> Conv2d::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs) {
   const kernels::ConvProblem p = problem(args, saved.x_spec, saved.weight_spec);
-  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x_spec), dweight = new_if(needs[1] || needs[2], saved.weight_spec),
-               dbias = new_if(needs[2], {Shape{p.out_channels}, p.dtype});
+  const DType sum = compute_type(p.dtype);
+  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x_spec), dweight = new_if(needs[1] || needs[2], {saved.weight_spec.shape, sum}),
+               dbias = new_if(needs[2], {Shape{p.out_channels}, sum});
   if (needs[0]) kernels::conv2d_backward_data(p, raw_pointer(g), raw_pointer(saved.weight), raw_pointer(dx));
   if (needs[1] || needs[2])
     kernels::conv2d_backward_weights(p, raw_pointer(saved.x), raw_pointer(g), raw_pointer(dweight), raw_pointer(dbias));

@@ -60,13 +60,14 @@ Tensor normalize(const kernels::NormalizationSets& sets, const kernels::Deviatio
 // The derivation stands above the kernel (kernels/reference/image_normalization.cpp).
 Grads<3> gradients(const kernels::NormalizationSets& sets, const kernels::Deviation& deviation, const Tensor& x, const Tensor& gamma,
                    const Statistics& statistics, const Tensor& dy, const Statistics& dstatistics, Needs<3> needs) {
-  const Spec row{Shape{sets.channels}, x.dtype()};
+  const Spec row{Shape{sets.channels}, compute_type(x.dtype())};
   const Tensor g = dense(dy), dx = new_if(needs[0], x.spec()), dgamma = new_if(needs[1], row), dbeta = new_if(needs[2], row);
   dispatch_floating("normalize", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using C = kernels::Compute<T>;
     kernels::normalize_sets_backward(sets, x.data<T>(), pointer<T>(gamma), deviation, statistics.pointers<T>(), g.data<T>(),
                                      dstatistics.pointers<T>(),
-                                     {.dx = pointer<T>(dx), .dgamma = pointer<T>(dgamma), .dbeta = pointer<T>(dbeta)});
+                                     {.dx = pointer<T>(dx), .dgamma = pointer<C>(dgamma), .dbeta = pointer<C>(dbeta)});
   });
   return {dx, dgamma, dbeta};
 }

@@ -71,7 +71,7 @@ FusedResult forward_fused(const DropoutNormOptions& args, const Tensor& x, const
 Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLayerNorm::Saved& saved, const Tensor& dy, const Tensor& dsum,
                         const Needs<6>& needs) {
   const Tensor g = dense(or_zeros(dy, saved.sum.spec())), more = dense(dsum);
-  const Spec spec = saved.sum.spec(), row = saved.gamma.spec();
+  const Spec spec = saved.sum.spec(), row{saved.gamma.shape(), compute_type(spec.dtype)};
   const bool drops = args.p > 0;  // without it dx and dresidual are one tensor
   const Tensor dresidual = new_if(needs[2] || (needs[0] && !drops), spec), dx = new_if(needs[0] && drops, spec);
   const Tensor dbias = new_if(needs[1], row), dgamma = new_if(needs[3], row), dbeta = new_if(needs[4], row);
@@ -82,9 +82,9 @@ Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLay
                                  dropout_mask(args.p, args.key, saved.row_ids, g.numel()),
                                  {.dx = pointer<T>(dx),
                                   .dresidual = pointer<T>(dresidual),
-                                  .dgamma = pointer<T>(dgamma),
-                                  .dbeta = pointer<T>(dbeta),
-                                  .dbias = pointer<T>(dbias)},
+                                  .dgamma = pointer<kernels::Compute<T>>(dgamma),
+                                  .dbeta = pointer<kernels::Compute<T>>(dbeta),
+                                  .dbias = pointer<kernels::Compute<T>>(dbias)},
                                  rows_of(g), g.size(-1));
   });
   return {drops || !needs[0] ? dx : dresidual, dbias, needs[2] ? dresidual : Tensor{}, dgamma, dbeta, {}};
@@ -173,12 +173,13 @@ Tensor RmsNorm::forward(const Args& args, const Tensor& x, const Tensor& weight,
 // With r = 1 / sqrt(mean(x^2) + eps), z = x r and g = dy weight: dr/dx_j = -r^3 x_j / n, so dx = r (g - z mean(g z)), and
 // dweight = sum_rows dy z.
 Grads<2> RmsNorm::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<2> needs) {
-  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x.spec()), dweight = new_if(needs[1], saved.weight.spec());
+  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x.spec()),
+               dweight = new_if(needs[1], {saved.weight.shape(), compute_type(g.dtype())});
   dispatch_floating(name, g.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::rms_norm_backward(saved.x.data<const T>(), pointer<const T>(saved.weight),
                                pointer<const kernels::Compute<T>>(saved.inverse_rms), g.data<const T>(), pointer<T>(dx),
-                               pointer<T>(dweight), rows_of(g), g.size(-1));
+                               pointer<kernels::Compute<T>>(dweight), rows_of(g), g.size(-1));
   });
   return {dx, dweight};
 }

@@ -71,11 +71,11 @@ Spec Permute::spec(const Args& args, const Spec& x) {
 
 Tensor Permute::forward(const Args& args, const Tensor& x, const Call<1>&, Saved&) { return x.view(x.layout().permute(args.order)); }
 
-Grads<1> Permute::backward(const Args& args, const Saved&, const Gradient& gradient, Needs<1>) {
-  const Tensor dy = gradient.to_dense();
+Grads<1> Permute::backward(const Args& args, const Saved&, const Gradient& dy, Needs<1>) {
+  const Tensor g = dy.to_dense();
   std::vector<int> back(args.order.size());
-  for (std::size_t i = 0; i < back.size(); ++i) back[static_cast<std::size_t>(dy.shape().normalize(args.order[i]))] = static_cast<int>(i);
-  return {dy.view(dy.layout().permute(back))};
+  for (std::size_t i = 0; i < back.size(); ++i) back[static_cast<std::size_t>(g.shape().normalize(args.order[i]))] = static_cast<int>(i);
+  return {g.view(g.layout().permute(back))};
 }
 
 Spec Slice::spec(const Args& args, const Spec& x) {

@@ -1,5 +1,6 @@
 #include "autograd/tape/tape.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -120,18 +121,19 @@ void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cot
   require<GraphError>(!consumed_, "backward: the tape has been consumed by an earlier backward");
   require<ArgumentError>(outputs.size() == cotangents.size(), "backward: one cotangent an output: ", outputs.size(), " outputs, ",
                          cotangents.size(), " cotangents");
+  if (!outputs.empty() && std::ranges::all_of(outputs, &Tensor::is_constant))
+    throw GraphError(join_text("backward: the output ", outputs[0],
+                               " depends on no parameter or other leaf that this tape saw, and no other output does: nothing has a "
+                               "gradient. (Computed under NoGrad, before the tape, or from detached values?)"));
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    require<GraphError>(
-        !outputs[i].is_constant(), "backward: the output ", outputs[i],
-        " depends on no parameter or other leaf that this tape saw: nothing has a gradient. (Computed under NoGrad, before the "
-        "tape, or from detached values?)");
     require(cotangents[i].spec() == outputs[i].spec(), "backward: a cotangent must fit its output: output ", outputs[i], ", cotangent ",
             cotangents[i]);
   }
   std::vector<std::int64_t> output_slots;
   for (const Tensor& t : outputs) output_slots.push_back(slot_of(t, "backward"));
   gradients_.resize(slots_.size());
-  for (std::size_t i = 0; i < outputs.size(); ++i) accumulate(output_slots[i], Gradient(cotangents[i].detach()), "backward");
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (output_slots[i] >= 0) accumulate(output_slots[i], Gradient(cotangents[i].detach()), "backward");
   consumed_ = true;  // nothing that backward computes is recorded
 
   std::vector<Gradient> output_gradients;

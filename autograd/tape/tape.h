@@ -60,7 +60,7 @@ class Tape {
   /// Gradients of a scalar. Throws ShapeError if `loss` is not a single element, GraphError if it depends on no leaf, stands on another
   /// tape, or the tape has been consumed.
   Gradients backward(const Tensor& loss);
-  /// Gradients of sum(outputs[i] * cotangents[i]).
+  /// Gradients of sum(outputs[i] * cotangents[i]), of which a constant output has none. Throws GraphError if all outputs are constant.
   Gradients backward(std::span<const Tensor> outputs, std::span<const Tensor> cotangents);
 
   /// Called with the number of a leaf (NodeRef::owner) and its gradient as soon as nothing can be added to it any more, while backward goes

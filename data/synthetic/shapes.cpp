@@ -90,8 +90,9 @@ ShapeImage ShapeImages::get(std::int64_t index) const {
       for (std::int64_t x = first(cx); x <= last(cx); ++x) {
         int hits = 0;
         for (int k = 0; k < kSamples * kSamples; ++k) {
-          const double px = static_cast<double>(x) + (k % kSamples + 0.5) / kSamples - cx;
-          const double py = static_cast<double>(y) + (k / kSamples + 0.5) / kSamples - cy;
+          const int row = k / kSamples, column = k % kSamples;
+          const double px = static_cast<double>(x) + (column + 0.5) / kSamples - cx;
+          const double py = static_cast<double>(y) + (row + 0.5) / kSamples - cy;
           hits += inside(object.label, cosine * px + sine * py, cosine * py - sine * px) ? 1 : 0;
         }
         if (hits == 0) continue;

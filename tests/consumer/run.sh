@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs the library, moves the installed tree, and builds and runs the program of this folder against it: once with plain options and once
-# with every inline function of the headers compiled by the program, which the linker then prefers to the library's copies. Both must learn,
-# and print the same numbers. Usage: run.sh CMAKE BUILD_DIR CXX
+# Installs, moves the installed tree, and uses what is there: the program `capstan`, which must find its configurations, and the library, against
+# which the program of this folder is built and run: once with plain options and once with every inline function of the headers compiled by
+# the program, which the linker then prefers to the library's copies. Both must learn, and print the same numbers.
+# Usage: run.sh CMAKE BUILD_DIR CXX
 set -euo pipefail
 cmake=$1 build=$2 cxx=$3
 here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 
@@ -12,6 +14,17 @@ fail() { echo "$*" >&2; exit 1; }
 
 "$cmake" --install "$build" --prefix "$room/first" >/dev/null
 mv "$room/first" "$room/moved"
+
+# The program, from a directory that holds nothing.
+capstan=$room/moved/bin/capstan
+mkdir "$room/empty" && cd "$room/empty"
+known=$("$capstan" list) || fail "capstan list fails"
+for config in "$source"/recipes/*/*.cfg; do
+  name=$(basename "$(dirname "$config")")/$(basename "$config" .cfg)
+  grep -qF "$name" <<<"$known" || fail "capstan list does not know $name: $known"
+done
+"$capstan" train sasrec/quickstart --check >"$room/check" 2>&1 || { cat "$room/check" >&2; fail "capstan train --check fails"; }
+! grep -qF "$source/recipes" "$capstan" || fail "the program names the directory of its sources"
 
 # Each header alone, with nothing but the installed tree to include from.
 cd "$room/moved/include/capstan"

@@ -12,6 +12,7 @@
 #include "autograd/core/rng.h"
 #include "data/file.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 
 namespace capstan::data {
 namespace {
@@ -21,15 +22,6 @@ using testing::HasSubstr;
 
 Hdf5Reader open(std::vector<std::byte> image, bool require_seal = true) {
   return Hdf5Reader(std::move(image), "mem.h5", {.require_seal = require_seal});
-}
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const DataError& e) {
-    return e.what();
-  }
-  return "no DataError";
 }
 
 /// One tensor of each type, texts, attributes, nested groups.
@@ -140,14 +132,14 @@ TEST(Hdf5, RowsOfADataset) {
       }
     EXPECT_EQ(r.read_rows("/column", 1, 2).to_vector(), (std::vector<double>{8, 9}));
     EXPECT_EQ(r.read_rows("/empty", 0, 0).spec(), (Spec{{0, 4}, DType::f32}));
-    EXPECT_THAT(message_of([&] { r.read_rows("/plain", 999, 2); }), HasSubstr("/plain: has no rows 999 to 1001"));
-    EXPECT_THAT(message_of([&] { r.read_rows("/plain", -1, 2); }), HasSubstr("has no rows -1 to 1"));
-    EXPECT_THAT(message_of([&] { r.read_rows("/scalar", 0, 1); }), HasSubstr("/scalar: has no rows"));
-    EXPECT_THAT(message_of([&] { r.read_rows("/none", 0, 1); }), HasSubstr("no such dataset"));
+    EXPECT_THAT(message_of<DataError>([&] { r.read_rows("/plain", 999, 2); }), HasSubstr("/plain: has no rows 999 to 1001"));
+    EXPECT_THAT(message_of<DataError>([&] { r.read_rows("/plain", -1, 2); }), HasSubstr("has no rows -1 to 1"));
+    EXPECT_THAT(message_of<DataError>([&] { r.read_rows("/scalar", 0, 1); }), HasSubstr("/scalar: has no rows"));
+    EXPECT_THAT(message_of<DataError>([&] { r.read_rows("/none", 0, 1); }), HasSubstr("no such dataset"));
     EXPECT_EQ(r.read("/packed").to_vector(), r.read("/plain").to_vector());
   }
   const Hdf5Reader unsealed(std::string(CAPSTAN_SOURCE_DIR) + "/tests/data/goldens/plain.h5", {.require_seal = false});
-  EXPECT_THAT(message_of([&] { unsealed.read_rows("/values", 0, 1); }), HasSubstr("sealed files only"));
+  EXPECT_THAT(message_of<DataError>([&] { unsealed.read_rows("/values", 0, 1); }), HasSubstr("sealed files only"));
 }
 
 /// Memory of this process that belongs to no file.
@@ -174,7 +166,7 @@ TEST(Hdf5, AMappedFileIsNotRead) {
   auto image = read_file(dir / "x.h5");
   image[image.size() / 2] ^= std::byte{1};
   write_file_durably(dir / "bad.h5", image);
-  EXPECT_THAT(message_of([&] { Hdf5Reader(dir / "bad.h5", {.mapped = true}); }), HasSubstr("file is damaged"));
+  EXPECT_THAT(message_of<DataError>([&] { Hdf5Reader(dir / "bad.h5", {.mapped = true}); }), HasSubstr("file is damaged"));
 }
 
 TEST(Hdf5, ThroughAFile) {
@@ -189,22 +181,25 @@ TEST(Hdf5, ReadIntoAndExpectations) {
   Tensor target({2, 3});
   r.read_into("/a/f32", target);
   EXPECT_EQ(target.span<float>()[1], -2.5f);
-  EXPECT_THAT(message_of([&] { r.read("/a/f32", {{3, 2}, DType::f32}); }), HasSubstr("mem.h5: /a/f32: is f32[2, 3], expected f32[3, 2]"));
-  EXPECT_THAT(message_of([&] { r.read_into("/a/bf16", Tensor(Shape{2})); }), HasSubstr("is bf16[2], expected f32[2]"));
-  EXPECT_THAT(message_of([&] { r.read("/b"); }), HasSubstr("mem.h5: /b: no such dataset"));
-  EXPECT_THAT(message_of([&] { r.read("/config"); }), HasSubstr("is a text, expected a tensor"));
-  EXPECT_THAT(message_of([&] { r.read_text("/u8"); }), HasSubstr("is a tensor, expected a text"));
-  EXPECT_THAT(message_of([&] { r.integer("/", "epoch"); }), HasSubstr("has no attribute epoch"));
-  EXPECT_THAT(message_of([&] { r.integer("/a", "note"); }), HasSubstr("not an integer"));
+  EXPECT_THAT(message_of<DataError>([&] {
+                r.read("/a/f32", {{3, 2}, DType::f32});
+              }),
+              HasSubstr("mem.h5: /a/f32: is f32[2, 3], expected f32[3, 2]"));
+  EXPECT_THAT(message_of<DataError>([&] { r.read_into("/a/bf16", Tensor(Shape{2})); }), HasSubstr("is bf16[2], expected f32[2]"));
+  EXPECT_THAT(message_of<DataError>([&] { r.read("/b"); }), HasSubstr("mem.h5: /b: no such dataset"));
+  EXPECT_THAT(message_of<DataError>([&] { r.read("/config"); }), HasSubstr("is a text, expected a tensor"));
+  EXPECT_THAT(message_of<DataError>([&] { r.read_text("/u8"); }), HasSubstr("is a tensor, expected a text"));
+  EXPECT_THAT(message_of<DataError>([&] { r.integer("/", "epoch"); }), HasSubstr("has no attribute epoch"));
+  EXPECT_THAT(message_of<DataError>([&] { r.integer("/a", "note"); }), HasSubstr("not an integer"));
 }
 
 TEST(Hdf5, WriterErrors) {
   Hdf5Writer w;
   w.write("/x", Tensor::scalar(1));
-  EXPECT_THAT(message_of([&] { w.write("/x", Tensor::scalar(1)); }), HasSubstr("/x: cannot create the dataset"));
-  EXPECT_THAT(message_of([&] { w.write("/x/y", Tensor::scalar(1)); }), HasSubstr("/x/y: cannot create the dataset"));
-  EXPECT_THAT(message_of([&] { w.set("/", "long", std::string(70'000, 'x')); }), HasSubstr("70000 bytes"));
-  EXPECT_THAT(message_of([&] { w.write_text("/t", std::string_view("a\0b", 3)); }), HasSubstr("NUL"));
+  EXPECT_THAT(message_of<DataError>([&] { w.write("/x", Tensor::scalar(1)); }), HasSubstr("/x: cannot create the dataset"));
+  EXPECT_THAT(message_of<DataError>([&] { w.write("/x/y", Tensor::scalar(1)); }), HasSubstr("/x/y: cannot create the dataset"));
+  EXPECT_THAT(message_of<DataError>([&] { w.set("/", "long", std::string(70'000, 'x')); }), HasSubstr("70000 bytes"));
+  EXPECT_THAT(message_of<DataError>([&] { w.write_text("/t", std::string_view("a\0b", 3)); }), HasSubstr("NUL"));
   EXPECT_THROW(w.write("/a//b", Tensor::scalar(1)), InternalError);
   EXPECT_THROW(w.write("/../b", Tensor::scalar(1)), InternalError);
   EXPECT_EQ(open(w.finish()).read("/x").item(), 1);
@@ -235,14 +230,14 @@ TEST(Hdf5, WithoutASealTheDatasetChecksumStillGuards) {
   w.write("/weights", Tensor::full({1000}, 0.625));
   auto image = w.finish();
   image.resize(image.size() - 41);  // the seal
-  EXPECT_THAT(message_of([&] { open(image); }), HasSubstr("no seal"));
+  EXPECT_THAT(message_of<DataError>([&] { open(image); }), HasSubstr("no seal"));
   EXPECT_EQ(open(image, false).read("/weights").span<float>()[999], 0.625f);
   const float value = 0.625f;
   const auto at =
       std::search(image.begin(), image.end(), reinterpret_cast<const std::byte*>(&value), reinterpret_cast<const std::byte*>(&value) + 4);
   *(at + 401) ^= std::byte{4};
   const auto r = open(image, false);
-  EXPECT_THAT(message_of([&] { r.read("/weights"); }), AllOf(HasSubstr("mem.h5: /weights: checksum"), HasSubstr("damaged")));
+  EXPECT_THAT(message_of<DataError>([&] { r.read("/weights"); }), AllOf(HasSubstr("mem.h5: /weights: checksum"), HasSubstr("damaged")));
 }
 
 struct Hostile {
@@ -252,8 +247,9 @@ class HostileFile : public testing::TestWithParam<Hostile> {};
 
 TEST_P(HostileFile, IsRefusedByRule) {
   const std::string path = std::string(CAPSTAN_SOURCE_DIR) + "/tests/data/goldens/" + GetParam().file;
-  EXPECT_THAT(message_of([&] { Hdf5Reader(path, {.require_seal = false}); }), AllOf(HasSubstr(path), HasSubstr(GetParam().text)));
-  EXPECT_THAT(message_of([&] { Hdf5Reader r(path); }), HasSubstr("no seal"));
+  EXPECT_THAT(message_of<DataError>([&] { Hdf5Reader(path, {.require_seal = false}); }),
+              AllOf(HasSubstr(path), HasSubstr(GetParam().text)));
+  EXPECT_THAT(message_of<DataError>([&] { Hdf5Reader r(path); }), HasSubstr("no seal"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Hdf5, HostileFile,
@@ -272,7 +268,7 @@ TEST(Hdf5, BombsAreRefusedByWhatTheyStore) {
   const Hdf5Reader::Options any{.require_seal = false, .max_bytes = std::uint64_t{1} << 62};
   for (const std::string name : {"shape_bomb.h5", "chunk_bomb.h5"}) {
     const std::string path = std::string(CAPSTAN_SOURCE_DIR) + "/tests/data/goldens/" + name;
-    EXPECT_THAT(message_of([&] { Hdf5Reader(path, any); }), HasSubstr("declares 4503599627370496 bytes but stores 0")) << name;
+    EXPECT_THAT(message_of<DataError>([&] { Hdf5Reader(path, any); }), HasSubstr("declares 4503599627370496 bytes but stores 0")) << name;
   }
 }
 

@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "tests/data/scratch.h"
 #include "tests/data/shown.h"
+#include "tests/message_of.h"
 
 namespace capstan::data {
 namespace {
@@ -14,19 +15,10 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const DataError& e) {
-    return e.what();
-  }
-  return "no DataError";
-}
-
 std::string refusal(const std::string& content, const ReadOptions& options = {}) {
   const Scratch dir;
   const std::string path = dir.write("f", content);
-  const std::string message = message_of([&] { read_interactions(path, options); });
+  const std::string message = message_of<DataError>([&] { read_interactions(path, options); });
   return message.starts_with(path) ? message.substr(path.size()) : message;
 }
 
@@ -157,7 +149,7 @@ TEST(Interactions, SessionLines) {
   const auto x = read_session_lines(dir.write("s", "5 7 5\n\n7\t9\n"));
   EXPECT_THAT(shown(x), ElementsAre("1: 5 7 5", "3: 7 9"));
   EXPECT_THAT(x.items, ElementsAre(0, 1, 0, 1, 2));
-  EXPECT_THAT(message_of([&] { read_session_lines(dir.write("e", "\n")); }), HasSubstr("no interactions"));
+  EXPECT_THAT(message_of<DataError>([&] { read_session_lines(dir.write("e", "\n")); }), HasSubstr("no interactions"));
 }
 
 TEST(Interactions, Gzip) {

@@ -15,7 +15,7 @@
 namespace capstan::nn {
 namespace {
 
-Tensor flags(std::vector<std::uint8_t> values, const Shape& shape) { return Tensor::from(values, shape); }
+Tensor flags(const std::vector<std::uint8_t>& values, const Shape& shape) { return Tensor::from(values, shape); }
 
 TEST(MultiHeadAttention, FollowsPyTorch) {
   in_both_precisions([](DType dtype, double tolerance) {

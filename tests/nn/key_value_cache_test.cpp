@@ -65,6 +65,36 @@ TEST(KeyValueCache, ReordersToMoreAndFewerSequences) {
   EXPECT_EQ(cache.values().to_vector(), one(values, 0));
 }
 
+TEST(KeyValueCache, RemembersWhereThereIsPadding) {
+  const auto flags = [](const std::vector<std::uint8_t>& values, std::int64_t batch) {
+    return Tensor::from(values, {batch, static_cast<std::int64_t>(values.size()) / batch});
+  };
+  KeyValueCache cache;
+  const auto append = [&](std::int64_t batch, std::int64_t tokens, const Tensor& real) {
+    cache.append(numbers({batch, tokens, 2, 2}, 0), numbers({batch, tokens, 2, 2}, 1), real);
+  };
+  append(2, 2, {});
+  EXPECT_FALSE(cache.real().defined());
+  append(2, 2, flags({0, 1, 1, 0}, 2));
+  EXPECT_EQ(cache.real().shape(), (Shape{2, 4}));
+  EXPECT_EQ(cache.real().to_vector(), (std::vector<double>{1, 1, 0, 1, 1, 1, 1, 0}));
+  KeyValueCache copy = cache;
+  append(2, 1, {});
+  cache.reorder(std::vector<std::int64_t>{1, 1, 0});
+  EXPECT_EQ(cache.real().to_vector(), (std::vector<double>{1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1}));
+  cache.truncate(3);
+  append(3, 100, {});  // more than there was room for
+  EXPECT_EQ(cache.real().shape(), (Shape{3, 103}));
+  double padding = 0;
+  for (const double x : cache.real().to_vector()) padding += 1 - x;
+  EXPECT_EQ(padding, 1);
+  EXPECT_EQ(copy.real().to_vector(), (std::vector<double>{1, 1, 0, 1, 1, 1, 1, 0}));
+  EXPECT_NE(message_of<ShapeError>([&] { append(3, 1, flags({1, 1}, 1)); }).find("keys f64[3, 1, 2, 2], real u8[1, 2]"), std::string::npos);
+  cache.reset();
+  append(1, 1, {});
+  EXPECT_FALSE(cache.real().defined());
+}
+
 TEST(KeyValueCache, CopiesHaveMemoryOfTheirOwn) {
   KeyValueCache first;
   first.append(numbers({1, 2, 1, 2}, 0), numbers({1, 2, 1, 2}, 1));
@@ -128,9 +158,9 @@ TEST(CachedAttention, EqualsTheWholeSequenceAtOnce) {
         KeyValueCache cache;
         std::vector<Tensor> parts;
         for (const std::int64_t count : {100, 1, 1, 3, 2, 9, 1, 150, 1, 2, 5, 1, 24}) {
-          const std::int64_t first = cache.length(), seen = first + count;
+          const std::int64_t first = cache.length();
           const Tensor next = x.view(x.layout().slice(1, first, count));
-          parts.push_back(layer.step(next, cache, {.keys = padded ? keys.view(keys.layout().slice(1, 0, seen)) : Tensor()}, {}));
+          parts.push_back(layer.step(next, cache, {.keys = padded ? keys.view(keys.layout().slice(1, first, count)) : Tensor()}, {}));
         }
         ASSERT_EQ(cache.length(), tokens);
         expect_relative(concat(parts, 1), expected, dtype == DType::f64 ? 1e-14 : 1e-6, "decoded");
@@ -186,15 +216,12 @@ TEST(CachedAttention, ProjectsTheMemoryOfCrossAttentionOnce) {
 
 TEST(CachedAttention, SaysWhatDoesNotFit) {
   ParameterStore store(4, DType::f32);
-  const MultiHeadAttention layer(store.root() / "a", {.width = 4}),
-      relative(store.root() / "b", {.width = 4, .relative = RelativePositions::key, .max_length = 4});
+  const MultiHeadAttention layer(store.root(), {.width = 4});
   const Tensor x = Tensor::zeros({1, 2, 4});
   KeyValueCache cache;
   const Tape tape;
   EXPECT_NE(message_of<ShapeError>([&] { layer.step(x, cache, {}, {}); }).find("decode in the scope of a NoGrad"), std::string::npos);
   const NoGrad no_grad;
-  EXPECT_NE(message_of<ShapeError>([&] { relative.step(x, cache, {}, {}); }).find("relative positions cannot be decoded with a cache"),
-            std::string::npos);
   EXPECT_EQ(cache.length(), 0);
   layer.extend(cache, Tensor::zeros({1, 1, 4}), Tensor::zeros({1, 1, 4}));
   EXPECT_NE(message_of<ShapeError>([&] { layer.attend(x, cache, {.causal = true}, {}); }).find("query f32[1, 2, 4], tokens in the cache 1"),

@@ -219,7 +219,7 @@ TEST(Dropout, DependsOnSeedStepAndPlaceAlone) {
 TEST(Dropout, FollowsTheNumberOfARowNotItsPlaceInTheBatch) {
   ParameterStore store;
   const Dropout dropout(store.root() / "here", .3);
-  const auto masked = [&](std::vector<std::int64_t> ids) {
+  const auto masked = [&](const std::vector<std::int64_t>& ids) {
     const auto n = static_cast<std::int64_t>(ids.size());
     return dropout(Tensor::full({n, 5, 7}, 1), {.training = true, .token_ids = Tensor::from(ids, {n})}).to_vector();
   };

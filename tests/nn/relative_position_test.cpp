@@ -32,6 +32,17 @@ TEST(RelativePosition, GivesTheScoresOfTheWorkedExample) {
                  {2.065458, -.352701, -1.309758, .768839, -.559393, -1.33206, -.105201, -.305442, -1.207074}, 6, "key_query");
 }
 
+TEST(RelativePosition, OfTheLastQueriesAreTheLastRows) {
+  const Tensor q = by_formula({2, 6, 2, 3}, std::cos, 0.5, 0), k = by_formula({2, 6, 2, 3}, std::cos, 0.5, 1),
+               table = by_formula({15, 3}, std::sin, 0.3, 0);
+  for (const RelativePositions kind : {RelativePositions::key, RelativePositions::key_query}) {
+    const Tensor all = relative_position_scores(q, k, table, kind);
+    for (const std::int64_t n : {0, 1, 2, 5, 6})
+      expect_close(relative_position_scores(slice(q, 1, 6 - n, n), k, table, kind).to_vector(), slice(all, 2, 6 - n, n).to_vector(), 1e-14,
+                   std::to_string(n) + " queries");
+  }
+}
+
 TEST(RelativePosition, AttentionFollowsPyTorch) {
   in_both_precisions([](DType dtype, double tolerance) {
     for (const auto& [name, kind] : {std::pair{"key", RelativePositions::key}, {"key_query", RelativePositions::key_query}}) {
@@ -70,7 +81,7 @@ TEST(RelativePosition, SaysWhatDoesNotFit) {
   const Tensor x = Tensor::zeros({1, 5, 1, 2}), table = Tensor::zeros({7, 2});
   EXPECT_EQ(
       message([&] { relative_position_scores(x, x, table, RelativePositions::key); }),
-      "relative_position_scores: a sequence must not be longer than the table reaches: query f32[1, 5, 1, 2], table f32[7, 2], 5 and 4");
+      "relative_position_scores: a sequence must not be longer than the table reaches: key f32[1, 5, 1, 2], table f32[7, 2], 5 and 4");
   EXPECT_NE(message([&] {
               relative_position_scores(x, x, Tensor::zeros({6, 2}), RelativePositions::key);
             }).find("must be [2 P - 1, D]"),

@@ -144,7 +144,7 @@ TEST(EncoderLayer, GivesTheSameForPaddedAndPackedBatches) {
     const Tensor packed({8, 8}, DType::f64);
     std::ranges::copy(padded.span<double>().subspan(0, 24), packed.span<double>().begin());
     std::ranges::copy(padded.span<double>().subspan(40, 40), packed.span<double>().begin() + 24);
-    const auto i64 = [](std::vector<std::int64_t> v) { return Tensor::from(v, {static_cast<std::int64_t>(v.size())}); };
+    const auto i64 = [](const std::vector<std::int64_t>& v) { return Tensor::from(v, {static_cast<std::int64_t>(v.size())}); };
     const Tensor real = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 0, 0, 1, 1, 1, 1, 1}, {2, 5});
     for (const bool causal : {false, true}) {
       const std::vector<double> a =

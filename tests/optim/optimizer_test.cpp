@@ -21,14 +21,14 @@ using ::testing::HasSubstr;
 Parameter parameter(std::string name, const Tensor& value, bool decay = true, bool sparse = false) {
   return {std::move(name), value, {.decay = decay, .sparse_gradient = sparse}};
 }
-Gradient rows(std::vector<std::int64_t> indices, std::vector<double> values, const Shape& table) {
+Gradient rows(const std::vector<std::int64_t>& indices, const std::vector<double>& values, const Shape& table) {
   const auto n = static_cast<std::int64_t>(indices.size());
   return Gradient::rows(Tensor::from(indices, {n}), Tensor::from(values, table.with(0, n)), table);
 }
 Gradient scalar(double g) { return Tensor::from({g}, {1}); }
 
 template <class O, class Options>
-std::vector<double> on_a_scalar(double start, std::vector<double> gradients, double lr, const Options& options, bool decay = true) {
+std::vector<double> on_a_scalar(double start, const std::vector<double>& gradients, double lr, const Options& options, bool decay = true) {
   const Parameter p = parameter("p", Tensor::from({start}, {1}), decay);
   O optimizer({&p, 1}, options);
   std::vector<double> values;
@@ -263,6 +263,31 @@ TEST(Optimizer, ListsEveryProblemOfAState) {
   }
   EXPECT_EQ(optimizer.step_count(), 1);
   EXPECT_NEAR(optimizer.state()[0].value.to_vector()[0], .1, 1e-15);  // nothing was changed
+}
+
+TEST(Optimizer, HoldsNoMoreStateAfterOneThatDoesNotFit) {
+  const auto parameters = two_parameters();
+  const std::vector<OptimizerState> of_both = Adam(parameters).state();
+  parameters[1].set_trainable(false);
+  Adam optimizer(parameters);
+  ASSERT_EQ(optimizer.state().size(), 2u);
+  EXPECT_THROW(optimizer.load_state(of_both, -1), CheckpointError);
+  EXPECT_EQ(optimizer.state().size(), 2u) << "none for the frozen parameter";
+  optimizer.load_state(of_both, 3);
+  EXPECT_EQ(optimizer.state().size(), 4u) << "state of the frozen parameter waits";
+}
+
+TEST(Optimizer, HasStateForEveryTrainableParameterAtOnce) {
+  const auto parameters = two_parameters();
+  parameters[1].set_trainable(false);
+  Adam late(parameters);
+  parameters[1].set_trainable(true);
+  const std::vector<OptimizerState> state = late.state();  // it has taken no step
+  ASSERT_EQ(state.size(), 4u);
+  EXPECT_EQ(state[1].value.item(), 0);
+  Adam restarted(parameters);
+  EXPECT_NO_THROW(restarted.load_state(state, 0));
+  EXPECT_NO_THROW(late.load_state(restarted.state(), 0));
 }
 
 TEST(Optimizer, RefusesGradientsThatDoNotFitBeforeItChangesAnything) {

@@ -9,7 +9,7 @@
 namespace capstan::optim {
 namespace {
 
-void expect_values(const Schedule& schedule, std::vector<std::pair<std::int64_t, double>> expected, double tolerance) {
+void expect_values(const Schedule& schedule, const std::vector<std::pair<std::int64_t, double>>& expected, double tolerance) {
   for (const auto& [step, value] : expected) EXPECT_NEAR(schedule(step), value, tolerance) << "step " << step;
 }
 

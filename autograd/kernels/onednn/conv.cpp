@@ -5,7 +5,7 @@
 
 #include <omp.h>
 
-#include <cstring>
+#include <algorithm>
 #include <unordered_map>
 #include <vector>
 
@@ -81,10 +81,10 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
   const dnnl::memory::dims x_sizes{p.batch, p.in_channels, h.in, w.in}, y_sizes{p.batch, p.out_channels, h.out(), w.out()};
   const dnnl::memory::dims weight_sizes = p.groups == 1 ? dnnl::memory::dims{p.out_channels, p.in_channels, h.kernel, w.kernel}
                                                         : dnnl::memory::dims{p.groups, p.group_out(), p.group_in(), h.kernel, w.kernel};
-  const dnnl::memory::desc x(x_sizes, type, Tag::nchw), y(y_sizes, type, Tag::nchw),
-      weight(weight_sizes, type, p.groups == 1 ? Tag::oihw : Tag::goihw), bias({p.out_channels}, type, Tag::x);
+  const Tag weight_tag = p.groups == 1 ? Tag::oihw : Tag::goihw;
+  const dnnl::memory::desc x(x_sizes, type, Tag::nchw), y(y_sizes, type, Tag::nchw), weight(weight_sizes, type, weight_tag),
+      bias({p.out_channels}, type, Tag::x);
   const dnnl::memory::desc any_x(x_sizes, type, Tag::any), any_y(y_sizes, type, Tag::any), any_weight(weight_sizes, type, Tag::any);
-  const dnnl::memory::desc* const with_bias = has_bias ? &bias : nullptr;
   const onednn::ConvWindow window{.strides = {h.stride, w.stride},
                                   .dilations = {h.dilation - 1, w.dilation - 1},
                                   .before = {h.before, w.before},
@@ -93,8 +93,8 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 
   Prepared prepared;
-  const auto forward = onednn::convolution_descriptor(cpu_engine(), any_x, any_weight, pass == Pass::forward ? with_bias : nullptr, any_y,
-                                                      window, attributes);
+  const auto forward = onednn::convolution_descriptor(cpu_engine(), any_x, any_weight, pass == Pass::forward && has_bias ? &bias : nullptr,
+                                                      any_y, window, attributes);
   switch (pass) {
     case Pass::forward:
       prepared.add(DNNL_ARG_SRC, x, forward.src_desc());
@@ -112,11 +112,14 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
       break;
     }
     case Pass::backward_weights: {
-      const auto d = onednn::convolution_weights_descriptor(cpu_engine(), any_x, any_weight, with_bias, any_y, window, forward, attributes);
+      const auto sum = dnnl::memory::data_type::f32;
+      const dnnl::memory::desc dweight(weight_sizes, sum, weight_tag), dbias({p.out_channels}, sum, Tag::x);
+      const auto d = onednn::convolution_weights_descriptor(cpu_engine(), any_x, dnnl::memory::desc(weight_sizes, sum, Tag::any),
+                                                            has_bias ? &dbias : nullptr, any_y, window, forward, attributes);
       prepared.add(DNNL_ARG_SRC, x, d.src_desc());
       prepared.add(DNNL_ARG_DIFF_DST, y, d.diff_dst_desc());
-      prepared.add(DNNL_ARG_DIFF_WEIGHTS, weight, d.diff_weights_desc(), true);
-      if (has_bias) prepared.add(DNNL_ARG_DIFF_BIAS, bias, bias, true);
+      prepared.add(DNNL_ARG_DIFF_WEIGHTS, dweight, d.diff_weights_desc(), true);
+      if (has_bias) prepared.add(DNNL_ARG_DIFF_BIAS, dbias, dbias, true);
       prepared.finish(dnnl::convolution_backward_weights(d), d);
       break;
     }
@@ -152,7 +155,7 @@ void run(const ConvProblem& p, Pass pass, bool has_bias, std::initializer_list<c
     if (o.reorder && o.is_output) o.reorder.execute(cpu_stream(), o.chosen, o.plain);
 }
 
-// bf16 on a processor without vectors for it: f32 copies are convolved, and the results rounded once.
+// bf16 on a processor without vectors for it: f32 copies are convolved, and results in bf16 rounded once.
 bool must_widen(const ConvProblem& p) { return p.dtype == DType::bf16 && !onednn::computes_bfloat16(); }
 ConvProblem widened(ConvProblem p) {
   p.dtype = DType::f32;
@@ -169,12 +172,10 @@ class Wide {
   Scratch<float> copy_;
   bool is_null_;
 };
-void narrow(const Scratch<float>& from, void* to) {
-  if (to != nullptr) convert_type(DType::f32, from.data(), Layout(Shape{from.size()}), DType::bf16, to);
-}
+void narrow(const Scratch<float>& from, void* to) { convert_type(DType::f32, from.data(), Layout(Shape{from.size()}), DType::bf16, to); }
 
-void set_zero(void* to, std::int64_t count, DType dtype) {
-  if (to != nullptr && count > 0) std::memset(to, 0, static_cast<std::size_t>(count) * size_of(dtype));
+void set_zero(void* sums, std::int64_t count) {
+  if (sums != nullptr) std::fill_n(static_cast<float*>(sums), count, 0.0f);
 }
 
 }  // namespace
@@ -201,16 +202,10 @@ void Conv2dBackwardData::fast(const ConvProblem& p, const void* dy, const void* 
 
 void Conv2dBackwardWeights::fast(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias) {
   if (p.batch == 0) {
-    set_zero(dweight, p.weight_size(), p.dtype);
-    set_zero(dbias, p.out_channels, p.dtype);
-    return;
+    set_zero(dweight, p.weight_size());
+    return set_zero(dbias, p.out_channels);
   }
-  if (must_widen(p)) {
-    const Scratch<float> wide_dweight(p.weight_size()), wide_dbias(dbias == nullptr ? 0 : p.out_channels);
-    fast(widened(p), Wide(x, p.x_size()), Wide(dy, p.y_size()), wide_dweight.data(), dbias == nullptr ? nullptr : wide_dbias.data());
-    narrow(wide_dweight, dweight);
-    return narrow(wide_dbias, dbias);
-  }
+  if (must_widen(p)) return fast(widened(p), Wide(x, p.x_size()), Wide(dy, p.y_size()), dweight, dbias);
   run(p, Pass::backward_weights, dbias != nullptr, {x, dy, dweight, dbias});
 }
 

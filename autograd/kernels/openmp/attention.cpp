@@ -1,22 +1,16 @@
 // Attention for f32 and bf16, a (sequence, key head) a task. Blocks of queries pass over the keys they may see, so that scores and their
 // gradients stay in the second-level cache and a causal mask saves its half of the work. Keys and values are packed first
-// (register_tile.h), unless there are many for a few queries: then they are read once as they lie. All sums are f32.
+// (register_tile.h), unless there are many for a few queries (attention_few_queries.cpp). All sums are f32.
 
-#include "autograd/kernels/attention.h"
-
-#include <omp.h>
+#include "autograd/kernels/openmp/attention.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "autograd/kernels/openmp/register_tile.h"
-#include "autograd/kernels/openmp/row_math.h"
 #include "autograd/kernels/scratch.h"
 
 namespace capstan::kernels {
@@ -25,24 +19,6 @@ namespace {
 
 constexpr std::int64_t kBlock = 96;  // queries of a block: the depth of its share of dk and dv
 constexpr std::int64_t kStrip = 24;  // queries (or keys) whose causal limits are rounded up to one; a multiple of all tile heights
-
-// Keys and values are not packed for at most kFew queries, those of all heads that share a key head, and at least kLong keys, whose packed
-// copies would leave the second-level cache.
-constexpr std::int64_t kFew = 16, kLong = 256;
-
-// A score this low is a removed key: far below what f32 scores of real data reach, and safe to calculate with.
-constexpr float kRemoved = -1e30f, kLowest = -1e29f;
-
-// Calls f(task, thread) for all tasks. Results depend on the task alone, so whichever thread is free takes the next one.
-template <class F>
-void parallel_units(std::int64_t tasks, std::int64_t work, const F& f) {
-  if (tasks <= 1 || work < 2 * kGrain || omp_in_parallel()) {
-    for (std::int64_t i = 0; i < tasks; ++i) f(i, 0);
-    return;
-  }
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t i = 0; i < tasks; ++i) f(i, omp_get_thread_num());
-}
 
 // Memory that one thread uses for task after task.
 class Workspace {
@@ -97,83 +73,6 @@ class Workspace {
   Scratch<std::uint8_t> keep_;
 };
 
-// Keys whose columns of the dropout mask are consecutive.
-struct Run {
-  std::int64_t first, count, column;
-};
-
-template <class T>
-void find_runs(const AttentionProblem<T>& p, const AttentionSpan& span, std::int64_t s, std::vector<Run>& runs) {
-  runs.clear();
-  if (!p.drops()) return;
-  if (p.key_ids == nullptr) {
-    runs.push_back({0, span.keys, 0});
-    return;
-  }
-  for (std::int64_t j = 0; j < span.keys; ++j) {
-    if (p.key_padding != nullptr && p.key_padding[s * p.keys + j] == 0) continue;  // whatever is decided about padding
-    const std::int64_t column = span.dropout_column(p, j);
-    if (!runs.empty() && runs.back().first + runs.back().count == j && runs.back().column + runs.back().count == column) {
-      ++runs.back().count;
-    } else {
-      runs.push_back({j, 1, column});
-    }
-  }
-}
-
-// One (sequence, head): what the passes over a row need.
-template <class T>
-struct Head {
-  const AttentionProblem<T>& p;
-  const AttentionSpan& span;
-  std::int64_t s, h;
-  const std::vector<Run>& runs;
-
-  // Keys that queries [i, i + rows) may see together.
-  std::int64_t limit(std::int64_t i, std::int64_t rows) const { return p.visible(i + rows - 1, span.keys); }
-
-  // Adds the bias to the first `seen` scores of query i and removes what may not be attended to; the rest up to `n` becomes removed.
-  void mask(std::int64_t i, float* row, std::int64_t n) const {
-    const std::int64_t seen = limit(i, 1);
-    std::fill(row + seen, row + n, kRemoved);
-    if (p.bias != nullptr) {
-      const T* const bias = p.bias + p.bias_table.row(s, h, i);
-      const std::int64_t step = p.bias_table.key;
-      if (step == 1) {
-#pragma omp simd simdlen(kSimdLength <float>)
-        for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(bias[j]), kRemoved);
-      } else {
-        for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(bias[j * step]), kRemoved);
-      }
-    }
-    if (p.mask != nullptr) {
-      const std::uint8_t* const keep = p.mask + p.mask_table.row(s, h, i);
-      const std::int64_t step = p.mask_table.key;
-      if (step == 1) {
-        remove(row, keep, seen);
-      } else {
-        for (std::int64_t j = 0; j < seen; ++j) row[j] = keep[j * step] != 0 ? row[j] : kRemoved;
-      }
-    }
-    if (p.key_padding != nullptr) remove(row, p.key_padding + s * p.keys, seen);
-  }
-
-  // The dropout decisions of query i about its first n keys.
-  void decide(std::int64_t i, std::int64_t n, std::uint8_t* keep) const {
-    if (p.key_ids != nullptr) std::fill_n(keep, n, std::uint8_t{0});
-    for (const Run& run : runs) {
-      if (run.first >= n) break;
-      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout, keep + run.first);
-    }
-  }
-
- private:
-  static void remove(float* row, const std::uint8_t* keep, std::int64_t n) {
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] : kRemoved;
-  }
-};
-
 // Rows of an operand as f32: in place where they are that already, else converted to `buffer`.
 struct Rows {
   const float* data;
@@ -192,7 +91,7 @@ Rows rows_of(const T* from, std::int64_t rows, std::int64_t width, std::int64_t 
 
 // scores [rows, limit] of queries [first, first + rows), strip by strip of the causal limit.
 template <class T>
-void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha,
+void score_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha,
                  float* scores, std::int64_t row) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
@@ -203,7 +102,7 @@ void score_block(const Head<T>& head, std::int64_t first, std::int64_t rows, con
 
 // The inverse: [rows, width] = alpha * weights [rows, limit] * packed [keys, width], strip by strip.
 template <class T>
-void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
+void gather_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
                   const tile::Packed& packed, float* out, std::int64_t out_row, float alpha = 1.0f) {
   for (std::int64_t i = 0; i < rows; i += kStrip) {
     const std::int64_t count = std::min(kStrip, rows - i);
@@ -214,7 +113,7 @@ void gather_block(const Head<T>& head, std::int64_t first, std::int64_t rows, co
 
 // sum [limit, width] += weights^T * packed [rows, width]; keys are visited by the queries that see them only.
 template <class T>
-void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
+void scatter_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
                    const tile::Packed& packed, float* sum) {
   // Strips of keys end where strips of queries begin to see more, so that a strip of queries has the weights of whole strips of keys.
   const std::int64_t limit = head.limit(first, rows), place = first + head.p.query_offset, phase = head.p.query_offset % kStrip;
@@ -224,29 +123,6 @@ void scatter_block(const Head<T>& head, std::int64_t first, std::int64_t rows, c
     const tile::Part part{.first_row = from, .depth = rows - from, .columns = packed.columns};
     tile::multiply(count, weights + from * row + j, 1, row, packed, part, sum + j * packed.columns, packed.columns, {.beta = 1.0f});
   }
-}
-
-void drop(float* row, const std::uint8_t* keep, std::int64_t n, float scale) {
-#pragma omp simd
-  for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] * scale : 0.0f;
-}
-
-// Turns a row of masked scores into probabilities, with dropout if `keep` is not null; returns the logarithm of the sum.
-float softmax_row(float* row, std::int64_t n, const std::uint8_t* keep = nullptr, float scale = 1.0f) {
-  const float max = max_of(row, n, kRemoved);
-  // Only if every key is removed: the maximum passes over NaN, which must stay visible.
-  if (max <= kLowest && std::all_of(row, row + n, [](float x) { return x <= kLowest; })) {
-    std::fill_n(row, n, 0.0f);
-    return std::numeric_limits<float>::infinity();
-  }
-  const float sum = exp_in_place(row, n, max), factor = scale / sum;
-  if (keep != nullptr) {
-    drop(row, keep, n, factor);
-  } else {
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) row[j] *= factor;
-  }
-  return max + std::log(sum);
 }
 
 template <class T>
@@ -260,29 +136,18 @@ std::int64_t work_of(const AttentionProblem<T>& p) {
   return p.sequences * p.heads * p.queries * p.keys * std::max<std::int64_t>(p.width / 8, 1);
 }
 
-// From scores to weights: masks, softmax and dropout of the scores of query i, of which the first n are there.
 template <class T>
-void weights_of_row(const Head<T>& head, std::int64_t i, float* row, std::int64_t n, std::uint8_t* keep, float* lse) {
-  const AttentionProblem<T>& p = head.p;
-  const std::int64_t seen = head.limit(i, 1);
-  head.mask(i, row, n);
-  if (p.drops()) head.decide(i, seen, keep);
-  lse[(head.span.first_query + i) * p.heads + head.h] =
-      p.drops() ? softmax_row(row, seen, keep, static_cast<float>(p.dropout.scale)) : softmax_row(row, seen);
-  std::fill(row + seen, row + n, 0.0f);
-}
-
-template <class T>
-void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const Workspace::Parts& w, std::vector<Run>& runs) {
+void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const Workspace::Parts& w,
+                  std::vector<KeyRun>& runs) {
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
   const AttentionSpan span(p, s);
   if (span.queries == 0) return;
-  find_runs(p, span, s, runs);
+  find_runs(p, span, s, {0, span.keys}, runs);
   const tile::Packed keys{w.first_packed, p.width, span.keys}, values{w.second_packed, span.keys, p.width};
   tile::pack(keys, p.k + span.k + key_head * p.k_layout.head, p.k_layout.width, p.k_layout.token);
   tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.token, p.v_layout.width);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
-    const Head<T> head{p, span, s, h, runs};
+    const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
     for (std::int64_t first = 0; first < span.queries; first += kBlock) {
       const std::int64_t rows = std::min(kBlock, span.queries - first);
       const Rows block =
@@ -290,7 +155,8 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float
       score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
         const std::int64_t strip = i / kStrip * kStrip, n = head.limit(first + strip, std::min(kStrip, rows - strip));
-        weights_of_row(head, first + i, w.scores + i * w.row, n, w.keep, lse);
+        const ExpSum sum = weights_of_row(head, first + i, w.scores + i * w.row, n, w.keep);
+        lse[(span.first_query + first + i) * p.heads + h] = sum.log();
       }
       T* const to = out + ((span.first_query + first) * p.heads + h) * p.width;
       if constexpr (std::is_same_v<T, float>) {
@@ -302,156 +168,6 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float
     }
   }
 }
-
-// ---- few queries to many keys: decoding, where every key and value is read for a handful of numbers ----
-
-tile::Vector load_vector(const float* from) { return tile::load(from); }
-tile::Vector load_vector(const bfloat16* from) {
-  using Halves [[gnu::vector_size(tile::kVector * sizeof(std::uint16_t))]] = std::uint16_t;
-  using Words [[gnu::vector_size(sizeof(tile::Vector))]] = std::uint32_t;
-  Halves halves;
-  std::memcpy(&halves, from, sizeof halves);
-  return std::bit_cast<tile::Vector>(__builtin_convertvector(halves, Words) << 16);
-}
-
-// Calls f.template operator()<kRows>(r) for blocks of kRows rows, at most kMost, which together make [0, rows).
-template <int kMost, class F>
-void for_row_blocks(std::int64_t rows, const F& f) {
-  std::int64_t r = 0;
-  for (; r + kMost <= rows; r += kMost) f.template operator()<kMost>(r);
-  if constexpr (kMost > 1) {
-    for_row_blocks<kMost / 2>(rows - r, [&]<int kRows>(std::int64_t more) { f.template operator()<kRows>(r + more); });
-  }
-}
-
-// scores [kRows, kVector] = alpha * q [kRows, width] * keys^T for `count` keys, at most a vector of them. The rows of q are whole vectors,
-// filled up with zeros. A product is summed lane by lane, and the lanes of all keys in one go.
-template <int kRows, class T>
-void few_scores(const T* keys, std::int64_t stride, std::int64_t count, const float* q, std::int64_t width, float alpha, float* scores,
-                std::int64_t row) {
-  using tile::kVector;
-  const std::int64_t q_row = tile::vectors_of(width) * kVector, whole = width / kVector * kVector;
-  tile::Vector lanes[kRows][kVector] = {};
-  for (std::int64_t i = 0; i < count; ++i) {
-    const T* const key = keys + i * stride;
-    tile::Vector sum[kRows] = {};
-    const auto add = [&](std::int64_t d, tile::Vector k) {
-      for (int r = 0; r < kRows; ++r) sum[r] += tile::load(q + r * q_row + d) * k;
-    };
-    for (std::int64_t d = 0; d < whole; d += kVector) add(d, load_vector(key + d));
-    if (whole < width) add(whole, tile::detail::load_some(key + whole, width - whole));
-    for (int r = 0; r < kRows; ++r) lanes[r][i] = sum[r];
-  }
-  for (int r = 0; r < kRows; ++r) {
-    tile::detail::transpose(lanes[r]);
-    tile::Vector y = lanes[r][0];
-    for (int lane = 1; lane < kVector; ++lane) y += lanes[r][lane];
-    y *= alpha;
-    std::memcpy(scores + r * row, &y, sizeof y);
-  }
-}
-
-// sums [kRows, width] += weights [kRows, count] * values [count, width]. The rows of sums are whole vectors.
-template <int kRows, class T>
-void few_values(const T* values, std::int64_t stride, std::int64_t count, std::int64_t width, const float* weights, std::int64_t row,
-                float* sums) {
-  using tile::kVector;
-  constexpr int kVectors = 4;
-  const std::int64_t sums_row = tile::vectors_of(width) * kVector;
-  std::int64_t d = 0;
-  const auto add = [&]<int kCount>(auto load) {
-    tile::Vector sum[kRows][kCount];
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kCount; ++v) sum[r][v] = tile::load(sums + r * sums_row + d + v * kVector);
-    for (std::int64_t j = 0; j < count; ++j) {
-      tile::Vector x[kCount];
-      for (int v = 0; v < kCount; ++v) x[v] = load(values + j * stride + d + v * kVector);
-      for (int r = 0; r < kRows; ++r) {
-        const tile::Vector weight = tile::Vector{} + weights[r * row + j];
-        for (int v = 0; v < kCount; ++v) sum[r][v] += weight * x[v];
-      }
-    }
-    for (int r = 0; r < kRows; ++r) std::memcpy(sums + r * sums_row + d, sum[r], sizeof sum[r]);
-    d += kCount * kVector;
-  };
-  const auto whole = [](const T* from) { return load_vector(from); };
-  while (d + kVectors * kVector <= width) add.template operator()<kVectors>(whole);
-  while (d + kVector <= width) add.template operator()<1>(whole);
-  if (d < width) add.template operator()<1>([&](const T* from) { return tile::detail::load_some(from, width - d); });
-}
-
-// Memory of one thread for few queries.
-class FewWorkspace {
- public:
-  template <class T>
-  explicit FewWorkspace(const AttentionProblem<T>& p)
-      : row(tile::vectors_of(p.keys) * tile::kVector),
-        width(tile::vectors_of(p.width) * tile::kVector),
-        size_(p.group() * p.queries * (row + 2 * width)),
-        floats_(size_ * omp_get_max_threads()),
-        keep_(row * omp_get_max_threads()) {}
-
-  float* floats_of(int t) const { return floats_.data() + t * size_; }
-  std::uint8_t* keep_of(int t) const { return keep_.data() + t * row; }
-
-  const std::int64_t row, width;  // of the scores and of a query, in whole vectors
-
- private:
-  std::int64_t size_;
-  Scratch<float> floats_;
-  Scratch<std::uint8_t> keep_;
-};
-
-// forward_unit for few queries. A row is a (query head, query); all of them pass over a block of keys, and of values, while it is near.
-template <class T>
-void few_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const FewWorkspace& w, int thread,
-              std::vector<Run>& runs) {
-  constexpr std::int64_t kValues = 32;  // a block of values
-  const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
-  const AttentionSpan span(p, s);
-  const std::int64_t rows = p.group() * span.queries;
-  if (rows == 0) return;
-  find_runs(p, span, s, runs);
-  float* const scores = w.floats_of(thread);
-  float* const sums = scores + rows * w.row;
-  float* const q = sums + rows * w.width;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const T* const from = p.q + span.q + r % span.queries * p.q_layout.token + (key_head * p.group() + r / span.queries) * p.q_layout.head;
-    for (std::int64_t d = 0; d < p.width; ++d) q[r * w.width + d] = static_cast<float>(from[d * p.q_layout.width]);
-    std::fill(q + r * w.width + p.width, q + (r + 1) * w.width, 0.0f);
-  }
-  const std::int64_t limit = p.visible(span.queries - 1, span.keys);
-  const T* const keys = p.k + span.k + key_head * p.k_layout.head;
-  for (std::int64_t j = 0; j < limit; j += tile::kVector) {
-    for_row_blocks<8>(rows, [&]<int kRows>(std::int64_t r) {
-      few_scores<kRows>(keys + j * p.k_layout.token, p.k_layout.token, std::min(tile::kVector, limit - j), q + r * w.width, p.width,
-                        static_cast<float>(p.scale), scores + r * w.row + j, w.row);
-    });
-  }
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const Head<T> head{p, span, s, key_head * p.group() + r / span.queries, runs};
-    weights_of_row(head, r % span.queries, scores + r * w.row, limit, w.keep_of(thread), lse);
-  }
-  std::fill_n(sums, rows * w.width, 0.0f);
-  const T* const values = p.v + span.v + key_head * p.v_layout.head;
-  for (std::int64_t j = 0; j < limit; j += kValues) {
-    for_row_blocks<4>(rows, [&]<int kRows>(std::int64_t r) {
-      few_values<kRows>(values + j * p.v_layout.token, p.v_layout.token, std::min(kValues, limit - j), p.width, scores + r * w.row + j,
-                        w.row, sums + r * w.width);
-    });
-  }
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const std::int64_t token = (span.first_query + r % span.queries) * p.heads + key_head * p.group() + r / span.queries;
-    for (std::int64_t d = 0; d < p.width; ++d) out[token * p.width + d] = static_cast<T>(sums[r * w.width + d]);
-  }
-}
-
-template <class T>
-bool has_few_queries(const AttentionProblem<T>& p) {
-  return p.group() * p.queries <= kFew && p.keys >= kLong && p.k_layout.width == 1 && p.v_layout.width == 1;
-}
-
-// ---- backward ----
 
 // How a bias's gradient is summed over what the bias repeats for. The units that add to the same entries are a group; a group is cut into
 // shares, each a task that sums its units in their order, and the shares' sums are added in their order. All of it depends on the sizes
@@ -550,7 +266,7 @@ void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, co
 
 template <class T>
 void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float* lse, const T* dy, const AttentionGradients<T>& to,
-                   const BiasSums<T>& bias, float* bias_sums, const Workspace::Parts& w, std::vector<Run>& runs) {
+                   const BiasSums<T>& bias, float* bias_sums, const Workspace::Parts& w, std::vector<KeyRun>& runs) {
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, token_width = p.heads * p.width;
   const AttentionSpan span(p, s);
   if (span.keys == 0) {
@@ -558,7 +274,7 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
       std::fill_n(to.dq + ((span.first_query + i) * p.heads + key_head * p.group()) * p.width, p.group() * p.width, T{});
     return;
   }
-  find_runs(p, span, s, runs);
+  find_runs(p, span, s, {0, span.keys}, runs);
   const tile::Packed keys{w.first_packed, p.width, span.keys}, values{w.second_packed, p.width, span.keys},
       key_rows{w.third_packed, span.keys, p.width};
   const T* const k_head = p.k + span.k + key_head * p.k_layout.head;
@@ -569,7 +285,7 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
   std::fill_n(w.dv, span.keys * p.width, 0.0f);
   const auto scale = static_cast<float>(p.scale);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
-    const Head<T> head{p, span, s, h, runs};
+    const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
     for (std::int64_t first = 0; first < span.queries; first += kBlock) {
       const std::int64_t rows = std::min(kBlock, span.queries - first), at = ((span.first_query + first) * p.heads + h) * p.width;
       const T* const q_rows = p.q + span.q + first * p.q_layout.token + h * p.q_layout.head;
@@ -609,24 +325,15 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
   store_rows(w.dv, span.keys, p.width, to.dv + at, p.key_heads * p.width);
 }
 
-std::vector<std::vector<Run>> runs_of_threads() { return std::vector<std::vector<Run>>(static_cast<std::size_t>(omp_get_max_threads())); }
-
 }  // namespace
 }  // namespace openmp
 
 template <class T>
 void AttentionForward<T>::fast(const AttentionProblem<T>& p, T* out, Compute<T>* lse) {
-  std::vector<std::vector<openmp::Run>> runs = openmp::runs_of_threads();
-  const std::int64_t units = p.sequences * p.key_heads;
-  if (openmp::has_few_queries(p)) {
-    const openmp::FewWorkspace workspace(p);
-    openmp::parallel_units(units, units * p.keys * p.width * 2, [&](std::int64_t unit, int t) {
-      openmp::few_unit(p, unit, out, lse, workspace, t, runs[static_cast<std::size_t>(t)]);
-    });
-    return;
-  }
+  if (openmp::has_few_queries(p)) return openmp::attend_with_few_queries(p, out, lse);
   const openmp::Workspace workspace(p, false);
-  openmp::parallel_units(units, openmp::work_of(p), [&](std::int64_t unit, int t) {
+  std::vector<std::vector<openmp::KeyRun>> runs = openmp::runs_of_threads();
+  openmp::parallel_units(p.sequences * p.key_heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
     openmp::forward_unit(p, unit, out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
   });
 }
@@ -635,7 +342,7 @@ template <class T>
 void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to) {
   const openmp::Workspace workspace(p, true);
   const openmp::BiasSums<T> bias(p, to);
-  std::vector<std::vector<openmp::Run>> runs = openmp::runs_of_threads();
+  std::vector<std::vector<openmp::KeyRun>> runs = openmp::runs_of_threads();
   openmp::parallel_units(bias.tasks(), openmp::work_of(p), [&](std::int64_t task, int t) {
     bias.for_units(task, [&](std::int64_t unit, float* sums) {
       openmp::backward_unit(p, unit, lse, dy, to, bias, sums, workspace.of(t), runs[static_cast<std::size_t>(t)]);
@@ -647,12 +354,12 @@ void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* 
 template <class T>
 void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilities) {
   const openmp::Workspace workspace(p, false);
-  const std::vector<openmp::Run> no_runs;
+  const std::vector<openmp::KeyRun> no_runs;
   openmp::parallel_units(p.sequences * p.heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
     const openmp::Workspace::Parts w = workspace.of(t);
     const std::int64_t s = unit / p.heads, h = unit % p.heads;
     const AttentionSpan span(p, s);
-    const openmp::Head<T> head{p, span, s, h, no_runs};
+    const openmp::AttentionHead<T> head{p, span, s, h, {0, span.keys}, no_runs};
     const tile::Packed keys{w.first_packed, p.width, p.keys};
     tile::pack(keys, p.k + span.k + h / p.group() * p.k_layout.head, p.k_layout.width, p.k_layout.token);
     for (std::int64_t first = 0; first < p.queries; first += openmp::kBlock) {

@@ -52,7 +52,7 @@ void BiasActivation<T>::fast(const BiasFunction& f, std::int64_t rows, std::int6
 
 template <class T>
 void BiasActivationGradient<T>::fast(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept,
-                                     const T* bias, T* dx, T* dbias) {
+                                     const T* bias, T* dx, Compute<T>* dbias) {
   const std::int64_t tiles = (columns + kTile - 1) / kTile, least = std::max(kGroup, kGrain / 2 / std::max<std::int64_t>(columns, 1));
   const std::int64_t blocks = std::clamp<std::int64_t>(rows / least, 1, kMaxBlocks);
   const Storage scratch(static_cast<std::size_t>(blocks * tiles * kTile) * sizeof(float));
@@ -71,7 +71,7 @@ void BiasActivationGradient<T>::fast(const BiasFunction& f, std::int64_t rows, s
     double total = 0;
     for (std::int64_t block = 0; block < blocks; ++block)
       total += static_cast<double>(sums[(block * tiles + c / kTile) * kTile + c % kTile]);
-    dbias[c] = convert<T>(total);
+    dbias[c] = convert<Compute<T>>(total);
   }
 }
 

@@ -66,17 +66,14 @@ struct RowBlocks {
 };
 
 // out[j] = the sum over blocks of partial[block * stride + j], in their order; out may be null.
-template <class T>
-void add_up(const float* partial, std::int64_t stride, std::int64_t blocks, T* out, std::int64_t n) {
+void add_up(const float* partial, std::int64_t stride, std::int64_t blocks, float* out, std::int64_t n) {
   if (out == nullptr) return;
-  const Scratch<float> total(n);
-  std::fill_n(total.data(), n, 0.0f);
+  std::fill_n(out, n, 0.0f);
   for (std::int64_t block = 0; block < blocks; ++block) {
     const float* const part = partial + block * stride;
 #pragma omp simd simdlen(kSimdLength <float>)
-    for (std::int64_t j = 0; j < n; ++j) total[j] += part[j];
+    for (std::int64_t j = 0; j < n; ++j) out[j] += part[j];
   }
-  for (std::int64_t j = 0; j < n; ++j) store(out[j], total[j]);
 }
 
 // Rows of partial sums begin at multiples of a cache line.
@@ -220,8 +217,8 @@ void RmsNorm<T>::fast(const T* x, const T* weight, double eps, T* y, Compute<T>*
 }
 
 template <class T>
-void RmsNormBackward<T>::fast(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight, std::int64_t rows,
-                              std::int64_t n) {
+void RmsNormBackward<T>::fast(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, Compute<T>* dweight,
+                              std::int64_t rows, std::int64_t n) {
   const RowBlocks blocks(rows);
   const std::int64_t width = padded(n);
   const Scratch<float> w = gain(weight, n), partial(blocks.count * width);  // [block, n] of dweight

@@ -8,26 +8,25 @@ namespace {
 
 constexpr float kMinusInfinity = -kInfinity<float>;
 
+// z[j] = score(x[j], mask[j * stride]).
+template <class T, class M, class F>
+void load_masked(const T* x, const M* mask, std::int64_t stride, std::int64_t n, float* z, const F& score) {
+  if (stride == 1) {
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) z[j] = score(static_cast<float>(x[j]), mask[j]);
+  } else {
+    for (std::int64_t j = 0; j < n; ++j) z[j] = score(static_cast<float>(x[j]), mask[j * stride]);
+  }
+}
+
 // z = the masked scores of a row; returns the largest.
 template <class T>
 float load_scores(const T* x, const RowMask<T>& mask, std::int64_t row, std::int64_t n, float* z) {
   const std::int64_t at = mask.present() ? mask.row_offset(row) : 0, stride = mask.present() ? mask.column_stride() : 0;
   if (mask.keep != nullptr) {
-    const std::uint8_t* const keep = mask.keep + at;
-    if (stride == 1) {
-#pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t j = 0; j < n; ++j) z[j] = keep[j] != 0 ? static_cast<float>(x[j]) : kMinusInfinity;
-    } else {
-      for (std::int64_t j = 0; j < n; ++j) z[j] = keep[j * stride] != 0 ? static_cast<float>(x[j]) : kMinusInfinity;
-    }
+    load_masked(x, mask.keep + at, stride, n, z, [](float v, std::uint8_t keep) { return keep != 0 ? v : kMinusInfinity; });
   } else if (mask.add != nullptr) {
-    const T* const add = mask.add + at;
-    if (stride == 1) {
-#pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]) + static_cast<float>(add[j]);
-    } else {
-      for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]) + static_cast<float>(add[j * stride]);
-    }
+    load_masked(x, mask.add + at, stride, n, z, [](float v, T more) { return v + static_cast<float>(more); });
   } else {
 #pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(x[j]);

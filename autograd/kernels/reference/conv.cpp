@@ -61,7 +61,7 @@ void convolve_backward_data(const ConvProblem& p, const T* dy, const T* weight, 
 }
 
 template <class T>
-void convolve_backward_weights(const ConvProblem& p, const T* x, const T* dy, T* dweight, T* dbias) {
+void convolve_backward_weights(const ConvProblem& p, const T* x, const T* dy, Compute<T>* dweight, Compute<T>* dbias) {
   using C = Compute<T>;
   sum_into(dweight, p.weight_size(),
            [&](C* sums) { for_each_product(p, [&](std::int64_t i, std::int64_t j, std::int64_t k) { sums[k] += C{x[i]} * C{dy[j]}; }); });
@@ -99,7 +99,7 @@ void Conv2dBackwardData::reference(const ConvProblem& p, const void* dy, const v
 void Conv2dBackwardWeights::reference(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias) {
   dispatch_floating("conv2d", p.dtype, [&](auto zero) {
     using T = decltype(zero);
-    convolve_backward_weights(p, as<T>(x), as<T>(dy), as<T>(dweight), as<T>(dbias));
+    convolve_backward_weights(p, as<T>(x), as<T>(dy), as<Compute<T>>(dweight), as<Compute<T>>(dbias));
   });
 }
 

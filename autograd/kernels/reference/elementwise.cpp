@@ -73,7 +73,7 @@ void BiasActivation<T>::reference(const BiasFunction& f, std::int64_t rows, std:
 
 template <class T>
 void BiasActivationGradient<T>::reference(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* dy, const T* kept,
-                                          const T* bias, T* dx, T* dbias) {
+                                          const T* bias, T* dx, Compute<T>* dbias) {
   std::visit(
       [&](const auto& g) {
         constexpr bool keeps_input = std::remove_cvref_t<decltype(g)>::keeps == Keeps::input;
@@ -86,7 +86,7 @@ void BiasActivationGradient<T>::reference(const BiasFunction& f, std::int64_t ro
             dx[i] = convert<T>(d);
             total += d;
           }
-          dbias[c] = convert<T>(total);
+          dbias[c] = convert<Compute<T>>(total);
         }
       },
       f);

@@ -72,8 +72,8 @@ void NormalizeSetsBackward<T>::reference(const NormalizationSets& sets, const T*
       dgamma += product_sum * inverse_deviation(deviation, statistics.variance[sets.of_plane(plane)]);
       dbeta += dy_sum;
     }
-    if (gradients.dgamma != nullptr) gradients.dgamma[channel] = convert<T>(dgamma);
-    if (gradients.dbeta != nullptr) gradients.dbeta[channel] = convert<T>(dbeta);
+    if (gradients.dgamma != nullptr) gradients.dgamma[channel] = dgamma;
+    if (gradients.dbeta != nullptr) gradients.dbeta[channel] = dbeta;
   }
 
   if (gradients.dx == nullptr) return;

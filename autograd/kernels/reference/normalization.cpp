@@ -65,9 +65,9 @@ void LayerNormBackward<T>::reference(const T* sum, const T* gamma, const RowStat
   }
   for (std::int64_t j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
-    if (d.dgamma != nullptr) d.dgamma[j] = static_cast<T>(dgamma[at]);
-    if (d.dbeta != nullptr) d.dbeta[j] = static_cast<T>(dbeta[at]);
-    if (d.dbias != nullptr) d.dbias[j] = static_cast<T>(dbias[at]);
+    if (d.dgamma != nullptr) d.dgamma[j] = dgamma[at];
+    if (d.dbeta != nullptr) d.dbeta[j] = dbeta[at];
+    if (d.dbias != nullptr) d.dbias[j] = dbias[at];
   }
 }
 
@@ -87,7 +87,7 @@ void RmsNorm<T>::reference(const T* x, const T* weight, double eps, T* y, Comput
 }
 
 template <class T>
-void RmsNormBackward<T>::reference(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, T* dweight,
+void RmsNormBackward<T>::reference(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, Compute<T>* dweight,
                                    std::int64_t rows, std::int64_t n) {
   using C = Compute<T>;
   std::vector<C> sums(static_cast<std::size_t>(n));
@@ -104,7 +104,7 @@ void RmsNormBackward<T>::reference(const T* x, const T* weight, const Compute<T>
     }
   }
   if (dweight == nullptr) return;
-  for (std::int64_t j = 0; j < n; ++j) dweight[j] = static_cast<T>(sums[static_cast<std::size_t>(j)]);
+  for (std::int64_t j = 0; j < n; ++j) dweight[j] = sums[static_cast<std::size_t>(j)];
 }
 
 template LayerNorm<float>::Signature LayerNorm<float>::reference;

@@ -3,6 +3,7 @@
 #include "autograd/kernels/pool.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "autograd/kernels/numeric.h"
@@ -33,7 +34,7 @@ void max_pool_plane(const PoolProblem& p, const T* x, T* y, std::int32_t* indice
         for (std::int64_t l = columns.first; l < columns.last; ++l) {
           const std::int64_t at = h.at(r, k) * w.in + w.at(s, l);
           const Compute<T> v{x[at]}, held{x[best]};
-          if (!(v <= held) && held == held) best = at;
+          if (!(v <= held) && !std::isnan(held)) best = at;
         }
       *y++ = x[best];
       *indices++ = static_cast<std::int32_t>(best);

@@ -261,10 +261,9 @@ std::string run_directory(const EngineOptions& options, const CommandLine& line)
 
 std::string recipes_directory() {
   std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path installed = program.parent_path().parent_path() / "share" / "capstan" / "recipes";
-  if (!error && fs::is_directory(installed, error)) return installed.string();
-  return CAPSTAN_RECIPES_DIR;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error), share = fs::path("share") / "capstan" / "recipes";
+  const fs::path installed = program.parent_path().parent_path() / share;
+  return (fs::is_directory(installed, error) ? installed : program.parent_path() / share).string();  // the second in a build directory
 }
 
 }  // namespace capstan::engine

@@ -51,7 +51,7 @@ Setup make_setup(const EngineOptions& options, Purpose purpose);
 /// run.dir or its default.
 std::string run_directory(const EngineOptions& options, const CommandLine& line);
 
-/// The folder that holds the recipes' configurations: beside an installed program, else the source tree. Empty if there is none.
+/// The folder that holds the recipes' configurations, found from where the program is: of an installed tree, or of a build directory.
 std::string recipes_directory();
 
 }  // namespace capstan::engine

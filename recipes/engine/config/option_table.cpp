@@ -86,12 +86,12 @@ void OptionTable::operator()(std::string_view name, std::string& field, std::str
     names.emplace_back(c);
   }
   add_choice(
-      name, help, std::move(named),
+      name, help, named,
       [&field, names] { return static_cast<std::int64_t>(std::find(names.begin(), names.end(), field) - names.begin()); },
       [&field, names](std::int64_t v) { field = names[static_cast<std::size_t>(v)]; });
 }
 
-void OptionTable::add_choice(std::string_view name, std::string_view help, std::vector<std::pair<std::string, std::int64_t>> choices,
+void OptionTable::add_choice(std::string_view name, std::string_view help, const std::vector<std::pair<std::string, std::int64_t>>& choices,
                              std::function<std::int64_t()> get, std::function<void(std::int64_t)> set) {
   std::string type;
   for (const auto& c : choices) type += (type.empty() ? "" : "|") + c.first;

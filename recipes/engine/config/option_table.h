@@ -80,8 +80,7 @@ class OptionTable {
     std::vector<std::pair<std::string, std::int64_t>> named;
     for (const auto& [text, value] : choices) named.emplace_back(text, static_cast<std::int64_t>(value));
     add_choice(
-        name, help, std::move(named), [&field] { return static_cast<std::int64_t>(field); },
-        [&field](std::int64_t v) { field = static_cast<E>(v); });
+        name, help, named, [&field] { return static_cast<std::int64_t>(field); }, [&field](std::int64_t v) { field = static_cast<E>(v); });
   }
   template <class Section>
   void section(std::string_view name, Section& fields) {
@@ -99,7 +98,7 @@ class OptionTable {
  private:
   void add(std::string_view name, std::string type, std::string allowed, std::string_view help, std::function<std::string()> get,
            std::function<void(std::string_view)> set);
-  void add_choice(std::string_view name, std::string_view help, std::vector<std::pair<std::string, std::int64_t>> choices,
+  void add_choice(std::string_view name, std::string_view help, const std::vector<std::pair<std::string, std::int64_t>>& choices,
                   std::function<std::int64_t()> get, std::function<void(std::int64_t)> set);
 
   std::string prefix_;

@@ -19,7 +19,7 @@ Rank count_ranks(std::span<const T> scores, std::int64_t target) {
   for (const T s : scores) {  // without branches: the compiler vectorises it
     above += s > t ? 1 : 0;
     equal += s == t ? 1 : 0;
-    unordered += s != s ? 1 : 0;
+    unordered += std::isnan(s) ? 1 : 0;
   }
   require<NumericalError>(unordered == 0, "rank: ", unordered, " of ", scores.size(), " scores are NaN");
   return {above, equal};

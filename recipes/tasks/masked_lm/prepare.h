@@ -36,6 +36,6 @@ struct PreparedData {
 /// Throws ConfigError, DataError or IoError.
 PreparedData prepare_data(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup, std::ostream* report);
 
-data::PretrainingOptions pretraining_options(const InstanceOptions& instances);
+data::PretrainingOptions pretraining_options(const InstanceOptions& options);
 
 }  // namespace capstan::masked_lm

@@ -54,7 +54,7 @@ Baselines::Baselines(const data::Interactions& train)
   std::vector<std::int64_t> sorted = support;
   std::ranges::sort(sorted);
   for (const std::int64_t s : support) {
-    const auto [low, high] = std::ranges::equal_range(sorted, s);
+    const auto [low, high] = std::equal_range(sorted.begin(), sorted.end(), s);
     popularity_.push_back({.above = sorted.end() - high, .equal = high - low});
   }
 }

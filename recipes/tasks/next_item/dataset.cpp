@@ -82,7 +82,7 @@ void Dataset::split() {
     for (const auto item : items) ++popularity_[at(item)];
     sorted.assign(items.begin(), items.end());
     std::ranges::sort(sorted);
-    sorted.erase(std::ranges::unique(sorted).begin(), sorted.end());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
     distinct_items_.insert(distinct_items_.end(), sorted.begin(), sorted.end());
     distinct_offsets_.push_back(static_cast<std::int64_t>(distinct_items_.size()));
   }

@@ -63,7 +63,7 @@ ScoreTable neighbours(const ItemSequences& all) {
     auto& distinct = sequences[at(s)];
     distinct.assign(items.begin(), items.end());
     std::ranges::sort(distinct);
-    distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
     for (const auto item : distinct) of_item[at(item)].push_back(static_cast<std::int32_t>(s));
   }
   ScoreTable t(all.items);

@@ -10,15 +10,8 @@
 #include "autograd/kernels/session_loss.h"
 #include "tests/autograd/kernels/threads.h"
 
-namespace capstan::kernels {
+namespace capstan::kernels::testing_threads {
 namespace {
-
-using testing_threads::check;
-using testing_threads::Promise;
-using testing_threads::random_indices;
-using testing_threads::random_values;
-using testing_threads::Results;
-using testing_threads::zeros;
 
 TEST(ThreadsOfFloat, RankingAndSessionLosses) {
   const std::int64_t rows = 3000, columns = 9;
@@ -140,4 +133,4 @@ TEST(ThreadsOfFloat, RecurrentLayers) {
 }
 
 }  // namespace
-}  // namespace capstan::kernels
+}  // namespace capstan::kernels::testing_threads

@@ -20,15 +20,8 @@
 #include "autograd/kernels/softmax.h"
 #include "tests/autograd/kernels/threads.h"
 
-namespace capstan::kernels {
+namespace capstan::kernels::testing_threads {
 namespace {
-
-using testing_threads::check;
-using testing_threads::Promise;
-using testing_threads::random_indices;
-using testing_threads::random_values;
-using testing_threads::Results;
-using testing_threads::zeros;
 
 template <class T>
 constexpr double kTolerance = std::is_same_v<T, float> ? 2e-5 : 0.02;
@@ -74,7 +67,7 @@ TYPED_TEST(Threads, DropoutAndLayerNorm) {
   });
   check("layer_norm", 10 * kTolerance<T>, [&](Results& r) {
     auto sum = zeros<T>(rows * n), y = sum, dx = sum, dresidual = sum;
-    auto dgamma = zeros<T>(n), dbeta = dgamma, dbias = dgamma;
+    auto dgamma = zeros<Compute<T>>(n), dbeta = dgamma, dbias = dgamma;
     auto mean = zeros<Compute<T>>(rows), inverse = mean;
     const RowStatistics<T> statistics{.mean = mean.data(), .inverse_deviation = inverse.data()};
     layer_norm({.x = x.data(), .residual = residual.data(), .bias = bias.data(), .dropout = mask}, {gamma.data(), beta.data(), 1e-5},
@@ -91,8 +84,8 @@ TYPED_TEST(Threads, RmsNorm) {
   const std::int64_t rows = 700, n = 150;
   const auto x = random_values<T>(rows * n, 1), dy = random_values<T>(rows * n, 2), weight = random_values<T>(n, 3, 0.5, 1.5);
   check("rms_norm", 10 * kTolerance<T>, [&](Results& r) {
-    auto y = zeros<T>(rows * n), dx = y, dweight = zeros<T>(n);
-    auto inverse = zeros<Compute<T>>(rows);
+    auto y = zeros<T>(rows * n), dx = y;
+    auto dweight = zeros<Compute<T>>(n), inverse = zeros<Compute<T>>(rows);
     rms_norm(x.data(), weight.data(), 1e-6, y.data(), inverse.data(), rows, n);
     rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), dx.data(), dweight.data(), rows, n);
     r.add(y), r.add(dx), r.add(dweight);
@@ -105,8 +98,8 @@ TYPED_TEST(Threads, ImageNormalization) {
   const std::int64_t size = sets.planes() * sets.spatial;
   const auto x = random_values<T>(size, 1), dy = random_values<T>(size, 2), gamma = random_values<T>(8, 3), beta = random_values<T>(8, 4);
   check("normalize_sets", 10 * kTolerance<T>, [&](Results& r) {
-    auto y = zeros<T>(size), dx = y, dgamma = zeros<T>(8), dbeta = dgamma;
-    auto mean = zeros<Compute<T>>(8), variance = mean;
+    auto y = zeros<T>(size), dx = y;
+    auto dgamma = zeros<Compute<T>>(8), dbeta = dgamma, mean = dgamma, variance = mean;
     const SetStatistics<T> statistics{.mean = mean.data(), .variance = variance.data()};
     normalize_sets(sets, x.data(), gamma.data(), beta.data(), {}, statistics, y.data());
     normalize_sets_backward(sets, x.data(), gamma.data(), {}, statistics, dy.data(), {},
@@ -262,7 +255,8 @@ TYPED_TEST(Threads, Elementwise) {
     r.add(y), r.add(d), r.add(s);
   });
   check("bias_activation", 10 * kTolerance<T>, [&](Results& r) {
-    auto y = zeros<T>(n), dx = y, dbias = zeros<T>(701);
+    auto y = zeros<T>(n), dx = y;
+    auto dbias = zeros<Compute<T>>(701);
     Elementwise<T>::bias_activation(functions::Tanh{}, 301, 701, a.data(), b.data(), y.data());
     Elementwise<T>::bias_activation_gradient(functions::Gelu{}, 301, 701, dy.data(), a.data(), b.data(), dx.data(), dbias.data());
     r.add(y), r.add(dx), r.add(dbias);
@@ -311,4 +305,4 @@ TYPED_TEST(Threads, Pools) {
 }
 
 }  // namespace
-}  // namespace capstan::kernels
+}  // namespace capstan::kernels::testing_threads

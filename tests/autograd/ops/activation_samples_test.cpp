@@ -2,6 +2,8 @@
 
 #include "autograd/ops/elementwise_op.h"
 
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
@@ -52,6 +54,7 @@ struct Samples<ops::UnaryOp<F>> {
 
 template <>
 struct Samples<ops::BiasActivation> {
+  static constexpr std::array<std::size_t, 1> parameters{1};
   static std::vector<Sample<ops::BiasActivation>> good() {
     std::vector<Sample<ops::BiasActivation>> samples;
     for (const Activation a : {Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::tanh}) {

@@ -96,8 +96,9 @@ TEST(BiasActivation, EqualsItsParts) {
       const auto expected = run(x, bias, DType::f64, false);
       const auto f64 = run(x, bias, DType::f64, true);
       const auto f32 = run(make_leaf(cast(x.detach(), DType::f32)), make_leaf(cast(bias.detach(), DType::f32)), DType::f32, true);
+      const std::int64_t rows = shape.numel() / shape[-1];
       for (std::size_t part = 0; part < 3; ++part) {
-        const double scale = part == 2 ? std::sqrt(static_cast<double>(shape.numel() / shape[-1])) : 1.0;
+        const double scale = part == 2 ? std::sqrt(static_cast<double>(rows)) : 1.0;
         for (std::size_t i = 0; i < expected[part].size(); ++i) {
           ASSERT_NEAR(f64[part][i], expected[part][i], 1e-12 * scale) << "part " << part << ", element " << i;
           // relu at a sum within rounding of 0 may fall on either side

@@ -99,6 +99,9 @@ struct Samples<ops::ScaledDotProductAttention> {
          .inputs = inputs({8, 2, 3}, {8, 2, 3}, {.cu_seqlens = packed, .query_ids = packed_ids, .key_ids = packed_ids})},
         {.name = "no queries", .args = {}, .inputs = inputs({2, 0, 1, 3}, {2, 2, 1, 3}, {.bias = bias({1, 1, 2})})},
         {.name = "no keys", .args = {}, .inputs = inputs({2, 2, 1, 3}, {2, 0, 1, 3}, {.bias = bias({2, 1, 2, 1})})},
+        {.name = "a query, many keys",
+         .args = {.causal = true, .query_offset = 512, .dropout = 0.2, .key = 7},
+         .inputs = inputs({1, 1, 2, 1}, {1, 513, 1, 1})},
         // 65,536 scores, enough for several threads; a mask that leaves few of them keeps the numeric gradient affordable.
         {.name = "many", .args = {}, .inputs = inputs({2, 128, 2, 1}, {2, 128, 1, 1}, {.mask = band(128), .bias = bias({128})})}};
     for (auto& s : list) {

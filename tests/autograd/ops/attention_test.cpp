@@ -68,7 +68,9 @@ TEST(Attention, FastKernelsAgreeWithTheReference) {
         Case{97, 130, 4, 2, 16, true, true, true, true, {1, 1, 97, 130}, 33},
         Case{49, 49, 4, 4, 16, false, false, true, true, {3, 4, 49, 49}},
         Case{3, 300, 4, 1, 40, true, true, true, true, {3, 1, 1, 300}, 290}, Case{1, 270, 4, 2, 64, false, true, false, false, none},
-        Case{2, 277, 2, 1, 19, true, false, false, false, {2, 1, 277}, 270}}) {
+        Case{2, 277, 2, 1, 19, true, false, false, false, {2, 1, 277}, 270},
+        Case{2, 1100, 4, 1, 24, true, true, true, true, {3, 1, 1, 1100}, 1090}, Case{4, 777, 4, 2, 17, true, false, true, false, none, 253},
+        Case{1, 530, 3, 3, 8, false, true, false, true, {3, 1, 530}}}) {
     const std::int64_t batch = 3;
     const Tensor q = uniform({batch, c.queries, c.heads, c.width}, -2, 2, 1), k = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 2),
                  v = uniform({batch, c.keys, c.key_heads, c.width}, -2, 2, 3), dy = uniform(q.shape(), -1, 1, 4);
@@ -145,6 +147,9 @@ TEST(Attention, BiasOfTenThousandIsNoRemoval) {  // BERT's (1 - mask) * -10000 o
 TEST(Attention, NotANumberStaysVisible) {
   const Tensor q = Tensor::full({1, 20, 1, 4}, std::nan(""), DType::f32), k = Tensor::full({1, 20, 1, 4}, 1.0, DType::f32);
   for (const double x : scaled_dot_product_attention(q, k, k).to_vector()) EXPECT_TRUE(std::isnan(x));
+  const Tensor many = Tensor::full({1, 900, 1, 4}, 1.0, DType::f32), query = Tensor::full({1, 1, 1, 4}, 1.0, DType::f32);
+  many.data<float>()[4 * 700] = std::nanf("");
+  for (const double x : scaled_dot_product_attention(query, many, many).to_vector()) EXPECT_TRUE(std::isnan(x));
 }
 
 // Three sequences padded on the left to 70 tokens, and the same three packed: with the same ids the same dropout.
@@ -207,10 +212,14 @@ TEST(Attention, DropoutHasItsRateAndMean) {
 
 // Few queries to many keys pass over keys and values as they lie, all others over packed ones: the same numbers either way.
 TEST(Attention, AQueryAloneGetsWhatItGetsAmongOthers) {
-  const std::int64_t batch = 3, queries = 40, keys = 301, heads = 6;
+  struct Case {
+    std::int64_t keys, key_heads, width;
+  };
+  const std::int64_t batch = 3, queries = 40, heads = 6;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    for (const auto& [key_heads, width] : {std::pair<std::int64_t, std::int64_t>{6, 64}, {2, 64}, {1, 20}, {3, 7}, {6, 100}}) {
-      SCOPED_TRACE(::testing::Message() << name_of(dtype) << ", " << key_heads << " key heads, width " << width);
+    for (const auto& [keys, key_heads, width] :
+         {Case{301, 6, 64}, Case{301, 2, 64}, Case{301, 1, 20}, Case{301, 3, 7}, Case{301, 6, 100}, Case{801, 1, 20}, Case{512, 2, 33}}) {
+      SCOPED_TRACE(::testing::Message() << name_of(dtype) << ", " << keys << " keys, " << key_heads << " key heads, width " << width);
       const Tensor q = convert(uniform({batch, queries, heads, width}, -2, 2, 1), dtype),
                    k = convert(uniform({batch, keys, key_heads, width}, -2, 2, 2), dtype), v = convert(uniform(k.shape(), -2, 2, 3), dtype),
                    bias = convert(uniform({heads, queries, keys}, -1, 1, 5), dtype);
@@ -262,6 +271,58 @@ TEST(Attention, ThreadsChangeNothing) {
       expect_near(results[0].gradients[3], expected.gradients[3], dtype == DType::f32 ? 1e-5 : 1e-2, "gradient of the bias");
     }
   }
+}
+
+// Blocks of keys are threads' work too, where a few queries attend to many keys. Neither threads nor the rest of the batch change a bit.
+TEST(Attention, FewQueriesGetTheSameBitsFromAnyThreadsAndInAnyBatch) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const auto& [heads, key_heads] : {std::pair<std::int64_t, std::int64_t>{8, 1}, {8, 2}, {3, 3}}) {
+      const std::int64_t batch = 3, queries = 2, keys = 1337, width = 40;
+      const Tensor q = convert(uniform({batch, queries, heads, width}, -2, 2, 1), dtype),
+                   k = convert(uniform({batch, keys, key_heads, width}, -2, 2, 2), dtype), v = convert(uniform(k.shape(), -2, 2, 3), dtype);
+      const Args args{.causal = true, .query_offset = keys - queries};
+      const int threads = omp_get_max_threads();
+      std::vector<std::vector<double>> results;
+      for (const int n : {1, 2, 3, 5, 5}) {
+        omp_set_num_threads(n);
+        results.push_back(scaled_dot_product_attention(q, k, v, args).to_vector());
+      }
+      omp_set_num_threads(threads);
+      for (const auto& r : results) EXPECT_EQ(r, results[0]);
+      const auto last = [](const Tensor& t) { return t.view(t.layout().slice(0, 2, 1)); };
+      const std::vector<double> alone = scaled_dot_product_attention(last(q), last(k), last(v), args).to_vector();
+      EXPECT_EQ(alone, std::vector<double>(results[0].end() - q.numel() / batch, results[0].end()));
+    }
+  }
+}
+
+// Blocks of keys that are all removed have no share in the result, whatever their scores are; a row without any key is 0.
+TEST(Attention, BlocksWithoutKeysChangeNothing) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const std::int64_t keys = 1300, real = 270;
+    const Tensor q = convert(uniform({2, 1, 4, 16}, -2, 2, 1), dtype), k = convert(uniform({2, keys, 1, 16}, -2, 2, 2), dtype),
+                 v = convert(uniform(k.shape(), -2, 2, 3), dtype);
+    for (const std::int64_t first : {std::int64_t{0}, std::int64_t{500}, keys - real}) {
+      Tensor padding = Tensor::zeros({2, keys}, DType::u8);
+      for (std::int64_t j = first; j < first + real; ++j) padding.data<std::uint8_t>()[j] = 1;  // the second sequence has no key at all
+      const auto kept = [&](const Tensor& t) { return t.view(t.layout().slice(0, 0, 1).slice(1, first, real)); };
+      const Tensor y = scaled_dot_product_attention(q, k, v, {}, {.key_padding = padding}),
+                   expected = scaled_dot_product_attention(q.view(q.layout().slice(0, 0, 1)), kept(k), kept(v));
+      expect_near(y.view(y.layout().slice(0, 0, 1)), expected, dtype == DType::f32 ? 1e-6 : 1e-2, "kept");
+      for (const double x : y.view(y.layout().slice(0, 1, 1)).to_vector()) EXPECT_EQ(x, 0.0);
+    }
+  }
+}
+
+// What backward computes again from the logarithm of the sum: with values of 1, dv is the sum of probabilities over queries.
+TEST(Attention, BlocksOfKeysLeaveTheSumThatBackwardNeeds) {
+  const std::int64_t keys = 1100;
+  const Tensor q = convert(uniform({1, 1, 2, 8}, -3, 3, 1), DType::f32), k = convert(uniform({1, keys, 1, 8}, -3, 3, 2), DType::f32),
+               one = Tensor::full({1, 1, 2, 8}, 1.0, DType::f32);
+  const Result r = run({q, k, k}, {}, {}, one);
+  double sum = 0;
+  for (const double x : r.gradients[2].to_vector()) sum += x;
+  EXPECT_NEAR(sum, 2 * 8, 1e-4);
 }
 
 // Its gradient is as large as the bias, however many windows it is for.

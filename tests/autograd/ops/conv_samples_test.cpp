@@ -1,10 +1,14 @@
 #include "autograd/ops/conv.h"
+
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
 
 template <>
 struct Samples<ops::Conv2d> {
+  static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static std::vector<Sample<ops::Conv2d>> good() {
     const auto inputs = [](const Shape& x, const Shape& weight, bool bias = true) {
       return std::vector<Tensor>{uniform(x), uniform(weight, -1, 1, 2), bias ? uniform({weight[0]}, -1, 1, 3) : Tensor{}};

@@ -12,7 +12,7 @@ namespace capstan {
 namespace {
 
 Tensor ones(const Shape& shape, DType dtype = DType::f32) { return Tensor::full(shape, 1, dtype); }
-Tensor ids(std::vector<std::int64_t> values) { return Tensor::from(values, {static_cast<std::int64_t>(values.size())}); }
+Tensor ids(const std::vector<std::int64_t>& values) { return Tensor::from(values, {static_cast<std::int64_t>(values.size())}); }
 
 double kept_share(const std::vector<double>& y) {
   double kept = 0;

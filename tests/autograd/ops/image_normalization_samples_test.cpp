@@ -1,4 +1,7 @@
 #include "autograd/ops/image_normalization.h"
+
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
@@ -19,6 +22,7 @@ std::vector<BadSample<O>> bad_norm_samples() {
 
 template <>
 struct Samples<ops::BatchNorm> {
+  static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static std::vector<Sample<ops::BatchNorm>> good() {
     return {{.name = "images", .args = {}, .inputs = with_weights(uniform({3, 4, 2, 5})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
             {.name = "rows", .args = {.eps = 1e-3}, .inputs = with_weights(uniform({6, 3})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
@@ -37,6 +41,7 @@ struct Samples<ops::BatchNorm> {
 
 template <>
 struct Samples<ops::GroupNorm> {
+  static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static std::vector<Sample<ops::GroupNorm>> good() {
     return {{.name = "two groups", .args = {.groups = 2}, .inputs = with_weights(uniform({3, 4, 2, 5})), .bf16_tolerance = 6e-2},
             {.name = "by channel", .args = {.groups = 3, .eps = 1e-6}, .inputs = with_weights(uniform({2, 3, 19})), .bf16_tolerance = 6e-2},

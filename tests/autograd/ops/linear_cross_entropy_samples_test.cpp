@@ -1,10 +1,14 @@
 #include "autograd/ops/linear_cross_entropy.h"
+
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
 
 template <>
 struct Samples<ops::LinearCrossEntropy> {
+  static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static Tensor classes(const std::vector<std::int64_t>& values) {
     return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
   }

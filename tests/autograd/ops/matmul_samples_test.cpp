@@ -1,4 +1,7 @@
 #include "autograd/ops/matmul.h"
+
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
@@ -45,6 +48,7 @@ struct Samples<ops::Matmul> {
 
 template <>
 struct Samples<ops::Linear> {
+  static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static std::vector<Sample<ops::Linear>> good() {
     const auto inputs = [](const Shape& x, std::int64_t out, bool bias) {
       return std::vector<Tensor>{uniform(x), uniform({out, x[-1]}, -1, 1, 2), bias ? uniform({out}, -1, 1, 3) : Tensor{}};

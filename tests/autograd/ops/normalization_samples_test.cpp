@@ -1,4 +1,7 @@
 #include "autograd/ops/normalization.h"
+
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
@@ -53,6 +56,7 @@ std::vector<BadSample<O>> fused_bad_samples() {
 
 template <>
 struct Samples<ops::LayerNorm> {
+  static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static std::vector<Sample<ops::LayerNorm>> good() {
     const auto inputs = [](const Shape& shape) {
       return std::vector<Tensor>{uniform(shape), uniform({shape[-1]}, .5, 1.5, 2), uniform({shape[-1]}, -1, 1, 3)};
@@ -88,6 +92,7 @@ struct Samples<ops::LayerNorm> {
 
 template <>
 struct Samples<ops::DropoutResidualLayerNorm> {
+  static constexpr std::array<std::size_t, 3> parameters{1, 3, 4};
   static auto good() { return fused_samples<ops::DropoutResidualLayerNorm>(); }
   static auto large() { return large_fused_sample<ops::DropoutResidualLayerNorm>(); }
   static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNorm>(); }
@@ -95,6 +100,7 @@ struct Samples<ops::DropoutResidualLayerNorm> {
 
 template <>
 struct Samples<ops::DropoutResidualLayerNormWithSum> {
+  static constexpr std::array<std::size_t, 3> parameters{1, 3, 4};
   static auto good() { return fused_samples<ops::DropoutResidualLayerNormWithSum>(); }
   static auto large() { return large_fused_sample<ops::DropoutResidualLayerNormWithSum>(); }
   static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNormWithSum>(); }
@@ -102,6 +108,7 @@ struct Samples<ops::DropoutResidualLayerNormWithSum> {
 
 template <>
 struct Samples<ops::RmsNorm> {
+  static constexpr std::array<std::size_t, 1> parameters{1};
   static std::vector<Sample<ops::RmsNorm>> good() {
     const auto inputs = [](const Shape& shape) { return std::vector<Tensor>{uniform(shape), uniform({shape[-1]}, .5, 1.5, 2)}; };
     return {{.name = "row", .args = {}, .inputs = inputs({7})},

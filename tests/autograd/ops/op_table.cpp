@@ -50,6 +50,7 @@ Tensor make_transposed(const Tensor& t) {
 struct Outcome {
   std::vector<Tensor> outputs;
   std::vector<std::vector<double>> gradients;  // by input; empty where none was asked for
+  std::vector<DType> types;                    // of the gradients; where there is none, of the input
 };
 
 /// Forward, and backward from fixed asymmetric cotangents, to the floating inputs that `wanted` names (all: empty), `uses` times over.
@@ -62,6 +63,7 @@ Outcome run_both(const Case& s, const std::vector<Tensor>& inputs, const std::ve
   Tape tape;
   result.outputs = apply(operands);
   result.gradients.resize(inputs.size());
+  for (const Tensor& t : inputs) result.types.push_back(t.defined() ? t.dtype() : DType::f32);
   std::vector<Tensor> outputs, cotangents;
   for (int use = 0; use < uses; ++use) {
     const std::vector<Tensor> now = use == 0 ? result.outputs : apply(operands);
@@ -76,6 +78,7 @@ Outcome run_both(const Case& s, const std::vector<Tensor>& inputs, const std::ve
   for (std::size_t i = 0; i < operands.size(); ++i) {
     if (operands[i].node().kind != NodeRef::Kind::leaf) continue;
     const Gradient gi = g.of(operands[i]);
+    if (gi.defined()) result.types[i] = gi.is_sparse() ? gi.row_values().dtype() : gi.to_dense().dtype();
     result.gradients[i] = gi.defined() ? dense_values(gi) : std::vector<double>(static_cast<std::size_t>(operands[i].numel()), 0.0);
   }
   for (Tensor& t : result.outputs) t = t.detach();
@@ -97,9 +100,11 @@ void check_gradient(const Case& s) {
   const NoGrad no_grad;
   std::vector<Tensor> inputs;
   for (const Tensor& t : s.inputs) inputs.push_back(t.defined() ? t.clone() : t);
-  std::vector<std::vector<double>> cotangents;
-  for (std::size_t k = 0; k < analytic.outputs.size(); ++k)
+  std::vector<std::vector<double>> cotangents, bases;
+  for (std::size_t k = 0; k < analytic.outputs.size(); ++k) {
     cotangents.push_back(uniform(analytic.outputs[k].shape(), 0.3, 1.7, 99 + k).to_vector());
+    bases.push_back(analytic.outputs[k].to_vector());
+  }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!is_variable(s, i)) continue;
     double* const values = inputs[i].data<double>();
@@ -111,9 +116,9 @@ void check_gradient(const Case& s) {
         const std::vector<Tensor> y = s.apply(inputs);
         for (std::size_t k = 0; k < y.size(); ++k) {
           if (!is_floating(y[k].dtype())) continue;
-          const std::vector<double> now = y[k].to_vector(), base = analytic.outputs[k].to_vector();
+          const std::vector<double> now = y[k].to_vector();
           for (std::size_t j = 0; j < now.size(); ++j)
-            slope += weight * cotangents[k][j] * (now[j] - base[j]);  // differences of near numbers
+            slope += weight * cotangents[k][j] * (now[j] - bases[k][j]);  // differences of near numbers
         }
       }
       values[e] = x;
@@ -278,6 +283,23 @@ void check_threads(const Case& s) {
   }
 }
 
+/// The gradients of parameters in bf16 are f32 sums, by both back ends: not all of them are numbers that bf16 has too.
+void check_parameters(const Case& s) {
+  for (const kernels::Backend backend : {kernels::Backend::fast, kernels::Backend::reference}) {
+    const kernels::ScopedBackend scoped(backend);
+    const Outcome outcome = run_both(s, convert(s.inputs, DType::bf16));
+    for (const std::size_t i : s.parameters) {
+      EXPECT_EQ(outcome.types[i], DType::f32) << "gradient of input " << i;
+      EXPECT_TRUE(std::ranges::any_of(outcome.gradients[i],
+                                      [](double v) {
+                                        const auto wide = static_cast<float>(v);
+                                        return float{bfloat16(wide)} != wide;
+                                      }))
+          << "gradient of input " << i << " was rounded to bf16";
+    }
+  }
+}
+
 void check_message(const BadCase& s, const std::string& op) {
   try {
     s.apply(s.inputs);
@@ -334,6 +356,7 @@ void register_op(const Op& op) {
   add_test(op.name, "scalars", [op] { check_scalars(op); });
   add_check("repetition", check_repetition);
   add_test(op.name, "threads", [op] { check_threads(op.large()); });
+  if (!op.parameters.empty()) add_test(op.name, "parameters", [op] { check_parameters(op.large()); });
   add_test(op.name, "messages", [op] {
     const std::vector<BadCase> cases = op.bad();
     ASSERT_FALSE(cases.empty()) << op.name << " has no bad samples";

@@ -48,7 +48,9 @@ struct BadSample {
 };
 
 /// The samples of an op. An optional input for which a scalar is as good as any shape (a mask that broadcasts) is named in
-/// `static constexpr std::array takes_scalar{place...};`: everywhere else a scalar in an optional place must be refused.
+/// `static constexpr std::array takes_scalar{place...};`: everywhere else a scalar in an optional place must be refused. Inputs that are
+/// parameters, and so have a gradient that sums over what they are used for, are named in `parameters` in the same way: of bf16 operands
+/// that gradient is the f32 sum, nowhere rounded to bf16.
 template <class O>
 struct Samples;
 
@@ -111,7 +113,8 @@ struct Case {
   std::vector<Tensor> inputs;
   double f32_tolerance, bf16_tolerance;
   bool f32, bf16, threads, same_bits;
-  std::set<std::size_t> constants;  // inputs that the op takes as constants only
+  std::set<std::size_t> constants;   // inputs that the op takes as constants only
+  std::set<std::size_t> parameters;  // inputs whose gradients are sums in f32
 };
 
 struct BadCase {
@@ -124,7 +127,7 @@ struct BadCase {
 struct Op {
   std::string name;
   bool differentiable;
-  std::set<std::size_t> constants, takes_scalar;
+  std::set<std::size_t> constants, takes_scalar, parameters;
   std::function<std::vector<Case>()> good;  // made when a test asks for them
   std::function<Case()> large;
   std::function<std::vector<BadCase>()> bad;
@@ -155,9 +158,17 @@ std::set<std::size_t> takes_scalar() {
 }
 
 template <class O>
+std::set<std::size_t> parameters() {
+  std::set<std::size_t> places;
+  if constexpr (requires { Samples<O>::parameters; })
+    for (const std::size_t place : Samples<O>::parameters) places.insert(place);
+  return places;
+}
+
+template <class O>
 Case case_of(const Sample<O>& s) {
-  return {s.name,      application<O>(s.args), s.inputs, s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, s.threads,
-          s.same_bits, constants<O>()};
+  return {s.name,      application<O>(s.args), s.inputs,       s.f32_tolerance, s.bf16_tolerance, s.f32, s.bf16, s.threads,
+          s.same_bits, constants<O>(),         parameters<O>()};
 }
 
 template <class O>
@@ -181,8 +192,8 @@ std::vector<BadCase> bad_cases() {
 
 template <class... Ops>
 void register_all(TypeList<Ops...>) {
-  (register_op({std::string(Ops::name), capstan::detail::is_differentiable<Ops>(), constants<Ops>(), takes_scalar<Ops>(), good_cases<Ops>,
-                large_case<Ops>, bad_cases<Ops>}),
+  (register_op({std::string(Ops::name), capstan::detail::is_differentiable<Ops>(), constants<Ops>(), takes_scalar<Ops>(), parameters<Ops>(),
+                good_cases<Ops>, large_case<Ops>, bad_cases<Ops>}),
    ...);
 }
 

@@ -1,5 +1,7 @@
 #include "autograd/ops/recurrent.h"
 
+#include <array>
+
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
@@ -13,6 +15,7 @@ Tensor lengths(std::initializer_list<std::int64_t> values) { return Tensor::from
 
 template <>
 struct Samples<ops::GruCell> {
+  static constexpr std::array<std::size_t, 2> parameters{2, 3};
   static std::vector<Sample<ops::GruCell>> good() {
     std::vector<Sample<ops::GruCell>> out;
     for (const auto variant : {GruVariant::reset_before, GruVariant::reset_after}) {
@@ -62,6 +65,7 @@ struct Samples<ops::GruCell> {
 
 template <>
 struct Samples<ops::Gru> {
+  static constexpr std::array<std::size_t, 2> parameters{2, 3};
   static std::vector<Sample<ops::Gru>> good() {
     std::vector<Sample<ops::Gru>> out;
     for (const auto variant : {GruVariant::reset_before, GruVariant::reset_after}) {
@@ -111,6 +115,7 @@ struct Samples<ops::Gru> {
 
 template <>
 struct Samples<ops::LstmCell> {
+  static constexpr std::array<std::size_t, 2> parameters{3, 4};
   static std::vector<Sample<ops::LstmCell>> good() {
     return {{.name = "odd width",
              .inputs = {uniform({3, 28}), uniform({3, 7}, -1, 1, 2), uniform({3, 7}, -1, 1, 5), uniform({28, 7}, -1, 1, 3),
@@ -137,6 +142,7 @@ struct Samples<ops::LstmCell> {
 
 template <>
 struct Samples<ops::Lstm> {
+  static constexpr std::array<std::size_t, 2> parameters{3, 4};
   static std::vector<Sample<ops::Lstm>> good() {
     std::vector<Sample<ops::Lstm>> out;
     for (const bool reverse : {false, true}) {

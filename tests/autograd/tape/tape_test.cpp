@@ -224,7 +224,7 @@ TEST(Tape, HandsALeafOutWhenNothingCanBeAddedAnyMore) {
 }
 
 TEST(Gradient, OfAllFormsAdd) {
-  const auto rows = [](std::vector<std::int64_t> indices, float value) {
+  const auto rows = [](const std::vector<std::int64_t>& indices, float value) {
     const auto n = static_cast<std::int64_t>(indices.size());
     return Gradient::rows(Tensor::from(indices, {n}), Tensor::full({n, 2}, static_cast<double>(value)), {4, 2});
   };
@@ -284,6 +284,21 @@ TEST(Tape, JoinsSparseAndDenseGradients) {
     ASSERT_FALSE(g.is_sparse());
     EXPECT_EQ(g.dense().to_vector(), (std::vector<double>{2, 2, 2, 2, 4, 4}));
   }
+}
+
+// A term of a loss is a constant when everything beneath it is frozen; the other terms are none the less differentiated.
+TEST(Tape, GoesBackFromTheOutputsThatAreRecorded) {
+  const Tensor x = leaf({1, 2}), constant = Tensor::full({2}, 3.0, DType::f64);
+  const Tensor cotangents[] = {Tensor::full({2}, 5.0, DType::f64), Tensor::full({2}, 1.0, DType::f64)};
+  {
+    Tape tape;
+    const Tensor outputs[] = {constant, product(x, x)};
+    EXPECT_EQ(tape.backward(outputs, cotangents).of(x).dense().to_vector(), (std::vector<double>{2, 4}));
+  }
+  Tape tape;
+  product(x, x);
+  const Tensor outputs[] = {constant, constant};
+  EXPECT_THROW(tape.backward(outputs, cotangents), GraphError) << "no output is recorded";
 }
 
 TEST(Tape, RefusesWhatCannotBeRight) {

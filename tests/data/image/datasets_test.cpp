@@ -14,6 +14,7 @@
 #include "data/image/idx.h"
 #include "tests/data/image/golden.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 
 namespace capstan::data {
 namespace {
@@ -41,16 +42,6 @@ std::string idx(const std::vector<int>& sizes, const std::string& values, char t
   for (const int s : sizes)
     for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(s >> shift & 0xff);
   return out + values;
-}
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "accepted";
 }
 
 TEST(Idx, ReadsImagesAndLabels) {

@@ -13,6 +13,7 @@
 #include "data/file.h"
 #include "data/text/corpus_builder.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 
 namespace capstan::data {
 namespace {
@@ -39,16 +40,6 @@ Corpus corpus_in(const Scratch& scratch) {
   }
   builder.finish();
   return Corpus(scratch / "corpus");
-}
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing thrown";
 }
 
 TEST(InstanceFile, GivesBackWhatWasWritten) {

@@ -7,6 +7,7 @@
 
 #include "autograd/core/error.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 
 namespace capstan::data {
 namespace {
@@ -190,16 +191,6 @@ TEST(Vocabulary, ReadsLinesAsTheOriginalDoes) {
 
   v.save(scratch / "copy.txt");
   EXPECT_EQ(Vocabulary::load(scratch / "copy.txt").id("##d"), 6);
-}
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing thrown";
 }
 
 TEST(Vocabulary, SaysWhatIsWrong) {

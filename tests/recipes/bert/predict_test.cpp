@@ -11,17 +11,18 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
+/// A model that has only begun to learn the tiny text: enough where nothing is asked that it must know.
 struct BertPredict : BertProgram {
-  std::string file;  // a model that knows the tiny text by heart
+  std::string file, epochs = "2";
   void SetUp() override {
     static const data::Scratch shared;
-    file = shared / "model.h5";
+    file = shared / ("model" + epochs + ".h5");
     if (std::filesystem::exists(file)) return;
     std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
     std::istringstream words(tiny_text());
     for (std::string word; words >> word;) vocabulary += word + "\n";
     ASSERT_EQ(train("run", {"data.vocabulary=" + scratch.write("v.txt", vocabulary), "data.held_out=0", "instances.kind=original",
-                            "instances.dupe_factor=40", "train.epochs=30", "train.batch_size=16", "optimizer.learning_rate=0.0015",
+                            "instances.dupe_factor=40", "train.epochs=" + epochs, "train.batch_size=16", "optimizer.learning_rate=0.0015",
                             "model.initializer_range=0.04", "model.hidden_dropout=0", "model.attention_dropout=0", "model.hidden_size=64",
                             "model.intermediate_size=128"}),
               engine::kOk)
@@ -35,7 +36,12 @@ struct BertPredict : BertProgram {
   }
 };
 
-TEST_F(BertPredict, FillsMasksJudgesPairsAndWritesFeatures) {
+/// A model that knows the tiny text by heart.
+struct BertPredictByHeart : BertPredict {
+  BertPredictByHeart() { epochs = "30"; }
+};
+
+TEST_F(BertPredictByHeart, FillsMasksJudgesPairsAndWritesFeatures) {
   ASSERT_EQ(predict("the cat sat on the [MASK] ||| it saw a [MASK] bird\r\n"
                     "two ships left the port ||| one carried salt and iron the other carried wine a storm took them both\n"
                     "Two ships left the PORT\train fell on the old town the river rose by night men built a wall\n",

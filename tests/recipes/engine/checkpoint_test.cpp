@@ -27,7 +27,7 @@ using data::Scratch;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-nn::ParameterStore make_store(std::vector<std::pair<std::string, Shape>> shapes, std::uint64_t seed = 1) {
+nn::ParameterStore make_store(const std::vector<std::pair<std::string, Shape>>& shapes, std::uint64_t seed = 1) {
   nn::ParameterStore store(seed);
   for (const auto& [name, shape] : shapes)
     store.root().parameter(name, shape, [](const Tensor& t, std::uint64_t key) {

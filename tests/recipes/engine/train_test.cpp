@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "autograd/ops/elementwise.h"
+#include "optim/clip.h"
 #include "optim/sgd.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "recipes/engine/train/batch_stream.h"
@@ -17,7 +19,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 struct TrainTest : ProgramTest {
   // Trains to `until` steps, in one go or by resuming after each of `stops`; returns the final tensors and the rows.
@@ -283,6 +284,21 @@ TEST(TrainStep, AnEmptyBatchIsRefused) {
   };
   Erased<Empty> recipe;
   EXPECT_THROW(gradient_step(recipe, recipe.first(), {}), DataError);
+}
+
+TEST(TrainStep, ATermMayBeConstant) {
+  struct OneConstant : Linear {  // as of a term beneath which everything is frozen
+    using Linear::Linear;
+    std::array<Tensor, 2> loss(const Batch& batch, const nn::Run& run) {
+      const std::array<Tensor, 2> sums = Linear::loss(batch, run);
+      return {add(sums[0], sums[1]), Tensor::scalar(500.0f)};
+    }
+  };
+  Erased<OneConstant> recipe;
+  StepGradients step = gradient_step(recipe, recipe.first(), {});
+  EXPECT_EQ(step.loss.sums[1] / step.loss.counts[1], .5);
+  EXPECT_TRUE(step.loss.without_gradient.empty());
+  EXPECT_GT(optim::clip_global_norm(step.gradients, 1).norm, 0);
 }
 
 TEST(TrainStep, ClippingLimitsTheStep) {

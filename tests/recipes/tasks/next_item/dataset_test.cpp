@@ -8,6 +8,7 @@
 #include "recipes/tasks/next_item/batch.h"
 #include "recipes/tasks/recommendation/item_names.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 #include "tests/recipes/tasks/next_item/fixtures.h"
 
 namespace capstan::next_item {
@@ -22,16 +23,6 @@ std::vector<std::int64_t> values(const Tensor& t) {
   return {s.begin(), s.end()};
 }
 std::vector<std::int32_t> values(std::span<const std::int32_t> s) { return {s.begin(), s.end()}; }
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 TEST(NextItemDataset, LeavesTheLastTwoItemsOut) {
   const Dataset d(interactions({{5, 2, 9, 7}, {4, 8}, {1, 2, 3}}, 9));

@@ -1,0 +1,172 @@
+#pragma once
+// What the passes of the fast form of kernels/attention.h share: dividing work among threads, and from the scores of a query to its
+// weights. Queries pass over packed keys (attention.cpp), unless there are many keys for a few of them (attention_few_queries.cpp). Include
+// it only from files with openmp/'s floating-point options.
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "autograd/kernels/attention.h"
+#include "autograd/kernels/openmp/row_math.h"
+
+namespace capstan::kernels::openmp {
+
+// A score this low is a removed key: far below what f32 scores of real data reach, and safe to calculate with.
+inline constexpr float kRemoved = -1e30f, kLowest = -1e29f;
+
+// Calls f(task, thread) for all tasks. Results depend on the task alone, so whichever thread is free takes the next one.
+template <class F>
+void parallel_units(std::int64_t tasks, std::int64_t work, const F& f) {
+  if (tasks <= 1 || work < 2 * kGrain || omp_in_parallel()) {
+    for (std::int64_t i = 0; i < tasks; ++i) f(i, 0);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::int64_t i = 0; i < tasks; ++i) f(i, omp_get_thread_num());
+}
+
+// Keys whose columns of the dropout mask are consecutive.
+struct KeyRun {
+  std::int64_t first, count, column;
+};
+
+// One for each thread.
+inline std::vector<std::vector<KeyRun>> runs_of_threads() {
+  return std::vector<std::vector<KeyRun>>(static_cast<std::size_t>(omp_get_max_threads()));
+}
+
+// Consecutive keys of a sequence, which are then counted from the first.
+struct KeyRange {
+  std::int64_t first = 0, count = 0;
+};
+
+template <class T>
+void find_runs(const AttentionProblem<T>& p, const AttentionSpan& span, std::int64_t s, const KeyRange& keys, std::vector<KeyRun>& runs) {
+  runs.clear();
+  if (!p.drops()) return;
+  if (p.key_ids == nullptr) {
+    runs.push_back({0, keys.count, keys.first});
+    return;
+  }
+  for (std::int64_t j = 0; j < keys.count; ++j) {
+    if (p.key_padding != nullptr && p.key_padding[s * p.keys + keys.first + j] == 0) continue;  // whatever is decided about padding
+    const std::int64_t column = span.dropout_column(p, keys.first + j);
+    if (!runs.empty() && runs.back().first + runs.back().count == j && runs.back().column + runs.back().count == column) {
+      ++runs.back().count;
+    } else {
+      runs.push_back({j, 1, column});
+    }
+  }
+}
+
+// One (sequence, head) and some of its keys: what the passes over a row need. A row holds a number for each of these keys.
+template <class T>
+struct AttentionHead {
+  const AttentionProblem<T>& p;
+  const AttentionSpan& span;
+  std::int64_t s, h;
+  KeyRange keys;
+  const std::vector<KeyRun>& runs;
+
+  // Keys that queries [i, i + rows) may see together.
+  std::int64_t limit(std::int64_t i, std::int64_t rows) const {
+    return std::clamp<std::int64_t>(p.visible(i + rows - 1, span.keys) - keys.first, 0, keys.count);
+  }
+
+  // Adds the bias to the first `seen` scores of query i and removes what may not be attended to; the rest up to `n` becomes removed.
+  void mask(std::int64_t i, float* row, std::int64_t n) const {
+    const std::int64_t seen = limit(i, 1);
+    std::fill(row + seen, row + n, kRemoved);
+    if (p.bias != nullptr) {
+      const std::int64_t step = p.bias_table.key;
+      const T* const bias = p.bias + p.bias_table.row(s, h, i) + keys.first * step;
+      if (step == 1) {
+#pragma omp simd simdlen(kSimdLength <float>)
+        for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(bias[j]), kRemoved);
+      } else {
+        for (std::int64_t j = 0; j < seen; ++j) row[j] = std::max(row[j] + static_cast<float>(bias[j * step]), kRemoved);
+      }
+    }
+    if (p.mask != nullptr) {
+      const std::int64_t step = p.mask_table.key;
+      const std::uint8_t* const keep = p.mask + p.mask_table.row(s, h, i) + keys.first * step;
+      if (step == 1) {
+        remove(row, keep, seen);
+      } else {
+        for (std::int64_t j = 0; j < seen; ++j) row[j] = keep[j * step] != 0 ? row[j] : kRemoved;
+      }
+    }
+    if (p.key_padding != nullptr) remove(row, p.key_padding + s * p.keys + keys.first, seen);
+  }
+
+  // The dropout decisions of query i about its first n keys.
+  void decide(std::int64_t i, std::int64_t n, std::uint8_t* keep) const {
+    if (p.key_ids != nullptr) std::fill_n(keep, n, std::uint8_t{0});
+    for (const KeyRun& run : runs) {
+      if (run.first >= n) break;
+      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout, keep + run.first);
+    }
+  }
+
+ private:
+  static void remove(float* row, const std::uint8_t* keep, std::int64_t n) {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] : kRemoved;
+  }
+};
+
+inline void drop(float* row, const std::uint8_t* keep, std::int64_t n, float scale) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] * scale : 0.0f;
+}
+
+// The sum of exp(score - largest score) over a row. If every key is removed the sum is 0.
+struct ExpSum {
+  float max = kRemoved, sum = 0.0f;
+  float log() const { return sum == 0.0f ? std::numeric_limits<float>::infinity() : max + std::log(sum); }
+};
+
+// Turns a row of masked scores into probabilities, with dropout if `keep` is not null.
+inline ExpSum softmax_row(float* row, std::int64_t n, const std::uint8_t* keep = nullptr, float scale = 1.0f) {
+  const float max = max_of(row, n, kRemoved);
+  // Only if every key is removed: the maximum passes over NaN, which must stay visible.
+  if (max <= kLowest && std::all_of(row, row + n, [](float x) { return x <= kLowest; })) {
+    std::fill_n(row, n, 0.0f);
+    return {};
+  }
+  const float sum = exp_in_place(row, n, max), factor = scale / sum;
+  if (keep != nullptr) {
+    drop(row, keep, n, factor);
+  } else {
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) row[j] *= factor;
+  }
+  return {max, sum};
+}
+
+// From scores to weights: masks, softmax and dropout of the scores of query i, of which the first n are there.
+template <class T>
+ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, float* row, std::int64_t n, std::uint8_t* keep) {
+  const AttentionProblem<T>& p = head.p;
+  const std::int64_t seen = head.limit(i, 1);
+  head.mask(i, row, n);
+  if (p.drops()) head.decide(i, seen, keep);
+  const ExpSum sum = p.drops() ? softmax_row(row, seen, keep, static_cast<float>(p.dropout.scale)) : softmax_row(row, seen);
+  std::fill(row + seen, row + n, 0.0f);
+  return sum;
+}
+
+// ---- a few queries ----
+
+template <class T>
+bool has_few_queries(const AttentionProblem<T>& p);
+// What AttentionForward does, for a problem that has few queries.
+template <class T>
+void attend_with_few_queries(const AttentionProblem<T>& p, T* out, float* lse);
+
+}  // namespace capstan::kernels::openmp
