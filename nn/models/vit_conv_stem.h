@@ -8,33 +8,33 @@
 
 #include "nn/conv.h"
 #include "nn/image_normalization.h"
+#include "nn/models/vit_options.h"
 #include "nn/run.h"
-#include "recipes/vit/model_options.h"
 
-namespace capstan::vit {
+namespace capstan::nn {
 
-class ConvStem {
+class VitConvStem {
  public:
   /// Reads channels, stem_channels and stem_strides.
-  ConvStem(const nn::Scope& scope, const ModelOptions& options);
+  VitConvStem(const Scope& scope, const VitOptions& options);
 
   /// images [B, C, H, W] -> features [B, channels, H', W']. In training, images of a batch are normalised by their common statistics.
-  Tensor operator()(const Tensor& images, const nn::Run& run) const;
+  Tensor operator()(const Tensor& images, const Run& run) const;
 
   /// Throws ConfigError unless there is a stride for each convolution.
-  static void check(const ModelOptions& options);
-  static std::int64_t channels(const ModelOptions& options);
+  static void check(const VitOptions& options);
+  static std::int64_t channels(const VitOptions& options);
   /// Height and width of the features of an image: each stride divides them, rounding up.
-  static std::pair<std::int64_t, std::int64_t> feature_size(const ModelOptions& options, std::int64_t height, std::int64_t width);
+  static std::pair<std::int64_t, std::int64_t> feature_size(const VitOptions& options, std::int64_t height, std::int64_t width);
   /// Multiply-adds of the convolutions for one image.
-  static double multiply_adds(const ModelOptions& options, std::int64_t height, std::int64_t width);
+  static double multiply_adds(const VitOptions& options, std::int64_t height, std::int64_t width);
 
  private:
   struct Layer {
-    nn::Conv2d conv;
-    nn::BatchNorm2d norm;
+    Conv2d conv;
+    BatchNorm2d norm;
   };
   std::vector<Layer> layers_;
 };
 
-}  // namespace capstan::vit
+}  // namespace capstan::nn

@@ -1,9 +1,9 @@
-#include "recipes/vit/conv_stem.h"
+#include "nn/models/vit_conv_stem.h"
 
 #include "autograd/core/error.h"
 #include "autograd/ops/activation.h"
 
-namespace capstan::vit {
+namespace capstan::nn {
 namespace {
 
 // Places of a 3x3 window with one row of padding along an axis.
@@ -11,32 +11,32 @@ std::int64_t places(std::int64_t size, std::int64_t stride) { return (size + str
 
 }  // namespace
 
-ConvStem::ConvStem(const nn::Scope& scope, const ModelOptions& o) {
+VitConvStem::VitConvStem(const Scope& scope, const VitOptions& o) {
   std::int64_t in = o.channels;
   for (std::size_t i = 0; i < o.stem_channels.size(); ++i) {
-    const nn::Scope place = scope / static_cast<std::int64_t>(i);
+    const Scope place = scope / static_cast<std::int64_t>(i);
     const std::int64_t out = o.stem_channels[i];
-    const nn::Conv2dOptions conv{.in = in, .out = out, .kernel = 3, .stride = o.stem_strides[i], .padding = nn::padding(1), .bias = false};
+    const Conv2dOptions conv{.in = in, .out = out, .kernel = 3, .stride = o.stem_strides[i], .padding = padding(1), .bias = false};
     layers_.push_back({.conv = {place / "conv", conv}, .norm = {place / "norm", {.channels = out}}});
     in = out;
   }
 }
 
-Tensor ConvStem::operator()(const Tensor& images, const nn::Run& run) const {
+Tensor VitConvStem::operator()(const Tensor& images, const Run& run) const {
   Tensor x = images;
   for (const Layer& layer : layers_) x = relu(layer.norm(layer.conv(x), run));
   return x;
 }
 
-void ConvStem::check(const ModelOptions& o) {
+void VitConvStem::check(const VitOptions& o) {
   require<ConfigError>(!o.stem_channels.empty() && o.stem_channels.size() == o.stem_strides.size(),
                        "vit: model.stem_channels and model.stem_strides need one number for each convolution, got ", o.stem_channels.size(),
                        " and ", o.stem_strides.size());
 }
 
-std::int64_t ConvStem::channels(const ModelOptions& options) { return options.stem_channels.back(); }
+std::int64_t VitConvStem::channels(const VitOptions& options) { return options.stem_channels.back(); }
 
-std::pair<std::int64_t, std::int64_t> ConvStem::feature_size(const ModelOptions& o, std::int64_t height, std::int64_t width) {
+std::pair<std::int64_t, std::int64_t> VitConvStem::feature_size(const VitOptions& o, std::int64_t height, std::int64_t width) {
   for (const std::int64_t stride : o.stem_strides) {
     height = places(height, stride);
     width = places(width, stride);
@@ -44,7 +44,7 @@ std::pair<std::int64_t, std::int64_t> ConvStem::feature_size(const ModelOptions&
   return {height, width};
 }
 
-double ConvStem::multiply_adds(const ModelOptions& o, std::int64_t height, std::int64_t width) {
+double VitConvStem::multiply_adds(const VitOptions& o, std::int64_t height, std::int64_t width) {
   double total = 0;
   std::int64_t in = o.channels;
   for (std::size_t i = 0; i < o.stem_channels.size(); ++i) {
@@ -56,4 +56,4 @@ double ConvStem::multiply_adds(const ModelOptions& o, std::int64_t height, std::
   return total;
 }
 
-}  // namespace capstan::vit
+}  // namespace capstan::nn

@@ -9,53 +9,53 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "data/hdf5.h"
+#include "nn/models/vit.h"
 #include "optim/adam.h"
-#include "recipes/vit/model.h"
-#include "tests/recipes/vit/formula.h"
+#include "tests/nn/models/vit_formula.h"
 
-namespace capstan::vit {
+namespace capstan::nn {
 namespace {
 
 struct Case {
   std::string name;
-  ModelOptions options;
+  VitOptions options;
 };
 
-ModelOptions small() {
+VitOptions small() {
   return {.image_size = 12, .classes = 5, .patch_size = 4, .hidden_size = 16, .layers = 2, .heads = 2, .mlp_size = 24, .dropout = 0};
 }
 Case token() { return {"token", small()}; }
 Case average() {
-  ModelOptions o = small();
+  VitOptions o = small();
   o.channels = 1;
   o.patch_size = 3;
   o.heads = 4;
-  o.head = HeadInput::average;
+  o.head = VitHeadInput::average;
   o.representation_size = 8;
   o.activation = Activation::gelu_tanh;
   o.norm_epsilon = 1e-12;
   return {"average", o};
 }
 Case convolutions() {
-  ModelOptions o = small();
+  VitOptions o = small();
   o.image_size = 11;
   o.patch_size = 3;
   o.layers = 1;
-  o.stem = Stem::convolutions;
+  o.stem = VitStem::convolutions;
   o.stem_channels = {8, 12};
   o.stem_strides = {1, 2};
   return {"convolutions", o};
 }
-Case hybrid(StemForm form) {
-  ModelOptions o = small();
-  o.image_size = form == StemForm::flax ? 32 : 40;
+Case hybrid(VitStemForm form) {
+  VitOptions o = small();
+  o.image_size = form == VitStemForm::flax ? 32 : 40;
   o.patch_size = 1;
   o.layers = 1;
-  o.stem = Stem::resnet;
+  o.stem = VitStem::resnet;
   o.stem_blocks = {2, 1};
   o.stem_width = 32;
   o.stem_form = form;
-  return {form == StemForm::flax ? "hybrid_flax" : "hybrid_torch_port", o};
+  return {form == VitStemForm::flax ? "hybrid_flax" : "hybrid_torch_port", o};
 }
 
 const data::Hdf5Reader& file() {
@@ -66,8 +66,8 @@ std::vector<double> stored(const Case& c, const std::string& what) { return file
 
 void expect_follows_pytorch(const Case& c, DType dtype, double tolerance) {
   SCOPED_TRACE(c.name + " " + std::string(name_of(dtype)));
-  nn::ParameterStore store(1, dtype);
-  const VitModel model(store.root(), c.options);
+  ParameterStore store(1, dtype);
+  const Vit model(store.root(), c.options);
   fill_by_chirp(store);
   const Tensor images = cast(file().read("/" + c.name + "/images"), dtype), labels = file().read("/" + c.name + "/labels");
   Tape tape;
@@ -109,7 +109,7 @@ TEST(VitGolden, ConvolutionsFollowPyTorch) {
 }
 
 TEST(VitGolden, HybridsFollowPyTorch) {
-  for (const StemForm form : {StemForm::flax, StemForm::torch_port}) {
+  for (const VitStemForm form : {VitStemForm::flax, VitStemForm::torch_port}) {
     expect_follows_pytorch(hybrid(form), DType::f64, 1e-10);
     expect_follows_pytorch(hybrid(form), DType::f32, 1e-4);
   }
@@ -118,8 +118,8 @@ TEST(VitGolden, HybridsFollowPyTorch) {
 TEST(VitGolden, LearnsAsPyTorchDoes) {
   for (const Case& c : {token(), average(), convolutions()}) {
     SCOPED_TRACE(c.name);
-    nn::ParameterStore store;
-    const VitModel model(store.root(), c.options);
+    ParameterStore store;
+    const Vit model(store.root(), c.options);
     fill_by_chirp(store);
     optim::AdamW optimizer(store.parameters(), {.weight_decay = .05});
     const Tensor images = file().read("/" + c.name + "/images"), labels = file().read("/" + c.name + "/labels");
@@ -135,4 +135,4 @@ TEST(VitGolden, LearnsAsPyTorchDoes) {
 }
 
 }  // namespace
-}  // namespace capstan::vit
+}  // namespace capstan::nn

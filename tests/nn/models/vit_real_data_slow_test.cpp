@@ -11,12 +11,12 @@
 #include "data/image/cifar.h"
 #include "data/image/folder.h"
 #include "data/image/transforms.h"
+#include "nn/models/vit.h"
 #include "optim/adam.h"
-#include "recipes/vit/model.h"
 #include "tests/data/image/real_data.h"
-#include "tests/recipes/vit/formula.h"
+#include "tests/nn/models/vit_formula.h"
 
-namespace capstan::vit {
+namespace capstan::nn {
 namespace {
 
 /// Writes image `index`, normalised, to `out` and returns its class.
@@ -25,15 +25,15 @@ using Read = std::function<std::int64_t(std::int64_t index, std::span<float> out
 void expect_learns_as_pytorch(const std::string& name, std::int64_t pixels, std::int64_t patch, std::int64_t classes, std::int64_t size,
                               const Read& read) {
   constexpr std::int64_t kBatch = 32;
-  nn::ParameterStore store;
-  const VitModel model(store.root(), {.image_size = pixels,
-                                      .classes = classes,
-                                      .patch_size = patch,
-                                      .hidden_size = 192,
-                                      .layers = 6,
-                                      .heads = 3,
-                                      .mlp_size = 768,
-                                      .dropout = 0});
+  ParameterStore store;
+  const Vit model(store.root(), {.image_size = pixels,
+                                 .classes = classes,
+                                 .patch_size = patch,
+                                 .hidden_size = 192,
+                                 .layers = 6,
+                                 .heads = 3,
+                                 .mlp_size = 768,
+                                 .dropout = 0});
   fill_by_chirp(store);
   optim::AdamW optimizer(store.parameters(), {.weight_decay = .05});
   const data::Hdf5Reader file(CAPSTAN_SOURCE_DIR "/tests/goldens/vit_real.h5", {.require_seal = false});
@@ -80,4 +80,4 @@ TEST(VitRealData, LearnsTinyImagenetAsPyTorchDoes) {
 }
 
 }  // namespace
-}  // namespace capstan::vit
+}  // namespace capstan::nn

@@ -1,4 +1,4 @@
-#include "recipes/vit/resnet_stem.h"
+#include "nn/models/vit_resnet_stem.h"
 
 #include <string>
 
@@ -6,28 +6,28 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/pool.h"
 
-namespace capstan::vit {
+namespace capstan::nn {
 namespace {
 
-bool is_flax(StemForm form) { return form == StemForm::flax; }
-nn::Padding around(StemForm form, std::int64_t amount) { return is_flax(form) ? nn::same_padding() : nn::padding(amount); }
-nn::Padding around_pool(StemForm form) { return around(form, 0); }
+bool is_flax(VitStemForm form) { return form == VitStemForm::flax; }
+Padding around(VitStemForm form, std::int64_t amount) { return is_flax(form) ? same_padding() : padding(amount); }
+Padding around_pool(VitStemForm form) { return around(form, 0); }
 
-nn::StdConv2d conv(const nn::Scope& scope, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, StemForm form) {
+StdConv2d conv(const Scope& scope, std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, VitStemForm form) {
   return {scope,
           {.in = in, .out = out, .kernel = kernel, .stride = stride, .padding = around(form, kernel / 2), .bias = false},
           {.form = is_flax(form) ? DeviationForm::sum : DeviationForm::root}};
 }
-nn::GroupNorm norm(const nn::Scope& scope, std::int64_t channels, nn::Initializer weight = nn::ones()) {
+GroupNorm norm(const Scope& scope, std::int64_t channels, Initializer weight = ones()) {
   return {scope, {.channels = channels, .epsilon = 1e-6, .weight_init = std::move(weight)}};
 }
-nn::GroupNorm shortcut_norm(const nn::Scope& scope, std::int64_t channels, StemForm form) {
-  return is_flax(form) ? norm(scope, channels) : nn::GroupNorm(scope, {.channels = channels, .groups = channels, .epsilon = 1e-5});
+GroupNorm shortcut_norm(const Scope& scope, std::int64_t channels, VitStemForm form) {
+  return is_flax(form) ? norm(scope, channels) : GroupNorm(scope, {.channels = channels, .groups = channels, .epsilon = 1e-5});
 }
 
 // The blocks of a stem in order.
-std::vector<BottleneckOptions> blocks_of(const ModelOptions& o) {
-  std::vector<BottleneckOptions> blocks;
+std::vector<VitBottleneckOptions> blocks_of(const VitOptions& o) {
+  std::vector<VitBottleneckOptions> blocks;
   std::int64_t in = o.stem_width, inner = o.stem_width;
   for (std::size_t stage = 0; stage < o.stem_blocks.size(); ++stage, inner *= 2)
     for (std::int64_t i = 0; i < o.stem_blocks[stage]; ++i) {
@@ -38,67 +38,67 @@ std::vector<BottleneckOptions> blocks_of(const ModelOptions& o) {
 }
 
 // Places of a window along an axis; 0 where it does not fit.
-std::int64_t places(std::int64_t size, std::int64_t kernel, std::int64_t stride, const nn::Padding& padding) {
+std::int64_t places(std::int64_t size, std::int64_t kernel, std::int64_t stride, const Padding& padding) {
   if (!padding.same && size + 2 * padding.amount < kernel) return 0;
   return padding.same ? (size + stride - 1) / stride : (size + 2 * padding.amount - kernel) / stride + 1;
 }
 
 }  // namespace
 
-Bottleneck::Bottleneck(const nn::Scope& scope, const BottleneckOptions& o)
+VitBottleneck::VitBottleneck(const Scope& scope, const VitBottleneckOptions& o)
     : conv1_(conv(scope / "conv1", o.in, o.inner, 1, 1, o.form)),
       norm1_(norm(scope / "norm1", o.inner)),
       conv2_(conv(scope / "conv2", o.inner, o.inner, 3, o.stride, o.form)),
       norm2_(norm(scope / "norm2", o.inner)),
       conv3_(conv(scope / "conv3", o.inner, o.out, 1, 1, o.form)),
-      norm3_(norm(scope / "norm3", o.out, is_flax(o.form) ? nn::zeros() : nn::ones())) {
+      norm3_(norm(scope / "norm3", o.out, is_flax(o.form) ? zeros() : ones())) {
   if (o.in == o.out && o.stride == 1) return;
   shortcut_conv_ = conv(scope / "shortcut_conv", o.in, o.out, 1, o.stride, o.form);
   shortcut_norm_ = shortcut_norm(scope / "shortcut_norm", o.out, o.form);
 }
 
-Tensor Bottleneck::operator()(const Tensor& x) const {
+Tensor VitBottleneck::operator()(const Tensor& x) const {
   const Tensor shortcut = shortcut_conv_ ? (*shortcut_norm_)((*shortcut_conv_)(x)) : x;
   const Tensor narrow = relu(norm1_(conv1_(x)));      // [B, inner, H, W]
   const Tensor mixed = relu(norm2_(conv2_(narrow)));  // [B, inner, H', W']
   return relu(add(shortcut, norm3_(conv3_(mixed))));  // [B, out, H', W']
 }
 
-ResNetStem::ResNetStem(const nn::Scope& scope, const ModelOptions& o)
+VitResnetStem::VitResnetStem(const Scope& scope, const VitOptions& o)
     : form_(o.stem_form),
       root_conv_(conv(scope / "root" / "conv", o.channels, o.stem_width, 7, 2, o.stem_form)),
       root_norm_(norm(scope / "root" / "norm", o.stem_width)) {
   std::int64_t i = 0;
-  for (const BottleneckOptions& block : blocks_of(o)) blocks_.emplace_back(scope / "blocks" / i++, block);
+  for (const VitBottleneckOptions& block : blocks_of(o)) blocks_.emplace_back(scope / "blocks" / i++, block);
 }
 
-Tensor ResNetStem::operator()(const Tensor& images) const {
+Tensor VitResnetStem::operator()(const Tensor& images) const {
   const Tensor root = relu(root_norm_(root_conv_(images)));
-  Tensor x = max_pool2d(root, {.kernel = {3, 3}, .window = nn::window_over(root.shape(), 3, 2, around_pool(form_))});
-  for (const Bottleneck& block : blocks_) x = block(x);
+  Tensor x = max_pool2d(root, {.kernel = {3, 3}, .window = window_over(root.shape(), 3, 2, around_pool(form_))});
+  for (const VitBottleneck& block : blocks_) x = block(x);
   return x;
 }
 
-std::int64_t ResNetStem::channels(const ModelOptions& options) {
-  const std::vector<BottleneckOptions> blocks = blocks_of(options);
+std::int64_t VitResnetStem::channels(const VitOptions& options) {
+  const std::vector<VitBottleneckOptions> blocks = blocks_of(options);
   return blocks.empty() ? options.stem_width : blocks.back().out;
 }
 
-std::pair<std::int64_t, std::int64_t> ResNetStem::feature_size(const ModelOptions& o, std::int64_t height, std::int64_t width) {
+std::pair<std::int64_t, std::int64_t> VitResnetStem::feature_size(const VitOptions& o, std::int64_t height, std::int64_t width) {
   const auto along = [&](std::int64_t size) {
     size = places(places(size, 7, 2, around(o.stem_form, 3)), 3, 2, around_pool(o.stem_form));
-    for (const BottleneckOptions& b : blocks_of(o)) size = places(size, 3, b.stride, around(o.stem_form, 1));
+    for (const VitBottleneckOptions& b : blocks_of(o)) size = places(size, 3, b.stride, around(o.stem_form, 1));
     return size;
   };
   return {along(height), along(width)};
 }
 
-double ResNetStem::multiply_adds(const ModelOptions& o, std::int64_t height, std::int64_t width) {
+double VitResnetStem::multiply_adds(const VitOptions& o, std::int64_t height, std::int64_t width) {
   const auto number = [](std::int64_t v) { return static_cast<double>(v); };
   const auto along = [&](std::int64_t size) { return places(size, 7, 2, around(o.stem_form, 3)); };
   double total = number(along(height)) * number(along(width)) * 49 * number(o.channels * o.stem_width);
   std::int64_t h = places(along(height), 3, 2, around_pool(o.stem_form)), w = places(along(width), 3, 2, around_pool(o.stem_form));
-  for (const BottleneckOptions& b : blocks_of(o)) {
+  for (const VitBottleneckOptions& b : blocks_of(o)) {
     total += number(h * w) * number(b.in * b.inner);
     h = places(h, 3, b.stride, around(o.stem_form, 1));
     w = places(w, 3, b.stride, around(o.stem_form, 1));
@@ -108,4 +108,4 @@ double ResNetStem::multiply_adds(const ModelOptions& o, std::int64_t height, std
   return total;
 }
 
-}  // namespace capstan::vit
+}  // namespace capstan::nn
