@@ -7,13 +7,14 @@
 namespace capstan::engine {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kRenamed{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kRenamed{{
     {"optimizer.schedule", "schedule.kind"},
     {"optimizer.warmup_steps", "schedule.warmup_steps"},
     {"optimizer.warmup_share", "schedule.warmup_share"},
     {"optimizer.warmup_epochs", "schedule.warmup_epochs"},
     {"optimizer.final_rate", "schedule.final_rate"},
     {"optimizer.steps", "schedule.steps"},
+    {"data.holdout", "data.held_out"},
 }};
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "recipes/vit/pictures.h"
+#include "recipes/tasks/image_classification/pictures.h"
 
 #include <algorithm>
 #include <array>
@@ -6,9 +6,9 @@
 
 #include "autograd/core/error.h"
 #include "data/image/resize.h"
-#include "recipes/vit/rollout.h"
+#include "recipes/tasks/image_classification/rollout.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 namespace {
 
 constexpr std::int64_t kGap = 4;  // pixels between panels
@@ -113,4 +113,4 @@ AttentionPictures attention_pictures(const data::Image& shown, std::span<const T
   return out;
 }
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

@@ -1,10 +1,8 @@
-#include "recipes/vit/batch.h"
+#include "recipes/tasks/image_classification/batch.h"
 
-#include <algorithm>
-#include <array>
-#include <span>
+#include "autograd/core/rng.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 namespace {
 
 Batch empty_batch(const data::PipelineOptions& o, std::int64_t count) {
@@ -19,6 +17,23 @@ Batch empty_batch(const data::PipelineOptions& o, std::int64_t count) {
 std::span<float> planes(const Batch& batch, std::int64_t i) {
   const auto n = static_cast<std::size_t>(batch.images.numel() / batch.size());
   return batch.images.span<float>().subspan(static_cast<std::size_t>(i) * n, n);
+}
+
+/// Images of a part with their classes; `draw` writes the planes of one.
+template <class Draw>
+Batch read_batch(const Dataset& data, engine::Split part, const data::PipelineOptions& form, std::span<const std::int64_t> indices,
+                 const Draw& draw) {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  Batch batch = empty_batch(form, count);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const Example example = data.read(part, indices[at]);
+    batch.samples.span<std::int64_t>()[at] = indices[at];
+    batch.labels.span<std::int64_t>()[at] = example.label;
+    batch.substitutes[at] = example.substitute ? 1 : 0;
+    draw(indices[at], example, planes(batch, i));
+  }
+  return batch;
 }
 
 data::Mixing mixing_of(const AugmentOptions& o) {
@@ -39,36 +54,20 @@ void mix(Batch& batch, const AugmentOptions& augment, std::int64_t classes, std:
 }  // namespace
 
 Batch training_batch(const Dataset& data, const data::ImagePipeline& pipeline, const AugmentOptions& augment, std::uint64_t seed,
-                     std::int64_t epoch, std::int64_t number, std::int64_t first, std::int64_t count) {
-  const auto order = data.order(epoch);
-  count = std::min(count, static_cast<std::int64_t>(order->size()) - first);
-  Batch batch = empty_batch(pipeline.options(), count);
-  const auto labels = batch.labels.span<std::int64_t>(), samples = batch.samples.span<std::int64_t>();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    samples[at] = (*order)[static_cast<std::size_t>(first + i)];
-    const Example example = data.read(Part::train, samples[at]);
-    labels[at] = example.label;
-    batch.substitutes[at] = example.substitute ? 1 : 0;
-    const auto key = random_key(seed, "augment", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(samples[at])});
-    pipeline.for_training(example.view, key, planes(batch, i));
-  }
-  mix(batch, augment, data.classes(), random_key(seed, "mix", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(number)}));
+                     std::int64_t epoch, std::int64_t place, std::span<const std::int64_t> indices) {
+  Batch batch = read_batch(
+      data, engine::Split::train, pipeline.options(), indices, [&](std::int64_t index, const Example& example, std::span<float> out) {
+        const auto key = random_key(seed, "augment", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index)});
+        pipeline.for_training(example.view, key, out);
+      });
+  mix(batch, augment, data.classes(), random_key(seed, "mix", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(place)}));
   return batch;
 }
 
-Batch evaluation_batch(const Dataset& data, Part part, const data::ImagePipeline& pipeline, std::int64_t first, std::int64_t count) {
-  count = std::min(count, data.size(part) - first);
-  Batch batch = empty_batch(pipeline.options(), count);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const Example example = data.read(part, first + i);
-    batch.samples.span<std::int64_t>()[at] = first + i;
-    batch.labels.span<std::int64_t>()[at] = example.label;
-    batch.substitutes[at] = example.substitute ? 1 : 0;
-    pipeline.for_evaluation(example.view, planes(batch, i));
-  }
-  return batch;
+Batch evaluation_batch(const Dataset& data, engine::Split part, const data::ImagePipeline& pipeline,
+                       std::span<const std::int64_t> indices) {
+  return read_batch(data, part, pipeline.options(), indices,
+                    [&](std::int64_t, const Example& example, std::span<float> out) { pipeline.for_evaluation(example.view, out); });
 }
 
 Batch random_batch(const data::PipelineOptions& pipeline, const AugmentOptions& augment, std::int64_t classes, std::int64_t count,
@@ -85,4 +84,4 @@ Batch random_batch(const data::PipelineOptions& pipeline, const AugmentOptions& 
   return batch;
 }
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

@@ -1,4 +1,4 @@
-#include "recipes/vit/rollout.h"
+#include "recipes/tasks/image_classification/rollout.h"
 
 #include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
@@ -6,7 +6,7 @@
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 namespace {
 
 Tensor identity(std::int64_t n, DType dtype) {
@@ -40,4 +40,4 @@ Tensor rollout_mask(const Tensor& rollout) {
   return div(drawn, max(drawn, {-1}, true));
 }
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

@@ -1,5 +1,5 @@
-// Attention rollout against numbers computed by hand.
-#include "recipes/vit/rollout.h"
+// Attention rollout against numbers computed by hand, and of a vision transformer against those of the well-known code.
+#include "recipes/tasks/image_classification/rollout.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,11 @@
 
 #include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
+#include "nn/models/vit.h"
 #include "tests/close.h"
+#include "tests/nn/models/vit_formula.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 namespace {
 
 const Tensor kFirst = Tensor::from({.5, .3, .2, .1, .8, .1, .2, .2, .6, .1, .7, .2, .3, .3, .4, .6, .2, .2}, {1, 2, 3, 3});
@@ -20,6 +22,17 @@ TEST(AttentionRollout, MultipliesLayersLastOneLeftmost) {
   EXPECT_EQ(rollout.shape(), (Shape{1, 3, 3}));
   expect_close(rollout.to_vector(), {.4975, .323125, .179375, .200625, .61375, .185625, .235, .1825, .5825}, 1e-12, "rollout");
   expect_rounded(rollout_mask(rollout).to_vector(), {1, .555126}, 6, "mask");
+}
+
+TEST(AttentionRollout, OfAVisionTransformer) {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    nn::ParameterStore store(1, dtype);
+    const nn::Vit model(store.root(), nn::kTiny);
+    nn::fill_by_formula(store);
+    const auto seen = model.with_attention(cast(nn::cosine({1, 3, 8, 8}, 0), dtype), {});
+    const std::vector<double> rollout = attention_rollout(seen.probabilities).to_vector();
+    expect_close({rollout.begin(), rollout.begin() + 5}, {.515217, .141611, .119665, .107955, .115552}, 1e-5, "rollout");
+  }
 }
 
 TEST(AttentionRollout, OfOneLayerIsItsMeanOverHeadsWithTheIdentity) {
@@ -46,4 +59,4 @@ TEST(AttentionRollout, RefusesWhatIsNoAttention) {
 }
 
 }  // namespace
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

@@ -9,7 +9,7 @@
 
 #include "autograd/core/tensor.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 
 /// Probabilities of all layers, first one first, each [B, H, T, T] -> [B, T, T]; rows sum to 1. A constant.
 Tensor attention_rollout(std::span<const Tensor> probabilities);
@@ -17,4 +17,4 @@ Tensor attention_rollout(std::span<const Tensor> probabilities);
 /// What the class token (token 0) draws from each patch, divided by the largest of the image: rollout [B, T, T] -> [B, T - 1].
 Tensor rollout_mask(const Tensor& rollout);
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

@@ -15,7 +15,7 @@
 #include "autograd/core/tensor.h"
 #include "data/image/image.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 
 struct AttentionPictures {
   data::Image heads, rollout;  ///< RGB
@@ -29,4 +29,4 @@ AttentionPictures attention_pictures(const data::Image& shown, std::span<const T
 /// What the rollout draws from each patch, divided by the largest: [patches].
 std::vector<float> rollout_weights(std::span<const Tensor> probabilities, bool class_token);
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

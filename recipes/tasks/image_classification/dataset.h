@@ -1,14 +1,13 @@
 #pragma once
-// Dataset: the images that ViT learns from, in three parts — train, validation, test — and what is drawn from them.
+// Dataset: the images to learn from, in three parts: train, validation, test.
 //
-// Images in memory (IDX, CIFAR, generated shapes) and folders of files look the same from outside. With data.holdout some training images,
-// always the same, become the validation part; without, validation is the folder's val/, or the test part. The order of an epoch is a pure
-// function of (seed, epoch). Reading may happen on many threads. Not here: augmentation and tensors (batch.h), metrics (evaluation.h).
+// Images in memory (IDX, CIFAR, generated shapes) and folders of files look the same from outside. With data.held_out some training images,
+// always the same, become the validation part; without, validation is the folder's val/, or the test part. Reading may happen on many
+// threads. Not here: augmentation and tensors (batch.h), metrics (evaluation.h).
 
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <variant>
 #include <vector>
@@ -16,11 +15,9 @@
 #include "data/image/folder.h"
 #include "data/image/labelled_images.h"
 #include "recipes/engine/recipe.h"
-#include "recipes/vit/options.h"
+#include "recipes/tasks/image_classification/options.h"
 
-namespace capstan::vit {
-
-enum class Part { train, validation, test };
+namespace capstan::image_classification {
 
 /// An image with its class. It may own its pixels, so it is moved, not copied.
 struct Example {
@@ -38,18 +35,15 @@ class Dataset {
  public:
   /// Opens (or generates) the data. `class_names`, of a checkpoint, set the numbers of the classes of a folder. Throws DataError, IoError
   /// or ConfigError.
-  Dataset(const DataOptions& data, const ShapesSection& shapes, const engine::Setup& setup,
+  Dataset(const DataOptions& data, const ShapesOptions& shapes, const engine::Setup& setup,
           const std::vector<std::string>& class_names = {});
 
-  std::int64_t size(Part part) const { return static_cast<std::int64_t>(places_of(part).indices.size()); }
+  std::int64_t size(engine::Split part) const { return static_cast<std::int64_t>(places_of(part).indices.size()); }
   /// With data.broken = skip the next sound image of the same part stands in for one that cannot be read; otherwise throws DataError or
   /// IoError.
-  Example read(Part part, std::int64_t index) const;
+  Example read(engine::Split part, std::int64_t index) const;
   const std::vector<std::string>& class_names() const { return class_names_; }
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names_.size()); }
-
-  /// The order of the training images in an epoch: numbers within the training part.
-  std::shared_ptr<const std::vector<std::int64_t>> order(std::int64_t epoch) const;
 
   /// Reads every file of the folders once, so that broken() is complete. Throws nothing for files that are broken or cannot be read.
   void check_all() const;
@@ -69,29 +63,17 @@ class Dataset {
     std::size_t set = 0;
     std::vector<std::int64_t> indices;
   };
-  void open_memory(const DataOptions& data, const ShapesSection& shapes, const std::string& path);
+  void open_memory(const DataOptions& data, const ShapesOptions& shapes, const std::string& path);
   void open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names);
-  void add_set(Set set, Part part);
-  void hold_out(std::int64_t count);
-  Places& places_of(Part part) { return places_[static_cast<std::size_t>(part)]; }
-  const Places& places_of(Part part) const { return places_[static_cast<std::size_t>(part)]; }
+  void add_set(Set set, engine::Split part);
+  void hold_out(double wanted);
+  Places& places_of(engine::Split part) { return places_[static_cast<std::size_t>(part)]; }
+  const Places& places_of(engine::Split part) const { return places_[static_cast<std::size_t>(part)]; }
 
   std::vector<Set> sets_;
   Places places_[3];
   std::vector<std::string> class_names_;
   std::string digest_, validation_source_;
-  std::uint64_t seed_;
-
-  struct Order {
-    std::int64_t epoch;
-    std::shared_ptr<const std::vector<std::int64_t>> places;
-  };
-  mutable std::mutex mutex_;
-  mutable Order order_{-1, nullptr};  // of the epoch asked for last
 };
 
-/// The names of classes as artifacts of a checkpoint, and back; empty: there are none.
-engine::NamedTensors class_artifacts(const std::vector<std::string>& names);
-std::vector<std::string> class_names_of(const engine::NamedTensors& artifacts);
-
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

@@ -1,6 +1,7 @@
-#include "recipes/vit/dataset.h"
+#include "recipes/tasks/image_classification/dataset.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <numeric>
 #include <utility>
@@ -12,10 +13,12 @@
 #include "data/sampler.h"
 #include "data/synthetic/shapes.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 namespace {
 
-constexpr std::uint64_t kHoldoutSeed = 20;  // not the run's: runs with other seeds are validated on the same images
+using engine::Split;
+
+constexpr std::uint64_t kHeldOutSeed = 20;  // not the run's: runs with other seeds are validated on the same images
 
 data::LabelledImages generate(const data::ShapeImages& shapes, std::int64_t first, std::int64_t count) {
   data::LabelledImages set;
@@ -37,24 +40,24 @@ std::string digest_of(const data::LabelledImages& set) {
 
 }  // namespace
 
-Dataset::Dataset(const DataOptions& data, const ShapesSection& shapes, const engine::Setup& setup,
-                 const std::vector<std::string>& class_names)
-    : seed_(setup.seed) {
-  require<ConfigError>(data.source == Source::shapes || !data.path.empty(), "vit: data.path must name the folder of the images");
+Dataset::Dataset(const DataOptions& data, const ShapesOptions& shapes, const engine::Setup& setup,
+                 const std::vector<std::string>& class_names) {
+  require<ConfigError>(data.source == Source::shapes || !data.path.empty(),
+                       "image_classification: data.path must name the folder of the images");
   const std::string path = setup.data_path(data.path);
   if (data.source == Source::folder) {
     open_folders(data, path, class_names);
   } else {
     open_memory(data, shapes, path);
-    require<DataError>(class_names.empty() || class_names.size() == class_names_.size(), "vit: the checkpoint knows ", class_names.size(),
-                       " classes, ", path, " has ", class_names_.size());
+    require<DataError>(class_names.empty() || class_names.size() == class_names_.size(), "image_classification: the checkpoint knows ",
+                       class_names.size(), " classes, ", path, " has ", class_names_.size());
   }
-  if (data.holdout > 0) hold_out(data.holdout);
-  for (const auto& [part, name] : {std::pair{Part::train, "training"}, {Part::validation, "validation"}, {Part::test, "test"}})
-    require<DataError>(size(part) > 0, "vit: no ", name, " images: ", summary());
+  if (data.held_out > 0) hold_out(data.held_out);
+  for (const auto& [part, name] : {std::pair{Split::train, "training"}, {Split::validation, "validation"}, {Split::test, "test"}})
+    require<DataError>(size(part) > 0, "image_classification: no ", name, " images: ", summary());
 }
 
-void Dataset::add_set(Set set, Part part) {
+void Dataset::add_set(Set set, Split part) {
   const std::int64_t n = std::holds_alternative<data::LabelledImages>(set) ? std::get<data::LabelledImages>(set).size()
                                                                            : std::get<std::unique_ptr<data::ImageFolder>>(set)->size();
   Places& places = places_of(part);
@@ -64,9 +67,9 @@ void Dataset::add_set(Set set, Part part) {
   sets_.push_back(std::move(set));
 }
 
-void Dataset::open_memory(const DataOptions& data, const ShapesSection& shapes, const std::string& path) {
-  const auto add = [&](data::LabelledImages set, Part part) {
-    if (part == Part::train) {
+void Dataset::open_memory(const DataOptions& data, const ShapesOptions& shapes, const std::string& path) {
+  const auto add = [&](data::LabelledImages set, Split part) {
+    if (part == Split::train) {
       class_names_ = set.class_names;
       digest_ = digest_of(set);
     }
@@ -75,30 +78,30 @@ void Dataset::open_memory(const DataOptions& data, const ShapesSection& shapes, 
   if (data.source == Source::shapes) {
     const data::ShapeImages generator(
         {.size = shapes.size, .classes = shapes.classes, .noise = shapes.noise, .seed = static_cast<std::uint64_t>(shapes.seed)});
-    add(generate(generator, 0, shapes.train), Part::train);
-    add(generate(generator, shapes.train, shapes.validation), Part::validation);
-    add(generate(generator, shapes.train + shapes.validation, shapes.test), Part::test);
+    add(generate(generator, 0, shapes.train), Split::train);
+    add(generate(generator, shapes.train, shapes.validation), Split::validation);
+    add(generate(generator, shapes.train + shapes.validation, shapes.test), Split::test);
     validation_source_ = "generated";
     return;
   }
   if (data.source == Source::idx) {
-    add(data::read_idx_folder(path, data::IdxPart::train, data.class_names), Part::train);
-    add(data::read_idx_folder(path, data::IdxPart::test, class_names_), Part::test);
+    add(data::read_idx_folder(path, data::IdxPart::train, data.class_names), Split::train);
+    add(data::read_idx_folder(path, data::IdxPart::test, class_names_), Split::test);
   } else {
     const auto labels = data.source == Source::cifar10 ? data::CifarLabels::ten : data::CifarLabels::fine;
-    add(data::read_cifar_folder(path, data::CifarPart::train, labels), Part::train);
-    add(data::read_cifar_folder(path, data::CifarPart::test, labels), Part::test);
+    add(data::read_cifar_folder(path, data::CifarPart::train, labels), Split::train);
+    add(data::read_cifar_folder(path, data::CifarPart::test, labels), Split::test);
   }
-  places_of(Part::validation) = places_of(Part::test);
+  places_of(Split::validation) = places_of(Split::test);
   validation_source_ = "the test images";
 }
 
 void Dataset::open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names) {
   namespace fs = std::filesystem;
   data::ImageFolder::Options options{.broken = data.broken, .limits = {.max_pixels = data.max_pixels}, .class_names = class_names};
-  const auto open = [&](const std::string& name, Part part) {
+  const auto open = [&](const std::string& name, Split part) {
     auto folder = std::make_unique<data::ImageFolder>(path + "/" + name, options);
-    if (part == Part::train) {
+    if (part == Split::train) {
       class_names_ = options.class_names = folder->class_names();
       digest_ = folder->digest();
     }
@@ -113,35 +116,38 @@ void Dataset::open_folders(const DataOptions& data, const std::string& path, con
   require<DataError>(exists("train"), path, ": found no folder train/ with a subfolder for each class");
   const char* validation = exists("val") ? "val" : exists("validation") ? "validation" : "";
   require<DataError>(*validation != '\0' || exists("test"), path, ": found neither val/ nor test/ beside train/");
-  open("train", Part::train);
-  if (exists("test")) open("test", Part::test);
-  if (*validation != '\0') open(validation, exists("test") ? Part::validation : Part::test);
+  open("train", Split::train);
+  if (exists("test")) open("test", Split::test);
+  if (*validation != '\0') open(validation, exists("test") ? Split::validation : Split::test);
   validation_source_ = join_text(path, "/", validation);
   if (!exists("test")) {
-    places_of(Part::validation) = places_of(Part::test);
+    places_of(Split::validation) = places_of(Split::test);
     validation_source_ += ", which are the test images too";
   } else if (*validation == '\0') {
-    places_of(Part::validation) = places_of(Part::test);
+    places_of(Split::validation) = places_of(Split::test);
     validation_source_ = "the test images";
   }
 }
 
-void Dataset::hold_out(std::int64_t count) {
-  std::vector<std::int64_t>& train = places_of(Part::train).indices;
-  require<ConfigError>(count < size(Part::train), "vit: data.holdout must be below the number of training images, got ", count, " of ",
+void Dataset::hold_out(double wanted) {
+  std::vector<std::int64_t>& train = places_of(Split::train).indices;
+  const double images = wanted < 1 ? std::max(1.0, std::round(wanted * static_cast<double>(train.size()))) : wanted;
+  require<ConfigError>(images < static_cast<double>(train.size()),
+                       "image_classification: data.held_out must be below the number of training images, got ", images, " of ",
                        train.size());
-  std::vector<std::int64_t> order = data::shuffled(size(Part::train), kHoldoutSeed, 0);
+  const auto count = static_cast<std::int64_t>(images);
+  std::vector<std::int64_t> order = data::shuffled(size(Split::train), kHeldOutSeed, 0);
   const auto middle = order.begin() + static_cast<std::ptrdiff_t>(count);
   std::sort(order.begin(), middle);
   std::sort(middle, order.end());
   std::vector<std::int64_t> kept, held;
   for (auto i = order.begin(); i != order.end(); ++i) (i < middle ? held : kept).push_back(train[static_cast<std::size_t>(*i)]);
   train = std::move(kept);
-  places_of(Part::validation) = {places_of(Part::train).set, std::move(held)};
+  places_of(Split::validation) = {places_of(Split::train).set, std::move(held)};
   validation_source_ = "set aside from the training images";
 }
 
-Example Dataset::read(Part part, std::int64_t index) const {
+Example Dataset::read(Split part, std::int64_t index) const {
   const Places& places = places_of(part);
   const std::int64_t place = places.indices[static_cast<std::size_t>(index)];
   Example e;
@@ -158,14 +164,6 @@ Example Dataset::read(Part part, std::int64_t index) const {
   return e;
 }
 
-std::shared_ptr<const std::vector<std::int64_t>> Dataset::order(std::int64_t epoch) const {
-  const std::lock_guard lock(mutex_);
-  if (order_.epoch != epoch)
-    order_ = {epoch, std::make_shared<const std::vector<std::int64_t>>(
-                         data::shuffled(size(Part::train), seed_, static_cast<std::uint64_t>(epoch)))};
-  return order_.places;
-}
-
 void Dataset::check_all() const {
   for (const Set& set : sets_)
     if (const auto* folder = std::get_if<std::unique_ptr<data::ImageFolder>>(&set)) (*folder)->check_all();
@@ -179,27 +177,8 @@ std::map<std::string, std::string> Dataset::broken() const {
 }
 
 std::string Dataset::summary() const {
-  return join_text(size(Part::train), " training, ", size(Part::validation), " validation and ", size(Part::test), " test images of ",
+  return join_text(size(Split::train), " training, ", size(Split::validation), " validation and ", size(Split::test), " test images of ",
                    classes(), " classes");
 }
 
-engine::NamedTensors class_artifacts(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += name + "\n";
-  return {{"class_names", engine::text_tensor(text)}};
-}
-
-std::vector<std::string> class_names_of(const engine::NamedTensors& artifacts) {
-  const auto found = artifacts.find("class_names");
-  std::vector<std::string> names;
-  if (found == artifacts.end()) return names;
-  std::string text = engine::tensor_text(found->second);
-  for (std::size_t start = 0; start < text.size();) {
-    const std::size_t end = std::min(text.find('\n', start), text.size());
-    names.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return names;
-}
-
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

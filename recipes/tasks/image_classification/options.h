@@ -1,16 +1,17 @@
 #pragma once
-// The configuration of ViT classification: sections data, shapes, augment, model, optimizer, evaluate and predict, beside the engine's own.
-// Every field, its range and its help stand here once (`model` in model_options.h); README.md explains the choices that matter.
+// The configuration of the task: sections data, shapes and augment, and keys of evaluate and predict beside the engine's own. Every field,
+// its range and its help stand here once; recipes/vit/README.md explains the choices that matter.
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/image/folder.h"
 #include "data/image/pipeline.h"
-#include "recipes/vit/model_options.h"
+#include "recipes/tasks/image_classification/network.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 
 enum class Source { shapes, idx, cifar10, cifar100, folder };
 
@@ -18,7 +19,7 @@ struct DataOptions {
   Source source = Source::folder;
   std::string path;
   std::vector<std::string> class_names;
-  std::int64_t holdout = 0;
+  double held_out = 0;
   data::Broken broken = data::Broken::refuse;
   std::string broken_list;
   std::int64_t max_pixels = std::int64_t{1} << 26;
@@ -37,7 +38,9 @@ struct DataOptions {
       "folder of the data: the files by their usual names, or train/, val/ and test/ with a subfolder for each class; relative "
       "to run.data");
     v("class_names", class_names, "names of the classes of IDX files; empty: numbers");
-    v("holdout", holdout, "training images set aside for validation, always the same; 0: validate on val/, or on the test images",
+    v("held_out", held_out,
+      "training images set aside for validation, always the same: below 1 their share, from 1 on their number; 0: validate on val/, or on "
+      "the test images",
       V::non_negative());
     v("broken", broken,
       "what happens to an image file that is damaged, too large, empty or cannot be read: refuse ends the run, skip takes the next sound "
@@ -54,7 +57,7 @@ struct DataOptions {
 };
 
 /// The generator of data/synthetic/shapes.h, for data.source = shapes.
-struct ShapesSection {
+struct ShapesOptions {
   std::int64_t train = 4000, validation = 500, test = 500, size = 32, classes = 6, seed = 1;
   double noise = 8;
 
@@ -107,30 +110,7 @@ struct AugmentOptions {
   }
 };
 
-enum class ScheduleKind { constant, linear, cosine };
-
-struct OptimizerOptions {
-  double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.05;
-  ScheduleKind schedule = ScheduleKind::cosine;
-  double warmup_epochs = 0, final_rate = 0;
-
-  template <class V>
-  void visit(V& v) {
-    v("learning_rate", learning_rate, "peak learning rate of AdamW", V::positive());
-    v("beta1", beta1, "decay of the first moment", V::fraction());
-    v("beta2", beta2, "decay of the second moment", V::fraction());
-    v("epsilon", epsilon, "added to the root after bias correction", V::positive());
-    v("weight_decay", weight_decay, "decay of the weights of linear maps and convolutions, times the learning rate a step",
-      V::non_negative());
-    v("schedule", schedule, "course of the learning rate after the warm-up, over the rest of train.epochs",
-      {{"constant", ScheduleKind::constant}, {"linear", ScheduleKind::linear}, {"cosine", ScheduleKind::cosine}});
-    v("warmup_epochs", warmup_epochs, "epochs of linear warm-up from 0", V::non_negative());
-    v("final_rate", final_rate, "learning rate at the end, as a share of the peak", V::between(0, 1));
-  }
-};
-
 struct EvaluateOptions {
-  std::int64_t batch_size = 256;
   data::Filter filter = data::Filter::bicubic;
   double crop_share = 1;
   bool flip = false;
@@ -139,7 +119,6 @@ struct EvaluateOptions {
 
   template <class V>
   void visit(V& v) {
-    v("batch_size", batch_size, "images classified at a time", V::between(1, 65536));
     v("filter", filter, "how images are resized, in training too",
       {{"box", data::Filter::box}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}});
     v("crop_share", crop_share, "side of the middle part that is looked at, as a share of the shorter side", V::between(0.05, 1));
@@ -151,11 +130,9 @@ struct EvaluateOptions {
 };
 
 enum class PredictInput { paths, indices };
-enum class PredictFormat { tsv, jsonl };
 
 struct PredictOptions {
   PredictInput input = PredictInput::paths;
-  PredictFormat format = PredictFormat::tsv;
   std::int64_t top = 5;
   std::string pictures;
   std::int64_t picture_size = 224;
@@ -164,19 +141,17 @@ struct PredictOptions {
   void visit(V& v) {
     v("input", input, "what a line holds: the path of an image file, or the number of a test image of data.path, from 0",
       {{"paths", PredictInput::paths}, {"indices", PredictInput::indices}});
-    v("format", format, "form of an answer", {{"tsv", PredictFormat::tsv}, {"jsonl", PredictFormat::jsonl}});
     v("top", top, "classes in an answer, the most probable first", V::between(1, 1e6));
     v("pictures", pictures, "directory that attention pictures (PNG) of every input are written to; empty: none");
     v("picture_size", picture_size, "height and width of an image in them, in pixels", V::between(16, 2048));
   }
 };
 
-struct Config {
+/// Everything but the model. A recipe adds its section `model`.
+struct Options {
   DataOptions data;
-  ShapesSection shapes;
+  ShapesOptions shapes;
   AugmentOptions augment;
-  ModelOptions model;
-  OptimizerOptions optimizer;
   EvaluateOptions evaluate;
   PredictOptions predict;
 
@@ -185,20 +160,17 @@ struct Config {
     v.section("data", data);
     v.section("shapes", shapes);
     v.section("augment", augment);
-    v.section("model", model);
-    v.section("optimizer", optimizer);
     v.section("evaluate", evaluate);
     v.section("predict", predict);
   }
-  /// Throws ConfigError for values that do not fit each other.
-  void validate() const;
-  /// How images become batches.
-  data::PipelineOptions pipeline() const;
 
- private:
-  void validate_sizes() const;
-  /// Height and width of the images that the model gets.
-  std::int64_t image_size() const { return data.image_size > 0 ? data.image_size : model.image_size; }
+  /// Throws ConfigError for values that do not fit each other or a model of this form.
+  void validate(const ImageForm& form) const;
+  /// Height and width of the images that the model gets, and the key of the configuration that says so.
+  std::int64_t image_size(const ImageForm& form) const { return data.image_size > 0 ? data.image_size : form.size; }
+  std::string_view image_size_key() const { return data.image_size > 0 ? "data.image_size" : "model.image_size"; }
+  /// How images become batches.
+  data::PipelineOptions pipeline(const ImageForm& form) const;
 };
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification

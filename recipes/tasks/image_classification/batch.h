@@ -1,16 +1,16 @@
 #pragma once
-// Batch: images and classes as tensors. A training batch is a function of (seed, epoch, place) alone.
+// Batch: images and classes as tensors. A training batch is a function of (seed, epoch, place, numbers of its images) alone.
 
 #include <cstdint>
-#include <functional>
+#include <span>
 #include <vector>
 
 #include "autograd/core/tensor.h"
 #include "data/image/pipeline.h"
-#include "recipes/vit/dataset.h"
-#include "recipes/vit/options.h"
+#include "recipes/tasks/image_classification/dataset.h"
+#include "recipes/tasks/image_classification/options.h"
 
-namespace capstan::vit {
+namespace capstan::image_classification {
 
 struct Batch {
   Tensor images;                          ///< f32 [B, C, H, W]
@@ -22,15 +22,15 @@ struct Batch {
   std::int64_t size() const { return labels.size(0); }
 };
 
-/// The training images of places first .. first + count - 1 of an epoch, fewer at its end; `number` is the batch's within the epoch.
+/// Training images with these numbers; `place` is the batch's within the epoch.
 Batch training_batch(const Dataset& data, const data::ImagePipeline& pipeline, const AugmentOptions& augment, std::uint64_t seed,
-                     std::int64_t epoch, std::int64_t number, std::int64_t first, std::int64_t count);
+                     std::int64_t epoch, std::int64_t place, std::span<const std::int64_t> indices);
 
-/// Images first .. first + count - 1 of a part as evaluation sees them, fewer at its end.
-Batch evaluation_batch(const Dataset& data, Part part, const data::ImagePipeline& pipeline, std::int64_t first, std::int64_t count);
+/// Images of a part as evaluation sees them.
+Batch evaluation_batch(const Dataset& data, engine::Split part, const data::ImagePipeline& pipeline, std::span<const std::int64_t> indices);
 
 /// Random numbers of this shape, for `capstan bench`; with targets if the options mix batches.
 Batch random_batch(const data::PipelineOptions& pipeline, const AugmentOptions& augment, std::int64_t classes, std::int64_t count,
                    std::uint64_t key);
 
-}  // namespace capstan::vit
+}  // namespace capstan::image_classification
