@@ -7,7 +7,9 @@
 namespace capstan::engine {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kRenamed{{
+using Names = std::pair<std::string_view, std::string_view>;  // before, today
+
+constexpr auto kRenamed = std::to_array<Names>({
     {"optimizer.schedule", "schedule.kind"},
     {"optimizer.warmup_steps", "schedule.warmup_steps"},
     {"optimizer.warmup_share", "schedule.warmup_share"},
@@ -16,7 +18,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kRenamed{
     {"optimizer.steps", "schedule.steps"},
     {"synthetic.users", "synthetic.sequences"},
     {"synthetic.sessions", "synthetic.sequences"},
-}};
+    {"data.holdout", "data.held_out"},
+});
 
 }  // namespace
 

@@ -22,7 +22,9 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-struct VitProgram : engine::test::RecipeProgram<Vit> {
+struct VitProgram : engine::test::RecipeProgram {
+  VitProgram() : RecipeProgram(vit::recipe()) {}
+
   /// The quickstart, small: 5 steps an epoch, everything random switched on.
   static Arguments small() {
     return {"run.threads=1",       "shapes.train=80",     "shapes.validation=24",       "shapes.test=24",
@@ -65,7 +67,7 @@ struct VitProgram : engine::test::RecipeProgram<Vit> {
 
 TEST_F(VitProgram, EveryConfigurationDryRuns) {
   // Data of its own kind is not at hand, and full sizes take their time: generated shapes, two narrow layers.
-  const Arguments settings{"data.source=shapes", "shapes.train=40",          "shapes.validation=6", "shapes.test=6",      "data.holdout=0",
+  const Arguments settings{"data.source=shapes", "shapes.train=40",          "shapes.validation=6", "shapes.test=6",      "data.held_out=0",
                            "model.layers=2",     "model.hidden_size=48",     "model.mlp_size=32",   "model.classes=0",    "model.heads=3",
                            "train.batch_size=2", "train.micro_batch_size=2", "model.stem_width=32", "model.image_size=64"};
   check_every_configuration(9, settings,
@@ -210,10 +212,11 @@ TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
   write_folders(8);
   std::ofstream(scratch / "train/disc/0.png", std::ios::binary).close();
   scratch.write("val/square/broken.jpeg", "\xff\xd8\xff\xe0");
-  EXPECT_EQ(train("strict", joined(on_folders(), {"train.epochs=1"})), engine::kData);
+  EXPECT_EQ(train("strict", joined(on_folders(), {"train.epochs=1", "schedule.warmup_epochs=0"})), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("train/disc/0.png: the file is empty"));
 
-  const Arguments lenient = joined(on_folders(), {"train.epochs=1", "data.broken=skip", "data.broken_list=" + scratch / "list"});
+  const Arguments lenient =
+      joined(on_folders(), {"train.epochs=1", "schedule.warmup_epochs=0", "data.broken=skip", "data.broken_list=" + scratch / "list"});
   ASSERT_EQ(train("lenient", lenient), engine::kOk) << err.str();
   EXPECT_THAT(content("list"), HasSubstr("train/disc/0.png: the file is empty"));
   EXPECT_THAT(content("list"), HasSubstr("val/square/broken.jpeg: "));
@@ -242,10 +245,11 @@ TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
 TEST_F(VitProgram, LargeModelsEvaluateInSmallBatches) {
   for (const char* name : {"base.cfg", "hybrid.cfg"}) {
     ASSERT_EQ(capstan({"train", folder + "/" + name, "--print-config"}), engine::kOk) << err.str();
-    const std::string resolved = out.str();
-    const std::size_t section = resolved.find("[evaluate]");
-    ASSERT_NE(section, std::string::npos);
-    EXPECT_THAT(resolved.substr(section, resolved.find("\n[", section) - section), HasSubstr("\nbatch_size = 32 ")) << name;
+    for (const char* name_of_section : {"[evaluate]", "[predict]"}) {
+      const std::size_t section = out.str().find(name_of_section);
+      ASSERT_NE(section, std::string::npos);
+      EXPECT_THAT(out.str().substr(section, out.str().find("\n[", section) - section), HasSubstr("\nbatch_size = 32 ")) << name;
+    }
   }
 }
 
@@ -281,8 +285,12 @@ TEST_F(VitProgram, SaysWhatIsWrong) {
   EXPECT_THAT(err.str(), HasSubstr("predict.pictures shows the attention of layers, but model.layers is 0"));
   EXPECT_EQ(train("bad", {"data.mean=0.1, 0.2"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("one number or one for each of 3 channels, got 2 and 1"));
-  EXPECT_EQ(train("bad", {"data.holdout=80"}), engine::kUsage);
-  EXPECT_THAT(err.str(), HasSubstr("data.holdout must be below the number of training images, got 80 of 80"));
+  EXPECT_EQ(train("bad", {"data.held_out=80"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.held_out must be below the number of training images, got 80 of 80"));
+  EXPECT_EQ(train("bad", {"data.held_out=1.5"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.held_out must be a share below 1 or a whole number of images, got 1.5"));
+  EXPECT_EQ(train("bad", {"data.holdout=20"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.held_out"));
   EXPECT_EQ(train("bad", {"augment.min_area=0.9", "augment.max_area=0.5"}), engine::kUsage);
   EXPECT_EQ(train("bad", {"data.source=folder"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("data.path must name the folder"));

@@ -7,6 +7,7 @@
 
 #include "data/image/image.h"
 #include "data/synthetic/shapes.h"
+#include "recipes/tasks/image_classification/options.h"
 #include "recipes/vit/recipe.h"
 #include "tests/recipes/recipe_program.h"
 
@@ -15,7 +16,9 @@ namespace {
 
 constexpr std::int64_t kSize = 96;  // of a panel
 
-using VitQuickstart = engine::test::RecipeProgram<Vit>;
+struct VitQuickstart : engine::test::RecipeProgram {
+  VitQuickstart() : RecipeProgram(vit::recipe()) {}
+};
 
 TEST_F(VitQuickstart, LooksAtTheObject) {
   if (!data::can_decode(data::ImageFormat::png)) GTEST_SKIP() << "built without PNG";
@@ -33,7 +36,7 @@ TEST_F(VitQuickstart, LooksAtTheObject) {
                     numbers),
             engine::kOk)
       << err.str();
-  const ShapesSection section;
+  const image_classification::ShapesOptions section;
   const data::ShapeImages shapes({.noise = section.noise, .seed = static_cast<std::uint64_t>(section.seed)});
   int shown = 0;
   for (int i = 0; i < kImages; ++i) {

@@ -1,0 +1,31 @@
+#include "nn/models/vit_stem.h"
+
+namespace capstan::nn {
+
+VitImageStem::VitImageStem(const Scope& scope, const VitOptions& o) {
+  if (o.stem == VitStem::convolutions) stem_.emplace<VitConvStem>(scope, o);
+  if (o.stem == VitStem::resnet) stem_.emplace<VitResnetStem>(scope, o);
+}
+
+Tensor VitImageStem::operator()(const Tensor& images, const Run& run) const {
+  if (const auto* convolutions = std::get_if<VitConvStem>(&stem_)) return (*convolutions)(images, run);
+  if (const auto* resnet = std::get_if<VitResnetStem>(&stem_)) return (*resnet)(images);
+  return images;
+}
+
+std::int64_t VitImageStem::channels(const VitOptions& o) {
+  if (o.stem == VitStem::convolutions) return VitConvStem::channels(o);
+  return o.stem == VitStem::resnet ? VitResnetStem::channels(o) : o.channels;
+}
+
+std::pair<std::int64_t, std::int64_t> VitImageStem::feature_size(const VitOptions& o, std::int64_t height, std::int64_t width) {
+  if (o.stem == VitStem::convolutions) return VitConvStem::feature_size(o, height, width);
+  return o.stem == VitStem::resnet ? VitResnetStem::feature_size(o, height, width) : std::pair{height, width};
+}
+
+double VitImageStem::multiply_adds(const VitOptions& o, std::int64_t height, std::int64_t width) {
+  if (o.stem == VitStem::convolutions) return VitConvStem::multiply_adds(o, height, width);
+  return o.stem == VitStem::resnet ? VitResnetStem::multiply_adds(o, height, width) : 0;
+}
+
+}  // namespace capstan::nn

@@ -1,0 +1,30 @@
+#pragma once
+// What stands between an image and the cutting of patches (model.stem): nothing, plain convolutions, or a ResNet.
+
+#include <cstdint>
+#include <utility>
+#include <variant>
+
+#include "nn/models/vit_conv_stem.h"
+#include "nn/models/vit_resnet_stem.h"
+
+namespace capstan::nn {
+
+class VitImageStem {
+ public:
+  VitImageStem(const Scope& scope, const VitOptions& options);
+
+  /// images [B, C, H, W] -> what patches are cut from [B, channels, H', W'].
+  Tensor operator()(const Tensor& images, const Run& run) const;
+
+  static std::int64_t channels(const VitOptions& options);
+  /// Height and width of what an image becomes.
+  static std::pair<std::int64_t, std::int64_t> feature_size(const VitOptions& options, std::int64_t height, std::int64_t width);
+  /// Multiply-adds of the convolutions for one image.
+  static double multiply_adds(const VitOptions& options, std::int64_t height, std::int64_t width);
+
+ private:
+  std::variant<std::monostate, VitConvStem, VitResnetStem> stem_;
+};
+
+}  // namespace capstan::nn

@@ -1,0 +1,36 @@
+#pragma once
+// Batch: images and classes as tensors. A training batch is a function of (seed, epoch, place, numbers of its images) alone.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "data/image/pipeline.h"
+#include "recipes/tasks/image_classification/dataset.h"
+#include "recipes/tasks/image_classification/options.h"
+
+namespace capstan::image_classification {
+
+struct Batch {
+  Tensor images;                          ///< f32 [B, C, H, W]
+  Tensor labels;                          ///< i64 [B]
+  Tensor targets;                         ///< f32 [B, classes] of a mixed batch, label smoothing included; otherwise undefined
+  Tensor samples;                         ///< i64 [B]: numbers of the samples within the training part
+  std::vector<std::uint8_t> substitutes;  ///< [B]: 1 where another image stands in for a broken file
+
+  std::int64_t size() const { return labels.size(0); }
+};
+
+/// Training images with these numbers; `place` is the batch's within the epoch.
+Batch training_batch(const Dataset& data, const data::ImagePipeline& pipeline, const AugmentOptions& augment, std::uint64_t seed,
+                     std::int64_t epoch, std::int64_t place, std::span<const std::int64_t> indices);
+
+/// Images of a part as evaluation sees them.
+Batch evaluation_batch(const Dataset& data, engine::Split part, const data::ImagePipeline& pipeline, std::span<const std::int64_t> indices);
+
+/// Random numbers of this shape, for `capstan bench`; with targets if the options mix batches.
+Batch random_batch(const data::PipelineOptions& pipeline, const AugmentOptions& augment, std::int64_t classes, std::int64_t count,
+                   std::uint64_t key);
+
+}  // namespace capstan::image_classification

@@ -1,0 +1,41 @@
+#include "recipes/tasks/image_classification/evaluation.h"
+
+#include <algorithm>
+#include <span>
+
+#include "recipes/engine/metrics/ranking.h"
+
+namespace capstan::image_classification {
+
+Evaluation::Evaluation(const std::vector<std::string>& class_names, const Options& options)
+    : confusion(class_names, {.recalls = options.evaluate.per_class}) {
+  if (class_names.size() > 5) in_top_five.emplace("top5_accuracy");
+  if (options.data.broken == data::Broken::skip) skipped.emplace("skipped_images");
+}
+
+void Evaluation::add(const Batch& batch, const Tensor& logits) {
+  const Tensor rows = logits.contiguous();  // [B, classes]
+  const auto classes = static_cast<std::size_t>(confusion.classes());
+  for (std::size_t i = 0; i < batch.substitutes.size(); ++i) {
+    if (batch.substitutes[i] != 0) {
+      if (skipped) skipped->add();
+      continue;
+    }
+    const auto row = rows.span<const float>().subspan(i * classes, classes);
+    const std::int64_t truth = batch.labels.span<const std::int64_t>()[i];
+    const std::vector<std::int64_t> best = engine::top_k(row, 5);
+    confusion.add(truth, best.at(0));
+    if (in_top_five) in_top_five->add(std::ranges::count(best, truth) > 0 ? 1 : 0);
+    loss.add(engine::cross_entropy_of(row, truth));
+  }
+}
+
+std::vector<engine::Accumulator*> Evaluation::accumulators() {
+  std::vector<engine::Accumulator*> all{&confusion};
+  if (in_top_five) all.push_back(&*in_top_five);
+  all.push_back(&loss);
+  if (skipped) all.push_back(&*skipped);
+  return all;
+}
+
+}  // namespace capstan::image_classification

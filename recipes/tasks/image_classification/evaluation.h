@@ -1,0 +1,31 @@
+#pragma once
+// Evaluation: how many images of a part are recognised, and which classes are taken for which.
+//
+// Metrics: accuracy, with evaluate.per_class recall/<class>, above five classes top5_accuracy, loss (cross-entropy without smoothing), and
+// with data.broken = skip skipped_images: images that stand in for broken files do not count. Among equal logits the lower class wins.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "recipes/engine/metrics/classification.h"
+#include "recipes/tasks/image_classification/batch.h"
+#include "recipes/tasks/image_classification/options.h"
+
+namespace capstan::image_classification {
+
+struct Evaluation {
+  Evaluation(const std::vector<std::string>& class_names, const Options& options);
+
+  /// `logits` f32 [B, classes] of the images of the batch. Throws NumericalError if one is NaN.
+  void add(const Batch& batch, const Tensor& logits);
+  std::vector<engine::Accumulator*> accumulators();
+
+  engine::ConfusionMatrix confusion;
+  std::optional<engine::Mean> in_top_five;
+  engine::CrossEntropy loss;
+  std::optional<engine::Count> skipped;
+};
+
+}  // namespace capstan::image_classification

@@ -1,0 +1,100 @@
+// The data of image classification: parts and what is held out of them.
+
+#include "recipes/tasks/image_classification/dataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "autograd/core/error.h"
+#include "tests/data/scratch.h"
+#include "tests/recipes/tasks/image_classification/fixtures.h"
+
+namespace capstan::image_classification {
+namespace {
+
+using engine::Split;
+using ::testing::HasSubstr;
+
+TEST(ImageDataset, HoldsOutTheSameImagesForEverySeed) {
+  Options c = shapes();
+  c.data.held_out = 20;
+  const Dataset a(c.data, c.shapes, {.seed = 1}), b(c.data, c.shapes, {.seed = 2});
+  EXPECT_EQ(a.size(Split::train), 30);
+  EXPECT_EQ(a.size(Split::validation), 20);
+  EXPECT_EQ(a.size(Split::test), 18);
+  EXPECT_EQ(a.digest(), b.digest());
+  std::set<std::string> all;  // of pixels as text
+  for (std::int64_t i = 0; i < 20; ++i) {
+    const data::Image x = copy_of(a.read(Split::validation, i).view);
+    EXPECT_EQ(x, copy_of(b.read(Split::validation, i).view));
+    all.emplace(x.pixels.begin(), x.pixels.end());
+  }
+  for (std::int64_t i = 0; i < 30; ++i) {
+    const data::Image x = copy_of(a.read(Split::train, i).view);
+    all.emplace(x.pixels.begin(), x.pixels.end());
+  }
+  EXPECT_EQ(all.size(), 50u) << "no image is in both parts";
+
+  c.data.held_out = 0.4;
+  const Dataset share(c.data, c.shapes, {.seed = 1});
+  EXPECT_EQ(share.size(Split::validation), 20);
+  EXPECT_EQ(copy_of(share.read(Split::validation, 19).view), copy_of(a.read(Split::validation, 19).view));
+  c.data.held_out = 0.001;
+  EXPECT_EQ(Dataset(c.data, c.shapes, {.seed = 1}).size(Split::validation), 1);
+}
+
+TEST(ImageDataset, HeldOutImagesStandInForNoTrainingImage) {
+  if (!data::can_decode(data::ImageFormat::png)) GTEST_SKIP();
+  const data::Scratch scratch;
+  constexpr std::int64_t kImages = 30;
+  for (const char* part : {"train", "test"}) {
+    for (const char* name : {"a", "b"}) std::filesystem::create_directories(scratch / part + "/" + name);
+    for (std::int64_t i = 0; i < kImages; ++i) {
+      data::Image image(2, 2, 3);
+      image.pixels[0] = static_cast<std::uint8_t>(i);  // tells which one it is
+      const std::string number = std::to_string(100 + i);
+      data::write_png(scratch / part + (i % 2 == 0 ? "/a/" : "/b/") + number + ".png", image);
+    }
+  }
+  Options c;
+  c.data.path = scratch.path();
+  c.data.held_out = 12;
+  c.data.broken = data::Broken::skip;
+  const auto number_of = [](const Example& e) { return static_cast<int>(e.view.pixels[0]); };
+  std::set<int> held, trained;
+  {
+    const Dataset sound(c.data, c.shapes, {.seed = 1});
+    for (std::int64_t i = 0; i < 12; ++i) held.insert(number_of(sound.read(Split::validation, i)));
+    for (std::int64_t i = 0; i < kImages - 12; ++i) trained.insert(number_of(sound.read(Split::train, i)));
+  }
+  ASSERT_EQ(held.size() + trained.size(), 30u);
+  const int last = *trained.begin();
+  for (const int i : trained)  // all but one
+    if (i != last) scratch.write(std::string("train/") + (i % 2 == 0 ? "a/" : "b/") + std::to_string(100 + i) + ".png", "broken");
+  const Dataset d(c.data, c.shapes, {.seed = 1});
+  for (std::int64_t i = 0; i < d.size(Split::train); ++i) EXPECT_EQ(number_of(d.read(Split::train, i)), last);
+  EXPECT_EQ(d.broken().size(), trained.size() - 1);
+  scratch.write(std::string("train/") + (last % 2 == 0 ? "a/" : "b/") + std::to_string(100 + last) + ".png", "broken");
+  EXPECT_THROW(d.read(Split::train, 0), DataError) << "rather than a validation image";
+  for (std::int64_t i = 0; i < 12; ++i) EXPECT_TRUE(held.contains(number_of(d.read(Split::validation, i))));
+}
+
+TEST(ImageDataset, NamesAFolderThatCannotBeReached) {
+  const data::Scratch scratch;
+  std::filesystem::create_symlink("train", scratch / "train");  // round in a circle
+  Options c;
+  c.data.path = scratch.path();
+  try {
+    const Dataset d(c.data, c.shapes, {.seed = 1});
+    ADD_FAILURE() << "accepted";
+  } catch (const IoError& e) {
+    EXPECT_THAT(e.what(), HasSubstr(scratch / "train: cannot be reached: "));
+  }
+}
+
+}  // namespace
+}  // namespace capstan::image_classification
