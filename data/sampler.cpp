@@ -19,9 +19,10 @@ std::vector<std::int64_t> shuffled(std::int64_t size, std::uint64_t seed, std::u
 HeldOut hold_out(std::int64_t size, double amount, std::uint64_t seed) {
   require<ConfigError>(amount >= 0 && (amount < 1 || amount == std::floor(amount)),
                        "hold out: must be a share below 1 or a whole number of samples, got ", amount);
-  const auto count = static_cast<std::int64_t>(amount < 1 ? amount * static_cast<double>(size) : amount);
-  require<ConfigError>(amount < static_cast<double>(std::max<std::int64_t>(size, 1)), "hold out: must be below the number of samples, got ",
-                       amount, " of ", size);
+  const double wanted = amount > 0 && amount < 1 ? std::max(1.0, std::round(amount * static_cast<double>(size))) : amount;
+  require<ConfigError>(wanted == 0 || wanted < static_cast<double>(size), "hold out: must be below the number of samples, got ", wanted,
+                       " of ", size);
+  const auto count = static_cast<std::int64_t>(wanted);
   std::vector<std::int64_t> order = shuffled(size, seed, 0);
   const auto middle = order.begin() + static_cast<std::ptrdiff_t>(count);
   HeldOut out{.kept = {middle, order.end()}, .held = {order.begin(), middle}};

@@ -18,7 +18,8 @@ std::vector<std::int64_t> shuffled(std::int64_t size, std::uint64_t seed, std::u
 struct HeldOut {
   std::vector<std::int64_t> kept, held;
 };
-/// `amount` below 1 is a share of the samples, from 1 on their number. Throws ConfigError unless it is whole then, and below size.
+/// `amount` below 1 is a share of the samples, rounded, of which there is at least one unless it is 0; from 1 on their number. Throws
+/// ConfigError unless that is whole and below size.
 HeldOut hold_out(std::int64_t size, double amount, std::uint64_t seed);
 
 /// One draw with replacement, uniform over 0 .. size - 1: the `position`-th of an epoch.

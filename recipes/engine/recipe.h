@@ -88,6 +88,8 @@ auto named_by(std::string_view key, const F& read) {
     throw IoError(join_text(key, ": ", e.what()));
   } catch (const DataError& e) {
     throw DataError(join_text(key, ": ", e.what()));
+  } catch (const ConfigError& e) {
+    throw ConfigError(join_text(key, ": ", e.what()));
   }
 }
 

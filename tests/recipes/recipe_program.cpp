@@ -81,12 +81,13 @@ double RecipeProgram::metric(const std::string& name) const {
 }
 
 void RecipeProgram::prove(const Proof& p) {
+  const std::string whole = p.name + "-whole", killed = p.name + "-killed";
   const auto until = [&](int steps) { return joined(p.settings, {"train.max_steps=" + std::to_string(steps)}); };
-  ASSERT_EQ(train_quickstart("whole", until(p.steps)), kOk) << err.str();
-  const auto expected = tensors(checkpoint("whole"));
+  ASSERT_EQ(train_quickstart(whole, until(p.steps)), kOk) << err.str();
+  const auto expected = tensors(checkpoint(whole));
   ASSERT_FALSE(expected.empty());
   for (const int stop : p.stops) {
-    const std::string run = "stopped-" + std::to_string(stop);
+    const std::string run = p.name + "-stopped-" + std::to_string(stop);
     ASSERT_EQ(train_quickstart(run, until(stop)), kOk) << err.str();
     EXPECT_NE(tensors(checkpoint(run)), expected) << "there is something left to do after " << stop << " steps";
     ASSERT_EQ(train_quickstart(run, joined(until(p.steps), {"--resume", "auto"})), kOk) << err.str();
@@ -94,14 +95,14 @@ void RecipeProgram::prove(const Proof& p) {
   }
 
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(train_quickstart("killed", joined(until(p.steps), {"checkpoint.every=1"})));
-  for (int i = 0; i < 5000 && !fs::exists(scratch / "killed/checkpoints/LATEST.json"); ++i) ::usleep(2000);
+  if (child == 0) ::_exit(train_quickstart(killed, joined(until(p.steps), {"checkpoint.every=1"})));
+  for (int i = 0; i < 5000 && !fs::exists(scratch / killed + "/checkpoints/LATEST.json"); ++i) ::usleep(2000);
   ::kill(child, SIGKILL);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  ASSERT_EQ(train_quickstart("killed", joined(until(p.steps), {"--resume", "auto"})), kOk) << err.str();
-  EXPECT_EQ(tensors(checkpoint("killed")), expected) << "killed";
+  ASSERT_EQ(train_quickstart(killed, joined(until(p.steps), {"--resume", "auto"})), kOk) << err.str();
+  EXPECT_EQ(tensors(checkpoint(killed)), expected) << "killed";
 
-  const Arguments settings = joined(joined({"--checkpoint", checkpoint("whole")}, p.settings), p.use);
+  const Arguments settings = joined(joined({"--checkpoint", checkpoint(whole)}, p.settings), p.use);
   const auto evaluated = [&] {
     EXPECT_EQ(capstan(joined({"evaluate", config, "--json", "--split", p.split}, settings)), kOk) << err.str();
     return out.str();

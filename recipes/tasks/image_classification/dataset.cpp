@@ -129,21 +129,16 @@ void Dataset::open_folders(const DataOptions& data, const std::string& path, con
   }
 }
 
-void Dataset::hold_out(double wanted) {
+void Dataset::hold_out(double amount) {
   std::vector<std::int64_t>& train = places_of(Split::train).indices;
-  const double images = wanted < 1 ? std::max(1.0, std::round(wanted * static_cast<double>(train.size()))) : wanted;
-  require<ConfigError>(images < static_cast<double>(train.size()),
-                       "image_classification: data.held_out must be below the number of training images, got ", images, " of ",
-                       train.size());
-  const auto count = static_cast<std::int64_t>(images);
-  std::vector<std::int64_t> order = data::shuffled(size(Split::train), kHeldOutSeed, 0);
-  const auto middle = order.begin() + static_cast<std::ptrdiff_t>(count);
-  std::sort(order.begin(), middle);
-  std::sort(middle, order.end());
-  std::vector<std::int64_t> kept, held;
-  for (auto i = order.begin(); i != order.end(); ++i) (i < middle ? held : kept).push_back(train[static_cast<std::size_t>(*i)]);
-  train = std::move(kept);
-  places_of(Split::validation) = {places_of(Split::train).set, std::move(held)};
+  const auto at = [all = train](const std::vector<std::int64_t>& numbers) {
+    std::vector<std::int64_t> out;
+    for (const std::int64_t i : numbers) out.push_back(all[static_cast<std::size_t>(i)]);
+    return out;
+  };
+  const data::HeldOut parts = engine::named_by("data.held_out", [&] { return data::hold_out(size(Split::train), amount, kHeldOutSeed); });
+  train = at(parts.kept);
+  places_of(Split::validation) = {places_of(Split::train).set, at(parts.held)};
   validation_source_ = "set aside from the training images";
 }
 
