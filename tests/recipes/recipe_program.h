@@ -51,6 +51,7 @@ struct RecipeProgram : testing::Test {
     std::string split = "test";   ///< that can be evaluated
     std::string input = {};       ///< lines for predict; empty: it is left out
     Arguments use = {};           ///< further settings of evaluate and predict
+    std::string name = "run";     ///< of the directories of the runs
   };
   /// What the engine promises of every recipe: a run that is stopped and resumed, or killed and resumed, ends with the tensors of the
   /// uninterrupted one; its checkpoint evaluates, twice alike; and predict answers every line with one line.

@@ -45,13 +45,12 @@ Dataset::Dataset(const DataOptions& data, const ShapesOptions& shapes, const eng
   require<ConfigError>(data.source == Source::shapes || !data.path.empty(),
                        "image_classification: data.path must name the folder of the images");
   const std::string path = setup.data_path(data.path);
-  if (data.source == Source::folder) {
-    open_folders(data, path, class_names);
-  } else {
-    open_memory(data, shapes, path);
+  const auto open = [&] {
+    data.source == Source::folder ? open_folders(data, path, class_names) : open_memory(data, shapes, path);
     require<DataError>(class_names.empty() || class_names.size() == class_names_.size(), "image_classification: the checkpoint knows ",
                        class_names.size(), " classes, ", path, " has ", class_names_.size());
-  }
+  };
+  data.source == Source::shapes ? open() : engine::named_by("data.path", open);
   if (data.held_out > 0) hold_out(data.held_out);
   for (const auto& [part, name] : {std::pair{Split::train, "training"}, {Split::validation, "validation"}, {Split::test, "test"}})
     require<DataError>(size(part) > 0, "image_classification: no ", name, " images: ", summary());

@@ -198,10 +198,13 @@ class Preparation {
     if (data_.vocabulary.empty()) {
       key += join_text("vocabulary of ", data_.vocab_size, " learned\n");
     } else {
-      key += join_text("vocabulary ", to_text(data::digest_file(setup_.data_path(data_.vocabulary))), "\n");
+      key += join_text("vocabulary ",
+                       engine::named_by("data.vocabulary", [&] { return to_text(data::digest_file(setup_.data_path(data_.vocabulary))); }),
+                       "\n");
     }
     const auto add = [&](std::string_view name, const std::vector<std::string>& files) {
-      for (const std::string& f : files) key += join_text(name, " ", to_text(data::digest_file(f)), "\n");
+      for (const std::string& f : files)
+        key += join_text(name, " ", engine::named_by(join_text("data.", name), [&] { return to_text(data::digest_file(f)); }), "\n");
     };
     add("train", train_files_);
     add("validation", validation_files_);
@@ -245,7 +248,8 @@ class Preparation {
   /// data.vocabulary, if it is one for BERT: nothing is made of another.
   void load_given_vocabulary() {
     if (data_.vocabulary.empty()) return;
-    given_ = data::load_vocabulary(setup_.data_path(data_.vocabulary), data_.tokenizer);
+    given_ =
+        engine::named_by("data.vocabulary", [&] { return data::load_vocabulary(setup_.data_path(data_.vocabulary), data_.tokenizer); });
     for (const std::string_view token : {"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"}) given_->id(token);
   }
 

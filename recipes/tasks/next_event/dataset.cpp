@@ -72,9 +72,12 @@ struct Parts {
 };
 
 Parts read_parts(const DataOptions& o, const engine::Setup& setup, std::string* why) {
+  const auto file = [&](std::string_view key, const std::string& path) {
+    return engine::named_by(key, [&] { return read(o, setup.data_path(path)); });
+  };
   Parts parts;
   if (o.source == Source::log) {
-    const data::Interactions all = read_log(o, setup, why);
+    const data::Interactions all = engine::named_by("data.log", [&] { return read_log(o, setup, why); });
     require<DataError>(all.events() > 0, "next_event: ", o.log, ": no event is left by the filters");
     const double cut = o.split_time > 0 ? o.split_time : data::last_days(all, o.test_days);
     data::TimeSplit s = data::split_at(all, cut, o.split_by);
@@ -82,11 +85,11 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, std::string* 
     parts.test = std::move(s.test);
   } else {
     require<ConfigError>(!o.train.empty(), "next_event: data.train must name the file of training sessions (or set data.source)");
-    parts.train = data::compact(data::drop_short(read(o, setup.data_path(o.train)), 2));
-    if (!o.test.empty()) parts.test = read(o, setup.data_path(o.test));
+    parts.train = data::compact(data::drop_short(file("data.train", o.train), 2));
+    if (!o.test.empty()) parts.test = file("data.test", o.test);
   }
   if (!o.validation.empty()) {
-    parts.validation = read(o, setup.data_path(o.validation));
+    parts.validation = file("data.validation", o.validation);
   } else if (o.validation_days > 0) {
     data::TimeSplit s = data::split_at(parts.train, data::last_days(parts.train, o.validation_days), o.split_by);
     parts.train = std::move(s.train);

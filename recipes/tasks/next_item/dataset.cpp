@@ -32,14 +32,16 @@ data::Interactions read_file(const DataOptions& options, const engine::Setup& se
   const std::string path = setup.data_path(options.path);
   if (options.prepared.empty()) {
     if (why != nullptr) *why = "data.prepared is empty";
-    return read(options, path);
+    return engine::named_by("data.path", [&] { return read(options, path); });
   }
   const std::string shaping = join_text("sasrec 1 user ", options.user_column, " item ", options.item_column, " time ", options.time_column,
                                         " header ", static_cast<int>(options.header), " length ", options.min_length, " support ",
                                         options.min_support, " filter ", static_cast<int>(options.filter));
-  const std::string key = data::prepared_key(std::span(&path, 1), shaping);
-  return data::prepared_interactions(
-      setup.data_path(options.prepared), key, [&] { return read(options, path); }, why);
+  const auto make = [&] { return read(options, path); };
+  const auto open = [&] {
+    return data::prepared_interactions(setup.data_path(options.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why);
+  };
+  return engine::named_by("data.path", open);
 }
 
 template <class T>

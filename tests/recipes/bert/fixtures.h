@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "recipes/bert/recipe.h"
+#include "recipes/engine/system.h"
 #include "tests/recipes/recipe_program.h"
 
 namespace capstan::bert {

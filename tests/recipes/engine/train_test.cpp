@@ -124,6 +124,44 @@ TEST_F(TrainTest, AnUnknownMetricIsRefusedWithTheKnownOnes) {
   EXPECT_THAT(err.str(), AllOf(HasSubstr("ndcg@10"), HasSubstr("known are mse")));
 }
 
+TEST_F(TrainTest, AMetricWithoutADirectionSelectsNothing) {
+  EXPECT_EQ(train("linear", {"train.metric=rows", "--check"}), kUsage);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("train.metric: 'rows' says nothing about how good a model is"), HasSubstr("known are mse")));
+  EXPECT_EQ(train("linear", {"--check"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("selects by mse, lower is better"));
+}
+
+TEST_F(TrainTest, EveryOptimizerIsAChoiceOfEveryRecipe) {
+  for (const char* kind : {"adam", "adam_tensorflow", "adamw", "bert_adam", "adagrad", "sgd", "lion"}) {
+    std::filesystem::remove_all(run);
+    ASSERT_EQ(train("linear", {std::string("optimizer.kind=") + kind, "train.max_steps=4"}), kOk) << kind << ": " << err.str();
+    EXPECT_EQ(Checkpoint(checkpoint(4)).optimizer_name(), std::string_view(kind) == "adam_tensorflow" ? "adam" : kind);
+  }
+  EXPECT_EQ(train("linear", {"optimizer.momentum=0.9"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("optimizer.momentum = 0.9: only adagrad and sgd have one"));
+}
+
+TEST_F(TrainTest, NumbersThatNobodySetFollowTheOptimizer) {
+  const auto printed = [&](const std::vector<std::string>& settings) {
+    std::vector<std::string> arguments{"--print-config"};
+    arguments.insert(arguments.end(), settings.begin(), settings.end());
+    EXPECT_EQ(train("linear", arguments), kOk) << err.str();
+    return out.str();
+  };
+  EXPECT_THAT(printed({}), AllOf(HasSubstr("learning_rate = 0.05 "), HasSubstr("beta2 = 0.999 "))) << "the recipe's own";
+  EXPECT_THAT(printed({"optimizer.kind=lion"}), AllOf(HasSubstr("learning_rate = 0.0001 "), HasSubstr("beta2 = 0.99 ")));
+  EXPECT_THAT(printed({"optimizer.kind=lion", "optimizer.learning_rate=0.3"}),
+              AllOf(HasSubstr("learning_rate = 0.3 "), HasSubstr("beta2 = 0.99 ")));
+}
+
+TEST_F(TrainTest, ResumingWithAnotherOptimizerStartsItAnewAndSaysSo) {
+  ASSERT_EQ(train("linear", {"train.max_steps=3"}), kOk) << err.str();
+  ASSERT_EQ(train("linear", {"train.max_steps=6", "optimizer.kind=sgd", "--resume", "auto"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), AllOf(HasSubstr("the optimiser was adam, is sgd: it starts without state"),
+                                               HasSubstr("changed since the checkpoint: optimizer.kind was adam, is sgd")));
+  EXPECT_EQ(Checkpoint(checkpoint(6)).optimizer_name(), "sgd");
+}
+
 TEST_F(TrainTest, NanStopsWithoutTouchingTheBest) {
   ASSERT_EQ(train("linear", {"train.max_steps=7", "train.evaluate_every=2", "data.poison=7"}), kOk);
   const std::string best = content(run + "/checkpoints/best.h5");

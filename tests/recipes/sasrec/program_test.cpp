@@ -124,7 +124,7 @@ TEST_F(SasrecProgram, SaysWhatIsWrong) {
   EXPECT_EQ(on_file("1 2\n1 3\n1 2\n1 3\n", {"loss.kind=bce", "evaluate.sampled_negatives=0"}), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("user '1' has all 2 items in training"));
   EXPECT_EQ(train("bad", {"data.source=file", "data.path=/nowhere/at.all"}), engine::kIo);
-  EXPECT_THAT(err.str(), HasSubstr("/nowhere/at.all"));
+  EXPECT_THAT(err.str(), HasSubstr("data.path: /nowhere/at.all"));
   EXPECT_EQ(train("bad", {"model.heads=3"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("model.hidden_size must be a multiple of model.heads"));
   EXPECT_EQ(train("bad", {"model.hiden_size=8"}), engine::kUsage);
