@@ -230,12 +230,12 @@ void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* op
 void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const {
   std::vector<optim::OptimizerState> state;
   const std::size_t first_of_state = targets.size();
-  std::set<std::string_view> groups;  // those that must hold nothing else
-  for (const CheckpointTensor& t : targets) groups.insert(group_of(t.name));
+  std::set<std::string, std::less<>> groups;  // those that must hold nothing else
+  for (const CheckpointTensor& t : targets) groups.emplace(group_of(t.name));
   if (optimizer != nullptr) {
     state = optimizer->state();
     add_state(state, targets);
-    groups.insert(kOptimizer);
+    groups.emplace(kOptimizer);
   }
   std::map<std::string_view, const data::Hdf5Entry*> stored;
   for (const auto& e : reader_.entries())

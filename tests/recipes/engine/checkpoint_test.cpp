@@ -108,6 +108,16 @@ TEST_F(CheckpointTest, EverythingComesBack) {
   for (std::size_t i = 0; i < mine.size(); ++i) EXPECT_EQ(mine[i].value.to_vector(), theirs[i].value.to_vector()) << mine[i].slot;
 }
 
+TEST_F(CheckpointTest, NamesMayBeShort) {
+  nn::ParameterStore small = make_store({{"w", {3}}, {"b", {1}}});
+  optim::Adam optimizer(small.parameters());
+  data::write_file_durably(scratch / "small.h5", checkpoint_image(meta, small, &optimizer, state, {}));
+  nn::ParameterStore other = make_store({{"w", {3}}, {"b", {1}}}, 2);
+  optim::Adam fresh(other.parameters());
+  EXPECT_EQ(message([&] { Checkpoint(scratch / "small.h5").load(other, fresh); }), "accepted");
+  EXPECT_EQ(other.find("w").value().to_vector(), small.find("w").value().to_vector());
+}
+
 TEST_F(CheckpointTest, HoldsAveragesAsTheModelAndTheWeightsBeside) {
   optim::WeightAverage average(store.parameters(), 0.9);
   store.parameters()[0].value().span<float>()[0] = 42;

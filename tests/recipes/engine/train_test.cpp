@@ -149,7 +149,7 @@ TEST_F(TrainTest, NumbersThatNobodySetFollowTheOptimizer) {
     return out.str();
   };
   EXPECT_THAT(printed({}), AllOf(HasSubstr("learning_rate = 0.05 "), HasSubstr("beta2 = 0.999 "))) << "the recipe's own";
-  EXPECT_THAT(printed({"optimizer.kind=lion"}), AllOf(HasSubstr("learning_rate = 0.0001 "), HasSubstr("beta2 = 0.99 ")));
+  EXPECT_THAT(printed({"optimizer.kind=lion"}), AllOf(HasSubstr("learning_rate = 1e-04 "), HasSubstr("beta2 = 0.99 ")));
   EXPECT_THAT(printed({"optimizer.kind=lion", "optimizer.learning_rate=0.3"}),
               AllOf(HasSubstr("learning_rate = 0.3 "), HasSubstr("beta2 = 0.99 ")));
 }
