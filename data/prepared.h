@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "data/interactions.h"
 
 namespace capstan::data {

@@ -3,7 +3,7 @@
 //
 // Datasets of a file, N instances each: input_ids i32 [N, length], lengths i32 [N], first_segment i32 [N] (tokens of segment 0),
 // masked_positions and masked_ids i32 [N, predictions], masked_counts i32 [N], next_sentence_labels u8 [N] (1 = random). Columns
-// behind the length or count are 0. What the sealed format checks is in data/hdf5.h. input_mask, segment_ids and weights follow from
+// behind the length or count are 0. What the sealed format checks is in data/hdf5/hdf5.h. input_mask, segment_ids and weights follow from
 // these; pad_instances() makes them. The wide datasets are packed in chunks of few rows, so that one instance costs one small chunk.
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "data/text/pretraining.h"
 
 namespace capstan::data {

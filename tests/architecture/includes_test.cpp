@@ -49,7 +49,7 @@ const std::vector<Rule>& rules() {
 // Headers that only some files may include: pattern of the header, prefixes of the files that may.
 const std::map<std::string, std::vector<std::string>>& vendor_rules() {
   static const std::map<std::string, std::vector<std::string>> all = {
-      {"(oneapi/)?dnnl.*", {"autograd/kernels/onednn/"}}, {"hdf5.*", {"data/hdf5.cpp"}},
+      {"(oneapi/)?dnnl.*", {"autograd/kernels/onednn/"}}, {"hdf5.*", {"data/hdf5/"}},
       {"jpeglib.*|jerror.*", {"data/image/jpeg.cpp"}},    {"png.*", {"data/image/png.cpp"}},
       {"boost/.*", {"recipes/engine/config/"}},
   };

@@ -1,4 +1,4 @@
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "autograd/tape/tape.h"
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "nn/parameter_store.h"
 #include "tests/close.h"
 

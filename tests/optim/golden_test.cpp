@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/kernels/backend.h"
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "tests/close.h"
 #include "tests/optim/samples.h"
 

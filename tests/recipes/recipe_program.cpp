@@ -9,7 +9,7 @@
 #include <span>
 
 #include "data/file.h"
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine::test {

@@ -11,7 +11,7 @@
 #include <set>
 
 #include "data/file.h"
-#include "data/hdf5_format.h"
+#include "data/hdf5/format.h"
 
 namespace capstan::engine {
 namespace {

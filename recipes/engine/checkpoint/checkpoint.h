@@ -1,5 +1,5 @@
 #pragma once
-// Checkpoint: everything that a run needs to go on as if it had not stopped, in one HDF5 file (data/hdf5.h).
+// Checkpoint: everything that a run needs to go on as if it had not stopped, in one HDF5 file (data/hdf5/hdf5.h).
 //
 //     /meta       format, program, recipe, configuration, data digest, threads, precision   (attributes; config as text)
 //     /model      one tensor a parameter, under its name: what evaluate and predict use, so averages where the run keeps them
@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "nn/parameter_store.h"
 #include "optim/optimizer.h"
 #include "optim/weight_average.h"

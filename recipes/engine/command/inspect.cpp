@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <ostream>
 
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/system.h"
 

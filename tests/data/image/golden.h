@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "data/image/image.h"
 
 namespace capstan::data {

@@ -8,7 +8,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "nn/models/vit.h"
 #include "optim/adam.h"
 #include "tests/nn/models/vit_formula.h"

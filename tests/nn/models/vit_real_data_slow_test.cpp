@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "autograd/ops/loss.h"
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "data/image/cifar.h"
 #include "data/image/folder.h"
 #include "data/image/transforms.h"

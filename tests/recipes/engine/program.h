@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "data/file.h"
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "recipes/engine/command/command_line.h"
 #include "recipes/engine/system.h"
 #include "tests/data/scratch.h"

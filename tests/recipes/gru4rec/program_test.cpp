@@ -1,6 +1,6 @@
 // GRU4Rec through the command line: quickstart data, interruption and resume in mid-epoch, prediction, update with new items.
 
-#include "data/hdf5.h"
+#include "data/hdf5/hdf5.h"
 #include "recipes/gru4rec/recipe.h"
 #include "tests/recipes/recipe_program.h"
 

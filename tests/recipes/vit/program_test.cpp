@@ -79,10 +79,7 @@ TEST_F(VitProgram, KeepsWhatTheEnginePromises) {
   std::string picture;
   for (const auto& e : fs::recursive_directory_iterator(scratch / "train"))
     if (e.path().extension() == ".png") picture = e.path();
-  prove({.settings = joined(small(), {"loader.workers=2"}),
-         .steps = 12,
-         .stops = {5, 7},
-         .input = picture + "\n"});
+  prove({.settings = joined(small(), {"loader.workers=2"}), .steps = 12, .stops = {5, 7}, .input = picture + "\n"});
 }
 
 TEST_F(VitProgram, KeepsWhatTheEnginePromisesWithConvolutionsAndAverages) {

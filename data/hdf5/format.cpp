@@ -1,4 +1,4 @@
-#include "data/hdf5_format.h"
+#include "data/hdf5/format.h"
 
 #include <cstdio>
 

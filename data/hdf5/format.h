@@ -1,6 +1,6 @@
 #pragma once
 // What this project adds to HDF5: the seal at the end of a file, the checksum of a dataset, and how paths are written.
-// Internal to data/hdf5.cpp; nothing here needs libhdf5.
+// Internal to data/hdf5/; nothing here needs libhdf5.
 
 #include <cstddef>
 #include <cstdint>

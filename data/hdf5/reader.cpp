@@ -1,14 +1,6 @@
-#include "data/hdf5.h"
-
-#define H5_USE_110_API  // the vocabulary of libhdf5 1.10, also when compiled against a newer one
-#include <hdf5.h>
-
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstdio>
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -16,229 +8,27 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
-#include "data/hdf5_format.h"
+#include "data/hdf5/format.h"
+#include "data/hdf5/hdf5.h"
+#include "data/hdf5/library.h"
 #include "data/streamed_file.h"
 
 namespace capstan::data {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "files are little-endian and written from memory as it is");
+using hdf5::bytes_of;
+using hdf5::Handle;
+using hdf5::image_name;
+using hdf5::kMaxAttributeBytes;
+using hdf5::Library;
+using hdf5::reason;
+using hdf5::stored_type;
+using hdf5::text_type;
 
-constexpr std::size_t kMaxAttributeBytes = 32768;  // the 1.6 format cannot hold 64 KiB
 constexpr int kMaxDepth = 32;
 constexpr std::size_t kMaxObjects = 1u << 20;
 constexpr std::uint64_t kMaxChunkBytes = std::uint64_t{1} << 28;
 constexpr std::uint64_t kMaxDeflateRatio = 1100;  // deflate cannot pack tighter than 1032 : 1
-
-/// Held around every use of libhdf5.
-class Library {
- public:
-  Library() : lock_(mutex()) {
-    static const bool ready = [] {
-      // Without this libhdf5 flushes at exit and crashes there if an earlier write had failed. It must be the very first call.
-      H5dont_atexit();
-      return H5open() >= 0 && H5PLset_loading_state(0) >= 0;
-    }();
-    require<InternalError>(ready, "hdf5: the library does not start");
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // a setting of the calling thread: errors are ours to report
-    H5Eclear2(H5E_DEFAULT);
-  }
-
- private:
-  static std::recursive_mutex& mutex() {
-    static std::recursive_mutex m;
-    return m;
-  }
-  std::lock_guard<std::recursive_mutex> lock_;
-};
-
-/// A name for one image. libhdf5 takes two open memory files of the same name for one file.
-std::string image_name() {
-  static std::uint64_t count = 0;  // under the lock of Library
-  return join_text("image-", ++count);
-}
-
-/// The innermost entry of libhdf5's error stack.
-std::string reason() {
-  std::string text;
-  H5Ewalk2(
-      H5E_DEFAULT, H5E_WALK_UPWARD,
-      [](unsigned n, const H5E_error2_t* e, void* out) -> herr_t {
-        if (n == 0 && e->desc != nullptr) std::snprintf(static_cast<char*>(out), 200, "%s", e->desc);
-        return 0;
-      },
-      (text.resize(200), text.data()));
-  text.resize(std::strlen(text.c_str()));
-  return text.empty() ? "unknown reason" : text;
-}
-
-/// An open libhdf5 object.
-class Handle {
- public:
-  Handle() = default;
-  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  Handle(Handle&& o) noexcept : id_(std::exchange(o.id_, -1)), close_(o.close_) {}
-  Handle& operator=(Handle&& o) noexcept {
-    std::swap(id_, o.id_);
-    std::swap(close_, o.close_);
-    return *this;
-  }
-  ~Handle() {
-    if (id_ >= 0) close_(id_);
-  }
-  operator hid_t() const { return id_; }
-  bool ok() const { return id_ >= 0; }
-
- private:
-  hid_t id_ = -1;
-  herr_t (*close_)(hid_t) = nullptr;
-};
-
-hid_t stored_type(DType t) {
-  switch (t) {
-    case DType::f32: return H5T_IEEE_F32LE;
-    case DType::f64: return H5T_IEEE_F64LE;
-    case DType::bf16: return H5T_STD_U16LE;  // HDF5 has no bfloat16: the bits, told apart by the attribute `dtype`
-    case DType::i32: return H5T_STD_I32LE;
-    case DType::i64: return H5T_STD_I64LE;
-    case DType::u8: return H5T_STD_U8LE;
-  }
-  throw InternalError("hdf5: unknown element type");
-}
-
-Handle text_type(std::size_t bytes) {
-  Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type, std::max<std::size_t>(bytes, 1));  // HDF5 knows no empty string
-  H5Tset_strpad(type, H5T_STR_NULLPAD);
-  H5Tset_cset(type, H5T_CSET_UTF8);
-  return type;
-}
-
-/// The elements of a contiguous tensor; a Tensor is a handle, so its constness is not that of its memory.
-std::span<std::byte> bytes_of(const Tensor& t) {
-  const auto size = size_of(t.dtype());
-  return {t.storage().data() + static_cast<std::size_t>(t.layout().offset()) * size, static_cast<std::size_t>(t.numel()) * size};
-}
-
-}  // namespace
-
-// ---- Writer
-
-struct Hdf5Writer::Impl {
-  Handle file, with_parents;
-
-  void check(bool ok, std::string_view path, std::string_view what) const {
-    require<DataError>(ok, "hdf5 writer: ", path, ": cannot ", what, ": ", ok ? std::string() : reason());
-  }
-  void attribute(hid_t object, std::string_view path, std::string_view name, hid_t type, const void* value) const {
-    const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-    const Handle a(H5Acreate2(object, std::string(name).c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-    check(a.ok() && H5Awrite(a, type, value) >= 0, path, join_text("write attribute ", name));
-  }
-  void text_attribute(hid_t object, std::string_view path, std::string_view name, std::string_view text) const {
-    require<DataError>(text.size() <= kMaxAttributeBytes, "hdf5 writer: ", path, ": attribute ", name, " has ", text.size(),
-                       " bytes, at most ", kMaxAttributeBytes, " fit; write a text dataset");
-    attribute(object, path, name, text_type(text.size()), text.empty() ? "" : text.data());
-  }
-  void dataset(const std::string& path, hid_t type, hid_t space, hid_t create, std::string_view kind, const Shape& shape,
-               std::span<const std::byte> bytes) const {
-    const Handle set(H5Dcreate2(file, path.c_str(), type, space, with_parents, create, H5P_DEFAULT), H5Dclose);
-    check(set.ok(), path, "create the dataset");
-    if (!bytes.empty()) check(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) >= 0, path, "write the dataset");
-    text_attribute(set, path, "dtype", kind);
-    const std::uint32_t crc = dataset_checksum(path, kind, shape, bytes);
-    attribute(set, path, "crc32c", H5T_STD_U32LE, &crc);
-  }
-};
-
-Hdf5Writer::Hdf5Writer(std::size_t expected_bytes) : impl_(std::make_unique<Impl>()) {
-  const Library library;
-  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  const std::size_t step = std::max<std::size_t>(expected_bytes + expected_bytes / 64, std::size_t{1} << 20);
-  impl_->check(access.ok() && H5Pset_fapl_core(access, step, false) >= 0, "/", "set the memory driver");
-  impl_->file = Handle(H5Fcreate(image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
-  impl_->with_parents = Handle(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  impl_->check(impl_->file.ok() && H5Pset_create_intermediate_group(impl_->with_parents, 1) >= 0, "/", "create the image");
-}
-Hdf5Writer::~Hdf5Writer() {
-  if (impl_) {
-    const Library library;
-    impl_.reset();
-  }
-}
-Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
-Hdf5Writer& Hdf5Writer::operator=(Hdf5Writer&& other) noexcept {
-  impl_.swap(other.impl_);
-  return *this;
-}
-
-void Hdf5Writer::group(std::string_view path) {
-  const Library library;
-  const std::string name = normal_path(path);
-  const Handle g(H5Gcreate2(impl_->file, name.c_str(), impl_->with_parents, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
-  impl_->check(g.ok(), name, "create the group");
-}
-
-void Hdf5Writer::write(std::string_view path, const Tensor& tensor, const Hdf5Storage& storage) {
-  const Library library;
-  const std::string name = normal_path(path);
-  require<InternalError>(tensor.defined(), "hdf5 writer: ", name, ": tensor is undefined");
-  const Tensor t = tensor.contiguous();
-  std::array<hsize_t, kMaxRank> sizes{};
-  std::transform(t.shape().begin(), t.shape().end(), sizes.begin(), [](std::int64_t n) { return static_cast<hsize_t>(n); });
-  const Handle space(t.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(t.rank(), sizes.data(), nullptr), H5Sclose);
-  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  impl_->check(space.ok() && H5Pset_obj_track_times(create, false) >= 0, name, "describe the dataset");
-  if (storage.deflate > 0 && t.rank() > 0 && t.numel() > 0) {
-    const hsize_t row_bytes = bytes_of(t).size() / sizes[0];
-    const auto wanted = storage.chunk_rows > 0 ? static_cast<hsize_t>(storage.chunk_rows) : (hsize_t{1} << 20) / row_bytes;
-    sizes[0] = std::clamp<hsize_t>(wanted, 1, sizes[0]);
-    const bool ok = H5Pset_chunk(create, t.rank(), sizes.data()) >= 0 && H5Pset_shuffle(create) >= 0 &&
-                    H5Pset_deflate(create, static_cast<unsigned>(storage.deflate)) >= 0;
-    impl_->check(ok, name, "set chunks and deflate");
-  }
-  impl_->dataset(name, stored_type(t.dtype()), space, create, name_of(t.dtype()), t.shape(), bytes_of(t));
-}
-
-void Hdf5Writer::write_text(std::string_view path, std::string_view text) {
-  const Library library;
-  const std::string name = normal_path(path);
-  require<DataError>(text.find('\0') == text.npos, "hdf5 writer: ", name, ": a text must not contain NUL characters");
-  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  impl_->check(space.ok() && H5Pset_obj_track_times(create, false) >= 0, name, "describe the dataset");
-  const std::string_view stored = text.empty() ? std::string_view("\0", 1) : text;
-  impl_->dataset(name, text_type(text.size()), space, create, "text", Shape{static_cast<std::int64_t>(text.size())},
-                 std::as_bytes(std::span(stored)));
-}
-
-void Hdf5Writer::set(std::string_view path, std::string_view name, const Hdf5Attribute& value) {
-  const Library library;
-  const std::string where = normal_path(path);
-  const Handle object(H5Oopen(impl_->file, where.c_str(), H5P_DEFAULT), H5Oclose);
-  impl_->check(object.ok(), where, join_text("open it for attribute ", name));
-  if (const auto* i = std::get_if<std::int64_t>(&value)) impl_->attribute(object, where, name, H5T_STD_I64LE, i);
-  if (const auto* d = std::get_if<double>(&value)) impl_->attribute(object, where, name, H5T_IEEE_F64LE, d);
-  if (const auto* s = std::get_if<std::string>(&value)) impl_->text_attribute(object, where, name, *s);
-}
-
-std::vector<std::byte> Hdf5Writer::finish() {
-  const Library library;
-  impl_->check(H5Fflush(impl_->file, H5F_SCOPE_GLOBAL) >= 0, "/", "flush the image");
-  const auto size = H5Fget_file_image(impl_->file, nullptr, 0);
-  impl_->check(size > 0, "/", "measure the image");
-  std::vector<std::byte> image;
-  image.reserve(static_cast<std::size_t>(size) + kSealBytes);
-  image.resize(static_cast<std::size_t>(size));
-  impl_->check(H5Fget_file_image(impl_->file, image.data(), image.size()) == size, "/", "copy the image");
-  impl_.reset();
-  append_seal(image);
-  return image;
-}
-
-// ---- Reader
-
-namespace {
 
 // Callbacks that let libhdf5 work on our image in place; by default it would copy it twice.
 H5FD_file_image_callbacks_t shared_image(void* image) {
