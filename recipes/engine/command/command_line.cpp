@@ -45,7 +45,7 @@ const std::vector<CommandText>& commands() {
       {"train",
        "Trains a recipe and keeps checkpoints, metrics.jsonl and log.txt in run.dir.",
        {{"resume", "auto|FILE", "go on from the newest usable checkpoint of run.dir, or from a file"},
-        {"check", "", "build the model, make one batch, run it forward; train nothing"},
+        {"check", "", "build the model, make one batch, run it forward and backward; train nothing"},
         {"print-config", "", "print the resolved configuration with the origin of every value, then stop"}}},
       {"evaluate",
        "Computes the metrics of a checkpoint.",

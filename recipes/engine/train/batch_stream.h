@@ -12,8 +12,8 @@
 
 namespace capstan::engine {
 
-/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone. Thread-safe; eight bytes a
-/// sample.
+/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone. Thread-safe; sixteen bytes
+/// a sample.
 class EpochOrder {
  public:
   explicit EpochOrder(const AnyRecipe& recipe) : recipe_(recipe) {}
