@@ -4,10 +4,10 @@
 #include <span>
 #include <string>
 
+#include "recipes/tasks/recommendation/score_rows.h"
+
 namespace capstan::next_event {
 namespace {
-
-constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -24,7 +24,7 @@ void rank_step(const Network& network, const Batch& batch, nn::Hidden& hidden, c
                const std::function<void(std::int64_t slot, const engine::Rank& rank)>& f) {
   hidden = nn::continued(hidden, network.start, batch.kept, batch.reset);
   const Tensor output = network.step(batch.inputs, hidden, run);
-  const std::int64_t slots = output.size(0), items = network.item_count(), block = std::max<std::int64_t>(1, kScores / items);
+  const std::int64_t slots = output.size(0), items = network.item_count(), block = recommendation::score_rows(items);
   const auto targets = batch.candidates.items.span<const std::int64_t>();
   for (std::int64_t first = 0; first < slots; first += block) {
     const std::int64_t count = std::min(block, slots - first);

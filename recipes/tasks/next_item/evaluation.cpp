@@ -8,6 +8,7 @@
 #include "autograd/core/error.h"
 #include "data/sampler.h"
 #include "recipes/tasks/recommendation/baselines.h"
+#include "recipes/tasks/recommendation/score_rows.h"
 
 namespace capstan::next_item {
 namespace {
@@ -64,14 +65,12 @@ std::vector<std::int32_t> draw_distinct(Rng& rng, std::int64_t items, std::span<
   return out;
 }
 
-constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
-
 }  // namespace
 
 Protocols::Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed)
     : data_(data), options_(options), seed_(seed), users_(data.evaluated_users(options.users, seed)) {
   require<ConfigError>(!options_.metrics.empty() && !options_.k.empty(), "evaluate.metrics and evaluate.k must not be empty");
-  start();  // refuses unknown names
+  engine::named_by("evaluate.metrics, evaluate.k", [&] { return start(); });  // refuses unknown names
   require<ConfigError>(options_.sampled_negatives > 0 || options_.filtered || options_.unfiltered,
                        "evaluate: all protocols are off: sampled_negatives = 0, filtered = false, unfiltered = false");
   require<DataError>(!users_.empty(), "next_item: no user has three or more items, so nothing can be evaluated: ", data_.summary());
@@ -136,7 +135,7 @@ void Protocols::add(Evaluation& to, std::int64_t user, Split split, std::span<co
 
 engine::Metrics Protocols::run(Split split, const Scorer& scorer, std::string_view prefix) const {
   Evaluation evaluation = start(prefix);
-  const std::int64_t width = data_.item_count() + 1, block = std::clamp<std::int64_t>(kScores / width, 1, 256);
+  const std::int64_t width = data_.item_count() + 1, block = std::min<std::int64_t>(256, recommendation::score_rows(width));
   std::vector<float> scores(at(block * width));
   for (std::int64_t first = 0; first < static_cast<std::int64_t>(users_.size()); first += block) {
     const auto users = std::span(users_).subspan(at(first), at(std::min(block, static_cast<std::int64_t>(users_.size()) - first)));

@@ -6,11 +6,10 @@
 #include "autograd/core/error.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/tasks/recommendation/score_rows.h"
 
 namespace capstan::next_item {
 namespace {
-
-constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
 
 std::vector<std::string_view> fields_of(std::string_view line) {
   const char separator = line.find('\t') == std::string_view::npos ? ' ' : '\t';
@@ -77,7 +76,7 @@ Query Recommender::read(std::string_view line, std::int64_t number) const {
 
 std::vector<std::string> Recommender::answer(std::span<const Query> queries, const SequenceScorer& scorer) const {
   const auto width = static_cast<std::size_t>(item_names_.size() + 1);
-  const auto block = static_cast<std::size_t>(std::max<std::int64_t>(1, kScores / static_cast<std::int64_t>(width)));
+  const auto block = static_cast<std::size_t>(recommendation::score_rows(item_names_.size() + 1));
   std::vector<std::string> answers;
   std::vector<float> scores;
   for (; !queries.empty(); queries = queries.subspan(std::min(block, queries.size()))) {

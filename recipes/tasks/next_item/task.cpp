@@ -8,11 +8,10 @@
 #include "data/sampler.h"
 #include "recipes/tasks/next_item/losses.h"
 #include "recipes/tasks/recommendation/item_names.h"
+#include "recipes/tasks/recommendation/score_rows.h"
 
 namespace capstan::next_item {
 namespace {
-
-constexpr std::int64_t kScores = std::int64_t{1} << 24;  // held at a time
 
 bool needs_data(const Options& options, engine::Purpose purpose) {
   if (purpose == engine::Purpose::bench) return false;
@@ -113,7 +112,7 @@ double Task::multiply_adds() const {
 void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
   const Tensor hidden = last_hidden(network_, batch, run);  // [users, d]
   const std::int64_t users = hidden.size(0), width = network_.item_table.value().size(0);
-  const std::int64_t block = std::max<std::int64_t>(1, kScores / width);
+  const std::int64_t block = recommendation::score_rows(width);
   for (std::int64_t first = 0; first < users; first += block) {
     const std::int64_t count = std::min(block, users - first);
     const Tensor rows = scores(network_, slice(hidden, 0, first, count));  // [count, items + 1]

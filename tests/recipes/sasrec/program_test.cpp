@@ -130,6 +130,8 @@ TEST_F(SasrecProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", {"model.hiden_size=8"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("model.hidden_size"));
   EXPECT_EQ(train("bad", {"synthetic.min_length=40"}), engine::kUsage);
+  EXPECT_EQ(train("bad", {"evaluate.metrics=hits"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("evaluate.metrics, evaluate.k: metrics: must be among hit, recall, ndcg, mrr, got 'hits'"));
   EXPECT_EQ(train("bad", {"train.metric=sampled100/ndcg@10", "train.epochs=1"}), engine::kUsage) << err.str();
 }
 
