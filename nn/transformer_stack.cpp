@@ -135,14 +135,14 @@ typename TransformerStack<Layer>::WithWeights TransformerStack<Layer>::with_weig
 }
 
 template <class Layer>
-DecodingState TransformerStack<Layer>::begin_decoding(std::int64_t batch,
-                                                      std::int64_t capacity) const requires std::same_as<Layer, EncoderLayer> {
+template <std::same_as<EncoderLayer> Encoder>
+DecodingState TransformerStack<Layer>::begin_decoding(std::int64_t batch, std::int64_t capacity) const {
   return {batch, std::vector<LayerCache>(layers_.size(), LayerCache{.self_attention = KeyValueCache(capacity)})};
 }
 
 template <class Layer>
-DecodingState TransformerStack<Layer>::begin_decoding(const Tensor& memory, const Tensor& real,
-                                                      std::int64_t capacity) const requires std::same_as<Layer, DecoderLayer> {
+template <std::same_as<DecoderLayer> Decoder>
+DecodingState TransformerStack<Layer>::begin_decoding(const Tensor& memory, const Tensor& real, std::int64_t capacity) const {
   require<GraphError>(Tape::recording() == nullptr, "decode: passes no gradient: decode in the scope of a NoGrad: memory ", memory);
   require(memory.rank() == 3, "transformer: the memory must be [B, S, width]: memory ", memory);
   std::vector<LayerCache> caches;
@@ -179,5 +179,7 @@ std::vector<Tensor> TransformerStack<Layer>::all_layers(const Tensor& x, const I
 template class TransformerStack<EncoderLayer>;
 template class TransformerStack<DecoderLayer>;
 template Tensor TransformerStack<EncoderLayer>::first_token<EncoderLayer>(const Tensor&, const AttentionMask&, const Run&) const;
+template DecodingState TransformerStack<EncoderLayer>::begin_decoding<EncoderLayer>(std::int64_t, std::int64_t) const;
+template DecodingState TransformerStack<DecoderLayer>::begin_decoding<DecoderLayer>(const Tensor&, const Tensor&, std::int64_t) const;
 
 }  // namespace capstan::nn

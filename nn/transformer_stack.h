@@ -48,11 +48,12 @@ class TransformerStack {
   WithWeights with_weights(const Tensor& x, const Inputs& inputs, const Run& run) const;
 
   /// A state without tokens of `batch` sequences, with room for `capacity` tokens of each (more come at the price of a copy).
-  DecodingState begin_decoding(std::int64_t batch, std::int64_t capacity = 0) const requires std::same_as<Layer, EncoderLayer>;
+  template <std::same_as<EncoderLayer> Encoder = Layer>
+  DecodingState begin_decoding(std::int64_t batch, std::int64_t capacity = 0) const;
   /// The same, of as many sequences as the memory [B, S, width] has; its keys and values are made here, once for each layer. real u8
   /// [B, S], 1 for a real row of the memory, absent: all are. Throws GraphError while a tape records.
-  DecodingState begin_decoding(const Tensor& memory, const Tensor& real = {},
-                               std::int64_t capacity = 0) const requires std::same_as<Layer, DecoderLayer>;
+  template <std::same_as<DecoderLayer> Decoder = Layer>
+  DecodingState begin_decoding(const Tensor& memory, const Tensor& real = {}, std::int64_t capacity = 0) const;
   /// The causal stack of the next n tokens of each sequence, x [B, n, width] -> [B, n, width]: a prompt, then token by token. What the
   /// whole sequences at once give, up to rounding, for sequences padded on the left too: mask.keys, if any, is [B, n], 1 for a real token,
   /// and the state remembers it. mask.mask and mask.bias are of these queries and all tokens so far, [B, heads, n, position + n] when

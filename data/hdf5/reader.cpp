@@ -23,7 +23,6 @@ using hdf5::kMaxAttributeBytes;
 using hdf5::Library;
 using hdf5::reason;
 using hdf5::stored_type;
-using hdf5::text_type;
 
 constexpr int kMaxDepth = 32;
 constexpr std::size_t kMaxObjects = 1u << 20;

@@ -49,9 +49,9 @@ class Sasrec {
   /// Throws ConfigError if hidden_size is not a multiple of heads.
   Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options);
 
-  /// h of every token: items i64 [tokens], 1 .. item_count (0 at padding), laid out with Align::right in max_length -> [tokens, d]. At
+  /// h of every token: ids i64 [tokens], 1 .. item_count (0 at padding), laid out with Align::right in max_length -> [tokens, d]. At
   /// padded positions it means nothing.
-  Tensor hidden(const Tensor& items, const TokenLayout& layout, const Run& run) const;
+  Tensor hidden(const Tensor& ids, const TokenLayout& layout, const Run& run) const;
 
   const Parameter& item_table() const { return items_; }          // [item_count + 1, d]
   const Parameter& position_table() const { return positions_; }  // [max_length, d]

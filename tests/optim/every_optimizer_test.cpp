@@ -38,7 +38,7 @@ std::vector<Parameter> parameters(DType dtype) {
 std::vector<std::int64_t> named_at(int step) { return {step % 3, 3 + step % 5, step % 3}; }
 
 std::vector<Gradient> gradients_at(int step, DType dtype) {
-  const auto seed = static_cast<std::uint64_t>(100 * step);
+  const auto seed = 100 * static_cast<std::uint64_t>(step);
   return {noise({5, 11}, seed + 1, dtype), noise({3}, seed + 2, dtype),
           Gradient::rows(Tensor::from(named_at(step), {3}), noise({3, kWidth}, seed + 3, dtype), {kRows, kWidth})};
 }

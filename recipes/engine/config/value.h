@@ -31,8 +31,8 @@ std::vector<std::string_view> split_list(std::string_view text);
 std::string checked_text(std::string_view text);
 
 inline constexpr std::string_view kBlank = " \t\r\n\v\f";
-std::string_view trimmed(std::string_view text);
-bool quoted(std::string_view text);                ///< stands between two equal quotes
+std::string_view trimmed(std::string_view s);
+bool quoted(std::string_view s);                ///< stands between two equal quotes
 std::string_view unquoted(std::string_view text);  ///< without one pair of quotes around it
 
 }  // namespace capstan::engine

@@ -66,7 +66,7 @@ class Dataset {
   void open_memory(const DataOptions& data, const ShapesOptions& shapes, const std::string& path);
   void open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names);
   void add_set(Set set, engine::Split part);
-  void hold_out(double wanted);
+  void hold_out(double amount);
   Places& places_of(engine::Split part) { return places_[static_cast<std::size_t>(part)]; }
   const Places& places_of(engine::Split part) const { return places_[static_cast<std::size_t>(part)]; }
 

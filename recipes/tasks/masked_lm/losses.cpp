@@ -17,8 +17,8 @@ std::array<Tensor, 2> loss_sums(const Network& network, const Batch& batch, cons
   return {masked_lm, cross_entropy(logits, batch.next, {.reduction = Reduction::sum()}).value};
 }
 
-Tensor vocabulary_logits(const Network& network, const Tensor& h) {
-  return linear(h, nn::weight_for(network.decoder_weight, h), nn::weight_for(network.decoder_bias, h));
+Tensor vocabulary_logits(const Network& network, const Tensor& transformed) {
+  return linear(transformed, nn::weight_for(network.decoder_weight, transformed), nn::weight_for(network.decoder_bias, transformed));
 }
 
 }  // namespace capstan::masked_lm

@@ -35,12 +35,12 @@ class ScoreTable {
 
  private:
   friend ScoreTable transitions(const ItemSequences& sequences);
-  friend ScoreTable neighbours(const ItemSequences& sequences);
+  friend ScoreTable neighbours(const ItemSequences& all);
   explicit ScoreTable(std::int64_t items) : offsets_(static_cast<std::size_t>(items + 1)) {}
   std::vector<std::int64_t> offsets_;
   std::vector<Entry> entries_;
 };
 ScoreTable transitions(const ItemSequences& sequences);
-ScoreTable neighbours(const ItemSequences& sequences);
+ScoreTable neighbours(const ItemSequences& all);
 
 }  // namespace capstan::recommendation

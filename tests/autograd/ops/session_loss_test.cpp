@@ -133,7 +133,7 @@ TEST(SessionLoss, IsFiniteForScoresFarApart) {
 
 TEST(SessionLoss, NaNIsNotHidden) {
   for (const TableRow& row : kTable) {
-    for (const std::size_t place : {0, 1, 20, 36}) {
+    for (const std::size_t place : {0U, 1U, 20U, 36U}) {
       std::vector<float> scores(37, .5f);
       scores[place] = NAN;
       EXPECT_TRUE(std::isnan(session_loss(Tensor::from(scores, Shape{1, 37}), row.rule).item())) << row.name << ", column " << place;

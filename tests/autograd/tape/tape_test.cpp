@@ -215,7 +215,7 @@ TEST(Tape, HandsALeafOutWhenNothingCanBeAddedAnyMore) {
   const Tensor early = product(first, both), late = product(second, both), y = product(early, late);
   std::vector<std::uint64_t> order;
   std::vector<double> values;
-  tape.backward(y, [&](std::uint64_t number, Gradient g) {
+  tape.backward(y, [&](std::uint64_t number, const Gradient& g) {
     order.push_back(number);
     values.push_back(g.dense().item());
   });

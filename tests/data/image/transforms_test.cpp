@@ -160,7 +160,10 @@ TEST(Transforms, MixupOfThePublishedExample) {
 
 TEST(Transforms, CutmixSwapsABoxAndCountsItsArea) {
   std::vector<float> images(3 * 2 * 4 * 5), targets{1, 0, 0, 1, 1, 0};  // three images: the middle one has no partner
-  for (std::size_t i = 0; i < images.size(); ++i) images[i] = static_cast<float>(i / 40);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const std::size_t image = i / 40;
+    images[i] = static_cast<float>(image);
+  }
   const double share = cutmix(images, targets, {3, 2, 4, 5}, 2, {1, 2, 3, 5});
   EXPECT_DOUBLE_EQ(share, 1 - 6.0 / 20);
   for (std::size_t i = 0; i < images.size(); ++i) {
@@ -175,7 +178,6 @@ TEST(Transforms, CutmixSwapsABoxAndCountsItsArea) {
 TEST(Transforms, MixesBatchesByTheOptions) {
   const std::array<std::int64_t, 4> shape{2, 1, 8, 8};
   int cut = 0, blended = 0, untouched = 0;
-  double share_sum = 0;
   for (std::uint64_t key = 0; key < 1000; ++key) {
     Rng rng(key);
     std::vector<float> images(128, 0.0f), targets{1, 0, 0, 1};
@@ -184,7 +186,6 @@ TEST(Transforms, MixesBatchesByTheOptions) {
     EXPECT_NEAR(targets[0], share, 1e-6);
     EXPECT_NEAR(targets[1], 1 - share, 1e-6);
     EXPECT_NEAR(std::accumulate(images.begin(), images.begin() + 64, 0.0) / 64, 1 - share, 1e-5) << "the target follows the pixels";
-    share_sum += share;
     const bool binary = std::ranges::all_of(images, [](float v) { return v == 0 || v == 1; });
     if (share == 1) {
       ++untouched;

@@ -160,7 +160,7 @@ void check_instance(const Corpus& corpus, const Instance& x, const PretrainingOp
 }
 
 TEST(Pretraining, HoldsItsInvariantsForAnySeed) {
-  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U, 6U}) {
     const Scratch scratch;
     const auto corpus = corpus_of(scratch, random_text(seed, 1 + seed * seed, 12, 1 + 5 * seed));
     for (const bool whole_word : {false, true}) {

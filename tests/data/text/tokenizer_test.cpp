@@ -91,7 +91,7 @@ TEST(Tokenizer, GivesThePiecesOfTheOriginal) {
 
 TEST(Tokenizer, WordsBeyondTheLimitAreUnknown) {
   const auto long_word = [](std::size_t n) { return std::string(n, 'x'); };
-  for (const std::size_t limit : {100, 200}) {
+  for (const std::size_t limit : {100U, 200U}) {
     const Tokenizer tokenizer(v1(), {.max_word_length = limit});
     auto expected = std::vector<std::string>(limit - 1, "##x");
     expected[0] = "xx";

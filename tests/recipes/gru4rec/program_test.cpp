@@ -105,7 +105,7 @@ TEST_F(Gru4RecProgram, RefusesWhatDoesNotGoTogether) {
 // New sessions with new items: old rows and their optimiser state are kept, new rows appended, and training goes on.
 TEST_F(Gru4RecProgram, UpdatesAModelWithNewItems) {
   const std::vector<std::string> files{"data.source=split", "data.form=lines", "train.metric="};
-  const auto with = [&](const std::string& sessions, std::vector<std::string> more) {
+  const auto with = [&](const std::string& sessions, const std::vector<std::string>& more) {
     std::vector<std::string> all = files;
     all.push_back("data.train=" + scratch.write(std::to_string(sessions.size()) + ".txt", sessions));
     all.insert(all.end(), more.begin(), more.end());
@@ -148,7 +148,7 @@ TEST_F(Gru4RecProgram, UpdatesAModelWithNewItems) {
 
 // What an update takes over depends on no rule: Adam goes on with its moments and its count of steps.
 TEST_F(Gru4RecProgram, UpdatesWithAnyOptimizer) {
-  const auto with = [&](const std::string& name, const std::string& sessions, std::vector<std::string> more) {
+  const auto with = [&](const std::string& name, const std::string& sessions, const std::vector<std::string>& more) {
     return joined({"data.source=split", "data.form=lines", "train.metric=", "data.train=" + scratch.write(name, sessions),
                    "negatives.count=4", "optimizer.kind=adam", "optimizer.sparse_rows=lazy"},
                   more);
