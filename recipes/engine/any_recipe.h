@@ -79,6 +79,7 @@ class AnyRecipe {
   virtual NamedTensors state() const = 0;
   virtual void set_state(const NamedTensors& state) = 0;
   virtual std::string data_digest() const = 0;
+  virtual data::DataReport data_report() const = 0;
   virtual NamedTensors artifacts() const = 0;
 
   // ---- evaluation

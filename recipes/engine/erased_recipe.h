@@ -166,8 +166,15 @@ class ErasedRecipe : public AnyRecipe {
     if constexpr (requires { recipe_.set_state(state); }) recipe_.set_state(state);
   }
   std::string data_digest() const override {
-    if constexpr (requires { recipe_.data_digest(); }) return recipe_.data_digest();
-    return "";
+    if constexpr (requires { recipe_.data_digest(); }) {
+      return recipe_.data_digest();
+    } else {
+      return data_digest_of(artifacts(), std::array{size(Split::train), size(Split::validation), size(Split::test)});
+    }
+  }
+  data::DataReport data_report() const override {
+    if constexpr (requires { recipe_.data_report(); }) return recipe_.data_report();
+    return {};
   }
   NamedTensors artifacts() const override {
     if constexpr (requires { recipe_.artifacts(); }) return recipe_.artifacts();

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "autograd/core/error.h"
+#include "data/file.h"
 
 namespace capstan::engine {
 
@@ -75,6 +76,28 @@ std::string_view name_of(Split split) {
   throw InternalError("split: unknown");
 }
 
-std::string Setup::data_path(std::string_view path) const { return (std::filesystem::path(data_dir) / path).lexically_normal().string(); }
+std::string not_blank(std::string line, std::int64_t number) {
+  require<DataError>(line.find_first_not_of(" \t") != std::string::npos, "line ", number, ": is empty");
+  return line;
+}
+
+std::string data_digest_of(const NamedTensors& artifacts, std::span<const std::int64_t> sizes) {
+  std::string text;
+  for (const std::int64_t size : sizes) text += std::to_string(size) + "-";
+  std::uint32_t crc = 0;
+  for (const auto& [name, tensor] : artifacts) {
+    crc = data::crc32c(name, crc);
+    const Tensor values = tensor.contiguous();
+    const std::size_t width = size_of(values.dtype());
+    const std::byte* const first = values.storage().data() + static_cast<std::size_t>(values.layout().offset()) * width;
+    crc = data::crc32c(std::span(first, static_cast<std::size_t>(values.numel()) * width), crc);
+  }
+  return join_text(text, crc);
+}
+
+std::string Setup::data_path(std::string_view path) const {
+  require<ConfigError>(!path.empty(), "no path is given");
+  return (std::filesystem::path(data_dir) / path).lexically_normal().string();
+}
 
 }  // namespace capstan::engine

@@ -33,12 +33,15 @@
 //     counts loss_counts(const Batch&) const                  what each sum is divided by: the samples of the batch
 //     std::int64_t items(const Batch&) const                  items of a batch, for the throughput: its samples
 //     std::int64_t samples_per_epoch() const                  size(Split::train)
-//     std::vector<std::int64_t> order(epoch, first, count) const     the samples at places first .. of an epoch: a new permutation each
-//     epoch Evaluation evaluation(Split)                            Evaluation{} void evaluated(Split, const Evaluation&) called when a
-//     split is done (files to write) Metrics baselines(Split)                                what simple methods reach; taken once
+//     std::vector<std::int64_t> order(epoch, first, count) const    the samples at these places of an epoch: each has a new permutation
+//     Evaluation evaluation(Split)                            an empty one for a pass over the split: Evaluation{}
+//     void evaluated(Split, const Evaluation&)                called when a split is done: files to write
+//     Metrics baselines(Split)                                what simple methods reach; taken once
 //     std::string protocol(Split)                             how the metrics of a split are taken, in words, a line each
 //     NamedTensors artifacts() const                          what evaluate and predict need besides the parameters (id map, vocabulary)
-//     std::string data_digest() const                         identity of the data; a resume with other data is refused
+//     data::DataReport data_report() const                    what was read, in words; printed before anything is done with it
+//     std::string data_digest() const                         identity of the data, with which alone a run may go on: of the artifacts and the
+//                                                             numbers of samples, which do not see every change
 //     static void prepare(const Config&, const Setup&, std::ostream&)     builds what training reads, and says what it wrote
 //     Batch bench_batch(std::int64_t index)                   random data of the configured shape; without it bench reads the data
 //     double multiply_adds() const                            of the matrix products of a forward pass over one batch, for MFU
@@ -61,6 +64,7 @@
 #include "autograd/core/dtype.h"
 #include "autograd/core/error.h"
 #include "autograd/core/tensor.h"
+#include "data/data_report.h"
 #include "data/id_map.h"
 #include "nn/parameter_store.h"
 #include "nn/run.h"
@@ -78,6 +82,9 @@ std::string tensor_text(const Tensor& t);
 /// Texts without line breaks as one artifact, a line each, and back; empty if there is no artifact of this name.
 void store_lines(NamedTensors& artifacts, std::string_view name, std::span<const std::string> lines);
 std::vector<std::string> stored_lines(const NamedTensors& artifacts, std::string_view name);
+
+/// The line, for a recipe that can answer any text. Throws DataError naming its number if there is nothing but blanks.
+std::string not_blank(std::string line, std::int64_t number);
 
 /// Calls `read` and returns what it does; an error of it names the key of the configuration that led there: "data.train: ...".
 template <class F>
@@ -105,6 +112,9 @@ enum class Purpose { train, evaluate, predict, prepare, bench };
 enum class Split { train, validation, test };
 std::string_view name_of(Split split);
 
+/// The identity of data where a recipe states none.
+std::string data_digest_of(const NamedTensors& artifacts, std::span<const std::int64_t> sizes);
+
 /// What the engine tells a recipe at construction, from its own sections of the configuration.
 struct Setup {
   Purpose purpose = Purpose::train;
@@ -119,7 +129,7 @@ struct Setup {
   bool json_answers = false;          ///< predict.format: answers are JSON objects, else columns with tabs between them
   NamedTensors artifacts = {};        ///< of the checkpoint, for evaluate and predict; otherwise empty
 
-  /// `path` if it is absolute, otherwise below data_dir.
+  /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.
   std::string data_path(std::string_view path) const;
 };
 

@@ -77,6 +77,7 @@ AnyBatch first_batch(AnyRecipe& recipe) {
 int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, const std::optional<MetricInfo>& metric) {
   std::ostream& out = c.console.out;
   const Setup& setup = recipe.setup();
+  for (const std::string& line : data::lines_of(recipe.data_report())) out << line << "\n";
   const AnyBatch batch = first_batch(recipe);
   const StepLoss loss = gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
@@ -147,6 +148,7 @@ int train_command(const Command& c) {
   } else {
     start(training, session);
   }
+  for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
   data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(c.config.table())));
 
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
@@ -179,6 +181,7 @@ int evaluate_command(const Command& c, std::string_view name) {
   Evaluator evaluator(*recipe, c.options().evaluate);
   require<DataError>(!evaluator.metrics(split).empty(), "evaluate: with this configuration there is no ", name_of(split),
                      " part to evaluate on");
+  for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
   print_metrics(evaluator.run(split), split, checkpoint, json, c.console.out);
   return kOk;
