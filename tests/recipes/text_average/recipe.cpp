@@ -69,7 +69,7 @@ class TextAverage {
   Evaluation evaluation(engine::Split) const { return Evaluation(engine::names_of(classes_), {.f1 = true}); }
   void evaluate(const Batch& b, Evaluation& e, const nn::Run& run) const { e.add(logits(b, run), b.labels); }
 
-  Query query(std::string line, std::int64_t) const { return line; }
+  Query query(std::string line, std::int64_t number) const { return engine::not_blank(std::move(line), number); }
   std::vector<std::string> answer(std::span<const Query> q, const nn::Run& run) const {
     const std::vector<std::int64_t> no_labels(q.size());
     return engine::best_classes(logits(batch_of({.texts = {q.begin(), q.end()}, .labels = no_labels}), run), classes_);

@@ -50,11 +50,24 @@ TEST_F(TextAverageProgram, TellsClassesApartByPairsOfWords) {
             engine::kOk)
       << err.str();
   EXPECT_EQ(out.str(), "name\necho\n");
+  EXPECT_EQ(capstan(joined({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-"}, settings), "who is\n \n"),
+            engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("line 2: is empty"));
+}
+
+TEST_F(TextAverageProgram, GoesOnWithItsOwnDataAlone) {
+  ASSERT_EQ(train_quickstart("run", joined(settings, {"train.max_steps=3"})), engine::kOk) << err.str();
+  const std::string fewer = scratch.write("fewer.txt", "name who is the king\necho who is my friend\nname a bird\n");
+  EXPECT_EQ(train_quickstart("run", joined(settings, {"data.train=" + fewer, "train.max_steps=6", "--resume", "auto"})), engine::kBadCheckpoint)
+      << err.str();
+  EXPECT_THAT(err.str(), HasSubstr("was trained on other data"));
 }
 
 TEST_F(TextAverageProgram, ErrorsNameTheKeyThatLedToTheFile) {
   EXPECT_EQ(train_quickstart("bad", {"data.train=/nowhere/x.txt"}), engine::kIo);
   EXPECT_THAT(err.str(), HasSubstr("data.train: /nowhere/x.txt"));
+  EXPECT_EQ(train_quickstart("bad", {"data.train="}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.train: no path is given"));
   EXPECT_EQ(train_quickstart("bad", joined(settings, {"data.test=" + scratch.write("bad.txt", "name x\nnew x\n")})), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("bad.txt:2: the label 'new' is none of the 2 known ones"));
 }
