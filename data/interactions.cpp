@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "autograd/core/error.h"
-#include "data/file.h"
+#include "data/line_reader.h"
 
 namespace capstan::data {
 namespace {

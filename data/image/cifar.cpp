@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "autograd/core/error.h"
-#include "data/file.h"
+#include "data/line_reader.h"
 
 namespace capstan::data {
 namespace {

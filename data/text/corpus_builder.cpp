@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "data/file.h"
+#include "data/line_reader.h"
 #include "data/text/sentences.h"
 #include "data/text/unicode.h"
 

@@ -1,7 +1,7 @@
 #include "data/text/labelled_lines.h"
 
 #include "autograd/core/error.h"
-#include "data/file.h"
+#include "data/line_reader.h"
 
 namespace capstan::data {
 

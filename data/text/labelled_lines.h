@@ -1,5 +1,5 @@
 #pragma once
-// Texts with a label each: a line is a label, a blank or a tab, and the text behind it. Plain or gzip (data/file.h).
+// Texts with a label each: a line is a label, a blank or a tab, and the text behind it. Plain or gzip (data/line_reader.h).
 
 #include <cstdint>
 #include <span>

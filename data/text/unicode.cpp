@@ -138,13 +138,15 @@ std::string to_utf8(std::u32string_view text) {
   return out;
 }
 
-bool is_valid_utf8(std::string_view text) {
+std::size_t first_invalid(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t start = at;  // U+FFFD itself takes three bytes, beginning with EF
-    if (decode(text, at) == kReplacement && text.substr(start, at - start) != "\xEF\xBF\xBD") return false;
+    if (decode(text, at) == kReplacement && text.substr(start, at - start) != "\xEF\xBF\xBD") return start;
   }
-  return true;
+  return std::string_view::npos;
 }
+
+bool is_valid_utf8(std::string_view text) { return first_invalid(text) == std::string_view::npos; }
 
 std::size_t count_code_points(std::string_view text) {
   return static_cast<std::size_t>(

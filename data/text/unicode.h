@@ -37,6 +37,8 @@ char32_t decode(std::string_view text, std::size_t& at);
 void append_utf8(std::string& out, char32_t c);
 std::u32string to_utf32(std::string_view text);
 std::string to_utf8(std::u32string_view text);
+/// Place of the first byte that is not UTF-8; npos: there is none.
+std::size_t first_invalid(std::string_view text);
 bool is_valid_utf8(std::string_view text);
 /// Code points in valid UTF-8.
 std::size_t count_code_points(std::string_view text);

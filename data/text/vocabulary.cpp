@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/line_reader.h"
 #include "data/text/unicode.h"
 
 namespace capstan::data {

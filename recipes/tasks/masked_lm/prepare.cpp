@@ -10,6 +10,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/line_reader.h"
 #include "data/text/corpus.h"
 #include "data/text/instance_file.h"
 #include "data/text/tokenizer.h"

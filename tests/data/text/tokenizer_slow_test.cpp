@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "data/file.h"
+#include "data/line_reader.h"
 #include "data/text/python_random.h"
 #include "data/text/tokenizer.h"
 #include "data/text/unicode.h"
