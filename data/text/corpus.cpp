@@ -55,7 +55,7 @@ void check_content(const std::string& path, const Header& header) {
     const auto here = std::min(header.tokens - tokens, static_cast<std::int64_t>(got / 4));
     bool inside = true;
     for (std::int64_t i = 0; i < here; ++i) {
-      const std::int32_t id = part[static_cast<std::size_t>(i)];
+      const std::int32_t token = part[static_cast<std::size_t>(i)], id = header.version == 2 ? id_of(token) : token;
       inside = inside && id >= 0 && id < header.vocabulary_size;
     }
     require<DataError>(inside, path, ": a token id lies outside the vocabulary of ", header.vocabulary_size, " tokens");
@@ -85,9 +85,12 @@ CorpusWriter::CorpusWriter(std::string path, const Vocabulary& vocabulary)
 
 void CorpusWriter::add_sentence(std::span<const std::int32_t> ids) {
   if (ids.empty()) return;
-  for (const std::int32_t id : ids)
+  for (const std::int32_t token : ids) {
+    const std::int32_t id = id_of(token);
+    marks_words_ = marks_words_ || id != token;
     require<DataError>(id >= 0 && id < vocabulary_size_, path_, ": token id ", id, " is outside the vocabulary of ", vocabulary_size_,
                        " tokens");
+  }
   if (at_start_) {
     document_starts_.append(bytes_of(sentences_));
     ++documents_;
@@ -108,6 +111,7 @@ void CorpusWriter::finish() {
   main_.append(document_starts_);
 
   Header header;
+  header.version = marks_words_ ? 2 : 1;
   header.tokens = tokens_;
   header.sentences = sentences_;
   header.documents = documents_;
@@ -126,7 +130,8 @@ Corpus::Corpus(const std::string& path) : file_(path) {
   require<DataError>(bytes.size() >= sizeof(Header) && std::memcmp(bytes.data(), header.magic.data(), header.magic.size()) == 0, path,
                      ": this is not a corpus file");
   std::memcpy(&header, bytes.data(), sizeof(Header));
-  require<DataError>(header.version == 1, path, ": version ", header.version, " of the corpus file, expected 1");
+  require<DataError>(header.version == 1 || header.version == 2, path, ": version ", header.version,
+                     " of the corpus file, expected 1 or 2");
   require<DataError>(header.header_crc == header.crc(), path, ": the header of the corpus is damaged");
   const std::int64_t limit = std::int64_t{1} << 58;
   require<DataError>(header.tokens > 0 && header.tokens < limit && header.sentences > 0 && header.sentences <= header.tokens &&

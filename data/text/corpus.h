@@ -2,10 +2,12 @@
 // Corpus: documents of sentences of token ids, in one file that is mapped into memory. CorpusWriter makes it in one pass.
 //
 // Neither knows how text becomes ids (data/text/corpus_builder.h does). Memory does not grow with the corpus on either side.
-// Invariants: no sentence and no document is empty; every id is in [0, vocabulary_size). Thread-safe to read.
+// Invariants: no sentence and no document is empty; every id is in [0, vocabulary_size), apart from the bit kContinuesWord, which a token
+// may carry where the user's own segmentation says that it belongs to the word of the token before. Thread-safe to read.
 //
 // The file, little-endian: a header of 64 bytes; the token ids, i32, padded to 8 bytes; the first token of each sentence and the
-// end, i64; the first sentence of each document and the end, i64. Header: "CAPSCORP", version, numbers of tokens, sentences and
+// end, i64; the first sentence of each document and the end, i64. Header: "CAPSCORP", version (2 where a token
+// carries kContinuesWord, else 1), numbers of tokens, sentences and
 // documents, size and checksum of the vocabulary, CRC-32C of the content and of the header itself.
 
 #include <atomic>
@@ -19,11 +21,15 @@
 
 namespace capstan::data {
 
+/// Bit of a token in a corpus; see above. Behind it is the id.
+inline constexpr std::int32_t kContinuesWord = std::int32_t{1} << 30;
+constexpr std::int32_t id_of(std::int32_t token) { return token & ~kContinuesWord; }
+
 class CorpusWriter {
  public:
   /// Ids are those of `vocabulary`, which the file remembers by checksum.
   CorpusWriter(std::string path, const Vocabulary& vocabulary);
-  /// An empty sentence is dropped. DataError for an id outside the vocabulary.
+  /// An empty sentence is dropped. Ids may carry kContinuesWord. DataError for an id outside the vocabulary.
   void add_sentence(std::span<const std::int32_t> ids);
   /// What follows belongs to another document.
   void end_document() { at_start_ = true; }
@@ -39,7 +45,7 @@ class CorpusWriter {
   std::int32_t vocabulary_size_;
   std::uint32_t vocabulary_checksum_;
   std::int64_t tokens_ = 0, sentences_ = 0, documents_ = 0;
-  bool at_start_ = true;
+  bool at_start_ = true, marks_words_ = false;
 };
 
 class Corpus {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/text/corpus.h"
+#include "data/text/sentences.h"
 #include "data/text/tokenizer.h"
 
 namespace capstan::data {
@@ -27,10 +28,18 @@ enum class TextForm {
 /// Takes the escapes @-@ @,@ @.@ out of a line of WikiText, in place, and without `keep_unknown` also its <unk>.
 void unescape_wikitext(std::string& line, bool keep_unknown = true);
 
+struct CorpusOptions {
+  /// A sentence of more tokens is cut: behind the last mark of punctuation in the second half of what fits, else before a word. 0: never.
+  std::int64_t longest_sentence = 0;
+  /// Marks the words of a user's own segmentation (kContinuesWord in corpus.h): in a sentence with blanks between ideographs, whose runs
+  /// have three ideographs at most on average, the ideographs of a run are one word. Other tokens are words by their "##" alone.
+  bool mark_words = false;
+};
+
 class CorpusBuilder {
  public:
   /// Keeps a reference to the tokenizer. Writes `path` when finish() is called.
-  CorpusBuilder(const std::string& path, const Tokenizer& tokenizer, TextForm form);
+  CorpusBuilder(const std::string& path, const Tokenizer& tokenizer, TextForm form, const CorpusOptions& options = {});
 
   /// Adds a plain or gzip file. Throws IoError or DataError.
   void add_file(const std::string& path);
@@ -46,6 +55,7 @@ class CorpusBuilder {
   struct Counts {
     std::int64_t documents = 0, sentences = 0, tokens = 0;
     std::int64_t unknown = 0;  ///< tokens that are [UNK]
+    std::int64_t cut = 0;      ///< sentences that were longer than longest_sentence
   };
   /// Puts the corpus in place. DataError if there was no sentence.
   Counts finish();
@@ -53,19 +63,25 @@ class CorpusBuilder {
  private:
   void add_paragraph(std::string_view paragraph);
   void add_sentence(std::string_view sentence);
+  void encode(std::string_view text);
+  void write_sentence();
+  void split(std::string_view paragraph);
   void flush_prose(bool all);
   void add_wikitext(std::string_view line);
   void add_wikitext_paragraph(std::string_view line);
 
   const Tokenizer* tokenizer_;
   TextForm form_;
+  CorpusOptions options_;
   CorpusWriter writer_;
   std::int32_t unknown_id_;
-  std::int64_t unknown_ = 0;
-  std::string prose_;    // the paragraph so far, or its end, if it is very long
-  std::string heading_;  // WikiText: a line that is a heading if a blank one follows
+  std::int64_t unknown_ = 0, cut_ = 0;
+  std::vector<std::uint8_t> is_mark_, continues_;  // [ids] punctuation that a sentence may be cut behind; "##" pieces
+  std::string prose_;                              // the paragraph so far, or its end, if it is very long
+  std::string heading_;                            // WikiText: a line that is a heading if a blank one follows
   bool after_blank_ = true;
   std::string unescaped_;
+  Capitals capitals_;  // of the file so far
   std::vector<std::string_view> sentences_;
   std::vector<std::int32_t> ids_;
 };

@@ -22,7 +22,7 @@ constexpr std::size_t kAllocations = 3 * 16;  // what the allocator adds to the 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// An instance as numbers in a row of fixed length: while they wait for their place, instances are rows of a scratch file.
-std::int64_t row_length(const PretrainingOptions& o) { return 4 + o.max_seq_length + 2 * o.max_predictions_per_seq; }
+std::int64_t row_length(const PretrainingOptions& o) { return 4 + o.max_seq_length + 2 * most_predictions(o); }
 
 void pack(const Instance& x, const PretrainingOptions& o, std::span<std::int32_t> row) {
   std::fill(row.begin(), row.end(), 0);
@@ -32,7 +32,7 @@ void pack(const Instance& x, const PretrainingOptions& o, std::span<std::int32_t
   row[3] = static_cast<std::int32_t>(x.positions.size());
   const auto labels = std::copy(x.positions.begin(), x.positions.end(), row.begin() + 4);
   std::copy(x.labels.begin(), x.labels.end(), labels);
-  std::copy(x.ids.begin(), x.ids.end(), row.begin() + 4 + 2 * o.max_predictions_per_seq);
+  std::copy(x.ids.begin(), x.ids.end(), row.begin() + 4 + 2 * most_predictions(o));
 }
 
 Instance unpack(const PretrainingOptions& o, std::span<const std::int32_t> row) {
@@ -42,7 +42,7 @@ Instance unpack(const PretrainingOptions& o, std::span<const std::int32_t> row) 
   x.random_next = row[2] != 0;
   x.positions.assign(at, at + row[3]);
   x.labels.assign(at + row[3], at + 2 * row[3]);
-  at += 2 * o.max_predictions_per_seq;
+  at += 2 * most_predictions(o);
   x.ids.assign(at, at + row[0]);
   return x;
 }
@@ -52,7 +52,7 @@ Instance unpack(const PretrainingOptions& o, std::span<const std::int32_t> row) 
 void write_instances(const std::string& path, std::span<const Instance> instances, const PretrainingOptions& options,
                      const Vocabulary& vocabulary) {
   const auto n = static_cast<std::int64_t>(instances.size());
-  const std::int64_t length = options.max_seq_length, predictions = options.max_predictions_per_seq;
+  const std::int64_t length = options.max_seq_length, predictions = most_predictions(options);
   const Tensor ids = Tensor::zeros({n, length}, DType::i32), lengths = Tensor::zeros({n}, DType::i32),
                first = Tensor::zeros({n}, DType::i32);
   const Tensor positions = Tensor::zeros({n, predictions}, DType::i32), labels = Tensor::zeros({n, predictions}, DType::i32);

@@ -13,7 +13,8 @@
 namespace capstan::data {
 namespace {
 
-constexpr std::int64_t kSpecials = 3;  // [CLS] and two [SEP]
+/// [CLS] and one or two [SEP].
+std::int64_t specials(const PretrainingOptions& o) { return o.next_sentence ? 3 : 2; }
 using Text = std::span<const std::int32_t>;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -32,12 +33,14 @@ class InstanceMaker {
     instance.random_next = random_next;
     instance.first_segment = static_cast<std::int32_t>(a.size() + 2);
     auto& ids = instance.ids;
-    ids.reserve(a.size() + b.size() + index(kSpecials));
+    ids.reserve(a.size() + b.size() + index(specials(options_)));
     ids.push_back(tokens_.cls);
     ids.insert(ids.end(), a.begin(), a.end());
     ids.push_back(tokens_.sep);
-    ids.insert(ids.end(), b.begin(), b.end());
-    ids.push_back(tokens_.sep);
+    if (options_.next_sentence) {
+      ids.insert(ids.end(), b.begin(), b.end());
+      ids.push_back(tokens_.sep);
+    }
     mask(instance);
     return instance;
   }
@@ -45,7 +48,7 @@ class InstanceMaker {
  private:
   /// Takes tokens off either end of the longer text until both fit.
   void truncate(Text& a, Text& b) {
-    while (length(a) + length(b) > options_.max_seq_length - kSpecials) {
+    while (length(a) + length(b) > options_.max_seq_length - specials(options_)) {
       Text& longer = a.size() > b.size() ? a : b;
       longer = random_.uniform() < 0.5 ? longer.subspan(1) : longer.first(longer.size() - 1);
     }
@@ -56,9 +59,11 @@ class InstanceMaker {
     positions_.clear();
     groups_.clear();
     for (std::size_t i = 0; i < ids.size(); ++i) {
+      const bool marked = ids[i] != id_of(ids[i]);
+      ids[i] = id_of(ids[i]);
       if (ids[i] == tokens_.cls || ids[i] == tokens_.sep) continue;
       // A continuation at the beginning of the second text, where truncation has cut a word, joins the last word of the first.
-      const bool joins = options_.whole_word_mask && !groups_.empty() && tokens_.is_continuation[index(ids[i])] != 0;
+      const bool joins = options_.whole_word_mask && !groups_.empty() && (marked || tokens_.is_continuation[index(ids[i])] != 0);
       if (!joins) groups_.push_back({positions_.size(), positions_.size()});
       positions_.push_back(i);
       groups_.back().end = positions_.size();
@@ -67,7 +72,7 @@ class InstanceMaker {
 
     const auto wanted =
         static_cast<std::int64_t>(std::nearbyint(static_cast<double>(ids.size()) * options_.masked_lm_prob));  // half to even
-    const auto limit = index(std::min(options_.max_predictions_per_seq, std::max<std::int64_t>(1, wanted)));
+    const auto limit = index(std::min(most_predictions(options_), std::max<std::int64_t>(1, wanted)));
     chosen_.clear();
     for (const Group& group : groups_) {
       if (chosen_.size() >= limit) break;
@@ -140,22 +145,30 @@ class OriginalMaker {
 
   void add_document(std::size_t place, const std::function<void(Instance&&)>& sink) {
     const auto [first, last] = sentences_of(place);
-    const std::int64_t max_tokens = options_.max_seq_length - kSpecials;
+    const std::int64_t max_tokens = options_.max_seq_length - specials(options_);
     std::int64_t target = max_tokens;
     if (random_.uniform() < options_.short_seq_prob) target = random_.randint(2, max_tokens);
     for (std::int64_t begin = first; begin < last;) {
       const std::int64_t end = end_of_run(corpus_, begin, last, target);
+      if (!options_.next_sentence) {
+        emit(maker_.make(corpus_.text(begin, end), {}, false), sink);
+        begin = end;
+        continue;
+      }
       const std::int64_t count = end - begin;
       const std::int64_t a_end = begin + (count >= 2 ? random_.randint(1, count - 1) : 1);
       const Text a = corpus_.text(begin, a_end);
       const bool random_next = count == 1 || random_.uniform() < 0.5;
       const Text b = random_next ? random_text(place, target - length(a)) : corpus_.text(a_end, end);
-      sink(maker_.make(a, b, random_next));
-      corpus_.note_visit();
-      require<DataError>(++made_ <= std::numeric_limits<std::uint32_t>::max(), corpus_.path(),
-                         ": makes more instances than can be numbered");
+      emit(maker_.make(a, b, random_next), sink);
       begin = random_next ? a_end : end;  // sentences that a random text has replaced are put back
     }
+  }
+
+  void emit(Instance&& instance, const std::function<void(Instance&&)>& sink) {
+    sink(std::move(instance));
+    corpus_.note_visit();
+    require<DataError>(++made_ <= std::numeric_limits<std::uint32_t>::max(), corpus_.path(), ": makes more instances than can be numbered");
   }
 
   /// Up to ten tries for another document; if all fail, the same one is still called random.
@@ -185,11 +198,16 @@ void require_valid(const PretrainingOptions& o) {
   const auto at_least = [](std::string_view name, std::int64_t value, std::int64_t least) {
     require<ConfigError>(value >= least, "pretraining: ", name, " must be at least ", least, ", got ", value);
   };
-  at_least("max_seq_length", o.max_seq_length, kSpecials + 2);
-  at_least("max_predictions_per_seq", o.max_predictions_per_seq, 1);
+  at_least("max_seq_length", o.max_seq_length, 5);
+  at_least("max_predictions_per_seq", o.max_predictions_per_seq, 0);
   at_least("dupe_factor", o.dupe_factor, 1);
   probability("masked_lm_prob", o.masked_lm_prob);
   probability("short_seq_prob", o.short_seq_prob);
+}
+
+std::int64_t most_predictions(const PretrainingOptions& o) {
+  if (o.max_predictions_per_seq > 0) return o.max_predictions_per_seq;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::nearbyint(static_cast<double>(o.max_seq_length) * o.masked_lm_prob)));
 }
 
 PretrainingTokens::PretrainingTokens(const Vocabulary& vocabulary)
@@ -226,7 +244,7 @@ DynamicPretraining::DynamicPretraining(const Corpus& corpus, const Vocabulary& v
   for (std::size_t d = 0; d + 1 < documents.size(); ++d)
     for (std::int64_t first = documents[d]; first < documents[d + 1];) {
       runs_.push_back(first);
-      first = end_of_run(corpus, first, documents[d + 1], options.max_seq_length - kSpecials);
+      first = end_of_run(corpus, first, documents[d + 1], options.max_seq_length - specials(options));
     }
   runs_.push_back(corpus.sentences());
 }
@@ -237,17 +255,18 @@ Instance DynamicPretraining::get(std::int64_t epoch, std::int64_t i) const {
   Rng random(random_key(options_.seed, "pretraining instance", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(i)}));
   const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n))); };
   std::int64_t begin = runs_[index(i)], end = runs_[index(i) + 1];
-  const std::int64_t max_tokens = options_.max_seq_length - kSpecials;
+  const std::int64_t max_tokens = options_.max_seq_length - specials(options_);
   std::int64_t target = max_tokens;
   if (random.uniform() < options_.short_seq_prob) {
     target = 2 + below(max_tokens - 1);
     begin += below(end - begin);
     end = end_of_run(*corpus_, begin, end, target);
   }
+  InstanceMaker<Rng> maker(tokens_, options_, random);
+  if (!options_.next_sentence) return maker.make(corpus_->text(begin, end), {}, false);
   const std::int64_t count = end - begin;
   const std::int64_t middle = begin + (count >= 2 ? 1 + below(count - 1) : 1);
   const bool random_next = count == 1 || random.uniform() < 0.5;
-  InstanceMaker<Rng> maker(tokens_, options_, random);
   if (!random_next) return maker.make(corpus_->text(begin, middle), corpus_->text(middle, end), false);
 
   const bool back = count >= 2 && random.uniform() < 0.5;

@@ -19,20 +19,24 @@
 namespace capstan::data {
 
 struct PretrainingOptions {
-  std::int64_t max_seq_length = 128;  ///< tokens with [CLS] and both [SEP]; at least 5
-  std::int64_t max_predictions_per_seq = 20;
+  std::int64_t max_seq_length = 128;          ///< tokens with [CLS] and both [SEP]; at least 5
+  std::int64_t max_predictions_per_seq = 20;  ///< 0: as many as masked_lm_prob asks for
   double masked_lm_prob = 0.15;
-  double short_seq_prob = 0.1;   ///< share of documents (dynamic: of instances) that aim at a random shorter length
-  bool whole_word_mask = false;  ///< a token "##..." is masked together with those before it up to the beginning of the word
-  int dupe_factor = 10;          ///< passes over the corpus; not used by DynamicPretraining
+  double short_seq_prob = 0.1;  ///< share of documents (dynamic: of instances) that aim at a random shorter length
+  bool whole_word_mask =
+      false;  ///< a token "##...", or one with kContinuesWord, is masked together with those before it up to the word's start
+  bool next_sentence = true;  ///< pairs; else an instance is [CLS] A [SEP], sentences one after another, and random_next is false
+  int dupe_factor = 10;       ///< passes over the corpus; not used by DynamicPretraining
   std::uint64_t seed = 12345;
 };
 
 /// Throws ConfigError for options outside their ranges.
 void require_valid(const PretrainingOptions& options);
+/// Masked tokens of an instance at most.
+std::int64_t most_predictions(const PretrainingOptions& options);
 
 struct Instance {
-  std::vector<std::int32_t> ids;        ///< [CLS] A [SEP] B [SEP], masked
+  std::vector<std::int32_t> ids;        ///< [CLS] A [SEP] B [SEP] or [CLS] A [SEP], masked
   std::int32_t first_segment = 0;       ///< tokens of segment 0: [CLS] A [SEP]
   bool random_next = false;             ///< B does not follow A
   std::vector<std::int32_t> positions;  ///< of the masked tokens, ascending

@@ -28,6 +28,10 @@ bool is_ideograph(char32_t c, TokenizerVariant variant) {
          (c >= 0x2B740 && c <= 0x2B81F) || (c >= fourth && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
+bool is_private_use(char32_t c) {
+  return (c >= 0xE000 && c <= 0xF8FF) || (c >= 0xF0000 && c <= 0xFFFFD) || (c >= 0x100000 && c <= 0x10FFFD);
+}
+
 enum class Kind : std::uint8_t { drop, separator, punctuation, word, not_ascii };
 
 constexpr auto kAsciiKinds = [] {
@@ -51,7 +55,9 @@ Kind kind_of(char32_t c, TokenizerVariant variant) {
   if (c < 0x80) return kAsciiKinds[c];
   const auto k = unicode::classes(c);
   if ((k & unicode::kControl) != 0 || c == unicode::kReplacement) return Kind::drop;
-  if ((k & unicode::kOther) != 0 && variant != TokenizerVariant::google) return Kind::drop;
+  if ((k & unicode::kOther) != 0 && variant == TokenizerVariant::hf_slow) return Kind::drop;
+  // The library of the fast tokenizer asks for Cc, Cf and Co alone.
+  if (variant == TokenizerVariant::hf_fast && is_private_use(c)) return Kind::drop;
   if ((k & (unicode::kSpace | unicode::kLine)) != 0) return Kind::separator;
   return Kind::word;  // punctuation is looked for after lower-casing and decomposition
 }

@@ -19,7 +19,8 @@ namespace capstan::data {
 enum class TokenizerVariant {
   google,   ///< google-research/bert
   hf_slow,  ///< HF BertTokenizer: drops private-use and unassigned characters, composes (NFC) when accents stay
-  hf_fast,  ///< HF BertTokenizerFast: strips accents before lower-casing, has no final sigma, skips U+2B820..2B91F as ideographs
+  hf_fast,  ///< HF BertTokenizerFast: drops private-use ones alone, strips accents before lower-casing, has no final sigma, skips
+            ///< U+2B820..2B91F as ideographs
 };
 
 /// Variants as options, records and checkpoints name them; absent: there is no such variant.

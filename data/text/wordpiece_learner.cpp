@@ -15,10 +15,7 @@ namespace {
 
 constexpr std::string_view kContinuation = "##";
 
-struct CountedWord {
-  std::string_view text;
-  std::int64_t count;
-};
+using CountedWord = WordpieceLearner::CountedWord;
 
 /// Merges pairs of tokens. Words are runs of token ids, each in its place of one array, shrinking where they stand.
 class Merger {
@@ -141,8 +138,8 @@ WordpieceLearner::WordpieceLearner(LearnerOptions options)
     : options_(std::move(options)),
       tokenizer_(options_.tokenizer),
       max_word_length_(options_.tokenizer.max_word_length.value_or(options_.tokenizer.variant == TokenizerVariant::google ? 200 : 100)) {
-  require<ConfigError>(options_.vocab_size > 0 && options_.min_count > 0 && options_.alphabet_limit > 0 && options_.max_distinct_words > 0,
-                       "wordpiece: needs vocab_size, min_count, alphabet_limit and max_distinct_words above 0");
+  require<ConfigError>(options_.vocab_size > 0 && options_.min_count > 0 && options_.max_distinct_words > 0,
+                       "wordpiece: needs vocab_size, min_count and max_distinct_words above 0");
 }
 
 void WordpieceLearner::add(std::string_view text) {
@@ -171,6 +168,24 @@ void WordpieceLearner::forget_rare_words() {
     std::erase_if(counts_, [&](const auto& word) { return word.second <= rare; });
 }
 
+/// How many characters, most frequent first, the vocabulary has room for.
+std::size_t WordpieceLearner::fitting_alphabet(std::span<const CountedWord> words, std::span<const CountedCharacter> ranked) const {
+  constexpr std::size_t kAlways = 1000;
+  std::set<char32_t> in_long_words;
+  for (const CountedWord& word : words)
+    if (unicode::count_code_points(word.text) > 1)
+      for (std::size_t at = 0; at < word.text.size();) in_long_words.insert(unicode::decode(word.text, at));
+  const auto size = static_cast<std::size_t>(options_.vocab_size);
+  std::size_t tokens = options_.special_tokens.size(), merges = 0, n = 0;
+  for (; n < ranked.size(); ++n) {
+    const bool continues = in_long_words.contains(ranked[n].second);
+    tokens += continues ? 2 : 1;
+    merges += continues ? 1 : 0;
+    if (tokens + (n < kAlways ? 0 : merges) > size) break;
+  }
+  return std::max<std::size_t>(n, 1);
+}
+
 Vocabulary WordpieceLearner::learn() const {
   require<DataError>(!counts_.empty(), "wordpiece: the text has no words to learn from");
   std::vector<CountedWord> words;
@@ -181,10 +196,10 @@ Vocabulary WordpieceLearner::learn() const {
   std::map<char32_t, std::int64_t> character_counts;
   for (const CountedWord& word : words)
     for (std::size_t at = 0; at < word.text.size();) character_counts[unicode::decode(word.text, at)] += word.count;
-  std::vector<std::pair<std::int64_t, char32_t>> ranked;
+  std::vector<CountedCharacter> ranked;
   for (const auto& [c, count] : character_counts) ranked.emplace_back(-count, c);
   std::sort(ranked.begin(), ranked.end());
-  ranked.resize(std::min(ranked.size(), options_.alphabet_limit));
+  ranked.resize(std::min(ranked.size(), options_.alphabet_limit > 0 ? options_.alphabet_limit : fitting_alphabet(words, ranked)));
   std::set<char32_t> alphabet, in_long_words;
   for (const auto& [count, c] : ranked) alphabet.insert(c);
   std::erase_if(words, [&](const CountedWord& word) {

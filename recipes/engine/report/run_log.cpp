@@ -11,6 +11,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/text/unicode.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
@@ -27,6 +28,9 @@ int open_to_append(const std::string& path) {
 }  // namespace
 
 std::string json_string(std::string_view text) {
+  namespace unicode = data::unicode;
+  // JSON is UTF-8: what is not becomes U+FFFD.
+  if (!unicode::is_valid_utf8(text)) return json_string(unicode::to_utf8(unicode::to_utf32(text)));
   std::string out(1, '"');
   for (const char c : text) {
     const auto code = static_cast<unsigned char>(c);

@@ -8,7 +8,7 @@
 namespace capstan::masked_lm {
 namespace {
 
-constexpr std::string_view kVocabulary = "vocabulary", kLowerCase = "lower_case", kTokenizer = "tokenizer";
+constexpr std::string_view kVocabulary = "vocabulary", kLowerCase = "lower_case", kTokenizer = "tokenizer", kStripAccents = "strip_accents";
 constexpr std::int64_t kCountedTokens = 10'000'000;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -56,7 +56,7 @@ data::Instance Dataset::instance(engine::Split split, std::int64_t epoch, std::i
 
 std::vector<std::int64_t> Dataset::token_counts() const {
   std::vector<std::int64_t> counts(at(vocabulary_->size()));
-  for (const std::int32_t id : train_.tokens().first(at(std::min(kCountedTokens, train_.token_count())))) ++counts[at(id)];
+  for (const std::int32_t t : train_.tokens().first(at(std::min(kCountedTokens, train_.token_count())))) ++counts[at(data::id_of(t))];
   return counts;
 }
 
@@ -76,6 +76,7 @@ engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, co
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) tokens.push_back(vocabulary.token(id));
   engine::NamedTensors out{{std::string(kLowerCase), engine::text_tensor(tokenizer.lower_case ? "yes" : "no")},
                            {std::string(kTokenizer), engine::text_tensor(std::string(name_of(tokenizer.variant)))}};
+  if (tokenizer.strip_accents) out.emplace(kStripAccents, engine::text_tensor(*tokenizer.strip_accents ? "yes" : "no"));
   engine::store_lines(out, kVocabulary, tokens);
   return out;
 }
@@ -89,6 +90,8 @@ data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts) {
   data::TokenizerOptions options;  // checkpoints without these are of the original tokenizer, uncased
   if (const auto found = artifacts.find(kLowerCase); found != artifacts.end())
     options.lower_case = engine::tensor_text(found->second) == "yes";
+  if (const auto found = artifacts.find(kStripAccents); found != artifacts.end())
+    options.strip_accents = engine::tensor_text(found->second) == "yes";
   if (const auto found = artifacts.find(kTokenizer); found != artifacts.end()) {
     const std::string name = engine::tensor_text(found->second);
     const auto variant = data::variant_named(name);

@@ -12,13 +12,21 @@
 
 namespace capstan::masked_lm {
 
+/// Whether accents are taken off.
+enum class StripAccents {
+  automatic,  ///< as lower_case
+  yes,
+  no,
+};
+
 struct DataOptions {
   std::vector<std::string> train, validation, test;
   data::TextForm form = data::TextForm::prose;
   double held_out = 0.1;
   std::string vocabulary;
-  std::int64_t vocab_size = 30000;
+  std::int64_t vocab_size = 30000, alphabet = 0, longest_sentence = 64;
   bool lower_case = true;
+  StripAccents strip_accents = StripAccents::automatic;
   data::TokenizerVariant tokenizer = data::TokenizerVariant::google;
   std::string prepared;
 
@@ -38,7 +46,16 @@ struct DataOptions {
       V::fraction());
     v("vocabulary", vocabulary, "vocab.txt, a token a line, relative to run.data; empty: learned from the training text");
     v("vocab_size", vocab_size, "tokens of a learned vocabulary", V::between(32, 1e6));
-    v("lower_case", lower_case, "lower-case the text and strip accents (uncased models); with data.train empty as data.prepared says");
+    v("alphabet", alphabet,
+      "characters of a learned vocabulary, the most frequent ones; 0: as many as vocab_size has room for. Words with others are [UNK]",
+      V::between(0, 1e6));
+    v("longest_sentence", longest_sentence,
+      "tokens; longer sentences are cut, behind punctuation where there is some (not with form = sentences); 0: never. Long ones lose what "
+      "an instance has no room for, so about half of instances.max_length",
+      V::between(0, 65536));
+    v("lower_case", lower_case, "lower-case the text (uncased models); with data.train empty as data.prepared says");
+    v("strip_accents", strip_accents, "take accents off; auto: as lower_case; with data.train empty as data.prepared says",
+      {{"auto", StripAccents::automatic}, {"yes", StripAccents::yes}, {"no", StripAccents::no}});
     v("tokenizer", tokenizer,
       "whose pieces, where they differ. google: the original; hf_slow, hf_fast: BertTokenizer and BertTokenizerFast of HF transformers; "
       "with "
@@ -58,19 +75,22 @@ enum class InstanceKind {
 
 struct InstanceOptions {
   InstanceKind kind = InstanceKind::dynamic;
-  std::int64_t max_length = 128, max_predictions = 20, dupe_factor = 10, seed = 12345;
+  std::int64_t max_length = 128, max_predictions = 0, dupe_factor = 10, seed = 12345;
   double masked_share = 0.15, short_share = 0.1;
-  bool whole_words = false;
+  bool whole_words = false, next_sentence = true;
 
   template <class V>
   void visit(V& v) {
     v("kind", kind, "dynamic: pair and mask are drawn anew in every epoch; original: made once, as by create_pretraining_data",
       {{"dynamic", InstanceKind::dynamic}, {"original", InstanceKind::original}});
-    v("max_length", max_length, "tokens of an instance with [CLS] and both [SEP]", V::between(5, 65536));
-    v("max_predictions", max_predictions, "masked tokens of an instance at most", V::between(1, 65536));
+    v("max_length", max_length, "tokens of an instance with [CLS] and [SEP]", V::between(5, 65536));
+    v("max_predictions", max_predictions, "masked tokens of an instance at most; 0: as many as masked_share asks for",
+      V::between(0, 65536));
     v("masked_share", masked_share, "share of the tokens that are masked", V::between(0, 1));
     v("short_share", short_share, "share of documents (dynamic: of instances) that aim at a random shorter length", V::between(0, 1));
-    v("whole_words", whole_words, "mask the pieces of a word together");
+    v("whole_words", whole_words,
+      "mask the pieces of a word together; ideographs between blanks are a word where blanks part the words of a sentence");
+    v("next_sentence", next_sentence, "pairs of texts, and whether the second follows the first; no: one text, masked tokens alone");
     v("dupe_factor", dupe_factor, "original: passes over the text, each with other masks", V::between(1, 1000));
     v("seed", seed, "seed of pairs and masks; original: that of create_pretraining_data", V::non_negative());
   }

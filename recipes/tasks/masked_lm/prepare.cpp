@@ -1,6 +1,7 @@
 #include "recipes/tasks/masked_lm/prepare.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -25,10 +26,13 @@ using Lines = std::function<void(std::string_view)>;
 
 constexpr std::string_view kInstancePrefix = "instances";
 constexpr std::string_view kVocabulary = "vocab.txt", kTrain = "train.corpus", kValidation = "validation.corpus", kTest = "test.corpus";
-constexpr std::string_view kMade = "made\n", kLowerCase = ", lower case ", kTokenizer = "tokenizer ", kOriginal = "original instances: ";
+constexpr std::string_view kMade = "made\n", kNotes = "notes", kStripAccents = "strip accents ", kLowerCase = ", lower case ",
+                           kTokenizer = "tokenizer ", kOriginal = "original instances: ";
 
-/// The files that the entries name: themselves, and for a directory its regular files (no links, nothing hidden) by name.
-std::vector<std::string> files_of(const std::vector<std::string>& entries, const engine::Setup& setup) {
+/// The files that the entries name: themselves, and for a directory its regular files (no links, nothing hidden) by name. What lies in
+/// a directory and is no text is left out and noted.
+std::vector<std::string> files_of(std::string_view key, const std::vector<std::string>& entries, const engine::Setup& setup,
+                                  std::vector<Note>& notes) {
   std::vector<std::string> files;
   for (const std::string& entry : entries) {
     const std::string path = setup.data_path(entry);
@@ -38,14 +42,38 @@ std::vector<std::string> files_of(const std::vector<std::string>& entries, const
       continue;
     }
     std::vector<std::string> inside;
-    for (const auto& e : fs::directory_iterator(path, error))
+    std::int64_t folders = 0, skipped = 0;
+    for (const auto& e : fs::directory_iterator(path, error)) {
       if (e.is_regular_file() && !e.is_symlink() && !e.path().filename().string().starts_with(".")) inside.push_back(e.path().string());
+      folders += e.is_directory() ? 1 : 0;
+    }
     require<IoError>(!error, path, ": cannot list the directory: ", error.message());
-    require<DataError>(!inside.empty(), path, ": the directory holds no file, expected text files");
     std::ranges::sort(inside);
+    std::erase_if(inside, [&](const std::string& file) {
+      const auto found = engine::named_by(key, [&] { return data::not_text_file(file); });
+      if (!found) return false;
+      constexpr std::int64_t kNamed = 10;
+      if (++skipped <= kNamed) notes.push_back({"", join_text(key, ": ", file, " is left out: it is ", found->what, "; ", found->advice)});
+      return true;
+    });
+    if (skipped > 0) notes.push_back({"left out", join_text(skipped, " files of ", path, " that are no text")});
+    if (folders > 0) notes.push_back({"left out", join_text(folders, " folders within ", path, ": they are not entered")});
+    require<DataError>(!inside.empty(), path, ": the directory holds no text file",
+                       skipped > 0 ? join_text("; ", skipped, " files there are something else, such as ", notes.front().text) : "");
     files.insert(files.end(), inside.begin(), inside.end());
   }
   return files;
+}
+
+/// A number for each form, which keys of prepared data have had from the beginning.
+int number_of(data::TextForm form) {
+  switch (form) {
+    case data::TextForm::sentences: return 0;
+    case data::TextForm::paragraphs: return 1;
+    case data::TextForm::prose: return 2;
+    case data::TextForm::wikitext: return 3;
+  }
+  return -1;
 }
 
 /// Which lines of a file are training text, and which are held out: [0, train), [train, validation), [validation, ...).
@@ -58,8 +86,20 @@ struct Parts {
 struct Record {
   std::string key = {};
   std::vector<std::string> made = {};
+  std::vector<Note> notes = {};
   bool lists_files = false;  // the first ones did not
 };
+
+/// A note as a line of the record, and back.
+std::string line_of(const Note& note) {
+  std::string line = note.what + "\t" + note.text;
+  std::ranges::replace(line, '\n', ' ');
+  return line + "\n";
+}
+Note note_of(std::string_view line) {
+  const auto tab = std::min(line.find('\t'), line.size());
+  return {std::string(line.substr(0, tab)), std::string(line.substr(std::min(tab + 1, line.size())))};
+}
 
 /// What follows `start` in a line of the text, up to the line's end.
 std::optional<std::string> rest_of_line(const std::string& text, std::string_view start) {
@@ -74,9 +114,9 @@ class Preparation {
   Preparation(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup)
       : data_(data), instances_(instances), setup_(setup), directory_(data.prepared) {
     require<ConfigError>(!directory_.empty(), "masked_lm: data.prepared must name the directory for vocabulary and corpora");
-    train_files_ = files_of(data.train, setup);
-    validation_files_ = files_of(data.validation, setup);
-    test_files_ = files_of(data.test, setup);
+    train_files_ = files_of("data.train", data.train, setup, notes_);
+    validation_files_ = files_of("data.validation", data.validation, setup, notes_);
+    test_files_ = files_of("data.test", data.test, setup, notes_);
   }
 
   PreparedData run(std::ostream* report) {
@@ -108,9 +148,12 @@ class Preparation {
     require<IoError>(!error, directory_, ": cannot create the directory: ", error.message());
     for (const std::string& old : {file, path(kValidation), path(kTest)}) fs::remove(old, error);
     for (const std::string& old : instance_files()) fs::remove(path(old), error);
-    const Record record{.key = key, .made = make(report), .lists_files = true};
+    Record record{.key = key, .made = make(report), .lists_files = true};
+    record.notes = notes_;
     std::string text = join_text(key, kMade);
     for (const std::string& name : record.made) text += name + "\n";
+    text += join_text(kNotes, "\n");
+    for (const Note& note : record.notes) text += line_of(note);
     data::write_file_durably(file, std::string_view(text));
     return found(record);
   }
@@ -143,10 +186,15 @@ class Preparation {
     if (record.lists_files) {
       const std::string names = record.key.substr(list + 1 + kMade.size());
       record.key.resize(list + 1);
+      bool in_notes = false;
       for (std::size_t begin = 0; begin < names.size();) {
         const std::size_t end = std::min(names.find('\n', begin), names.size());
-        record.made.push_back(names.substr(begin, end - begin));
+        const std::string line = names.substr(begin, end - begin);
         begin = end + 1;
+        if (line == kNotes) in_notes = true;
+        if (line == kNotes) continue;
+        if (in_notes) record.notes.push_back(note_of(line));
+        if (!in_notes) record.made.push_back(line);
       }
     } else {
       record.made = {std::string(kVocabulary), std::string(kTrain)};
@@ -167,9 +215,17 @@ class Preparation {
   void require_same_instances(const Record& record) const {
     const auto made = rest_of_line(record.key, kOriginal);
     if (instances_.kind != InstanceKind::original || !made) return;  // that there are none is said elsewhere
-    const std::string wanted = *rest_of_line(original_line(), kOriginal);
-    require<ConfigError>(*made == wanted, "masked_lm: the instances in ", directory_,
-                         " were made with other options than section instances has: ", *made, "; the configuration says ", wanted);
+    // Without a limit the number in the record tells nothing, as long as it left room for all that masked_share asks for.
+    InstanceOptions wanted = instances_;
+    if (wanted.max_predictions == 0) {
+      constexpr std::string_view kPredictions = ", predictions ";
+      const auto at = made->find(kPredictions);
+      const std::int64_t recorded = at == std::string::npos ? 0 : std::atoll(made->c_str() + at + kPredictions.size());
+      if (recorded >= data::most_predictions(pretraining_options(instances_))) wanted.max_predictions = recorded;
+    }
+    const std::string line = *rest_of_line(original_line(wanted), kOriginal);
+    require<ConfigError>(*made == line, "masked_lm: the instances in ", directory_,
+                         " were made with other options than section instances has: ", *made, "; the configuration says ", line);
   }
 
   PreparedData found(const Record& record) const {
@@ -186,18 +242,24 @@ class Preparation {
     require<DataError>((lower_case.starts_with("true") || lower_case.starts_with("false")) && variant, path("prepared.txt"),
                        ": this is not a record of prepared data: it does not say how the text was cut");
     out.tokenizer = {.lower_case = lower_case.starts_with("true"), .variant = *variant};
+    if (const auto strip = rest_of_line(record.key, join_text("\n", kStripAccents))) out.tokenizer.strip_accents = *strip == "true";
+    out.notes = record.notes;
     return out;
   }
 
   /// All that the result depends on, as text. Names of files are not part of it: data may move.
   std::string make_key() const {
-    std::string key = join_text("capstan bert data, form 1\ntext form ", static_cast<int>(data_.form), kLowerCase, data_.lower_case,
-                                ", held out ", data_.held_out, "\n");
+    std::string key = join_text("capstan bert data, form 1\ntext form ", number_of(data_.form), kLowerCase, data_.lower_case, ", held out ",
+                                data_.held_out, "\n");
     if (data_.tokenizer != data::TokenizerVariant::google) key += join_text(kTokenizer, name_of(data_.tokenizer), "\n");
+    if (const auto strip = tokenizer_options().strip_accents) key += join_text(kStripAccents, *strip, "\n");
+    if (longest_sentence() > 0) key += join_text("sentences of at most ", longest_sentence(), " tokens\n");
+    if (instances_.whole_words) key += "ideographs between blanks are a word\n";
     const bool lines = data_.form == data::TextForm::sentences || data_.form == data::TextForm::paragraphs;
     if (lines && holds_out() && train_files_.size() > 1) key += "a file with held-out lines ends a document\n";
     if (data_.vocabulary.empty()) {
-      key += join_text("vocabulary of ", data_.vocab_size, " learned\n");
+      key += join_text("vocabulary of ", data_.vocab_size, " learned");
+      key += data_.alphabet > 0 ? join_text(" with an alphabet of ", data_.alphabet, "\n") : "\n";
     } else {
       key += join_text("vocabulary ",
                        engine::named_by("data.vocabulary", [&] { return to_text(data::digest_file(setup_.data_path(data_.vocabulary))); }),
@@ -210,14 +272,14 @@ class Preparation {
     add("train", train_files_);
     add("validation", validation_files_);
     add("test", test_files_);
-    if (instances_.kind == InstanceKind::original) key += original_line();
+    if (instances_.kind == InstanceKind::original) key += original_line(instances_);
     return key;
   }
 
-  std::string original_line() const {
-    const InstanceOptions& o = instances_;
+  static std::string original_line(const InstanceOptions& o) {
     return join_text(kOriginal, "length ", o.max_length, ", predictions ", o.max_predictions, ", masked ", o.masked_share, ", short ",
-                     o.short_share, ", whole words ", o.whole_words, ", passes ", o.dupe_factor, ", seed ", o.seed, "\n");
+                     o.short_share, ", whole words ", o.whole_words, ", passes ", o.dupe_factor, ", seed ", o.seed,
+                     o.next_sentence ? "" : ", single texts", "\n");
   }
 
   /// Whether lines of the training files are held out.
@@ -237,14 +299,24 @@ class Preparation {
   }
 
   /// Calls the function for the part of a training file that each line belongs to.
-  static void read(const std::string& file, const Parts& parts, const Lines& train, const Lines& validation, const Lines& test) {
+  static data::NotUtf8 read(const std::string& file, const Parts& parts, const Lines& train, const Lines& validation, const Lines& test) {
     data::LineReader reader(file);
     for (std::string_view line; reader.next(line);) {
       const std::int64_t number = reader.line_number() - 1;
       const Lines& part = number < parts.train ? train : number < parts.validation ? validation : test;
       if (part) part(line);
     }
+    return reader.not_utf8();
   }
+
+  /// Notes the lines that are not UTF-8: the tokenizer leaves such bytes out.
+  void note_encoding(std::string_view key, const std::string& file, const data::NotUtf8& found) {
+    if (found.lines > 0) notes_.push_back({"", join_text(key, ": ", file, ": ", to_text(found))});
+  }
+
+  /// Sentences of the form `sentences` are the user's own, and as create_pretraining_data reads them.
+  std::int64_t longest_sentence() const { return data_.form == data::TextForm::sentences ? 0 : data_.longest_sentence; }
+  data::CorpusOptions corpus_options() const { return {.longest_sentence = longest_sentence(), .mark_words = instances_.whole_words}; }
 
   /// data.vocabulary, if it is one for BERT: nothing is made of another.
   void load_given_vocabulary() {
@@ -254,7 +326,11 @@ class Preparation {
     for (const std::string_view token : {"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"}) given_->id(token);
   }
 
-  data::TokenizerOptions tokenizer_options() const { return {.lower_case = data_.lower_case, .variant = data_.tokenizer}; }
+  data::TokenizerOptions tokenizer_options() const {
+    data::TokenizerOptions options{.lower_case = data_.lower_case, .variant = data_.tokenizer};
+    if (data_.strip_accents != StripAccents::automatic) options.strip_accents = data_.strip_accents == StripAccents::yes;
+    return options;
+  }
 
   data::Vocabulary make_vocabulary(const std::vector<Parts>& parts, std::ostream* report) const {
     if (given_) {
@@ -262,7 +338,9 @@ class Preparation {
         *report << path(kVocabulary) << ": " << given_->size() << " tokens of " << setup_.data_path(data_.vocabulary) << "\n";
       return *given_;
     }
-    data::WordpieceLearner learner({.vocab_size = static_cast<std::int32_t>(data_.vocab_size), .tokenizer = tokenizer_options()});
+    data::WordpieceLearner learner({.vocab_size = static_cast<std::int32_t>(data_.vocab_size),
+                                    .alphabet_limit = static_cast<std::size_t>(data_.alphabet),
+                                    .tokenizer = tokenizer_options()});
     std::string plain;
     const bool wikitext = data_.form == data::TextForm::wikitext;
     const Lines add = [&](std::string_view line) {
@@ -285,15 +363,17 @@ class Preparation {
 
   /// A corpus that is filled line by line; there is no file without a call of finish(), which needs text.
   struct Part {
-    Part(const std::string& where, const data::Tokenizer& tokenizer, data::TextForm form) : file(where), builder(file, tokenizer, form) {}
+    Part(const std::string& where, const data::Tokenizer& tokenizer, data::TextForm form, const data::CorpusOptions& options)
+        : file(where), builder(file, tokenizer, form, options) {}
     void add(std::string_view line) { builder.add_line(line); }
     /// What counts is what the builder keeps. To be asked behind the end of a file.
     bool has_text() const { return builder.sentences() > 0; }
-    void finish(std::ostream* report) {
+    data::CorpusBuilder::Counts finish(std::ostream* report) {
       const data::CorpusBuilder::Counts n = builder.finish();
       if (report != nullptr)
         *report << file << ": " << n.documents << " documents, " << n.sentences << " sentences, " << n.tokens << " tokens, " << n.unknown
                 << " of them [UNK]\n";
+      return n;
     }
     std::string file;
     data::CorpusBuilder builder;
@@ -304,7 +384,7 @@ class Preparation {
   }
 
   /// Returns the names of the files made.
-  std::vector<std::string> make(std::ostream* report) const {
+  std::vector<std::string> make(std::ostream* report) {
     std::vector<std::string> made{std::string(kVocabulary), std::string(kTrain)};
     std::vector<Parts> parts;
     for (const std::string& file : train_files_) parts.push_back(parts_of(file));
@@ -312,26 +392,31 @@ class Preparation {
     const data::Vocabulary vocabulary = data::load_vocabulary(path(kVocabulary), data_.tokenizer);
     const data::Tokenizer tokenizer(vocabulary, tokenizer_options());
     {
-      Part train(path(kTrain), tokenizer, data_.form), validation(path(kValidation), tokenizer, data_.form),
-          test(path(kTest), tokenizer, data_.form);
+      const data::CorpusOptions options = corpus_options();
+      Part train(path(kTrain), tokenizer, data_.form, options), validation(path(kValidation), tokenizer, data_.form, options),
+          test(path(kTest), tokenizer, data_.form, options);
       for (std::size_t i = 0; i < train_files_.size(); ++i) {
-        read(
+        const data::NotUtf8 bad = read(
             train_files_[i], parts[i], [&](std::string_view line) { train.add(line); },
             [&](std::string_view line) { validation.add(line); }, [&](std::string_view line) { test.add(line); });
+        note_encoding("data.train", train_files_[i], bad);
         // Whole files may go on with a document, as in create_pretraining_data; where lines are held out, other text follows.
         for (Part* p : {&train, &validation, &test}) parts[i].cut ? p->builder.end_document() : p->builder.end_file();
       }
-      const auto add_files = [](Part& part, const std::vector<std::string>& files) {
+      const auto add_files = [&](Part& part, std::string_view key, const std::vector<std::string>& files) {
         for (const std::string& file : files) {
-          read(file, {0, 0}, {}, {}, [&](std::string_view line) { part.add(line); });
+          note_encoding(key, file, read(file, {0, 0}, {}, {}, [&](std::string_view line) { part.add(line); }));
           part.builder.end_file();
         }
       };
-      add_files(validation, validation_files_);
-      add_files(test, test_files_);
+      add_files(validation, "data.validation", validation_files_);
+      add_files(test, "data.test", test_files_);
       require<DataError>(train.has_text(), "masked_lm: data.train holds no text: ", names_of(train_files_),
                          holds_out() ? ", apart from what is held out" : "");
-      train.finish(report);
+      const std::int64_t cut = train.finish(report).cut;
+      if (cut > 0)
+        notes_.push_back({"sentences", join_text(cut, " of train were longer than data.longest_sentence = ", longest_sentence(),
+                                                 " tokens and are cut, behind punctuation where there is some")});
       const auto finish = [&](Part& part, std::string_view name, std::string_view option, const std::vector<std::string>& files) {
         require<DataError>(part.has_text() || files.empty(), "masked_lm: ", option,
                            " holds no text: ", files.empty() ? "" : names_of(files));
@@ -360,6 +445,7 @@ class Preparation {
   std::string directory_;
   std::vector<std::string> train_files_, validation_files_, test_files_;
   std::optional<data::Vocabulary> given_;  // data.vocabulary
+  std::vector<Note> notes_;
 };
 
 }  // namespace
@@ -374,6 +460,7 @@ data::PretrainingOptions pretraining_options(const InstanceOptions& o) {
           .masked_lm_prob = o.masked_share,
           .short_seq_prob = o.short_share,
           .whole_word_mask = o.whole_words,
+          .next_sentence = o.next_sentence,
           .dupe_factor = static_cast<int>(o.dupe_factor),
           .seed = static_cast<std::uint64_t>(o.seed)};
 }

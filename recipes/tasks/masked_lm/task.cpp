@@ -15,6 +15,8 @@ constexpr double kWeightEpsilon = 1e-5;
 
 std::string_view yes_no(bool b) { return b ? "yes" : "no"; }
 
+bool strips(const data::TokenizerOptions& o) { return o.strip_accents.value_or(o.lower_case); }
+
 }  // namespace
 
 Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
@@ -32,9 +34,11 @@ void Task::open_data() {
                      "masked_lm: the data is prepared with another vocabulary than the checkpoint's: ", data_->vocabulary().size(), " and ",
                      vocabulary_ ? vocabulary_->size() : 0, " tokens; name the vocabulary of the training run in data.vocabulary");
   const data::TokenizerOptions& prepared = data_->tokenizer();
-  require<ConfigError>(vocabulary_ == nullptr || (prepared.lower_case == tokenizer_.lower_case && prepared.variant == tokenizer_.variant),
+  require<ConfigError>(vocabulary_ == nullptr || (prepared.lower_case == tokenizer_.lower_case && strips(prepared) == strips(tokenizer_) &&
+                                                  prepared.variant == tokenizer_.variant),
                        "masked_lm: the data is prepared in another way than the checkpoint's: data.lower_case ",
-                       yes_no(prepared.lower_case), " and ", yes_no(tokenizer_.lower_case), ", data.tokenizer ", name_of(prepared.variant),
+                       yes_no(prepared.lower_case), " and ", yes_no(tokenizer_.lower_case), ", data.strip_accents ",
+                       yes_no(strips(prepared)), " and ", yes_no(strips(tokenizer_)), ", data.tokenizer ", name_of(prepared.variant),
                        " and ", name_of(tokenizer_.variant));
   vocabulary_ = data_->shared_vocabulary();
   tokenizer_ = prepared;
@@ -75,14 +79,14 @@ std::array<Tensor, 2> Task::loss(const Batch& batch, nn::Run run) const {
   return loss_sums(network_, batch, run);
 }
 
+std::int64_t Task::most_predictions() const { return data::most_predictions(pretraining_options(options_.instances)); }
+
 Batch Task::bench_batch(std::int64_t index) const {
-  return random_batch(setup_.batch_size, options_.instances.max_length, options_.instances.max_predictions, vocab_size(), network_.packed,
+  return random_batch(setup_.batch_size, options_.instances.max_length, most_predictions(), vocab_size(), network_.packed,
                       random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
 }
 
-double Task::multiply_adds() const {
-  return network_.multiply_adds(setup_.batch_size, options_.instances.max_length, options_.instances.max_predictions);
-}
+double Task::multiply_adds() const { return network_.multiply_adds(setup_.batch_size, options_.instances.max_length, most_predictions()); }
 
 // ---- evaluation
 

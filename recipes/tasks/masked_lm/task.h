@@ -62,6 +62,7 @@ class Task {
  private:
   const Dataset& dataset() const;
   void open_data();
+  std::int64_t most_predictions() const;
   std::int64_t vocab_size() const { return vocabulary_ ? vocabulary_->size() : options_.bench.vocab_size; }
 
   Options options_;
