@@ -24,8 +24,9 @@ std::int64_t length(Text text) { return static_cast<std::int64_t>(text.size()); 
 template <class Random>
 class InstanceMaker {
  public:
-  InstanceMaker(const PretrainingTokens& tokens, const PretrainingOptions& options, Random& random)
-      : tokens_(tokens), options_(options), random_(random) {}
+  /// `always_masks`: pieces of a word rather than nothing, which the original may do.
+  InstanceMaker(const PretrainingTokens& tokens, const PretrainingOptions& options, Random& random, bool always_masks)
+      : tokens_(tokens), options_(options), random_(random), always_masks_(always_masks) {}
 
   Instance make(Text a, Text b, bool random_next) {
     truncate(a, b);
@@ -46,6 +47,21 @@ class InstanceMaker {
   }
 
  private:
+  struct Group {
+    std::size_t begin, end;  // in positions_
+  };
+  void mask(std::vector<std::int32_t>& ids, const Group& group) {
+    for (std::size_t k = group.begin; k < group.end; ++k) {
+      const std::size_t at = positions_[k];
+      chosen_.emplace_back(static_cast<std::int32_t>(at), ids[at]);
+      if (random_.uniform() < 0.8) {
+        ids[at] = tokens_.mask;
+      } else if (random_.uniform() >= 0.5) {
+        ids[at] = tokens_.replacements[random_.below(tokens_.replacements.size())];
+      }
+    }
+  }
+
   /// Takes tokens off either end of the longer text until both fit.
   void truncate(Text& a, Text& b) {
     while (length(a) + length(b) > options_.max_seq_length - specials(options_)) {
@@ -77,16 +93,9 @@ class InstanceMaker {
     for (const Group& group : groups_) {
       if (chosen_.size() >= limit) break;
       if (chosen_.size() + (group.end - group.begin) > limit) continue;
-      for (std::size_t k = group.begin; k < group.end; ++k) {
-        const std::size_t at = positions_[k];
-        chosen_.emplace_back(static_cast<std::int32_t>(at), ids[at]);
-        if (random_.uniform() < 0.8) {
-          ids[at] = tokens_.mask;
-        } else if (random_.uniform() >= 0.5) {
-          ids[at] = tokens_.replacements[random_.below(tokens_.replacements.size())];
-        }
-      }
+      mask(ids, group);
     }
+    if (always_masks_ && chosen_.empty() && !groups_.empty()) mask(ids, {groups_.front().begin, groups_.front().begin + limit});
     std::sort(chosen_.begin(), chosen_.end());
     for (const auto& [position, label] : chosen_) {
       instance.positions.push_back(position);
@@ -94,12 +103,10 @@ class InstanceMaker {
     }
   }
 
-  struct Group {
-    std::size_t begin, end;  // in positions_
-  };
   const PretrainingTokens& tokens_;
   const PretrainingOptions& options_;
   Random& random_;
+  bool always_masks_;
   std::vector<std::size_t> positions_;  // that may be masked
   std::vector<Group> groups_;           // that are masked together
   std::vector<std::pair<std::int32_t, std::int32_t>> chosen_;
@@ -119,7 +126,7 @@ class OriginalMaker {
       : corpus_(corpus),
         options_(options),
         random_(options.seed),
-        maker_(tokens, options_, random_),
+        maker_(tokens, options_, random_, /*always_masks=*/false),
         documents_(index(corpus.documents())) {
     std::iota(documents_.begin(), documents_.end(), 0);
     random_.shuffle(std::span(documents_));
@@ -262,7 +269,7 @@ Instance DynamicPretraining::get(std::int64_t epoch, std::int64_t i) const {
     begin += below(end - begin);
     end = end_of_run(*corpus_, begin, end, target);
   }
-  InstanceMaker<Rng> maker(tokens_, options_, random);
+  InstanceMaker<Rng> maker(tokens_, options_, random, /*always_masks=*/true);
   if (!options_.next_sentence) return maker.make(corpus_->text(begin, end), {}, false);
   const std::int64_t count = end - begin;
   const std::int64_t middle = begin + (count >= 2 ? 1 + below(count - 1) : 1);

@@ -62,7 +62,8 @@ std::vector<Instance> pretraining_instances(const Corpus& corpus, const Vocabula
 /// Instances of an epoch as a function of the index. The corpus is cut once into runs of sentences of one document that fill an
 /// instance; index i is about run i. Differences from the original: where B is random, A is either the front or the back of the run,
 /// with equal chances, since the rest of the run is not put back; B comes from another document whenever there is one; an
-/// instance that aims short begins at any sentence of its run. Keeps references to the corpus; thread-safe.
+/// instance that aims short begins at any sentence of its run; where no whole word fits the number of predictions, pieces of one are
+/// masked, so that there always is a prediction. Keeps references to the corpus; thread-safe.
 class DynamicPretraining {
  public:
   DynamicPretraining(const Corpus& corpus, const Vocabulary& vocabulary, const PretrainingOptions& options);

@@ -27,7 +27,7 @@ void add_rows(const Tensor& logits, const Tensor& labels, engine::CrossEntropy& 
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run) {
   const Tensor x = network.encode(batch.ids, batch.segments, batch.layout, run);
-  add_rows(network.next_sentence_logits(x, batch.layout), batch.next, to.next_loss, to.next_accuracy);
+  if (to.next_sentence) add_rows(network.next_sentence_logits(x, batch.layout), batch.next, to.next_loss, to.next_accuracy);
   const Tensor h = network.transformed(x, batch.masked);
   for (std::int64_t row = 0; row < batch.predictions(); row += kRows) {
     const std::int64_t rows = std::min(kRows, batch.predictions() - row);
@@ -51,10 +51,10 @@ void FrequencyBaselines::add(const data::Instance& instance) {
   }
 }
 
-engine::Metrics FrequencyBaselines::metrics() const {
-  return {{"baseline/masked_lm_accuracy", accuracy_.value()},
-          {"baseline/perplexity", std::exp(loss_.value())},
-          {"baseline/next_sentence_accuracy", std::max(random_.value(), 1 - random_.value())}};
+engine::Metrics FrequencyBaselines::metrics(bool next_sentence) const {
+  engine::Metrics out{{"baseline/masked_lm_accuracy", accuracy_.value()}, {"baseline/perplexity", std::exp(loss_.value())}};
+  if (next_sentence) out.push_back({"baseline/next_sentence_accuracy", std::max(random_.value(), 1 - random_.value())});
+  return out;
 }
 
 }  // namespace capstan::masked_lm

@@ -21,7 +21,11 @@ struct Evaluation {
   engine::Mean masked_accuracy{"masked_lm_accuracy"};
   engine::CrossEntropy next_loss{"next_sentence_loss"};
   engine::Mean next_accuracy{"next_sentence_accuracy"};
-  std::vector<engine::Accumulator*> accumulators() { return {&masked_loss, &masked_accuracy, &next_loss, &next_accuracy}; }
+  bool next_sentence = true;  ///< instances are pairs
+  std::vector<engine::Accumulator*> accumulators() {
+    if (!next_sentence) return {&masked_loss, &masked_accuracy};
+    return {&masked_loss, &masked_accuracy, &next_loss, &next_accuracy};
+  }
 };
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run);
@@ -32,7 +36,7 @@ class FrequencyBaselines {
  public:
   explicit FrequencyBaselines(std::vector<std::int64_t> token_counts);
   void add(const data::Instance& instance);
-  engine::Metrics metrics() const;
+  engine::Metrics metrics(bool next_sentence = true) const;
 
  private:
   std::vector<std::int64_t> counts_;

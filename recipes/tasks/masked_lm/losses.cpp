@@ -7,12 +7,13 @@
 
 namespace capstan::masked_lm {
 
-std::array<Tensor, 2> loss_sums(const Network& network, const Batch& batch, const nn::Run& run) {
+std::array<Tensor, 2> loss_sums(const Network& network, const Batch& batch, const nn::Run& run, bool next_sentence) {
   const Tensor x = network.encode(batch.ids, batch.segments, batch.layout, run);
   const Tensor h = network.transformed(x, batch.masked);
   const Tensor masked_lm = linear_cross_entropy(h, nn::weight_for(network.decoder_weight, h), nn::weight_for(network.decoder_bias, h),
                                                 batch.labels, {.reduction = Reduction::sum()})
                                .value;
+  if (!next_sentence) return {masked_lm, Tensor::zeros({})};
   const Tensor logits = network.next_sentence_logits(x, batch.layout);
   return {masked_lm, cross_entropy(logits, batch.next, {.reduction = Reduction::sum()}).value};
 }

@@ -10,9 +10,9 @@
 
 namespace capstan::masked_lm {
 
-/// -log softmax(logits)[label] over the masked tokens, and over the pairs: recorded scalars. The logits over the vocabulary are never
-/// stored whole.
-std::array<Tensor, 2> loss_sums(const Network& network, const Batch& batch, const nn::Run& run);
+/// -log softmax(logits)[label] over the masked tokens, and over the pairs, or 0 where there are none: recorded scalars. The logits over the
+/// vocabulary are never stored whole.
+std::array<Tensor, 2> loss_sums(const Network& network, const Batch& batch, const nn::Run& run, bool next_sentence = true);
 
 /// The logits over the vocabulary of what Network::transformed gives: [N, V].
 Tensor vocabulary_logits(const Network& network, const Tensor& transformed);

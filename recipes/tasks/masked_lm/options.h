@@ -105,10 +105,17 @@ struct EvaluateOptions {
   }
 };
 
-enum class PredictTask { automatic, fill, next_sentence, features };
+enum class PredictTask { automatic, fill, next_sentence, features, vectors };
+
+/// What stands for a whole text.
+enum class SentenceVector {
+  mean,  ///< of the last layer over all tokens, [CLS] and [SEP] among them
+  cls,   ///< the last layer at [CLS]
+};
 
 struct PredictOptions {
   PredictTask task = PredictTask::automatic;
+  SentenceVector vector = SentenceVector::mean;
   std::int64_t top = 5, max_length = 0;
   std::vector<std::int64_t> layers{-1, -2, -3, -4};
 
@@ -117,11 +124,15 @@ struct PredictOptions {
     v("task", task,
       "fill: the [MASK] of a line; next_sentence: whether the second of 'a ||| b' (or a tab between) follows the first; features: hidden "
       "states (of 'a ||| b' or one text), JSON in any format; "
+      "vectors: one vector for a line (likewise of 'a ||| b' or one text); "
       "auto: fill if the line holds [MASK], else next_sentence",
       {{"auto", PredictTask::automatic},
        {"fill", PredictTask::fill},
        {"next_sentence", PredictTask::next_sentence},
-       {"features", PredictTask::features}});
+       {"features", PredictTask::features},
+       {"vectors", PredictTask::vectors}});
+    v("vector", vector, "vectors: mean of the last layer over the tokens of the line, [CLS] and [SEP] among them, or its value at [CLS]",
+      {{"mean", SentenceVector::mean}, {"cls", SentenceVector::cls}});
     v("top", top, "tokens listed for a mask", V::between(1, 1e6));
     v("max_length", max_length, "tokens read of a line with [CLS] and [SEP]; 0: model.max_positions", V::non_negative());
     v("layers", layers, "features: layers to write, -1 being the last", V::between(-1024, -1));

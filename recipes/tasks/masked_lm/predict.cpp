@@ -18,7 +18,7 @@
 namespace capstan::masked_lm {
 namespace {
 
-constexpr std::string_view kMask = "[MASK]", kBar = " ||| ", kContinuation = "##";
+constexpr std::string_view kMask = "[MASK]", kCls = "[CLS]", kSep = "[SEP]", kBar = " ||| ", kContinuation = "##";
 
 double rounded(float value) { return std::nearbyint(static_cast<double>(value) * 1e6) / 1e6; }
 
@@ -39,12 +39,6 @@ struct Texts {
   bool two = false;
 };
 
-/// Valid UTF-8, for JSON and messages.
-std::string readable(std::string_view text) {
-  namespace unicode = data::unicode;
-  return unicode::is_valid_utf8(text) ? std::string(text) : unicode::to_utf8(unicode::to_utf32(text));
-}
-
 /// The beginning of a line for a message.
 std::string quoted(std::string_view line) {
   constexpr std::size_t kShown = 60;
@@ -59,11 +53,15 @@ Texts split(std::string_view line, bool at_tabs) {
   return {line, {}, false};
 }
 
-/// The same options for text that may hold [MASK].
-data::TokenizerOptions with_mask(data::TokenizerOptions options, bool may_hold_mask) {
-  if (may_hold_mask) options.protected_tokens.emplace_back(kMask);
+/// The same options for text that may hold special tokens.
+data::TokenizerOptions with_specials(data::TokenizerOptions options, const data::Vocabulary& vocabulary) {
+  for (const std::string_view token : {kMask, kCls, kSep, std::string_view("[UNK]"), std::string_view("[PAD]")})
+    if (vocabulary.find(token) >= 0) options.protected_tokens.emplace_back(token);
   return options;
 }
+
+/// Whether a task reads a whole line, in which a tab is white space.
+bool reads_lines(PredictTask task) { return task == PredictTask::features || task == PredictTask::vectors; }
 
 /// The line with one token in place of each [MASK]; a continuation joins what is before it.
 std::string filled(std::string_view line, std::span<const std::string> tokens) {
@@ -90,14 +88,14 @@ Predictor::Predictor(const Network& network, const data::Vocabulary& vocabulary,
       vocabulary_(vocabulary),
       options_(options),
       json_(json),
-      tokenizer_(vocabulary, with_mask(std::move(tokenizer), options.task != PredictTask::features)),
+      tokenizer_(vocabulary, with_specials(std::move(tokenizer), vocabulary)),
       length_(options.max_length > 0 ? options.max_length : network.max_length) {}
 
 Query Predictor::read(std::string line, std::int64_t number) const {
   Query q{.number = number, .line = std::move(line), .task = options_.task, .tokens = {}};
-  const Texts texts = split(q.line, /*at_tabs=*/q.task != PredictTask::features);
+  const Texts texts = split(q.line, /*at_tabs=*/!reads_lines(q.task));
   std::vector<std::int32_t> a = tokenizer_.encode(texts.a), b = tokenizer_.encode(texts.b);
-  const std::int32_t mask = vocabulary_.id(kMask);
+  const std::int32_t mask = vocabulary_.id(kMask), cls = vocabulary_.id(kCls), sep = vocabulary_.id(kSep);
   const std::ptrdiff_t masks = std::ranges::count(a, mask) + std::ranges::count(b, mask);
   if (q.task == PredictTask::automatic) q.task = masks > 0 ? PredictTask::fill : PredictTask::next_sentence;
   if (q.task == PredictTask::fill) require<DataError>(masks > 0, "line ", number, ": there is no [MASK] to fill in ", quoted(q.line));
@@ -106,19 +104,25 @@ Query Predictor::read(std::string line, std::int64_t number) const {
                        ", expected two texts with ' ||| ' or a tab between them",
                        options_.task == PredictTask::automatic ? ", or a text with [MASK]" : "");
 
+  const bool own_specials = !texts.two && !a.empty() && a.front() == cls;
+  if (own_specials) {
+    a.erase(a.begin());
+    if (!a.empty() && a.back() == sep) a.pop_back();
+  }
   const auto room = static_cast<std::size_t>(length_ - (texts.two ? 3 : 2));
   require<DataError>(q.task != PredictTask::fill || a.size() + b.size() <= room, "line ", number, ": the text has ", a.size() + b.size(),
                      " tokens, the model reads ", room);
   while (a.size() + b.size() > room) (a.size() > b.size() ? a : b).pop_back();
 
   std::vector<std::int32_t>& ids = q.tokens.ids;
-  ids.push_back(vocabulary_.id("[CLS]"));
+  ids.push_back(cls);
   ids.insert(ids.end(), a.begin(), a.end());
-  ids.push_back(vocabulary_.id("[SEP]"));
+  ids.push_back(sep);
   q.tokens.first_segment = static_cast<std::int32_t>(ids.size());
+  if (own_specials) q.tokens.first_segment = static_cast<std::int32_t>(std::ranges::find(ids, sep) - ids.begin() + 1);
   if (texts.two) {
     ids.insert(ids.end(), b.begin(), b.end());
-    ids.push_back(vocabulary_.id("[SEP]"));
+    ids.push_back(sep);
   }
   if (q.task == PredictTask::fill)
     for (std::size_t i = 0; i < ids.size(); ++i)
@@ -141,13 +145,13 @@ std::string Predictor::fill(const Query& q, const Tensor& probabilities) const {
     for (std::size_t k = 0; k < best.size(); ++k) {
       const std::string& token = vocabulary_.token(static_cast<std::int32_t>(best[k]));
       const double p = rounded(row[static_cast<std::size_t>(best[k])]);
-      groups += json_ ? join_text(k > 0 ? "," : "", engine::to_json({{"token", readable(token)}, {"probability", p}}))
-                      : join_text("\t", token, "\t", p);
+      groups +=
+          json_ ? join_text(k > 0 ? "," : "", engine::to_json({{"token", token}, {"probability", p}})) : join_text("\t", token, "\t", p);
     }
     if (json_) groups += "]";
   }
   const std::string text = filled(q.line, chosen);
-  return json_ ? join_text(open_json({{"line", q.number}, {"text", readable(text)}}), R"(,"masks":[)", groups, "]}") : text + groups;
+  return json_ ? join_text(open_json({{"line", q.number}, {"text", text}}), R"(,"masks":[)", groups, "]}") : text + groups;
 }
 
 std::string Predictor::next_sentence(const Query& q, float probability) const {
@@ -160,7 +164,7 @@ std::string Predictor::features(const Query& q, std::span<const Tensor> layers, 
   std::string out = join_text(open_json({{"linex_index", q.number - 1}}), R"(,"features":[)");
   const auto width = static_cast<std::size_t>(layers.front().size(1));
   for (std::size_t i = 0; i < q.tokens.ids.size(); ++i) {
-    out += join_text(i > 0 ? "," : "", open_json({{"token", readable(vocabulary_.token(q.tokens.ids[i]))}}), R"(,"layers":[)");
+    out += join_text(i > 0 ? "," : "", open_json({{"token", vocabulary_.token(q.tokens.ids[i])}}), R"(,"layers":[)");
     for (std::size_t l = 0; l < layers.size(); ++l) {
       out += join_text(l > 0 ? "," : "", R"({"index":)", options_.layers[l], R"(,"values":[)");
       const auto row = layers[l].span<const float>().subspan((static_cast<std::size_t>(first) + i) * width, width);
@@ -173,6 +177,20 @@ std::string Predictor::features(const Query& q, std::span<const Tensor> layers, 
     out += "]}";
   }
   return out + "]}";
+}
+
+std::string Predictor::vector(const Query& q, const Tensor& layer, std::int64_t first) const {
+  const auto width = static_cast<std::size_t>(layer.size(1));
+  const auto values = layer.span<const float>().subspan(static_cast<std::size_t>(first) * width);
+  const std::size_t tokens = options_.vector == SentenceVector::cls ? 1 : q.tokens.ids.size();
+  std::string out = json_ ? join_text(open_json({{"line", q.number}}), R"(,"vector":[)") : "";
+  for (std::size_t c = 0; c < width; ++c) {
+    double sum = 0;
+    for (std::size_t t = 0; t < tokens; ++t) sum += static_cast<double>(values[t * width + c]);
+    if (c > 0) out += json_ ? ',' : '\t';
+    append_number(out, rounded(static_cast<float>(sum / static_cast<double>(tokens))));
+  }
+  return json_ ? out + "]}" : out;
 }
 
 std::vector<std::string> Predictor::answer(std::span<const Query> queries, const nn::Run& run) const {
@@ -193,12 +211,17 @@ std::vector<std::string> Predictor::answer(std::span<const Query> queries, const
     for (const std::int64_t layer : options_.layers)
       wanted.push_back(cast(layers[static_cast<std::size_t>(static_cast<std::int64_t>(layers.size()) + layer)], DType::f32).contiguous());
 
+  Tensor last;
+  if (options_.task == PredictTask::vectors) last = cast(x, DType::f32).contiguous();
+
   std::vector<std::string> answers;
   std::int64_t mask = 0;
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Query& q = queries[i];
     if (q.task == PredictTask::features) {
       answers.push_back(features(q, wanted, batch.layout.first.data<const std::int64_t>()[i]));
+    } else if (q.task == PredictTask::vectors) {
+      answers.push_back(vector(q, last, batch.layout.first.data<const std::int64_t>()[i]));
     } else if (q.task == PredictTask::fill) {
       const auto count = static_cast<std::int64_t>(q.tokens.positions.size());
       const Tensor places = batch.masked.view(batch.masked.layout().slice(0, mask, count)).contiguous();

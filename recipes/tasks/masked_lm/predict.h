@@ -7,8 +7,12 @@
 //   next_sentence  next|random <tab> probability that the second text follows the first
 //                  jsonl {"line":1,"label":"next","probability":0.93}
 //   features       the JSON of extract_features: {"linex_index":0,"features":[{"token":"[CLS]","layers":[{"index":-1,"values":[...]}]}]}
-// Texts that are too long: fill refuses them, the others take tokens off the end (of the longer of two). JSON is UTF-8 whatever a line
-// holds: what is not becomes U+FFFD.
+//   vectors        its values with tabs between them
+//                  jsonl {"line":1,"vector":[...]}
+// Special tokens that stand in a line ("[MASK]", "[CLS]", "[SEP]", ...) are themselves. A line that begins with [CLS] brings its own: none
+// is added but a [SEP] at the end if there is none, and what stands behind the first [SEP] is the second text. Texts that are too long:
+// fill refuses them, the others take tokens off the end (of the longer of two). JSON is UTF-8 whatever a line holds: what is not becomes
+// U+FFFD.
 
 #include <cstdint>
 #include <span>
@@ -49,6 +53,7 @@ class Predictor {
   std::string fill(const Query& query, const Tensor& probabilities) const;
   std::string next_sentence(const Query& query, float probability) const;
   std::string features(const Query& query, std::span<const Tensor> layers, std::int64_t first) const;
+  std::string vector(const Query& query, const Tensor& layer, std::int64_t first) const;
 
   const Network& network_;
   const data::Vocabulary& vocabulary_;

@@ -76,7 +76,7 @@ std::array<double, 2> Task::loss_counts(const Batch& batch) const {
 
 std::array<Tensor, 2> Task::loss(const Batch& batch, nn::Run run) const {
   run.token_ids = batch.layout.keys;
-  return loss_sums(network_, batch, run);
+  return loss_sums(network_, batch, run, options_.instances.next_sentence);
 }
 
 std::int64_t Task::most_predictions() const { return data::most_predictions(pretraining_options(options_.instances)); }
@@ -93,14 +93,15 @@ double Task::multiply_adds() const { return network_.multiply_adds(setup_.batch_
 engine::Metrics Task::baselines(engine::Split split) const {
   FrequencyBaselines frequencies(dataset().token_counts());
   for (std::int64_t i = 0; i < size(split); ++i) frequencies.add(dataset().instance(split, 0, i));
-  return frequencies.metrics();
+  return frequencies.metrics(options_.instances.next_sentence);
 }
 
 std::string Task::protocol(engine::Split split) const {
   std::size_t masked = 0;
   for (std::int64_t i = 0; i < size(split); ++i) masked += dataset().instance(split, 0, i).labels.size();
   return join_text("masked_lm: ", masked, " masked tokens of held-out text, 80 % of them shown as [MASK], ranked among all ", vocab_size(),
-                   " tokens; next_sentence: ", size(split), " pairs, half of them random\n");
+                   " tokens",
+                   options_.instances.next_sentence ? join_text("; next_sentence: ", size(split), " pairs, half of them random\n") : "\n");
 }
 
 }  // namespace capstan::masked_lm
