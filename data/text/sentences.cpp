@@ -121,10 +121,12 @@ void split_sentences(std::string_view paragraph, std::vector<std::string_view>& 
     if (is_script_end(c)) {
       if (c == 0xFF0E && at < paragraph.size() && is_wide_digit(peek(paragraph, at))) continue;
       // Marks with spaces between them, as double shads and dandas are often written, stand together.
-      for (std::size_t next = at; next < paragraph.size() && (is_script_end(peek(paragraph, next)) || is_end(peek(paragraph, next)));) {
-        pass(paragraph, next, [](char32_t x) { return is_script_end(x) || is_end(x); });
-        at = next;
+      const auto is_mark = [](char32_t x) { return is_script_end(x) || is_end(x); };
+      for (std::size_t next = at;;) {
         pass(paragraph, next, unicode::is_python_space);
+        if (!is_mark(peek(paragraph, next))) break;
+        pass(paragraph, next, is_mark);
+        at = next;
       }
       pass_closers(at);
       cut(at);

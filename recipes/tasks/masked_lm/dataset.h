@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "data/data_report.h"
 #include "data/text/corpus.h"
 #include "data/text/instance_file.h"
 #include "data/text/pretraining.h"
@@ -41,6 +42,8 @@ class Dataset {
   std::vector<std::int64_t> token_counts() const;
 
   const std::string& digest() const { return prepared_.digest; }
+  /// What was read, counted over all of the text ([UNK]: over the tokens of token_counts()).
+  data::DataReport report(const DataOptions& data, const InstanceOptions& instances) const;
   /// One line for people.
   std::string summary() const;
 

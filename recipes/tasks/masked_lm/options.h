@@ -24,7 +24,7 @@ struct DataOptions {
   data::TextForm form = data::TextForm::prose;
   double held_out = 0.1;
   std::string vocabulary;
-  std::int64_t vocab_size = 30000, alphabet = 0, longest_sentence = 64;
+  std::int64_t vocab_size = 30000, alphabet = 0, longest_sentence = 0;
   bool lower_case = true;
   StripAccents strip_accents = StripAccents::automatic;
   data::TokenizerVariant tokenizer = data::TokenizerVariant::google;

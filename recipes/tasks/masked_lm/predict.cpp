@@ -88,7 +88,8 @@ Predictor::Predictor(const Network& network, const data::Vocabulary& vocabulary,
       vocabulary_(vocabulary),
       options_(options),
       json_(json),
-      tokenizer_(vocabulary, with_specials(std::move(tokenizer), vocabulary)),
+      tokenizer_(vocabulary,
+                 options.task == PredictTask::features ? std::move(tokenizer) : with_specials(std::move(tokenizer), vocabulary)),
       length_(options.max_length > 0 ? options.max_length : network.max_length) {}
 
 Query Predictor::read(std::string line, std::int64_t number) const {

@@ -9,10 +9,10 @@
 //   features       the JSON of extract_features: {"linex_index":0,"features":[{"token":"[CLS]","layers":[{"index":-1,"values":[...]}]}]}
 //   vectors        its values with tabs between them
 //                  jsonl {"line":1,"vector":[...]}
-// Special tokens that stand in a line ("[MASK]", "[CLS]", "[SEP]", ...) are themselves. A line that begins with [CLS] brings its own: none
-// is added but a [SEP] at the end if there is none, and what stands behind the first [SEP] is the second text. Texts that are too long:
-// fill refuses them, the others take tokens off the end (of the longer of two). JSON is UTF-8 whatever a line holds: what is not becomes
-// U+FFFD.
+// Special tokens that stand in a line ("[MASK]", "[CLS]", "[SEP]", ...) are themselves, but for features: extract_features knows none. A
+// line that begins with [CLS] brings its own: none is added but a [SEP] at the end if there is none, and what stands behind the first [SEP]
+// is the second text. Texts that are too long: fill refuses them, the others take tokens off the end (of the longer of two). JSON is UTF-8
+// whatever a line holds: what is not becomes U+FFFD.
 
 #include <cstdint>
 #include <span>

@@ -58,7 +58,7 @@ std::vector<std::string> files_of(std::string_view key, const std::vector<std::s
     });
     if (skipped > 0) notes.push_back({"left out", join_text(skipped, " files of ", path, " that are no text")});
     if (folders > 0) notes.push_back({"left out", join_text(folders, " folders within ", path, ": they are not entered")});
-    require<DataError>(!inside.empty(), path, ": the directory holds no text file",
+    require<DataError>(!inside.empty(), path, ": the directory holds no file, expected text files",
                        skipped > 0 ? join_text("; ", skipped, " files there are something else, such as ", notes.front().text) : "");
     files.insert(files.end(), inside.begin(), inside.end());
   }

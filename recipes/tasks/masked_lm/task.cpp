@@ -37,9 +37,9 @@ void Task::open_data() {
   require<ConfigError>(vocabulary_ == nullptr || (prepared.lower_case == tokenizer_.lower_case && strips(prepared) == strips(tokenizer_) &&
                                                   prepared.variant == tokenizer_.variant),
                        "masked_lm: the data is prepared in another way than the checkpoint's: data.lower_case ",
-                       yes_no(prepared.lower_case), " and ", yes_no(tokenizer_.lower_case), ", data.strip_accents ",
-                       yes_no(strips(prepared)), " and ", yes_no(strips(tokenizer_)), ", data.tokenizer ", name_of(prepared.variant),
-                       " and ", name_of(tokenizer_.variant));
+                       yes_no(prepared.lower_case), " and ", yes_no(tokenizer_.lower_case), ", data.tokenizer ", name_of(prepared.variant),
+                       " and ", name_of(tokenizer_.variant), ", data.strip_accents ", yes_no(strips(prepared)), " and ",
+                       yes_no(strips(tokenizer_)));
   vocabulary_ = data_->shared_vocabulary();
   tokenizer_ = prepared;
 }
@@ -64,8 +64,9 @@ Batch Task::batch(const engine::Samples& samples) const {
 
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
   prepare_data(options.data, options.instances, setup, &report);
-  const Dataset data(options.data, options.instances, options.evaluate.instances, setup);
-  report << options.data.prepared << ": " << data.summary() << '\n';
+  const Dataset made(options.data, options.instances, options.evaluate.instances, setup);
+  report << options.data.prepared << ": " << made.summary() << '\n';
+  for (const std::string& line : data::lines_of(made.report(options.data, options.instances))) report << line << '\n';
 }
 
 // ---- training

@@ -50,6 +50,30 @@ TEST(Sentences, OfTokenisedText) {
   EXPECT_THAT(sentences_of("at No . 1 in the list . 5 more"), ElementsAre("at No . 1 in the list . 5 more"));
 }
 
+TEST(Sentences, EndAtTheMarksOfOtherScripts) {
+  // Danda, Arabic and Urdu, Armenian, Ethiopic, Khmer-like marks of Myanmar, double shads of Tibetan.
+  for (const std::string mark : {"\u0964", "\u0965", "\u061f", "\u06d4", "\u0589", "\u1362", "\u104b", "\u0f0d", "\U000111c5", "\u203d"})
+    EXPECT_THAT(sentences_of("ba" + mark + " Du" + mark), ElementsAre("ba" + mark, "Du" + mark)) << mark;
+  EXPECT_THAT(sentences_of("ka\u0f0d \u0f0d ga\u0f0d"), ElementsAre("ka\u0f0d \u0f0d", "ga\u0f0d"));
+  EXPECT_THAT(sentences_of("\u6211\uff0e\u7231 3\uff0e5"), ElementsAre("\u6211\uff0e", "\u7231 3\uff0e5"));
+  // Georgian has capitals that no sentence begins with; a letter on its own is no word.
+  EXPECT_THAT(sentences_of("\u10d0\u10d1. \u10d2\u10d3. \u10d4. \u10d5"), ElementsAre("\u10d0\u10d1.", "\u10d2\u10d3. \u10d4. \u10d5"));
+  // No case at all: Arabic, Devanagari.
+  EXPECT_THAT(sentences_of("\u0643\u062a\u0628. \u0642\u0631\u0623. \u0915. \u0916"),
+              ElementsAre("\u0643\u062a\u0628.", "\u0642\u0631\u0623.", "\u0915.", "\u0916"));
+}
+
+TEST(Sentences, OfLowerCasedText) {
+  std::vector<std::string_view> found;
+  split_sentences("mr. holmes met j. watson. he left. \"yes!\" he said", found, /*lower_cased=*/true);
+  EXPECT_THAT(found, ElementsAre("mr. holmes met j. watson.", "he left.", "\"yes!\"", "he said"));
+  Capitals text;
+  text.add("he came. \u00e9t\u00e9 \u10d0");
+  EXPECT_TRUE(text.lower_cased());
+  text.add("He");
+  EXPECT_FALSE(text.lower_cased());
+}
+
 TEST(Sentences, OfOddText) {
   EXPECT_THAT(sentences_of(""), ElementsAre());
   EXPECT_THAT(sentences_of(" \t "), ElementsAre());
@@ -113,6 +137,54 @@ TEST(CorpusBuilder, Prose) {
     expected += i == 0 ? "a b ." : "|a b .";
   }
   EXPECT_EQ(built(TextForm::prose, {text}), expected);
+}
+
+std::string built_with(const CorpusOptions& options, TextForm form, const std::string& content, std::int64_t* cut = nullptr) {
+  const Scratch scratch;
+  const Tokenizer tokenizer(letters());
+  CorpusBuilder builder(scratch / "corpus", tokenizer, form, options);
+  builder.add_file(scratch.write("text", content));
+  const auto counts = builder.finish();
+  if (cut != nullptr) *cut = counts.cut;
+  return shown(Corpus(scratch / "corpus"));
+}
+
+TEST(CorpusBuilder, JudgesByTheFileWhetherItIsLowerCased) {
+  EXPECT_EQ(built(TextForm::prose, {"ab. cd\n\nef. gh\n"}), "a ##b .|c ##d|e ##f .|g ##h");
+  EXPECT_EQ(built(TextForm::prose, {"Ab. cd\n\nef. gh\n", "ab. cd"}), "a ##b . c ##d|e ##f . g ##h/a ##b .|c ##d");
+}
+
+TEST(CorpusBuilder, CutsLongSentences) {
+  std::int64_t cut = 0;
+  // Behind punctuation in the second half, else before a word; a word of many pieces is cut where it must be.
+  EXPECT_EQ(built_with({.longest_sentence = 4}, TextForm::paragraphs, "a b c. d e f g h i\nab cd e\nabcdef g\n", &cut),
+            "a b c .|d e f g|h i|a ##b c ##d|e|a ##b ##c ##d|##e ##f g");
+  EXPECT_EQ(cut, 3);
+  EXPECT_EQ(built_with({.longest_sentence = 4}, TextForm::paragraphs, "a b .d e f\na b c de f\n", &cut), "a b .|d e f|a b c|d ##e f");
+  EXPECT_EQ(cut, 2);
+  EXPECT_EQ(built_with({}, TextForm::paragraphs, "a b c d e f g h i", &cut), "a b c d e f g h i");
+  EXPECT_EQ(cut, 0);
+}
+
+TEST(CorpusBuilder, MarksTheWordsOfASegmentation) {
+  const Vocabulary vocabulary({"[UNK]", "a", "\u6211", "\u4eec", "\u7231", "\u3002"});
+  const Tokenizer tokenizer(vocabulary);
+  const auto marked = [&](const std::string& line, bool mark) {
+    const Scratch scratch;
+    CorpusBuilder builder(scratch / "corpus", tokenizer, TextForm::sentences, {.mark_words = mark});
+    builder.add_line(line);
+    builder.finish();
+    std::string out;
+    const Corpus corpus(scratch / "corpus");
+    for (const std::int32_t token : corpus.tokens()) out += (id_of(token) == token ? " " : "+") + vocabulary.token(id_of(token));
+    return out;
+  };
+  EXPECT_EQ(marked("\u6211\u4eec \u7231 a\u6211\u4eec\u3002", true), " \u6211+\u4eec \u7231 a \u6211+\u4eec \u3002");
+  EXPECT_EQ(marked("\u6211\u4eec \u7231 a\u6211\u4eec\u3002", false), " \u6211 \u4eec \u7231 a \u6211 \u4eec \u3002");
+  EXPECT_EQ(marked("\u6211\u4eec\u7231\u6211", true), " \u6211 \u4eec \u7231 \u6211") << "no blank parts words";
+  EXPECT_EQ(marked("\u6211\u4eec\u7231\u6211\u4eec \u7231\u6211\u7231\u4eec", true),
+            " \u6211 \u4eec \u7231 \u6211 \u4eec \u7231 \u6211 \u7231 \u4eec")
+      << "runs too long for words";
 }
 
 TEST(CorpusBuilder, WikiText) {

@@ -249,6 +249,70 @@ TEST(Pretraining, DynamicRandomTextIsOfAnotherDocument) {
   EXPECT_EQ(first_texts.size(), 9u);  // front and back of the run
 }
 
+TEST(Pretraining, MasksAsManyAsTheShareAsksFor) {
+  const Scratch scratch;
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "a b c d e f g\n" + std::string(i % 40 == 0 ? "\n" : "");
+  const Corpus corpus = corpus_of(scratch, text);
+  const PretrainingOptions all{.max_seq_length = 256, .max_predictions_per_seq = 0, .short_seq_prob = 0};
+  EXPECT_EQ(most_predictions(all), 38);
+  const DynamicPretraining instances(corpus, p1(), all);
+  EXPECT_EQ(instances.get(0, 0).positions.size(), std::nearbyint(static_cast<double>(instances.get(0, 0).ids.size()) * 0.15));
+  for (const auto& x : pretraining_instances(corpus, p1(), all)) EXPECT_LE(x.positions.size(), 38u);
+  // Where the share asks for less than the limit, nothing changes.
+  PretrainingOptions limited = all;
+  limited.max_predictions_per_seq = 38;
+  EXPECT_EQ(pretraining_instances(corpus, p1(), all), pretraining_instances(corpus, p1(), limited));
+}
+
+TEST(Pretraining, SingleTextsFillAnInstance) {
+  const Scratch scratch;
+  const Corpus corpus = corpus_of(scratch, kText1);
+  const PretrainingOptions single{
+      .max_seq_length = 11, .masked_lm_prob = 0.0, .short_seq_prob = 0, .next_sentence = false, .dupe_factor = 1};
+  const auto text_of = [&](Instance x) {
+    for (std::size_t i = 0; i < x.positions.size(); ++i) x.ids[static_cast<std::size_t>(x.positions[i])] = x.labels[i];
+    x.positions.clear();
+    x.labels.clear();
+    return shown(x);
+  };
+  const DynamicPretraining instances(corpus, p1(), single);
+  EXPECT_EQ(text_of(instances.get(0, 0)), "[CLS] a b c d e f g h i [SEP] / 11 / 0 / :");
+  std::vector<std::string> made;
+  for (const auto& x : pretraining_instances(corpus, p1(), single)) made.push_back(text_of(x));
+  EXPECT_THAT(made, testing::Contains("[CLS] a b c d e f g h i [SEP] / 11 / 0 / :"));
+  EXPECT_EQ(made.size(), static_cast<std::size_t>(instances.size()));
+}
+
+TEST(Pretraining, WordsOfTheUsersSegmentationAreMaskedTogether) {
+  const Scratch scratch;
+  {
+    CorpusWriter writer(scratch / "corpus", p1());
+    std::vector<std::int32_t> ids;
+    for (std::int32_t i = 0; i < 20; ++i) ids.push_back(i % 2 == 0 ? 5 + i : (5 + i) | kContinuesWord);
+    writer.add_sentence(ids);
+    writer.end_document();
+    writer.add_sentence(ids);
+    writer.finish();
+  }
+  const Corpus corpus(scratch / "corpus");
+  const DynamicPretraining instances(corpus, p1(), {.max_seq_length = 64, .short_seq_prob = 0, .whole_word_mask = true});
+  for (std::int64_t epoch = 0; epoch < 20; ++epoch) {
+    Instance x = instances.get(epoch, 0);
+    ASSERT_FALSE(x.positions.empty());
+    ASSERT_EQ(x.positions.size() % 2, 0u);
+    for (std::size_t i = 0; i < x.positions.size(); i += 2) EXPECT_EQ(x.labels[i + 1], x.labels[i] + 1);
+    for (const auto id : x.ids) EXPECT_EQ(id, id_of(id));
+  }
+}
+
+TEST(Pretraining, DynamicInstancesAlwaysHaveAPrediction) {
+  const Scratch scratch;
+  const Corpus corpus = corpus_of(scratch, "abcd\n\nabcd\n");
+  const DynamicPretraining instances(corpus, p1(), {.max_seq_length = 12, .whole_word_mask = true});
+  for (std::int64_t epoch = 0; epoch < 10; ++epoch) EXPECT_EQ(instances.get(epoch, 0).positions.size(), 2u) << "of 11 tokens";
+}
+
 TEST(Pretraining, PadsRows) {
   const Instance x{.ids = {2, 5, 3, 6, 3}, .first_segment = 3, .random_next = true, .positions = {1, 3}, .labels = {7, 8}};
   const Instance y{.ids = {2, 5, 6, 3, 7, 3}, .first_segment = 4, .random_next = false, .positions = {4}, .labels = {9}};

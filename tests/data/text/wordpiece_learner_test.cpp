@@ -9,6 +9,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "data/text/unicode.h"
 #include "tests/data/scratch.h"
 
 namespace capstan::data {
@@ -136,6 +137,21 @@ TEST(WordpieceLearner, ForgetsRareWordsWhenThereAreTooMany) {
 // By default it stays below 400 MB: learning takes up to 460 bytes a word (words of 13 letters, measured).
 TEST(WordpieceLearner, NeedsLimitedMemory) { EXPECT_LE(LearnerOptions{}.max_distinct_words * 460, 400'000'000u); }
 
+TEST(WordpieceLearner, TheAlphabetHasWhatFits) {
+  std::string chinese, korean;
+  for (char32_t c = 0; c < 1500; ++c) {
+    chinese += unicode::to_utf8(std::u32string{0x4E00 + c});
+    korean += unicode::to_utf8(std::u32string{0xAC00 + c, 0xAC00 + (c + 1) % 1500, ' '});
+  }
+  const TokenizerOptions cased{.lower_case = false};  // Hangul stays in syllables
+  const LearnerOptions two_thousand{.vocab_size = 2000, .special_tokens = {"[UNK]"}, .tokenizer = cased};
+  EXPECT_EQ(learned(chinese, two_thousand).size(), 1501u) << "every character, where each is a word";
+  EXPECT_EQ(learned(chinese, {.vocab_size = 1300, .special_tokens = {"[UNK]"}}).size(), 1300u);
+  EXPECT_LE(learned(korean, two_thousand).size(), 2000u) << "fewer, where each has a form that goes on";
+  EXPECT_EQ(learned(korean, {.vocab_size = 5000, .special_tokens = {"[UNK]"}, .tokenizer = cased}).size(), 3001u);
+  EXPECT_EQ(learned(chinese, {.vocab_size = 2000, .alphabet_limit = 700, .special_tokens = {"[UNK]"}}).size(), 701u);
+}
+
 TEST(WordpieceLearner, SaysWhatIsWrong) {
   const auto message = [](auto&& f) -> std::string {
     try {
@@ -146,7 +162,7 @@ TEST(WordpieceLearner, SaysWhatIsWrong) {
     return "nothing thrown";
   };
   EXPECT_EQ(message([] { WordpieceLearner().learn(); }), "wordpiece: the text has no words to learn from");
-  EXPECT_EQ(message([] { learned("ab", {.vocab_size = 8}); }),
+  EXPECT_EQ(message([] { learned("ab", {.vocab_size = 8, .alphabet_limit = 1000}); }),
             "wordpiece: vocab_size 8 is less than the 9 special tokens and characters; raise it or lower alphabet_limit 1000");
   EXPECT_THROW(WordpieceLearner({.vocab_size = 0}), ConfigError);
 }

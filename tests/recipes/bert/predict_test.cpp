@@ -96,6 +96,52 @@ TEST_F(BertPredict, WritesJsonWhateverALineHolds) {
   EXPECT_THAT(out.str(), StartsWith("{\"line\":1,\"text\":\"the \uFFFD\uFFFD "));
 }
 
+TEST_F(BertPredict, KeepsSpecialTokensOfALine) {
+  // A line with its own [CLS] and [SEP] is the pair that it says.
+  const auto probabilities = [&](const std::string& line) {
+    EXPECT_EQ(predict(line + "\n", {"predict.top=2"}), engine::kOk) << err.str();
+    return out.str().substr(out.str().find('\t'));
+  };
+  const std::string pair = probabilities("the cat [MASK] on the mat ||| it saw");
+  EXPECT_EQ(probabilities("[CLS] the cat [MASK] on the mat [SEP] it saw [SEP]"), pair);
+  EXPECT_EQ(probabilities("[CLS] the cat [MASK] on the mat [SEP] it saw"), pair);
+  EXPECT_NE(probabilities("the cat [MASK] on the mat it saw"), pair);
+}
+
+TEST_F(BertPredict, WritesAVectorForALine) {
+  const auto values = [&](const std::string& vector) {
+    EXPECT_EQ(predict("the cat\tsat\nmen ||| wine\n", {"predict.task=vectors", "predict.vector=" + vector}), engine::kOk) << err.str();
+    std::vector<std::vector<double>> rows;
+    std::istringstream lines(out.str());
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream columns(line);
+      rows.emplace_back();
+      for (double x = 0; columns >> x;) rows.back().push_back(x);
+    }
+    return rows;
+  };
+  const auto mean = values("mean"), cls = values("cls");
+  ASSERT_EQ(mean.size(), 2u);
+  ASSERT_EQ(cls[1].size(), 64u);
+  ASSERT_EQ(mean[0].size(), 64u);
+  // The same from the hidden states.
+  ASSERT_EQ(predict("the cat\tsat\n", {"predict.task=features", "predict.layers=-1"}), engine::kOk) << err.str();
+  double sum = 0;
+  std::size_t tokens = 0;
+  const std::string text = out.str(), start = "\"values\":[";
+  for (auto at = text.find(start); at != std::string::npos; at = text.find(start, at + 1), ++tokens) {
+    const double x = std::stod(text.substr(at + start.size(), 20));
+    if (tokens == 0) {
+      EXPECT_NEAR(cls[0][0], x, 2e-6);
+    }
+    sum += x;
+  }
+  ASSERT_EQ(tokens, 5u);
+  EXPECT_NEAR(mean[0][0], sum / 5, 2e-6);
+  ASSERT_EQ(predict("the cat\n", {"predict.task=vectors", "predict.format=jsonl"}), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), MatchesRegex("\\{\"line\":1,\"vector\":\\[.*\\]\\}\n"));
+}
+
 TEST_F(BertPredict, FeaturesTakeATabForWhiteSpace) {
   const auto tokens = [&](const std::string& line) {
     EXPECT_EQ(predict(line + "\n", {"predict.task=features", "predict.layers=-1"}), engine::kOk) << err.str();

@@ -1,6 +1,7 @@
 // BERT through the command line: every configuration, overfitting, interruption and resume to the bit, preparation, bad input.
 #include <cmath>
 
+#include "data/file.h"
 #include "data/text/corpus.h"
 #include "data/text/instance_file.h"
 #include "recipes/engine/train/batch_stream.h"
@@ -192,6 +193,61 @@ TEST_F(BertProgram, PreparedDataSayHowTheirTextWasCut) {
   EXPECT_THAT(err.str(), HasSubstr("data.lower_case yes and no, data.tokenizer google and hf_slow"));
 }
 
+TEST_F(BertProgram, SaysWhatItRead) {
+  fs::create_directories(scratch / "texts/inside");
+  scratch.write("texts/a.txt", tiny_text() + "caf\xE9 au lait\n\n");
+  scratch.write("texts/b.jpg", "\xFF\xD8\xFF\xE0");
+  scratch.write("texts/c.txt.xz", std::string("\xFD\x37zXZ\0\0\x04", 8));
+  const std::vector<std::string> of_folder{"data.train=" + scratch / "texts", "data.vocab_size=40", "data.held_out=0"};
+  for (int run = 0; run < 2; ++run) {  // made, and up to date
+    ASSERT_EQ(capstan(with_small({"prepare", config}, of_folder)), engine::kOk) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("left out    2 files of " + scratch / "texts that are no text"));
+    EXPECT_THAT(out.str(), HasSubstr("left out    1 folders within " + scratch / "texts: they are not entered"));
+    EXPECT_THAT(out.str(), HasSubstr("warning: data.train: " + scratch / "texts/b.jpg is left out: it is a JPEG picture"));
+    EXPECT_THAT(out.str(), HasSubstr("c.txt.xz is left out: it is an xz file; unpack it by xz -d"));
+    EXPECT_THAT(out.str(), HasSubstr("a.txt: 1 line is not UTF-8, it is line 15 (byte 0xe9)"));
+    EXPECT_THAT(out.str(), HasSubstr("read as sentences, 3 documents, 13 sentences, "));
+  }
+  fs::remove(scratch / "texts/a.txt");
+  EXPECT_EQ(capstan(with_small({"prepare", config}, of_folder)), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("texts: the directory holds no file, expected text files; 2 files there are something else"));
+  EXPECT_EQ(capstan(with_small({"prepare", config}, {"data.train=" + scratch / "texts/b.jpg"})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("b.jpg: is a JPEG picture"));
+  // A vocabulary that lacks the words, and sentences that no instance has room for.
+  const std::string vocabulary = "data.vocabulary=" + scratch.write("v.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n");
+  scratch.write("text.txt", "the the the the the the the the the the the the the the the cat\n");
+  ASSERT_EQ(capstan(with_small({"prepare", config}, {vocabulary, "data.held_out=0"})), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("[UNK] is 6.2 % of it"));
+  EXPECT_THAT(out.str(), HasSubstr("warning: 6.2 % of the training tokens are [UNK]"));
+  EXPECT_THAT(out.str(), HasSubstr("warning: 37.5 % of the training tokens are rarely or never used"));
+}
+
+TEST_F(BertProgram, TakesAccentsOffApartFromCapitals) {
+  scratch.write("text.txt", "\u00c9t\u00e9\n");
+  const auto pieces = [&](const std::vector<std::string>& options) {
+    EXPECT_EQ(capstan(with_small({"prepare", config}, joined({"data.held_out=0"}, options))), engine::kOk) << err.str();
+    const auto bytes = data::read_file(scratch / "prepared/vocab.txt");
+    const std::string all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return all.substr(all.find("[MASK]\n") + 7);
+  };
+  EXPECT_EQ(pieces({"data.strip_accents=no"}), "t\n\u00e9\n##t\n##\u00e9\n");
+  EXPECT_EQ(pieces({"data.lower_case=no", "data.strip_accents=yes"}), "E\ne\nt\n##E\n##e\n##t\n");
+  ASSERT_EQ(train("run", {"data.strip_accents=no", "train.max_steps=1"}), engine::kOk) << err.str();
+  EXPECT_EQ(artifact(checkpoint("run"), "strip_accents"), "no");
+  ASSERT_TRUE(masked_lm::tokenizer_of({{"strip_accents", engine::text_tensor("no")}}).strip_accents.has_value());
+}
+
+TEST_F(BertProgram, TrainsWithoutPairs) {
+  ASSERT_EQ(train("run", {"instances.next_sentence=no", "train.epochs=2", "data.held_out=0.5"}), engine::kOk) << err.str();
+  ASSERT_EQ(
+      capstan(with_small({"evaluate", config, "--checkpoint", checkpoint("run")}, {"instances.next_sentence=no", "data.held_out=0.5"})),
+      engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("masked_lm_loss"));
+  EXPECT_THAT(out.str(), ::testing::Not(HasSubstr("next_sentence")));
+  EXPECT_THAT(out.str(), ::testing::Not(HasSubstr("nan")));
+}
+
 TEST_F(BertProgram, TheTokenizerGoesWithTheCheckpoint) {
   using masked_lm::tokenizer_of;
   EXPECT_EQ(tokenizer_of({}).variant, data::TokenizerVariant::google);
@@ -372,7 +428,7 @@ TEST_F(BertProgram, SaysWhatIsWrong) {
   EXPECT_THAT(err.str(), HasSubstr("data.train must name text files"));
   EXPECT_EQ(train("bad", {"data.prepared="}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("data.prepared must name the directory"));
-  EXPECT_EQ(train("bad", {"data.vocab_size=33"}), engine::kUsage);  // smaller than the alphabet
+  EXPECT_EQ(train("bad", {"data.vocab_size=33", "data.alphabet=1000"}), engine::kUsage);  // smaller than the alphabet
   EXPECT_EQ(train("bad", {"data.vocabulary=" + scratch.write("v.txt", "the\ncat\n")}), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("[UNK]"));
   for (const std::string kind : {"dynamic", "original"}) {
