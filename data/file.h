@@ -1,8 +1,8 @@
 #pragma once
 // Files as this project reads and writes them: whole files, durable replacement, checksums.
 //
-// Not here: lines of text (data/line_reader.h) and the meaning of any content. Errors: IoError where the operating system refuses (path and reason in the message),
-// DataError where the bytes are not what they claim to be.
+// Not here: lines of text (data/line_reader.h) and the meaning of any content. Errors: IoError where the operating system refuses
+// (path and reason in the message), DataError where the bytes are not what they claim to be.
 
 #include <cstddef>
 #include <cstdint>

@@ -133,6 +133,15 @@ std::optional<NotText> not_text(std::string_view beginning) {
   return std::nullopt;
 }
 
+void NotUtf8::note(std::string_view line, std::int64_t number) {
+  const std::size_t ascii = ascii_length(line);
+  if (ascii == line.size()) return;
+  const std::size_t bad = unicode::first_invalid(line.substr(ascii));
+  if (bad == std::string_view::npos || ++lines > 1) return;
+  first_line = number;
+  first_byte = static_cast<unsigned char>(line[ascii + bad]);
+}
+
 std::string to_text(const NotUtf8& found) {
   constexpr std::string_view kHex = "0123456789abcdef";
   const auto byte = static_cast<std::size_t>(found.first_byte);
@@ -231,13 +240,7 @@ bool LineReader::next(std::string_view& line) {
   }
   if (line.ends_with('\r')) line.remove_suffix(1);
   ++line_number_;
-  if (const std::size_t ascii = ascii_length(line); ascii < line.size()) {
-    const std::size_t bad = unicode::first_invalid(line.substr(ascii));
-    if (bad != std::string_view::npos && ++not_utf8_.lines == 1) {
-      not_utf8_.first_line = line_number_;
-      not_utf8_.first_byte = static_cast<unsigned char>(line[ascii + bad]);
-    }
-  }
+  not_utf8_.note(line, line_number_);
   return true;
 }
 

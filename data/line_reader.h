@@ -32,6 +32,8 @@ struct NotUtf8 {
   std::int64_t lines = 0;
   std::int64_t first_line = 0;  ///< from 1; 0: there is none
   int first_byte = 0;           ///< the first byte there that is not UTF-8
+  /// Looks at the line with this number.
+  void note(std::string_view line, std::int64_t number);
 };
 /// "12 lines are not UTF-8, the first is line 3 (byte 0xe9): convert it, such as by iconv -f LATIN1 -t UTF-8"; needs lines > 0.
 std::string to_text(const NotUtf8& found);

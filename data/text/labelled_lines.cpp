@@ -1,7 +1,6 @@
 #include "data/text/labelled_lines.h"
 
 #include "autograd/core/error.h"
-#include "data/line_reader.h"
 
 namespace capstan::data {
 
@@ -30,6 +29,7 @@ LabelledTexts read_labelled_lines(const std::string& path, IdMap& classes, NewLa
     out.texts.emplace_back(line.substr(end + 1));
     out.labels.push_back(known);
   }
+  out.not_utf8 = lines.not_utf8();
   require<DataError>(!out.texts.empty(), path, ": the file has no line");
   return out;
 }

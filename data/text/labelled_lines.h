@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "data/id_map.h"
+#include "data/line_reader.h"
 
 namespace capstan::data {
 
 struct LabelledTexts {
   std::vector<std::string> texts;
   std::vector<std::int64_t> labels;  ///< numbers of the classes
+  NotUtf8 not_utf8 = {};             ///< lines of the file, for a report
   std::int64_t size() const { return static_cast<std::int64_t>(texts.size()); }
   /// Those with these numbers.
   LabelledTexts at(std::span<const std::int64_t> numbers) const;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/text/unicode.h"
 
 namespace capstan::masked_lm {
 namespace {
@@ -19,6 +20,12 @@ std::string percent(double share) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), share > 0 && share < 0.001 ? "%.2g %%" : "%.1f %%", 100 * share);
   return text.data();
+}
+
+bool is_ideograph(std::string_view token) {
+  std::size_t end = 0;
+  const char32_t c = token.empty() ? 0 : data::unicode::decode(token, end);
+  return end == token.size() && c >= 0x4E00 && c <= 0x9FFF;
 }
 
 std::string_view name_of(data::TextForm form) {
@@ -116,6 +123,20 @@ data::DataReport Dataset::report(const DataOptions& data, const InstanceOptions&
                           grouped(vocabulary_->size()), " tokens lacks",
                           data.form == data::TextForm::wikitext ? ", or <unk> in the text" : "",
                           "; raise data.vocab_size or data.alphabet, or give another data.vocabulary"));
+
+  if (instances.whole_words) {
+    std::int64_t ideographs = 0, marked = 0;
+    for (std::size_t id = 0; id < counts.size(); ++id)
+      if (is_ideograph(vocabulary_->token(static_cast<std::int32_t>(id)))) ideographs += counts[id];
+    for (const std::int32_t t : train_.tokens().first(at(counted))) marked += t != data::id_of(t) ? 1 : 0;
+    if (marked > 0)
+      report.fact("words", join_text(percent(static_cast<double>(marked) / static_cast<double>(counted)),
+                                     " of the tokens go on with a word, as blanks between ideographs say"));
+    if (marked == 0 && ideographs * 10 > counted)
+      report.warn(join_text("instances.whole_words: ", percent(static_cast<double>(ideographs) / static_cast<double>(counted)),
+                            " of the tokens are ideographs and each is a word of its own, for no blanks part the words of a sentence; ",
+                            "segment the text"));
+  }
 
   // What an instance has room for of a single sentence: half of it beside another text, which is cut to the same length.
   const std::int64_t room = instances.next_sentence ? (instances.max_length - 3) / 2 : instances.max_length - 2;

@@ -38,6 +38,8 @@ std::vector<std::string> files_of(std::string_view key, const std::vector<std::s
     const std::string path = setup.data_path(entry);
     std::error_code error;
     if (!fs::is_directory(path, error)) {
+      const auto found = engine::named_by(key, [&] { return data::not_text_file(path); });
+      require<DataError>(!found, key, ": ", path, ": is ", found ? found->what : "", ": ", found ? found->advice : "");
       files.push_back(path);
       continue;
     }
@@ -415,8 +417,8 @@ class Preparation {
                          holds_out() ? ", apart from what is held out" : "");
       const std::int64_t cut = train.finish(report).cut;
       if (cut > 0)
-        notes_.push_back({"sentences", join_text(cut, " of train were longer than data.longest_sentence = ", longest_sentence(),
-                                                 " tokens and are cut, behind punctuation where there is some")});
+        notes_.push_back({"cut", join_text(cut, cut == 1 ? " sentence" : " sentences", " of train longer than data.longest_sentence = ",
+                                           longest_sentence(), " tokens, behind punctuation where there is some")});
       const auto finish = [&](Part& part, std::string_view name, std::string_view option, const std::vector<std::string>& files) {
         require<DataError>(part.has_text() || files.empty(), "masked_lm: ", option,
                            " holds no text: ", files.empty() ? "" : names_of(files));

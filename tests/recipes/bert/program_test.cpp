@@ -212,7 +212,7 @@ TEST_F(BertProgram, SaysWhatItRead) {
   EXPECT_EQ(capstan(with_small({"prepare", config}, of_folder)), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("texts: the directory holds no file, expected text files; 2 files there are something else"));
   EXPECT_EQ(capstan(with_small({"prepare", config}, {"data.train=" + scratch / "texts/b.jpg"})), engine::kData);
-  EXPECT_THAT(err.str(), HasSubstr("b.jpg: is a JPEG picture"));
+  EXPECT_THAT(err.str(), HasSubstr("data.train: " + scratch / "texts/b.jpg: is a JPEG picture"));
   // A vocabulary that lacks the words, and sentences that no instance has room for.
   const std::string vocabulary = "data.vocabulary=" + scratch.write("v.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n");
   scratch.write("text.txt", "the the the the the the the the the the the the the the the cat\n");
@@ -220,6 +220,17 @@ TEST_F(BertProgram, SaysWhatItRead) {
   EXPECT_THAT(out.str(), HasSubstr("[UNK] is 6.2 % of it"));
   EXPECT_THAT(out.str(), HasSubstr("warning: 6.2 % of the training tokens are [UNK]"));
   EXPECT_THAT(out.str(), HasSubstr("warning: 37.5 % of the training tokens are rarely or never used"));
+}
+
+TEST_F(BertProgram, MasksTheWordsOfASegmentation) {
+  const std::string words = "\u6211\u4eec \u7231 \u6563\u6b65 \u3002\n", letters = "\u6211\u4eec\u7231\u6563\u6b65\u3002\n";
+  const auto prepared = [&](const std::string& text) {
+    scratch.write("text.txt", text);
+    EXPECT_EQ(capstan(with_small({"prepare", config}, {"data.held_out=0", "instances.whole_words=yes"})), engine::kOk) << err.str();
+    return out.str();
+  };
+  EXPECT_THAT(prepared(words), HasSubstr("words       33.3 % of the tokens go on with a word"));
+  EXPECT_THAT(prepared(letters), HasSubstr("warning: instances.whole_words: 83.3 % of the tokens are ideographs and each is a word"));
 }
 
 TEST_F(BertProgram, TakesAccentsOffApartFromCapitals) {

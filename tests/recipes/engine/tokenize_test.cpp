@@ -19,6 +19,11 @@ TEST_F(Tokenize, AnswersEachLineWithItsPieces) {
   EXPECT_EQ(out.str(), "[UNK] , runn ##ing\nun ##want ##ed\n");
   ASSERT_EQ(capstan({"tokenize", "--vocab", vocabulary}, std::string(1 << 20, 'x') + "\nun\n"), kOk) << err.str();
   EXPECT_EQ(out.str(), "[UNK]\nun\n");
+  ASSERT_EQ(capstan({"tokenize", "--vocab", vocabulary}, "un\nun\xE9 un\n"), kOk);
+  EXPECT_THAT(err.str(), ::testing::HasSubstr("warning: 1 line is not UTF-8, it is line 2 (byte 0xe9)"));
+  ASSERT_EQ(capstan({"tokenize", "--vocab", vocabulary, "--strip-accents", "no"}, "UNwant\u00e9d\n"), kOk) << err.str();
+  EXPECT_EQ(out.str(), "[UNK]\n");
+  EXPECT_EQ(capstan({"tokenize", "--vocab", vocabulary, "--strip-accents", "maybe"}, "un\n"), kUsage);
   ASSERT_EQ(capstan({"tokenize", "--vocab", vocabulary}, ""), kOk);
   EXPECT_EQ(out.str(), "");
 }
