@@ -147,8 +147,11 @@ data::DataReport Dataset::report(const DataOptions& data, const InstanceOptions&
   report.fact("sentences", join_text(percent(share), " of the tokens stand beyond the ", room,
                                      " that an instance has room for of a sentence, and are rarely or never used"));
   if (share > kManyBeyond)
-    report.warn(join_text(percent(share), " of the training tokens are rarely or never used: their sentences are longer than the ", room,
-                          " tokens that an instance has room for; set data.longest_sentence = ", room, " or raise instances.max_length"));
+    report.warn(join_text(
+        percent(share), " of the training tokens are rarely or never used: their sentences are longer than the ", room,
+        " tokens that an instance has room for; ",
+        data.form == data::TextForm::sentences ? std::string("divide the lines") : join_text("set data.longest_sentence = ", room),
+        " or raise instances.max_length"));
   for (const Note& note : prepared_.notes) note.what.empty() ? report.warn(note.text) : report.fact(note.what, note.text);
   return report;
 }

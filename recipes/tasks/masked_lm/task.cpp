@@ -65,8 +65,8 @@ Batch Task::batch(const engine::Samples& samples) const {
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
   prepare_data(options.data, options.instances, setup, &report);
   const Dataset made(options.data, options.instances, options.evaluate.instances, setup);
-  report << options.data.prepared << ": " << made.summary() << '\n';
   for (const std::string& line : data::lines_of(made.report(options.data, options.instances))) report << line << '\n';
+  report << options.data.prepared << ": " << made.summary() << '\n';
 }
 
 // ---- training
