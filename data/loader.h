@@ -52,9 +52,18 @@ class Loader {
     ++position_;
     return batch;
   }
+  /// Waits until next() would not, but no longer than this; whether it would not. Without workers it never waits.
+  bool wait_for(std::chrono::milliseconds patience) {
+    if (position_ >= last_ || threads_.empty()) return true;
+    const auto start = std::chrono::steady_clock::now();
+    std::unique_lock lock(mutex_);
+    const bool ready = made_.wait_for(lock, patience, [&] { return slot(position_).ready(); });
+    wait_ += std::chrono::steady_clock::now() - start;
+    return ready;
+  }
   /// Position of the batch that next() delivers next.
   std::int64_t position() const { return position_; }
-  /// Seconds that next() has spent waiting (without workers: making batches).
+  /// Seconds spent waiting (without workers: making batches).
   double wait_seconds() const { return std::chrono::duration<double>(wait_).count(); }
 
  private:

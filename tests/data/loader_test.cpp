@@ -54,6 +54,23 @@ TEST(Loader, HoldsAtMostDepthBatchesAhead) {
   }
 }
 
+TEST(Loader, WaitingEndsWithTheBatchOrThePatience) {
+  std::atomic<bool> go = false;
+  const auto make = [&](std::int64_t position) {
+    while (position == 1 && !go) std::this_thread::sleep_for(milliseconds(1));
+    return position;
+  };
+  Loader<std::int64_t> loader(make, 0, 2);
+  EXPECT_TRUE(loader.wait_for(milliseconds(10000)));
+  EXPECT_EQ(loader.next(), 0);
+  EXPECT_FALSE(loader.wait_for(milliseconds(5)));
+  EXPECT_GE(loader.wait_seconds(), 0.005);
+  go = true;
+  EXPECT_TRUE(loader.wait_for(milliseconds(10000)));
+  EXPECT_EQ(loader.next(), 1);
+  EXPECT_TRUE(loader.wait_for(milliseconds(10000))) << "the end is no reason to wait";
+}
+
 TEST(Loader, AnExceptionComesOutInItsPlace) {
   for (const int workers : {0, 1, 4}) {
     const auto make = [](std::int64_t position) {
