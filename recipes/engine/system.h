@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,9 @@ int set_threads(std::int64_t threads);
 
 /// A closed pipe or a file size limit becomes an error of the write instead of the end of the process.
 void ignore_write_signals();
-/// While it lives, SIGINT and SIGTERM ask for a stop; the second one ends the process at once.
+/// While it lives, SIGINT, SIGTERM and SIGHUP ask for a stop; a second one ends the process at once. What arrives twice for one cause
+/// counts once: `timeout` signals the process and its group, a terminal that goes away and its shell both send SIGHUP (so that one counts
+/// once a second, the others once in ten milliseconds). SIGHUP stays ignored where it was (nohup).
 class StopSignals {
  public:
   StopSignals();
@@ -34,11 +37,18 @@ class StopSignals {
 
  private:
   struct sigaction before_int_ {
-  }, before_term_{};
+  }, before_term_{}, before_hup_{};
 };
 /// The signal that asked for a stop, 0 if none did.
 int stop_signal();
 void clear_stop_signal();  ///< for tests
+/// What leads out of a long computation, such as a validation, that a signal has made pointless.
+class StopRequested : public std::exception {
+ public:
+  const char* what() const noexcept override { return "stopped by a signal"; }
+};
+/// Throws StopRequested if a signal asked for a stop.
+void throw_if_stopped();
 
 /// Appends bytes to a descriptor if that works at once, without waiting: what does not fit is dropped. True if all was written.
 bool write_or_drop(int fd, std::string_view text);

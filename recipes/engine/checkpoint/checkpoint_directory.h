@@ -68,6 +68,8 @@ class CheckpointDirectory {
   void save(std::vector<std::byte> image, std::int64_t step, double metric, bool best);
   /// The result of the last save if it is done (or `wait`), once. Throws IoError at the third failure in a row.
   std::optional<SaveReport> collect(bool wait);
+  /// That failure has come.
+  bool given_up() const { return failures_ >= kMaxFailures; }
 
   std::string file_of(std::int64_t step) const;
   std::string best_file() const { return path_ + "/best.h5"; }

@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/tape/tape.h"
+#include "recipes/engine/system.h"
 #include "recipes/engine/train/batch_stream.h"
 
 namespace capstan::engine {
@@ -31,7 +32,10 @@ Metrics Evaluator::run(Split split) {
   if (!batches) return {};
   const auto evaluation = recipe_.evaluation(split);
   std::int64_t count = 0;
-  for (auto batch = batches(); batch; batch = batches(), ++count) evaluation->add(*batch);
+  for (auto batch = batches(); batch; batch = batches(), ++count) {
+    throw_if_stopped();
+    evaluation->add(*batch);
+  }
   require<DataError>(count > 0, "evaluate: the ", name_of(split), " part has no case");
   evaluation->finish();
   Metrics out = reported(evaluation->accumulators());

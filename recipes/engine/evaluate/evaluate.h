@@ -18,7 +18,7 @@ class Evaluator {
   /// What run() reports for a split, before anything is computed; empty: there is no such split.
   std::vector<MetricInfo> metrics(Split split);
   /// The metrics of a split and those of the baselines, which are taken once; empty: there is no such split. Throws DataError if it has no
-  /// case.
+  /// case, StopRequested between two batches when a signal asks for a stop.
   Metrics run(Split split);
 
  private:

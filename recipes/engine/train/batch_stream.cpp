@@ -1,6 +1,7 @@
 #include "recipes/engine/train/batch_stream.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <utility>
 
@@ -9,6 +10,11 @@
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience(100);  // between two looks at whether a signal came
+
+}  // namespace
 
 std::shared_ptr<const EpochOrder::Permutation> EpochOrder::permutation(std::int64_t epoch) {
   const std::lock_guard lock(mutex_);
@@ -55,7 +61,10 @@ std::vector<AnyBatch> BatchStream::next(std::int64_t count, std::int64_t positio
 }
 
 std::optional<AnyBatch> BatchStream::take() {
-  if (loader_) return loader_->next();
+  if (loader_) {
+    while (!loader_->wait_for(kPatience)) throw_if_stopped();
+    return loader_->next();
+  }
   const double start = wall_seconds();
   std::optional<AnyBatch> batch = recipe_.next_batch();
   wait_ += wall_seconds() - start;
@@ -72,7 +81,10 @@ BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batc
     return recipe.batch({.split = split, .epoch = 0, .first = i * batch_size, .indices = samples});
   };
   const auto loader = std::make_shared<data::Loader<AnyBatch>>(make, 0, batches, /*workers=*/1, /*depth=*/2);
-  return [loader] { return loader->next(); };
+  return [loader] {
+    while (!loader->wait_for(kPatience)) throw_if_stopped();
+    return loader->next();
+  };
 }
 
 }  // namespace capstan::engine

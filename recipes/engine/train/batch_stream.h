@@ -41,7 +41,8 @@ class BatchStream {
  public:
   BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options);
 
-  /// At most `count` batches; none at the end of the epoch. `position`: batches of the present epoch that are done.
+  /// At most `count` batches; none at the end of the epoch. `position`: batches of the present epoch that are done. Throws StopRequested if
+  /// a signal asks for a stop while they are waited for.
   std::vector<AnyBatch> next(std::int64_t count, std::int64_t position);
   double wait_seconds() const { return loader_ ? loader_->wait_seconds() : wait_; }
 

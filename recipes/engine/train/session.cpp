@@ -33,6 +33,7 @@ void TrainSession::start_clock() {
   state_.window.resize(1 + 2 * about_.loss_terms.size(), 0.0);
   progress_.emplace(about_.progress_fd, Progress::mode_of(about_.progress_fd), state_.step);
   last_save_time_ = row_start_ = wall_seconds();
+  first_step_ = state_.step;
 }
 
 void TrainSession::start_fresh() {
@@ -119,6 +120,11 @@ bool TrainSession::validation_due() const {
   return options_.train.evaluate_every > 0 && state_.step % options_.train.evaluate_every == 0 && !validated_now();
 }
 
+bool TrainSession::validation_owed() const {
+  const std::int64_t every = options_.train.evaluate_every;
+  return state_.step > 0 && !validated_now() && (every > 0 ? state_.step % every == 0 : state_.position == 0);
+}
+
 void TrainSession::after_validation(const Metrics& metrics, double seconds) {
   validated_step_ = state_.step;
   row_start_ += seconds;
@@ -165,7 +171,7 @@ bool TrainSession::checkpoint_due() const {
   return by_step || by_time || best_now_;
 }
 
-void TrainSession::save(const std::function<std::vector<std::byte>(const TrainState&)>& image) {
+void TrainSession::save(const Image& image) {
   const double start = wall_seconds();
   if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
   const double metric = validated_now() ? validation_metric_ : std::numeric_limits<double>::quiet_NaN();
@@ -175,6 +181,10 @@ void TrainSession::save(const std::function<std::vector<std::byte>(const TrainSt
   best_now_ = false;
   last_save_time_ = wall_seconds();
   row_start_ += last_save_time_ - start;
+}
+
+void TrainSession::report_saves() {
+  if (const auto done = checkpoints_.collect(/*wait=*/false)) report_save(*done);
 }
 
 void TrainSession::report_save(const SaveReport& report) {
@@ -194,7 +204,7 @@ void TrainSession::finish(StopReason reason) {
   require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
 }
 
-void TrainSession::record_failure(std::string_view message, const std::function<std::vector<std::byte>(const TrainState&)>& image) {
+void TrainSession::record_failure(std::string_view message, const Image& image) {
   progress_->finish();
   log_->row({{"step", state_.step},
              {"epoch", state_.epoch},
@@ -207,6 +217,17 @@ void TrainSession::record_failure(std::string_view message, const std::function<
     say(join_text("the last finite weights are in ", about_.directory, "/nan_dump.h5"));
   } catch (const Error& e) {
     say(join_text("warning: no dump of the weights: ", e.what()));
+  }
+}
+
+void TrainSession::record_error(std::string_view message, const Image& image) {
+  progress_->finish();
+  log_->text(join_text("stopped at step ", state_.step, " by an error: ", message));
+  try {
+    if (image && state_.step > first_step_ && !saved_now() && !checkpoints_.given_up()) save(image);
+    if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
+  } catch (const std::exception& e) {
+    say(join_text("warning: what was learnt since the last save could not be saved: ", e.what()));
   }
 }
 

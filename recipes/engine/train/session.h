@@ -32,6 +32,9 @@ struct StepReport {
 
 class TrainSession {
  public:
+  /// The content of a checkpoint of this state.
+  using Image = std::function<std::vector<std::byte>(const TrainState&)>;
+
   struct Description {
     std::string directory;  ///< of the run; exists, and is locked by the caller
     CheckpointMeta meta;
@@ -56,6 +59,8 @@ class TrainSession {
   bool end_epoch();
   /// True if a validation is due after this step.
   bool validation_due() const;
+  /// True after a resume if a validation was due where the run was saved, but a signal had cut it short.
+  bool validation_owed() const;
   /// Records a validation and decides whether it is the best. Throws NumericalError if the deciding metric is NaN.
   void after_validation(const Metrics& metrics, double seconds);
   bool validated_now() const { return validated_step_ == state_.step; }
@@ -66,12 +71,17 @@ class TrainSession {
   bool checkpoint_due() const;
   /// Saves now; `image` builds the content from the state. Reports earlier saves. A failed save is reported, not thrown, until the third in
   /// a row.
-  void save(const std::function<std::vector<std::byte>(const TrainState&)>& image);
+  void save(const Image& image);
+  /// Says how the last save went if that is known by now. Throws IoError at the third failure in a row.
+  void report_saves();
   bool saved_now() const { return saved_step_ == state_.step; }
   /// Waits for the save under way, ends the records. Throws IoError if the last save failed.
   void finish(StopReason reason);
   /// After a NumericalError: a row that says so, and the last finite weights in nan_dump.h5.
-  void record_failure(std::string_view message, const std::function<std::vector<std::byte>(const TrainState&)>& image);
+  void record_failure(std::string_view message, const Image& image);
+  /// After any other error, which is logged. What was learnt since the last save is saved; not without an `image`, which means that the
+  /// state is not that of a whole step.
+  void record_error(std::string_view message, const Image& image);
 
   void say(std::string_view text);  ///< to log.txt and above the progress bar
   /// "best ndcg@10 0.5912 at step 900"; empty without validation.
@@ -88,7 +98,7 @@ class TrainSession {
   CheckpointDirectory checkpoints_;
   std::optional<RunLog> log_;
   std::optional<Progress> progress_;
-  std::int64_t validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;
+  std::int64_t first_step_ = 0, validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;
   double validation_metric_ = 0;  // at validated_step_
   bool best_now_ = false;
   double last_save_time_ = 0;

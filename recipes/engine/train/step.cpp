@@ -72,17 +72,23 @@ StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches
   return step;
 }
 
-StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
-                    double learning_rate, double clip_norm) {
+StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key, double clip_norm) {
   StepGradients step = gradient_step(recipe, batches, key);
-  StepLoss& result = step.loss;
+  const StepLoss& result = step.loss;
   const optim::Clipped clipped =
       optim::clip_global_norm(step.gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
-  result.gradient_norm = clipped.norm;
+  step.loss.gradient_norm = clipped.norm;
   require<NumericalError>(std::isfinite(clipped.norm), "train: the norm of the gradient is not finite: ", clipped.norm, " at step ",
                           key.step, ", loss ", result.total());
-  optimizer.step(step.gradients, learning_rate, clipped.scale);
-  return std::move(result);
+  step.scale = clipped.scale;
+  return step;
+}
+
+StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
+                    double learning_rate, double clip_norm) {
+  StepGradients step = clipped_step(recipe, batches, key, clip_norm);
+  optimizer.step(step.gradients, learning_rate, step.scale);
+  return std::move(step.loss);
 }
 
 }  // namespace capstan::engine

@@ -44,14 +44,17 @@ struct StepLoss {
 struct StepGradients {
   StepLoss loss = {};
   std::vector<Gradient> gradients = {};  ///< in the order of the parameters
+  double scale = 1;                      ///< what clipping multiplies them by
 };
 
 /// Forward and backward over the batches of a step. Throws NumericalError if the loss is not finite, GraphError if it depends on no
 /// parameter, DataError if a count is 0.
 StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key);
 
-/// One optimiser step. Throws NumericalError, before anything is updated, if the loss or the gradient is not finite.
-/// clip_norm 0: no clipping.
+/// gradient_step with the scale of clipping. Throws NumericalError if the loss or the gradient is not finite. clip_norm 0: no clipping.
+StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key, double clip_norm);
+
+/// One optimiser step: clipped_step and the update.
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
                     double learning_rate, double clip_norm);
 

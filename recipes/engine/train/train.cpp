@@ -1,5 +1,8 @@
 #include "recipes/engine/train/train.h"
 
+#include <exception>
+#include <new>
+#include <span>
 #include <utility>
 
 #include "recipes/engine/system.h"
@@ -35,7 +38,7 @@ void restore(const Training& t, TrainSession& session, const Checkpoint& checkpo
 
 StopReason train(const Training& t, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta) {
   const NamedTensors artifacts = t.recipe.artifacts();
-  const auto image = [&](const TrainState& state) {
+  const TrainSession::Image image = [&](const TrainState& state) {
     TrainState s = state;
     s.recipe = t.recipe.state();
     return checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average);
@@ -47,20 +50,31 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   };
 
   const TrainState& state = session.state();
-  bool first_step = true;
+  // Where the next step depends on nothing but what an update changes, the state is that of a whole step all through its forward pass.
+  const bool own_state = t.recipe.sequential() || !t.recipe.state().empty();
+  bool first_step = true, whole = true;
+  const auto step = [&](std::span<const AnyBatch> batches, double rate) {
+    StepGradients gradients =
+        clipped_step(t.recipe, batches, {.seed = t.recipe.setup().seed, .step = state.step}, options.train.clip_norm);
+    whole = false;
+    t.optimizer.step(gradients.gradients, rate, gradients.scale);
+    return std::move(gradients.loss);
+  };
   BatchStream stream(t.recipe, state.epoch, state.position, options);
-  StopReason reason = session.stop();
+  StopReason reason = StopReason::none;
   try {
-    for (; reason == StopReason::none; reason = session.stop()) {
+    if (session.validation_owed()) validate_now();
+    for (reason = session.stop(); reason == StopReason::none; reason = session.stop()) {
+      whole = !own_state;
       const std::vector<AnyBatch> batches = stream.next(t.recipe.setup().batches_per_step, state.position);
       if (batches.empty()) {
+        whole = true;
         require<DataError>(state.position > 0, "train: epoch ", state.epoch + 1, " has no batch");
         if (session.end_epoch()) validate_now();
         if (state.epoch < options.train.epochs) t.recipe.begin_epoch(state.epoch);
       } else {
         const double rate = t.schedule(state.step);
-        const StepLoss loss =
-            train_step(t.recipe, t.optimizer, batches, {.seed = t.recipe.setup().seed, .step = state.step}, rate, options.train.clip_norm);
+        const StepLoss loss = step(batches, rate);
         if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
         if (t.average != nullptr) {
           t.optimizer.synchronize();
@@ -75,14 +89,24 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
                             .items = items,
                             .batches = static_cast<std::int64_t>(batches.size()),
                             .loader_wait = stream.wait_seconds()});
+        whole = true;
         if (session.validation_due()) validate_now();
       }
+      session.report_saves();
       if (session.checkpoint_due()) session.save(image);
     }
     if (reason != StopReason::signal && !session.validated_now()) validate_now();
+  } catch (const StopRequested&) {
+    reason = StopReason::signal;
   } catch (const NumericalError& e) {
     session.record_failure(e.what(),
                            [&](const TrainState& s) { return checkpoint_image(meta, t.recipe.parameters(), nullptr, s, artifacts); });
+    throw;
+  } catch (const std::bad_alloc&) {
+    session.record_error("out of memory", whole ? image : TrainSession::Image());
+    throw;
+  } catch (const std::exception& e) {
+    session.record_error(e.what(), whole ? image : TrainSession::Image());
     throw;
   }
   if (!session.saved_now() || session.checkpoint_due()) session.save(image);

@@ -27,8 +27,10 @@ void start(const Training& training, TrainSession& session);
 /// Brings everything to where `checkpoint` was saved. `with_optimizer` false: the optimiser starts anew.
 void restore(const Training& training, TrainSession& session, const Checkpoint& checkpoint, bool with_optimizer);
 
-/// Trains until a reason to stop; the session has been started or restored. Throws NumericalError for a loss, gradient or validation
-/// metric that is not finite (nothing is saved over then), IoError when saving fails for good.
+/// Trains until a reason to stop; the session has been started or restored. A signal is heard between steps, between the batches of a
+/// validation (which then counts for nothing, and is made good on resume) and while the loader is waited for. Throws NumericalError for a
+/// loss, gradient or validation metric that is not finite (nothing is saved over then), IoError when saving fails for good. Any other
+/// error goes on after it was logged and, where the state is that of a whole step, what was learnt since the last save was saved.
 StopReason train(const Training& training, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta);
 
 }  // namespace capstan::engine

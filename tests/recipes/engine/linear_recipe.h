@@ -2,13 +2,16 @@
 // The smallest recipes: linear regression on data made from the seed, with noise on the inputs that stands for dropout.
 // Linear has batches by index; Drifting adds a state that every step changes and reads, and batches that follow from each other.
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <numeric>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -58,6 +61,13 @@ struct SquaredError {
     for (std::size_t j = 0; j < g.size(); ++j) g[j] += b * v[j];
     return {Gradient(dw), {}, {}};
   }
+};
+
+/// What goes wrong or slowly in the recipes below, for tests that need it; set in the process that trains.
+struct Trouble {
+  static inline std::int64_t broken_row = -1;             ///< training batches with this row throw a DataError
+  static inline std::chrono::milliseconds batch{0};       ///< what a training batch takes
+  static inline std::chrono::milliseconds evaluation{0};  ///< what a batch of a validation takes
 };
 
 struct LinearConfig {
@@ -118,6 +128,7 @@ class LinearBase {
     return apply<SquaredError>({}, w_.value(), x, batch.y);
   }
   void evaluate(const Batch& b, Evaluation& e, const nn::Run&) {
+    std::this_thread::sleep_for(Trouble::evaluation);
     const auto n = static_cast<double>(b.y.numel());
     e.mse.add(apply<SquaredError>({}, w_.value(), b.x, b.y)[0].item() / n, n);
     e.rows.add(n);
@@ -145,6 +156,10 @@ class LinearBase {
   }
   Batch rows_of(std::uint64_t kind, std::span<const std::int64_t> rows) const {
     const auto count = static_cast<std::int64_t>(rows.size());
+    if (kind >= 100) {
+      std::this_thread::sleep_for(Trouble::batch);
+      require<DataError>(std::ranges::find(rows, Trouble::broken_row) == rows.end(), "row ", Trouble::broken_row, " cannot be read");
+    }
     Batch b{Tensor(Shape{count, config_.width}), Tensor(Shape{count})};
     for (std::int64_t i = 0; i < count; ++i) {
       Rng rng(random_key(setup_.seed, "row", {kind, static_cast<std::uint64_t>(rows[static_cast<std::size_t>(i)])}));

@@ -19,6 +19,8 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
+using std::chrono_literals::operator""ms;
 
 struct TrainTest : ProgramTest {
   // Trains to `until` steps, in one go or by resuming after each of `stops`; returns the final tensors and the rows.
@@ -224,10 +226,17 @@ struct SignalTest : TrainTest {
   void wait_for_checkpoint() const {
     for (int i = 0; i < 2000 && !std::filesystem::exists(run + "/checkpoints/LATEST.json"); ++i) ::usleep(2000);
   }
+  // Waits until the run has done this step.
+  void wait_for_row(int step) const {
+    const std::string row = "\"step\":" + std::to_string(step) + ",", path = run + "/metrics.jsonl";
+    for (int i = 0; i < 5000; ++i, ::usleep(2000))
+      if (std::filesystem::exists(path) && content(path).find(row) != std::string::npos) return;
+    ADD_FAILURE() << "no step " << step;
+  }
 };
 
-TEST_F(SignalTest, SigtermAndSigintSaveAndSaySo) {
-  for (const int number : {SIGTERM, SIGINT}) {
+TEST_F(SignalTest, AStopIsSavedAndSaid) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     std::filesystem::remove_all(run);
     const int status = in_process(
         [&] {
@@ -245,6 +254,118 @@ TEST_F(SignalTest, SigtermAndSigintSaveAndSaySo) {
     ASSERT_TRUE(newest);
     const std::string said = "stopped at step " + std::to_string(newest->step()) + ": ";
     EXPECT_THAT(content(run + "/log.txt"), HasSubstr(said)) << "the last step is the saved one";
+  }
+}
+
+TEST_F(SignalTest, AValidationCutShortCountsForNothingAndIsMadeGoodOnResume) {
+  const std::vector<std::string> settings{"train.max_steps=8", "train.evaluate_every=4", "evaluate.batch_size=1"};  // 64 batches
+  double seconds = 0;
+  const int status = in_process(
+      [&] {
+        Trouble::evaluation = 200ms;
+        return train("linear", settings);
+      },
+      [&](pid_t child) {
+        wait_for_row(4);
+        const double start = wall_seconds();
+        ::kill(child, SIGTERM);
+        ::kill(child, SIGTERM);  // as `timeout` does: to the process, then to its group
+        ::waitid(P_PID, static_cast<id_t>(child), nullptr, WEXITED | WNOWAIT);
+        seconds = wall_seconds() - start;
+      });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGTERM);
+  EXPECT_LT(seconds, 2);
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("stopped at step 4: stopped by a signal"));
+  EXPECT_THAT(rows(), Not(HasSubstr("validation")));
+  std::vector<std::string> again = settings;
+  again.insert(again.end(), {"--resume", "auto"});
+  ASSERT_EQ(train("linear", again), kOk) << err.str();
+  const auto resumed = std::pair(rows(), tensors(checkpoint(8)));
+  std::filesystem::remove_all(run);
+  ASSERT_EQ(train("linear", settings), kOk) << err.str();
+  EXPECT_EQ(resumed, std::pair(rows(), tensors(checkpoint(8))));
+}
+
+TEST_F(SignalTest, AStopDoesNotWaitForTheLoader) {
+  double seconds = 0;
+  const int status = in_process(
+      [&] {
+        Trouble::batch = 2500ms;
+        return train("linear", {"train.evaluate_every=1000000"});
+      },
+      [&](pid_t child) {
+        wait_for_row(1);
+        const double start = wall_seconds();
+        ::kill(child, SIGHUP);
+        wait_for_checkpoint();
+        seconds = wall_seconds() - start;
+      });
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGHUP);
+  EXPECT_LT(seconds, 1.5);
+}
+
+TEST_F(SignalTest, ASecondSignalEndsAtOnce) {
+  const int status = in_process(
+      [&] {
+        Trouble::evaluation = 30000ms;
+        return train("linear", {"train.max_steps=4"});
+      },
+      [&](pid_t child) {
+        wait_for_row(4);
+        ::usleep(50000);
+        ::kill(child, SIGINT);
+        ::usleep(50000);
+        ::kill(child, SIGINT);
+      });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGINT);
+  EXPECT_TRUE(checkpoints().empty());
+}
+
+TEST_F(SignalTest, AFailedSaveIsReportedBeforeTheNextOne) {
+  const int status = in_process(
+      [&] {
+        ignore_write_signals();
+        const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};
+        ::setrlimit(RLIMIT_FSIZE, &small);
+        Trouble::batch = 20ms;
+        return train("linear", {"train.max_steps=15", "checkpoint.every=2", "train.evaluate_every=1000"});
+      },
+      [&](pid_t child) {
+        wait_for_row(3);
+        ::kill(child, SIGKILL);
+      });
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("the checkpoint of step 2 could not be saved, training goes on"));
+}
+
+TEST_F(TrainTest, AnErrorIsLoggedAndWhatWasLearntIsSaved) {
+  const std::vector<std::string> settings{"train.max_steps=9", "train.evaluate_every=1000", "loader.depth=1"};
+  for (const std::string recipe : {"linear", "drifting"}) {
+    std::filesystem::remove_all(run);
+    Trouble::broken_row = 20;  // of the third batch, or of another one in a permutation
+    const int code = train(recipe, settings);
+    Trouble::broken_row = -1;
+    EXPECT_EQ(code, kData);
+    EXPECT_THAT(err.str(), HasSubstr("row 20 cannot be read"));
+    const std::string log = content(run + "/log.txt");
+    EXPECT_THAT(log, HasSubstr("by an error: row 20 cannot be read"));
+    const auto at = log.find("stopped at step ") + 16;
+    const std::string step = log.substr(at, log.find(' ', at) - at);
+    if (recipe == "drifting") {
+      EXPECT_TRUE(checkpoints().empty()) << "its reader may have moved on: no state of a whole step";
+      continue;
+    }
+    ASSERT_NE(step, "0");
+    EXPECT_THAT(checkpoints(), testing::Contains("step-00000000" + step + ".h5"));
+    std::vector<std::string> again = settings;
+    again.insert(again.end(), {"--resume", "auto"});
+    ASSERT_EQ(train(recipe, again), kOk) << err.str();
+    const auto resumed = tensors(checkpoint(9));
+    std::filesystem::remove_all(run);
+    ASSERT_EQ(train(recipe, settings), kOk) << err.str();
+    EXPECT_EQ(resumed, tensors(checkpoint(9)));
   }
 }
 
