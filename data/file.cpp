@@ -35,8 +35,6 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
-  /// Closes and reports what close() says: on some file systems it is the last chance to hear of a failed write.
-  int close() { return ::close(std::exchange(fd_, -1)); }
 
  private:
   int fd_;
@@ -47,16 +45,6 @@ int open_retrying(const char* path, int flags, mode_t mode = 0) {
   do fd = ::open(path, flags | O_CLOEXEC, mode);
   while (fd < 0 && errno == EINTR);
   return fd;
-}
-
-void write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const auto n = ::write(fd, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail(path, "write", errno);
-    if (n == 0) fail(path, "write", ENOSPC);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
 }
 
 constexpr auto kCrcTable = [] {
@@ -104,32 +92,56 @@ std::vector<std::byte> read_file(const std::string& path) {
   return bytes;
 }
 
-void write_file_durably(const std::string& path, std::span<const std::byte> bytes) {
-  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  const std::string directory = parent.empty() ? "." : parent;
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    const auto n = ::write(descriptor, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) throw ClosedPipe(name + ": nobody reads it any more");
+    if (n < 0) fail(name, "write", errno);
+    if (n == 0) fail(name, "write", ENOSPC);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
 
-  int fd = open_retrying(temporary.c_str(), kFlags, 0644);
-  if (fd < 0 && errno == EEXIST && ::unlink(temporary.c_str()) == 0) {
-    // Left by a killed process that had our number; in a container every run may have the same one.
-    fd = open_retrying(temporary.c_str(), kFlags, 0644);
-  }
-  if (fd < 0) fail(temporary, "create", errno);
-  try {
-    Descriptor file(fd);
-    write_all(fd, bytes, temporary);
-    // Never retried: after a failed fsync the pages may be marked clean, so that a second call would succeed falsely.
-    if (::fsync(fd) != 0) fail(temporary, "fsync", errno);
-    if (file.close() != 0) fail(temporary, "close", errno);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(path, "rename of " + temporary + " to it", errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
+void rename_durably(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail(to, "rename of " + from + " to it", errno);
+  const std::string parent = std::filesystem::path(to).parent_path().string(), directory = parent.empty() ? "." : parent;
   Descriptor folder(open_retrying(directory.c_str(), O_RDONLY | O_DIRECTORY));
   if (folder.get() < 0) fail(directory, "open", errno);
-  if (::fsync(folder.get()) != 0) fail(directory, "fsync", errno);
+  // Some file systems know no sync of directories.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) fail(directory, "fsync", errno);
+}
+
+Replacement::Replacement(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp." + std::to_string(::getpid())) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+  constexpr mode_t kMode = 0666;  // less the umask
+  fd_ = open_retrying(temporary_.c_str(), kFlags, kMode);
+  if (fd_ < 0 && errno == EEXIST && ::unlink(temporary_.c_str()) == 0) {
+    // Left by a killed process that had our number; in a container every run may have the same one.
+    fd_ = open_retrying(temporary_.c_str(), kFlags, kMode);
+  }
+  if (fd_ < 0) fail(temporary_, "create", errno);
+}
+
+Replacement::~Replacement() {
+  if (temporary_.empty()) return;
+  if (fd_ >= 0) ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void Replacement::commit() {
+  // Never retried: after a failed fsync the pages may be marked clean, so that a second call would succeed falsely.
+  if (::fsync(fd_) != 0) fail(temporary_, "fsync", errno);
+  // On some file systems the last chance to hear of a failed write.
+  if (::close(std::exchange(fd_, -1)) != 0) fail(temporary_, "close", errno);
+  rename_durably(temporary_, path_);
+  temporary_.clear();
+}
+
+void write_file_durably(const std::string& path, std::span<const std::byte> bytes) {
+  Replacement file(path);
+  write_all(file.descriptor(), bytes, file.temporary());
+  file.commit();
 }
 
 void write_file_durably(const std::string& path, std::string_view text) { write_file_durably(path, as_span(text)); }

@@ -11,14 +11,45 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/core/error.h"
+
 namespace capstan::data {
 
 /// The content of a file. Throws IoError.
 std::vector<std::byte> read_file(const std::string& path);
 
-/// Replaces `path` by `bytes` so that after a crash or a power cut the old or the new content is there, never a mixture: writes
-/// `<path>.tmp.<pid>` beside it, syncs, renames, syncs the directory. On failure the old file is untouched, the temporary one is
-/// gone and IoError says which step failed. A link at `path` is replaced, not followed. Two threads must not write one path at once.
+/// The reader of what is written has gone: a program whose output nobody wants any more ends, and nothing is wrong.
+class ClosedPipe : public IoError {
+  using IoError::IoError;
+};
+
+/// Writes all bytes. Throws ClosedPipe, or IoError with the name and the reason.
+void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& name);
+
+/// Renames a file that has been synced, so that after a crash or a power cut the old or the new content is at `to`, never a mixture.
+void rename_durably(const std::string& from, const std::string& to);
+
+/// The new content of `path` until it is whole: the file `<path>.tmp.<pid>`, of the mode that the umask allows. Two threads must not
+/// replace one path at once. Throws IoError that names the step that failed; the old file is untouched then.
+class Replacement {
+ public:
+  explicit Replacement(std::string path);
+  ~Replacement();  ///< without commit() nothing remains
+  Replacement(const Replacement&) = delete;
+  Replacement& operator=(const Replacement&) = delete;
+
+  int descriptor() const { return fd_; }
+  const std::string& path() const { return path_; }
+  const std::string& temporary() const { return temporary_; }
+  /// Syncs, closes, renames, syncs the directory. A link at `path` is replaced, not followed.
+  void commit();
+
+ private:
+  std::string path_, temporary_;
+  int fd_ = -1;
+};
+
+/// Replaces `path` by `bytes` as a Replacement does.
 void write_file_durably(const std::string& path, std::span<const std::byte> bytes);
 void write_file_durably(const std::string& path, std::string_view text);
 

@@ -1,6 +1,12 @@
 #include "data/prepared.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "autograd/core/error.h"
@@ -99,21 +105,50 @@ Interactions read_interactions(const Hdf5Reader& from, const std::string& prefix
   return x;
 }
 
+PreparationLock::PreparationLock(const std::string& path) : path_(path + ".lock") {
+  for (;;) {
+    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd_ < 0) return;
+    int code;
+    do code = ::flock(fd_, LOCK_EX);
+    while (code != 0 && errno == EINTR);
+    // Whoever held it has removed the file: the next ones lock a new one.
+    struct stat mine {
+    }, present{};
+    if (code != 0 || (::fstat(fd_, &mine) == 0 && ::stat(path_.c_str(), &present) == 0 && mine.st_ino == present.st_ino)) return;
+    ::close(fd_);
+  }
+}
+
+PreparationLock::~PreparationLock() {
+  if (fd_ < 0) return;
+  ::unlink(path_.c_str());
+  ::close(fd_);
+}
+
 Interactions prepared_interactions(const std::string& path, std::string_view key, const std::function<Interactions()>& make,
-                                   std::string* why) {
+                                   std::string* why, KeepPrepared keep) {
   if (why != nullptr) why->clear();
   if (path.empty()) {
     if (why != nullptr) *why = "no file for prepared data";
     return make();
   }
   std::string reason;
-  if (const auto file = open_prepared(path, key, &reason)) {
+  const auto found = [&]() -> std::optional<Interactions> {
     try {
-      return read_interactions(*file, "/interactions");
+      if (const auto file = open_prepared(path, key, &reason)) return read_interactions(*file, "/interactions");
     } catch (const DataError& e) {
       reason = e.what();
     }
+    return std::nullopt;
+  };
+  if (auto there = found()) return *std::move(there);
+  if (keep == KeepPrepared::no) {
+    if (why != nullptr) *why = reason;
+    return make();
   }
+  const PreparationLock lock(path);
+  if (auto there = found()) return *std::move(there);
   Interactions x = make();
   Hdf5Writer writer;
   write_interactions(writer, "/interactions", x);

@@ -23,14 +23,29 @@ std::optional<Hdf5Reader> open_prepared(const std::string& path, std::string_vie
 /// Adds the key to what `content` holds and writes the file durably.
 void write_prepared(const std::string& path, std::string_view key, Hdf5Writer content);
 
+/// Held while `path` is made, so that processes that start together do not all make it: one does, the others wait and find it. Where no
+/// lock can be had (a file system that is read-only or knows none), nobody waits.
+class PreparationLock {
+ public:
+  explicit PreparationLock(const std::string& path);
+  ~PreparationLock();
+  PreparationLock(const PreparationLock&) = delete;
+  PreparationLock& operator=(const PreparationLock&) = delete;
+
+ private:
+  std::string path_;  // of the lock file, which is there as long as somebody holds it
+  int fd_ = -1;
+};
+
 // Interactions as a group of datasets under `prefix`, such as "/train".
 void write_interactions(Hdf5Writer& to, const std::string& prefix, const Interactions& x);
 /// Checks that the arrays fit together. Throws DataError.
 Interactions read_interactions(const Hdf5Reader& from, const std::string& prefix);
 
-/// Interactions from the prepared file if it fits, else made and, unless `path` is empty, written there. `why` is empty if they were
-/// not made anew.
+enum class KeepPrepared { yes, no };
+/// Interactions from the prepared file if it fits, else made and, unless `path` is empty or `keep` is no, written there. `why` is empty if
+/// they were not made anew.
 Interactions prepared_interactions(const std::string& path, std::string_view key, const std::function<Interactions()>& make,
-                                   std::string* why = nullptr);
+                                   std::string* why = nullptr, KeepPrepared keep = KeepPrepared::yes);
 
 }  // namespace capstan::data

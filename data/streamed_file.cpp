@@ -8,11 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "autograd/core/error.h"
-#include "data/file.h"
 
 namespace capstan::data {
 namespace {
@@ -35,17 +33,7 @@ void write_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes, co
 
 }  // namespace
 
-StreamedFile::StreamedFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp." + std::to_string(::getpid())) {
-  buffer_.reserve(kBuffer);
-  fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail(temporary_, "open", errno);
-}
-
-StreamedFile::~StreamedFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(temporary_.c_str());
-}
+StreamedFile::StreamedFile(std::string path) : file_(std::move(path)) { buffer_.reserve(kBuffer); }
 
 void StreamedFile::append(std::span<const std::byte> bytes) {
   crc_ = crc32c(bytes, crc_);
@@ -70,11 +58,12 @@ void StreamedFile::append(StreamedFile& other) {
 
 void StreamedFile::read(std::uint64_t offset, std::span<std::byte> bytes) {
   if (offset + bytes.size() > flushed_) flush();
-  require<InternalError>(offset + bytes.size() <= flushed_, "read: reaches byte ", offset + bytes.size(), " of ", flushed_, " in ", path_);
+  require<InternalError>(offset + bytes.size() <= flushed_, "read: reaches byte ", offset + bytes.size(), " of ", flushed_, " in ",
+                         file_.path());
   while (!bytes.empty()) {
-    const auto n = ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const auto n = ::pread(file_.descriptor(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail(temporary_, "read", n < 0 ? errno : EIO);
+    if (n <= 0) fail(file_.temporary(), "read", n < 0 ? errno : EIO);
     offset += static_cast<std::uint64_t>(n);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
@@ -83,35 +72,19 @@ void StreamedFile::read(std::uint64_t offset, std::span<std::byte> bytes) {
 void StreamedFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
   flush();
   require<InternalError>(offset + bytes.size() <= flushed_, "overwrite: reaches byte ", offset + bytes.size(), " of ", flushed_, " in ",
-                         path_);
-  write_at(fd_, offset, bytes, temporary_);
+                         file_.path());
+  write_at(file_.descriptor(), offset, bytes, file_.temporary());
 }
 
 void StreamedFile::flush() {
-  write_at(fd_, flushed_, buffer_, temporary_);
+  write_at(file_.descriptor(), flushed_, buffer_, file_.temporary());
   flushed_ += buffer_.size();
   buffer_.clear();
 }
 
 void StreamedFile::commit() {
   flush();
-  if (::fsync(fd_) != 0) fail(temporary_, "fsync", errno);
-  if (::close(std::exchange(fd_, -1)) != 0) {
-    const int code = errno;
-    ::unlink(temporary_.c_str());
-    fail(temporary_, "close", code);
-  }
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int code = errno;
-    ::unlink(temporary_.c_str());
-    fail(path_, "rename", code);
-  }
-  const auto folder = std::filesystem::path(path_).parent_path();
-  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) fail(path_, "open of its directory", errno);
-  const int code = ::fsync(fd) == 0 || errno == EINVAL ? 0 : errno;  // some file systems know no sync of directories
-  ::close(fd);
-  if (code != 0) fail(path_, "fsync of its directory", code);
+  file_.commit();
 }
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {

@@ -1,7 +1,7 @@
 #pragma once
 // Files larger than memory: written in one pass and put in place at the end, read through a memory map.
 //
-// Same promise as write_file_durably (data/file.h): after a crash the old or the whole new file is there. Errors: IoError.
+// After a crash the old or the whole new file is there: a Replacement (data/file.h). Errors: IoError.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,14 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "data/file.h"
+
 namespace capstan::data {
 
 class StreamedFile {
  public:
-  /// Opens `<path>.tmp.<pid>`; `path` itself stays as it is until commit().
+  /// `path` itself stays as it is until commit().
   explicit StreamedFile(std::string path);
   /// Without commit() nothing remains.
-  ~StreamedFile();
+  ~StreamedFile() = default;
   StreamedFile(const StreamedFile&) = delete;
   StreamedFile& operator=(const StreamedFile&) = delete;
 
@@ -37,8 +39,7 @@ class StreamedFile {
  private:
   void flush();
 
-  std::string path_, temporary_;
-  int fd_ = -1;
+  Replacement file_;
   std::uint64_t flushed_ = 0;
   std::uint32_t crc_ = 0;
   std::vector<std::byte> buffer_;

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <iostream>
+#include <istream>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "autograd/core/process.h"
 #include "recipes/bert/recipe.h"
 #include "recipes/engine/command/command_line.h"
+#include "recipes/engine/streams.h"
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
 #include "recipes/sasrec/recipe.h"
@@ -29,12 +32,27 @@ std::span<const engine::RecipeEntry> recipes() {
 
 int main(int argc, char** argv) {
   namespace engine = capstan::engine;
+  capstan::open_standard_descriptors();
+  capstan::ignore_numeric_environment();
   capstan::limit_busy_waiting(argv);
   engine::ignore_write_signals();
   capstan::flush_denormals();
-  std::ios::sync_with_stdio(false);
 
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  return engine::run_program(capstan::recipes(), arguments,
-                             {.in = std::cin, .out = std::cout, .err = std::cerr, .progress_fd = STDERR_FILENO});
+  const std::string command = arguments.empty() ? "" : arguments[0];
+  // What these leave is in files; all others only serve who reads them.
+  const bool goes_on = command == "train" || command == "prepare";
+  engine::InputBuffer input(STDIN_FILENO, "standard input",
+                            command == "predict" ? engine::InputBuffer::Content::lines : engine::InputBuffer::Content::any);
+  engine::OutputBuffer output =
+      engine::output_to(STDOUT_FILENO, "standard output", goes_on ? engine::OnClosedPipe::go_on : engine::OnClosedPipe::end);
+  std::istream in(&input);
+  std::ostream out(&output);
+  in.exceptions(std::ios::badbit);
+  out.exceptions(std::ios::badbit);
+  const int code =
+      engine::run_program(capstan::recipes(), arguments, {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO});
+  out.exceptions(std::ios::goodbit);
+  out.flush();
+  return code;
 }

@@ -1,9 +1,12 @@
 #include "data/hdf5/library.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 
 #include "autograd/core/error.h"
 
@@ -23,6 +26,8 @@ Library::Library() : lock_(mutex()) {
   static const bool ready = [] {
     // Without this libhdf5 flushes at exit and crashes there if an earlier write had failed. It must be the very first call.
     H5dont_atexit();
+    // A process that is split while another thread is inside the library would leave the child with a lock that nobody opens.
+    ::pthread_atfork([] { mutex().lock(); }, [] { mutex().unlock(); }, [] { std::construct_at(&mutex()); });
     return H5open() >= 0 && H5PLset_loading_state(0) >= 0;
   }();
   require<InternalError>(ready, "hdf5: the library does not start");

@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "recipes/engine/system.h"
 
 namespace capstan::engine {
 
@@ -97,7 +98,7 @@ std::string data_digest_of(const NamedTensors& artifacts, std::span<const std::i
 
 std::string Setup::data_path(std::string_view path) const {
   require<ConfigError>(!path.empty(), "no path is given");
-  return (std::filesystem::path(data_dir) / path).lexically_normal().string();
+  return (std::filesystem::path(expand_home(data_dir)) / expand_home(path)).lexically_normal().string();
 }
 
 }  // namespace capstan::engine

@@ -8,11 +8,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <vector>
+
+#include "autograd/core/error.h"
 
 namespace capstan::engine {
 namespace {
@@ -28,9 +37,40 @@ extern "C" void on_stop_signal(int signal) {
     requested_stop = signal;
     return;
   }
-  const auto passed = static_cast<double>(now.tv_sec - requested_at.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - requested_at.tv_nsec);
+  const auto passed =
+      static_cast<double>(now.tv_sec - requested_at.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - requested_at.tv_nsec);
   const bool again = requested_stop == signal && passed < (signal == SIGHUP ? 1.0 : 0.01);
   if (!again) _exit(128 + signal);
+}
+
+/// Where a hierarchy of control groups is seen, and which of its folders that is.
+struct Mount {
+  std::string root, point;
+};
+Mount mount_of(const std::string& root, bool unified) {
+  std::ifstream mounts(root + "/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {  // 36 35 98:0 /root /point options ... - type source super-options
+    const auto dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    std::istringstream head(line), tail(line.substr(dash + 3));
+    std::string number, parent, device, type, source, options;
+    Mount mount;
+    head >> number >> parent >> device >> mount.root >> mount.point;
+    tail >> type >> source >> options;
+    const bool fits = unified ? type == "cgroup2" : type == "cgroup" && join_text(",", options, ",").find(",cpu,") != std::string::npos;
+    if (fits) return mount;
+  }
+  return {};
+}
+
+/// Cores' worth of processor time from "quota period", in one file or two; nothing: no limit, or no such file.
+std::optional<double> quota_of_group(const std::string& quota_file, const std::string& period_file) {
+  std::ifstream file(quota_file), second;
+  if (!period_file.empty()) second.open(period_file);
+  double quota = 0, period = 0;
+  if (!(file >> quota) || quota <= 0) return std::nullopt;  // "max", -1
+  if (!((period_file.empty() ? file : second) >> period) || period <= 0) return std::nullopt;
+  return quota / period;
 }
 
 double seconds(const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); }
@@ -52,16 +92,85 @@ ProcessTimes process_times() {
 double wall_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 int usable_cores() {
+  // Where OpenMP binds its threads, the mask of this thread is its own place alone.
+  std::set<int> bound;
+  for (int place = 0; place < omp_get_num_places(); ++place) {
+    std::vector<int> processors(static_cast<std::size_t>(omp_get_place_num_procs(place)));
+    omp_get_place_proc_ids(place, processors.data());
+    bound.insert(processors.begin(), processors.end());
+  }
+  if (!bound.empty()) return static_cast<int>(bound.size());
   cpu_set_t set;
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 }
 
+std::optional<double> cpu_quota(const std::string& root) {
+  std::optional<double> least;
+  std::ifstream groups(root + "/proc/self/cgroup");
+  for (std::string group; std::getline(groups, group);) {  // "0::/user.slice" of version 2, "4:cpu,cpuacct:/user.slice" of version 1
+    const auto first = group.find(':'), second = group.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = join_text(",", group.substr(first + 1, second - first - 1), ","), path = group.substr(second + 1);
+    const bool unified = group.starts_with("0::");
+    if (!unified && controllers.find(",cpu,") == std::string::npos) continue;
+    const Mount mount = mount_of(root, unified);
+    if (mount.point.empty()) continue;
+    // A container may see its own group, or a part of the tree, as the root.
+    const std::string top = root + mount.point, prefix = mount.root == "/" ? "" : mount.root;
+    std::string folder = top + (path.starts_with(prefix) ? path.substr(prefix.size()) : "");
+    for (;;) {
+      if (const auto q = unified ? quota_of_group(folder + "/cpu.max", "")
+                                 : quota_of_group(folder + "/cpu.cfs_quota_us", folder + "/cpu.cfs_period_us"))
+        least = std::min(least.value_or(*q), *q);
+      if (folder.size() <= top.size()) break;
+      folder.resize(folder.rfind('/'));
+    }
+  }
+  return least;
+}
+
+Threads choose_threads(std::int64_t wanted) {
+  const auto text = [](std::int64_t n, std::string_view why) { return join_text(n, n == 1 ? " thread (" : " threads (", why, ")"); };
+  if (wanted > 0) return {static_cast<int>(wanted), text(wanted, "run.threads")};
+  const int cores = usable_cores();
+  const std::string all =
+      join_text(cores, cores == 1 ? " core" : " cores", omp_get_num_places() > 0 ? " in OpenMP's places" : " in the affinity mask");
+  Threads t{cores, all};
+  const auto limit = [&](int count, const std::string& why) {
+    if (count < t.count) t = {count, join_text(why, ", ", all)};
+  };
+  if (const auto quota = cpu_quota())
+    limit(std::max(1, static_cast<int>(std::ceil(std::min(*quota, 1e6) - 1e-9))), join_text("a quota of ", *quota, " cores"));
+  if (const char* variable = std::getenv("OMP_NUM_THREADS")) {
+    int count = 0;
+    const std::string_view value(variable);
+    const auto begin = std::min(value.find_first_not_of(' '), value.size());
+    const auto r = std::from_chars(value.data() + begin, value.data() + value.size(), count);
+    if (r.ec == std::errc() && count > 0) limit(count, join_text("OMP_NUM_THREADS=", value));
+  }
+  limit(omp_get_thread_limit(), "OMP_THREAD_LIMIT");
+  t.reason = text(t.count, t.reason);
+  return t;
+}
+
 int set_threads(std::int64_t threads) {
-  const int count = threads > 0 ? static_cast<int>(threads) : usable_cores();
+  const int count = choose_threads(threads).count;
+  omp_set_dynamic(0);  // OMP_DYNAMIC would let the number follow the load
   omp_set_num_threads(count);
   return count;
+}
+
+std::string expand_home(std::string_view path) {
+  const std::string_view first = path.substr(0, path.find('/'));
+  if (!first.starts_with('~') && !first.starts_with('$')) return std::string(path);
+  require<ConfigError>(first == "~" || first == "$HOME" || first == "${HOME}", "'", path,
+                       "': of what a shell would replace only ~ and $HOME are known in a path, not ", first, "; write ./", path,
+                       " for a file of this name");
+  const char* home = std::getenv("HOME");
+  require<ConfigError>(home != nullptr && *home != '\0', "'", path, "': HOME is not set");
+  return home + std::string(path.substr(first.size()));
 }
 
 StopSignals::StopSignals() {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,9 +19,20 @@ struct ProcessTimes {
 };
 ProcessTimes process_times();
 double wall_seconds();  ///< monotonic
-/// Processors that this process may use.
+/// Processors that this process may use: of the affinity mask, or of the places that OpenMP was told to bind to.
 int usable_cores();
-/// The OpenMP threads of parallel regions started by this thread; 0: one per usable core. Returns the number.
+/// Processors' worth of time that the control groups of this process grant it, both versions; nothing: no limit. `root` stands before all
+/// paths, for tests.
+std::optional<double> cpu_quota(const std::string& root = "");
+
+struct Threads {
+  int count = 1;
+  std::string reason;  ///< "2 threads (2 cores in the affinity mask)"
+};
+/// `wanted`, or if that is 0 one for each usable core, no more than OMP_NUM_THREADS (the first of a list), OMP_THREAD_LIMIT and the quota
+/// of processor time (rounded up) allow.
+Threads choose_threads(std::int64_t wanted);
+/// Makes choose_threads(threads) the OpenMP threads of parallel regions started by this thread. Returns the number.
 int set_threads(std::int64_t threads);
 
 /// A closed pipe or a file size limit becomes an error of the write instead of the end of the process.
@@ -52,6 +64,10 @@ void throw_if_stopped();
 
 /// Appends bytes to a descriptor if that works at once, without waiting: what does not fit is dropped. True if all was written.
 bool write_or_drop(int fd, std::string_view text);
+
+/// A path of a configuration, which no shell has seen: "~" and "$HOME" (or "${HOME}") as its first part stand for the home directory. Throws
+/// ConfigError if there is none, and for other first parts with ~ or $, which a shell would replace: nobody means a file of that name.
+std::string expand_home(std::string_view path);
 
 /// "1.5 GB"
 std::string bytes_text(double bytes);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -69,6 +70,19 @@ TEST(DurableWrite, AStaleTemporaryOfOurNumberIsReplaced) {
   write_file_durably(dir / "f", "new");
   EXPECT_EQ(content(dir / "f"), "new");
   EXPECT_EQ(files_in(dir.path()).size(), 1u);
+}
+
+TEST(DurableWrite, ModesFollowTheUmask) {
+  const Scratch dir;
+  dir.write("f", "");
+  for (const mode_t mask : {0002, 0077}) {
+    const mode_t before = ::umask(mask);
+    write_file_durably(dir / "f", "new");
+    ::umask(before);
+    struct stat info {};
+    ASSERT_EQ(::stat((dir / "f").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0666 & ~mask);
+  }
 }
 
 TEST(DurableWrite, ReplacesALinkInsteadOfFollowingIt) {

@@ -3,6 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/splits.h"
@@ -63,6 +69,39 @@ TEST(Prepared, MadeOnceThenUsedUntilSourceOrOptionsChange) {
   EXPECT_THAT(why, HasSubstr("damaged"));
   EXPECT_EQ(get("k = 2"), std::vector<std::string>{"u: a c"});
   EXPECT_EQ(made, 4);
+}
+
+TEST(Prepared, EvaluationLeavesNothing) {
+  const Scratch dir;
+  int made = 0;
+  const auto make = [&] {
+    ++made;
+    return read_interactions(dir.write("in", "u a\nu b\n"), {.header = Header::absent});
+  };
+  std::string why;
+  prepared_interactions(dir / "cache.h5", "k", make, &why, KeepPrepared::no);
+  EXPECT_FALSE(std::filesystem::exists(dir / "cache.h5"));
+  EXPECT_THAT(why, HasSubstr("No such file"));
+  prepared_interactions(dir / "cache.h5", "k", make);
+  prepared_interactions(dir / "cache.h5", "k", make, &why, KeepPrepared::no);
+  EXPECT_EQ(made, 2) << "what is there is used";
+}
+
+TEST(Prepared, OnePreparesTheOthersWait) {
+  const Scratch dir;
+  const std::string source = dir.write("in", "u a\nu b\n");
+  std::atomic<int> made = 0;
+  const auto make = [&] {
+    ++made;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return read_interactions(source, {.header = Header::absent});
+  };
+  {
+    std::vector<std::jthread> all;
+    for (int i = 0; i < 4; ++i) all.emplace_back([&] { prepared_interactions(dir / "cache.h5", "k", make); });
+  }
+  EXPECT_EQ(made, 1);
+  EXPECT_FALSE(std::filesystem::exists(dir / "cache.h5.lock"));
 }
 
 TEST(Prepared, KeyNamesSourcesByContent) {

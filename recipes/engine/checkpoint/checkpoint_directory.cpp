@@ -28,19 +28,6 @@ constexpr double kReserve = 1.1;  // of the disk space a file needs
 
 std::string system_reason() { return std::strerror(errno); }
 
-void sync_directory(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  require<IoError>(fd >= 0, path, ": cannot open: ", system_reason());
-  const bool ok = ::fsync(fd) == 0;
-  const std::string reason = ok ? "" : system_reason();
-  ::close(fd);
-  require<IoError>(ok, path, ": cannot fsync: ", reason);
-}
-
-void rename_file(const std::string& from, const std::string& to) {
-  require<IoError>(::rename(from.c_str(), to.c_str()) == 0, from, ": cannot rename to ", to, ": ", system_reason());
-}
-
 std::int64_t step_of(std::string_view name) {
   if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) return -1;
   name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
@@ -59,7 +46,7 @@ std::vector<KeptCheckpoint> with_file(std::vector<KeptCheckpoint> files, const K
 
 RunLock::RunLock(const std::string& directory) {
   const std::string path = directory + "/run.lock";
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   require<IoError>(fd_ >= 0, path, ": cannot open: ", system_reason());
   if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     std::array<char, 32> holder{};
@@ -131,7 +118,7 @@ std::optional<Checkpoint> CheckpointDirectory::find_newest(const std::function<v
 
 void CheckpointDirectory::resume_at(const TrainState& state) {
   for (const std::int64_t step : steps())
-    if (step > state.step) rename_file(file_of(step), file_of(step) + ".superseded");
+    if (step > state.step) data::rename_durably(file_of(step), file_of(step) + ".superseded");
   kept_.clear();
   for (const KeptCheckpoint& k : state.kept)
     if (fs::exists(file_of(k.step))) kept_.push_back(k);
@@ -165,8 +152,7 @@ SaveReport CheckpointDirectory::write(const std::vector<std::byte>& image, std::
     make_room(image.size());
     data::write_file_durably(unverified, image);
     Checkpoint(unverified).verify();
-    rename_file(unverified, report.path);
-    sync_directory(path_);
+    data::rename_durably(unverified, report.path);
     kept_ = with_file(kept_, {step, metric});
     const data::Digest digest = data::digest_of(image);
     const auto describe = [&](const std::string& name) {
@@ -179,8 +165,7 @@ SaveReport CheckpointDirectory::write(const std::vector<std::byte>& image, std::
       // A second name costs no space; where the file system knows none, a copy.
       const std::string temporary = best_file() + std::string(kUnverified);
       if (::link(report.path.c_str(), temporary.c_str()) == 0) {
-        rename_file(temporary, best_file());
-        sync_directory(path_);
+        data::rename_durably(temporary, best_file());
       } else {
         data::write_file_durably(best_file(), image);
       }

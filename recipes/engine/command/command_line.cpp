@@ -1,6 +1,7 @@
 #include "recipes/engine/command/command_line.h"
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <istream>
 #include <map>
@@ -8,6 +9,7 @@
 #include <ostream>
 
 #include "autograd/core/nearest_name.h"
+#include "data/file.h"
 #include "recipes/engine/command/inspect.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/tokenize.h"
@@ -191,6 +193,8 @@ int run_program(std::span<const RecipeEntry> recipes, std::span<const std::strin
     console.out.flush();
     require<IoError>(code != kOk || console.out.good(), "output: could not be written completely");
     return code;
+  } catch (const data::ClosedPipe&) {
+    return 128 + SIGPIPE;
   } catch (const std::bad_alloc&) {
     console.err << "capstan: out of memory\n";
     return kInternal;
@@ -254,7 +258,7 @@ Setup make_setup(const EngineOptions& options, Purpose purpose) {
 }
 
 std::string run_directory(const EngineOptions& options, const CommandLine& line) {
-  if (!options.run.dir.empty()) return options.run.dir;
+  if (!options.run.dir.empty()) return expand_home(options.run.dir);
   const fs::path config = fs::path(line.config_path).stem();
   return join_text("runs/", options.recipe, "-", config.string());
 }

@@ -1,42 +1,74 @@
 #include "recipes/engine/command/predict.h"
 
-#include <cstdio>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <istream>
 #include <ostream>
+#include <string_view>
 
 #include "autograd/core/error.h"
 #include "autograd/tape/tape.h"
+#include "data/output_file.h"
 #include "recipes/engine/command/answer_lines.h"
+#include "recipes/engine/streams.h"
 
 namespace capstan::engine {
 
-PredictFiles::PredictFiles(const std::string& input, const std::string& output, const Console& console) : console_(console) {
-  if (input != "-") {
-    input_ = std::make_unique<std::ifstream>(input, std::ios::binary);
-    require<IoError>(input_->is_open(), input, ": cannot open for reading");
-  }
-  if (output != "-") {
-    output_path_ = output;
-    output_ = std::make_unique<std::ofstream>(output + ".tmp", std::ios::binary | std::ios::trunc);
-    require<IoError>(output_->is_open(), output, ".tmp: cannot open for writing");
-  }
+namespace {
+
+int open_input(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  require<IoError>(fd >= 0, path, ": cannot open for reading: ", std::strerror(errno));
+  struct stat info {
+  }, standard{};
+  const bool known = ::fstat(fd, &info) == 0, is_standard = ::fstat(STDIN_FILENO, &standard) == 0 && standard.st_rdev == info.st_rdev;
+  const bool device = S_ISBLK(info.st_mode) || (S_ISCHR(info.st_mode) && !is_standard);  // /dev/stdin may be a terminal
+  if (known && !device && !S_ISDIR(info.st_mode)) return fd;
+  ::close(fd);
+  throw IoError(
+      join_text(path, ": is a ", device ? "device" : "directory", "; the input must be a file of lines, a FIFO, or - for standard input"));
 }
 
-PredictFiles::~PredictFiles() {
-  if (output_) std::remove((output_path_ + ".tmp").c_str());
+}  // namespace
+
+struct PredictFiles::Input {
+  explicit Input(const std::string& path) : fd(open_input(path)), buffer(fd, path, InputBuffer::Content::lines), stream(&buffer) {
+    stream.exceptions(std::ios::badbit);
+  }
+  ~Input() { ::close(fd); }
+  int fd;
+  InputBuffer buffer;
+  std::istream stream;
+};
+
+struct PredictFiles::Output {
+  explicit Output(const std::string& path) : file(path), buffer([this](std::string_view text) { file.append(text); }), stream(&buffer) {
+    stream.exceptions(std::ios::badbit);
+  }
+  data::OutputFile file;
+  OutputBuffer buffer;
+  std::ostream stream;
+};
+
+PredictFiles::PredictFiles(const std::string& input, const std::string& output, const Console& console) : console_(console) {
+  if (input != "-") input_ = std::make_unique<Input>(input);
+  if (output != "-") output_ = std::make_unique<Output>(output);
 }
+
+PredictFiles::~PredictFiles() = default;
 
 void PredictFiles::finish() {
+  require<IoError>(!in().bad(), "predict: the input could not be read to its end");
   out().flush();
-  if (!output_) return;
-  output_->close();
-  const bool ok = output_->good() && std::rename((output_path_ + ".tmp").c_str(), output_path_.c_str()) == 0;
-  require<IoError>(ok, output_path_, ": could not be written completely");
-  output_.reset();
+  if (output_) output_->file.commit();
 }
 
-std::istream& PredictFiles::in() { return input_ ? *input_ : console_.in; }
-std::ostream& PredictFiles::out() { return output_ ? *output_ : console_.out; }
+std::istream& PredictFiles::in() { return input_ ? input_->stream : console_.in; }
+std::ostream& PredictFiles::out() { return output_ ? output_->stream : console_.out; }
 
 void predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_t batch_size) {
   const NoGrad paused;

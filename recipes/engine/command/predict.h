@@ -1,7 +1,6 @@
 #pragma once
 // `capstan predict`: lines in, an answer for each out.
 
-#include <fstream>
 #include <iosfwd>
 #include <memory>
 #include <string>
@@ -11,11 +10,13 @@
 
 namespace capstan::engine {
 
-/// The files that predict reads and writes, "-" being the console's streams. The output appears when it is complete.
+/// The files that predict reads and writes, "-" being the console's streams. The input is lines of text: a directory, a device and a
+/// picture are refused. The output appears when it is complete, or goes into a device or FIFO as it comes (data/output_file.h). The streams
+/// throw what makes reading or writing fail: IoError, DataError, data::ClosedPipe.
 class PredictFiles {
  public:
   PredictFiles(const std::string& input, const std::string& output, const Console& console);
-  ~PredictFiles();  ///< removes an output that was not finished
+  ~PredictFiles();  ///< without finish() an output file stays as it was
   PredictFiles(const PredictFiles&) = delete;
   PredictFiles& operator=(const PredictFiles&) = delete;
   std::istream& in();
@@ -24,9 +25,10 @@ class PredictFiles {
 
  private:
   const Console& console_;
-  std::string output_path_;
-  std::unique_ptr<std::ifstream> input_;
-  std::unique_ptr<std::ofstream> output_;
+  struct Input;
+  struct Output;
+  std::unique_ptr<Input> input_;
+  std::unique_ptr<Output> output_;
 };
 
 /// Answers each line, `batch_size` at a time or as many as wait (answer_lines.h). The error of a bad line comes after the answers to those

@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kStepKey = "{\"step\":";
 
 int open_to_append(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   require<IoError>(fd >= 0, path, ": cannot open: ", std::strerror(errno));
   return fd;
 }

@@ -16,19 +16,24 @@ constexpr std::chrono::milliseconds kPatience(100);  // between two looks at whe
 
 }  // namespace
 
-std::shared_ptr<const EpochOrder::Permutation> EpochOrder::permutation(std::int64_t epoch) {
-  const std::lock_guard lock(mutex_);
-  auto& kept = kept_[epoch % 2];
-  if (!kept || kept->epoch != epoch)
-    kept = std::make_shared<Permutation>(
-        Permutation{epoch, data::shuffled(recipe_.size(Split::train), recipe_.setup().seed, static_cast<std::uint64_t>(epoch))});
-  return kept;
+EpochOrder::Permutation EpochOrder::permutation(std::int64_t epoch) {
+  std::packaged_task<std::vector<std::int64_t>()> draw(
+      [&] { return data::shuffled(recipe_.size(Split::train), recipe_.setup().seed, static_cast<std::uint64_t>(epoch)); });
+  const Permutation drawn = draw.get_future().share();
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = kept_.find(epoch); found != kept_.end()) return found->second;
+    kept_.emplace(epoch, drawn);
+    if (kept_.size() > most_) kept_.erase(kept_.begin());
+  }
+  draw();
+  return drawn;
 }
 
 std::vector<std::int64_t> EpochOrder::samples(std::int64_t epoch, std::int64_t first, std::int64_t count) {
   if (auto own = recipe_.order(epoch, first, count)) return std::move(*own);
-  const auto all = permutation(epoch);
-  const auto begin = all->samples.begin() + static_cast<std::ptrdiff_t>(first);
+  const Permutation all = permutation(epoch);
+  const auto begin = all.get().begin() + static_cast<std::ptrdiff_t>(first);
   return {begin, begin + static_cast<std::ptrdiff_t>(count)};
 }
 
@@ -39,9 +44,10 @@ AnyBatch training_batch(const AnyRecipe& recipe, EpochOrder& order, std::int64_t
 }
 
 BatchStream::BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options)
-    : recipe_(recipe), order_(recipe) {
+    : recipe_(recipe),
+      per_epoch_(recipe.sequential() ? 0 : recipe.batches_per_epoch()),
+      order_(recipe, 2 + (per_epoch_ > 0 ? options.loader.depth / per_epoch_ : 0)) {
   if (recipe_.sequential()) return;
-  per_epoch_ = recipe_.batches_per_epoch();
   require<DataError>(per_epoch_ > 0, "train: the data makes no batch of ", options.train.batch_size, " items");
   // Positions run on over epochs, so that the first batches of the next epoch are made while this one ends.
   const auto make = [this](std::int64_t i) { return training_batch(recipe_, order_, i / per_epoch_, i % per_epoch_); };

@@ -2,6 +2,8 @@
 // The batches of a run: which samples they hold, made ahead of time on loader threads.
 
 #include <cstdint>
+#include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,25 +14,24 @@
 
 namespace capstan::engine {
 
-/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone. Thread-safe; sixteen bytes
-/// a sample.
+/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone. Thread-safe; eight bytes a
+/// sample and epoch.
 class EpochOrder {
  public:
-  explicit EpochOrder(const AnyRecipe& recipe) : recipe_(recipe) {}
+  /// `epochs`: the permutations kept; as many epochs as loaders work on at a time, or each would be drawn again and again.
+  explicit EpochOrder(const AnyRecipe& recipe, std::int64_t epochs = 2) : recipe_(recipe), most_(static_cast<std::size_t>(epochs)) {}
   /// At the places first .. first + count - 1 of an epoch.
   std::vector<std::int64_t> samples(std::int64_t epoch, std::int64_t first, std::int64_t count);
 
  private:
-  struct Permutation {
-    std::int64_t epoch;
-    std::vector<std::int64_t> samples;
-  };
-  /// Of this epoch and the one before or after it: loaders run ahead over the end of an epoch.
-  std::shared_ptr<const Permutation> permutation(std::int64_t epoch);
+  using Permutation = std::shared_future<std::vector<std::int64_t>>;
+  /// Drawn by the first who asks, outside the lock: those of other epochs do not wait.
+  Permutation permutation(std::int64_t epoch);
 
   const AnyRecipe& recipe_;
+  std::size_t most_;
   std::mutex mutex_;
-  std::shared_ptr<const Permutation> kept_[2];  // by epoch modulo 2
+  std::map<std::int64_t, Permutation> kept_;  // of the newest epochs
 };
 
 /// Batch `index` of an epoch, of sampled batches.
@@ -50,8 +51,8 @@ class BatchStream {
   std::optional<AnyBatch> take();
 
   AnyRecipe& recipe_;
+  std::int64_t per_epoch_;  // 0: not known before, the batches follow from each other
   EpochOrder order_;
-  std::int64_t per_epoch_ = 0;
   double wait_ = 0;
   std::optional<data::Loader<AnyBatch>> loader_;  // of sampled batches
 };

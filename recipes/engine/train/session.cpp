@@ -42,6 +42,7 @@ void TrainSession::start_fresh() {
   log_.emplace(about_.directory, -1);
   start_clock();
   say("new run");
+  say(choose_threads(options_.run.threads).reason);
 }
 
 void TrainSession::start_from(const Checkpoint& checkpoint) {
@@ -58,6 +59,7 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
   require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(),
                            ": /train/window has ", state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
   say(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
+  say(choose_threads(options_.run.threads).reason);
 }
 
 void TrainSession::after_step(const StepReport& report) {

@@ -12,11 +12,13 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/line_reader.h"
+#include "data/prepared.h"
 #include "data/text/corpus.h"
 #include "data/text/instance_file.h"
 #include "data/text/tokenizer.h"
 #include "data/text/vocabulary.h"
 #include "data/text/wordpiece_learner.h"
+#include "recipes/engine/system.h"
 
 namespace capstan::masked_lm {
 namespace {
@@ -114,7 +116,7 @@ std::optional<std::string> rest_of_line(const std::string& text, std::string_vie
 class Preparation {
  public:
   Preparation(const DataOptions& data, const InstanceOptions& instances, const engine::Setup& setup)
-      : data_(data), instances_(instances), setup_(setup), directory_(data.prepared) {
+      : data_(data), instances_(instances), setup_(setup), directory_(engine::expand_home(data.prepared)) {
     require<ConfigError>(!directory_.empty(), "masked_lm: data.prepared must name the directory for vocabulary and corpora");
     train_files_ = files_of("data.train", data.train, setup, notes_);
     validation_files_ = files_of("data.validation", data.validation, setup, notes_);
@@ -134,20 +136,14 @@ class Preparation {
     }
     load_given_vocabulary();
     const std::string key = make_key();
-    if (fs::exists(file)) {
-      const Record record = read_record(file);
-      const auto missing = first_missing(record);
-      // Instances of the first records lie in chunks that are slow to read by rows.
-      const bool current = record.lists_files || instances_.kind != InstanceKind::original;
-      if (record.key == key && !missing && current) {
-        if (report != nullptr) *report << directory_ << ": was up to date\n";
-        return found(record);
-      }
-      if (report != nullptr && record.key == key && missing) *report << *missing << ": is missing, all is made anew\n";
-    }
+    if (auto there = current(file, key, report)) return *std::move(there);
+    require<DataError>(setup_.purpose != engine::Purpose::evaluate, directory_,
+                       ": does not hold what these texts and options make, and evaluate prepares nothing: run `capstan prepare` first");
     std::error_code error;
     fs::create_directories(directory_, error);
     require<IoError>(!error, directory_, ": cannot create the directory: ", error.message());
+    const data::PreparationLock lock(file);
+    if (auto there = current(file, key, nullptr)) return *std::move(there);  // made by another process meanwhile
     for (const std::string& old : {file, path(kValidation), path(kTest)}) fs::remove(old, error);
     for (const std::string& old : instance_files()) fs::remove(path(old), error);
     Record record{.key = key, .made = make(report), .lists_files = true};
@@ -162,6 +158,21 @@ class Preparation {
 
  private:
   std::string path(std::string_view name) const { return (fs::path(directory_) / name).string(); }
+
+  /// What was prepared before, if it is whole and of this key.
+  std::optional<PreparedData> current(const std::string& file, const std::string& key, std::ostream* report) {
+    if (!fs::exists(file)) return std::nullopt;
+    const Record record = read_record(file);
+    const auto missing = first_missing(record);
+    // Instances of the first records lie in chunks that are slow to read by rows.
+    const bool readable = record.lists_files || instances_.kind != InstanceKind::original;
+    if (record.key == key && !missing && readable) {
+      if (report != nullptr) *report << directory_ << ": was up to date\n";
+      return found(record);
+    }
+    if (report != nullptr && record.key == key && missing) *report << *missing << ": is missing, all is made anew\n";
+    return std::nullopt;
+  }
 
   static std::string text_of(const std::string& file) {
     const auto bytes = data::read_file(file);

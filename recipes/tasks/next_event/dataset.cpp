@@ -46,7 +46,8 @@ data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, st
                                         o.time_offset_column, " unit ", static_cast<int>(o.time_unit), " event ", o.event_column, " ", kept,
                                         " form ", static_cast<int>(o.form), " gap ", o.session_gap, " repeats ", o.drop_repeats, " length ",
                                         o.min_length, " support ", o.min_support, " filter ", static_cast<int>(o.filter));
-  return data::prepared_interactions(setup.data_path(o.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why);
+  return data::prepared_interactions(setup.data_path(o.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why,
+                                     setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
 }
 
 // The first `count` sessions, and the rest.

@@ -39,7 +39,8 @@ data::Interactions read_file(const DataOptions& options, const engine::Setup& se
                                         options.min_support, " filter ", static_cast<int>(options.filter));
   const auto make = [&] { return read(options, path); };
   const auto open = [&] {
-    return data::prepared_interactions(setup.data_path(options.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why);
+    return data::prepared_interactions(setup.data_path(options.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why,
+                                       setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
   };
   return engine::named_by("data.path", open);
 }

@@ -1,5 +1,6 @@
 #include "autograd/core/process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +28,30 @@ TEST(Process, DenormalsAreFlushedInNewThreadsToo) {
   EXPECT_GT(elsewhere, 0) << "the test must see denormals where nothing is flushed";
   EXPECT_EQ(here, 0);
   EXPECT_EQ(there, 0);
+}
+
+TEST(Process, ClosedStandardDescriptorsNeverBecomeFiles) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (int fd = 0; fd <= STDERR_FILENO; ++fd) ::close(fd);
+    open_standard_descriptors();
+    bool ok = ::write(STDERR_FILENO, "x", 1) == 1;
+    char c = 0;
+    ok = ok && ::read(STDIN_FILENO, &c, 1) == 0;
+    const int next = ::open("/dev/null", O_RDONLY);
+    ::_exit(ok && next > STDERR_FILENO ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Process, WhatChangesNumbersIsTakenFromTheEnvironment) {
+  ::setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16", 1);
+  ::setenv("DNNL_MAX_CPU_ISA", "SSE41", 1);
+  ignore_numeric_environment();
+  EXPECT_EQ(std::getenv("ONEDNN_DEFAULT_FPMATH_MODE"), nullptr);
+  EXPECT_EQ(std::getenv("DNNL_MAX_CPU_ISA"), nullptr);
 }
 
 // Runs only in the process that the next test starts.

@@ -1,8 +1,12 @@
 // The command line contract: commands, exit codes, where output goes.
 #include "recipes/engine/command/command_line.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
+#include <csignal>
 #include <new>
 
 #include "tests/recipes/engine/program.h"
@@ -171,6 +175,53 @@ TEST_F(CommandLineTest, ListNamesRecipesAndTheirOptions) {
   ASSERT_EQ(capstan({"list", "--options", "linear"}), kOk) << err.str();
   EXPECT_THAT(out.str(), AllOf(StartsWith("| key |"), HasSubstr("| `model.width` | `4` | integer, >= 1 and <= 1000 | inputs |")));
   EXPECT_EQ(capstan({"list", "--options", "lineer"}), kUsage);
+}
+
+TEST_F(CommandLineTest, PredictTakesLinesOfTextAlone) {
+  ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk);
+  const std::string output = scratch / "out.txt";
+  const auto predict = [&](const std::string& input) {
+    return capstan({"predict", config("linear"), "--checkpoint", checkpoint(1), "--input", input, "--output", output});
+  };
+  EXPECT_EQ(predict(scratch.path()), kIo);
+  EXPECT_THAT(err.str(), HasSubstr("is a directory; the input must be a file of lines"));
+  EXPECT_EQ(predict("/dev/zero"), kIo);
+  EXPECT_THAT(err.str(), HasSubstr("/dev/zero: is a device"));
+  EXPECT_EQ(predict(scratch.write("picture", "\xff\xd8\xff\xe0 JFIF\n")), kData);
+  EXPECT_THAT(err.str(), HasSubstr("picture: is a JPEG picture, not lines of text"));
+  EXPECT_EQ(predict(scratch.write("wide", std::string("0\0\n\0", 4))), kData);
+  EXPECT_EQ(predict("/proc/self/mem"), kIo) << "a read that fails";
+  EXPECT_THAT(err.str(), HasSubstr("/proc/self/mem: read failed: "));
+  EXPECT_FALSE(std::filesystem::exists(output));
+  EXPECT_EQ(predict(scratch.write("marked",
+                                  "\xef\xbb\xbf"
+                                  "0\n0\n")),
+            kOk)
+      << err.str();
+  EXPECT_EQ(content(output), "0\n0\n");
+  EXPECT_EQ(predict(scratch.write("empty", "")), kOk);
+  EXPECT_EQ(content(output), "");
+}
+
+TEST_F(CommandLineTest, PredictWritesIntoWhatIsNoFile) {
+  ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk);
+  const auto predict = [&](const std::string& output) {
+    return capstan({"predict", config("linear"), "--checkpoint", checkpoint(1), "--input", "-", "--output", output}, "0\n");
+  };
+  scratch.write("target", "old");
+  std::filesystem::create_symlink("target", scratch / "link");
+  EXPECT_EQ(predict(scratch / "link"), kOk) << err.str();
+  EXPECT_EQ(content(scratch / "target"), "0\n");
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "link"));
+  EXPECT_EQ(predict("/dev/full"), kIo);
+  EXPECT_EQ(predict(scratch.path()), kIo);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  ::close(ends[0]);
+  ignore_write_signals();
+  EXPECT_EQ(predict("/dev/fd/" + std::to_string(ends[1])), 128 + SIGPIPE);
+  EXPECT_EQ(err.str(), "") << "a closed pipe ends quietly";
+  ::close(ends[1]);
 }
 
 TEST_F(CommandLineTest, OutputThatCannotBeWrittenIsAnError) {

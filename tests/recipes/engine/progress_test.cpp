@@ -9,10 +9,14 @@
 
 #include <array>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <limits>
+#include <optional>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "recipes/engine/command/command_line.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "tests/data/scratch.h"
@@ -150,6 +154,61 @@ TEST(System, TextOfSizesAndTimes) {
   EXPECT_EQ(duration_text(std::nan("")), "-");
   EXPECT_GT(peak_rss_bytes(), 1000000);
   EXPECT_GE(usable_cores(), 1);
+}
+
+TEST(System, HomeIsTheFirstPartOfAPath) {
+  ASSERT_EQ(::setenv("HOME", "/home/ada", 1), 0);
+  EXPECT_EQ(expand_home("~/runs/a"), "/home/ada/runs/a");
+  EXPECT_EQ(expand_home("$HOME/runs"), "/home/ada/runs");
+  EXPECT_EQ(expand_home("${HOME}"), "/home/ada");
+  for (const char* path : {"", "runs/~/a", "/a/$HOME", "./~", "./$HOME/x"}) EXPECT_EQ(expand_home(path), path);
+  EXPECT_EQ((Setup{.data_dir = "~"}).data_path("photos"), "/home/ada/photos");
+  EXPECT_EQ((Setup{.data_dir = "data"}).data_path("$HOME/photos"), "/home/ada/photos");
+  EXPECT_EQ(run_directory({.run = {.dir = "~/runs/a"}}, {}), "/home/ada/runs/a");
+  for (const char* path : {"~bob/runs", "$SCRATCH/runs", "${SCRATCH}/x"}) EXPECT_THROW(expand_home(path), ConfigError) << path;
+}
+
+TEST(System, ThreadsFollowTheEnvironmentAndSayWhy) {
+  EXPECT_EQ(choose_threads(3).count, 3);
+  EXPECT_EQ(choose_threads(3).reason, "3 threads (run.threads)");
+  for (const char* value : {"1", " 1 ", "1,8"}) {
+    ::setenv("OMP_NUM_THREADS", value, 1);
+    EXPECT_EQ(choose_threads(0).count, 1) << value;
+  }
+  if (usable_cores() > 1) {
+    EXPECT_THAT(choose_threads(0).reason, HasSubstr("1 thread (OMP_NUM_THREADS=1,8, "));
+  }
+  for (const char* value : {"", "abc", "-1", "0", "4096"}) {
+    ::setenv("OMP_NUM_THREADS", value, 1);
+    EXPECT_LE(choose_threads(0).count, usable_cores()) << value;
+  }
+  ::unsetenv("OMP_NUM_THREADS");
+  EXPECT_LE(choose_threads(0).count, usable_cores());
+}
+
+TEST(System, QuotasOfBothVersionsOfControlGroups) {
+  const Scratch dir;
+  const auto file = [&](const std::string& name, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(dir / name).parent_path());
+    dir.write(name, text);
+  };
+  EXPECT_EQ(cpu_quota(dir.path()), std::nullopt);
+  file("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n");
+  file("proc/self/cgroup", "0::/user/job\n");
+  file("sys/fs/cgroup/user/job/cpu.max", "max 100000\n");
+  EXPECT_EQ(cpu_quota(dir.path()), std::nullopt);
+  file("sys/fs/cgroup/user/job/cpu.max", "250000 100000\n");
+  EXPECT_EQ(cpu_quota(dir.path()), 2.5);
+  file("sys/fs/cgroup/user/cpu.max", "150000 100000\n");
+  EXPECT_EQ(cpu_quota(dir.path()), 1.5) << "a group above";
+
+  file("proc/self/mountinfo", "31 30 0:27 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
+  file("proc/self/cgroup", "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n");
+  file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(cpu_quota(dir.path()), std::nullopt);
+  file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "100000\n");
+  EXPECT_EQ(cpu_quota(dir.path()), 1.0);
 }
 
 }  // namespace

@@ -436,6 +436,34 @@ struct Erased : ErasedRecipe<R> {
   }
 };
 
+TEST(EpochOrder, EveryEpochIsDrawnOnceWhileItIsInUse) {
+  struct Counting : Linear {
+    using Linear::Linear;
+    std::int64_t size(Split split) const {
+      ++drawn();
+      return Linear::size(split);
+    }
+    static int& drawn() {
+      static int count = 0;
+      return count;
+    }
+  };
+  const Erased<Counting> recipe;
+  EpochOrder order(recipe, 3), two(recipe);
+  const auto all = [](EpochOrder& o) {
+    std::vector<std::vector<std::int64_t>> samples;
+    for (int round = 0; round < 3; ++round)
+      for (std::int64_t epoch = 5; epoch < 8; ++epoch) samples.push_back(o.samples(epoch, 0, 40));
+    return samples;
+  };
+  Counting::drawn() = 0;
+  const auto samples = all(order);
+  EXPECT_EQ(Counting::drawn(), 3);
+  EXPECT_EQ(samples[0], samples[3]);
+  EXPECT_NE(samples[0], samples[1]);
+  EXPECT_EQ(all(two), samples) << "whatever is kept, the order is the same";
+}
+
 TEST(TrainStep, AnEmptyBatchIsRefused) {
   struct Empty : Linear {
     using Linear::Linear;
