@@ -162,9 +162,14 @@ TEST(System, HomeIsTheFirstPartOfAPath) {
   EXPECT_EQ(expand_home("$HOME/runs"), "/home/ada/runs");
   EXPECT_EQ(expand_home("${HOME}"), "/home/ada");
   for (const char* path : {"", "runs/~/a", "/a/$HOME", "./~", "./$HOME/x"}) EXPECT_EQ(expand_home(path), path);
-  EXPECT_EQ((Setup{.data_dir = "~"}).data_path("photos"), "/home/ada/photos");
-  EXPECT_EQ((Setup{.data_dir = "data"}).data_path("$HOME/photos"), "/home/ada/photos");
-  EXPECT_EQ(run_directory({.run = {.dir = "~/runs/a"}}, {}), "/home/ada/runs/a");
+  engine::Setup setup;
+  setup.data_dir = "~";
+  EXPECT_EQ(setup.data_path("photos"), "/home/ada/photos");
+  setup.data_dir = "data";
+  EXPECT_EQ(setup.data_path("$HOME/photos"), "/home/ada/photos");
+  EngineOptions options;
+  options.run.dir = "~/runs/a";
+  EXPECT_EQ(run_directory(options, {}), "/home/ada/runs/a");
   for (const char* path : {"~bob/runs", "$SCRATCH/runs", "${SCRATCH}/x"}) EXPECT_THROW(expand_home(path), ConfigError) << path;
 }
 
