@@ -1,20 +1,25 @@
 #pragma once
 // ImageFolder: a folder of image files with one subfolder per class, decoded when asked for.
 //
-//     root/<class>/**/*.jpg | .jpeg | .png        capital letters too; other files, and all names that begin with a dot, are passed over
+//     root/<class>/**        files named .jpg, .jpeg, .jpe, .jfif or .png (capital letters too), and any other file whose first bytes
+//                            are those of a JPEG or PNG file
 //
+// What is met beside is passed over and counted by kind: passed_over(). So are names that begin with a dot, and folders that operating
+// systems and programs leave behind (is_system_folder): they are neither classes nor looked into.
 // Classes are the subfolders' names in byte order, images are ordered by class and path: so indices depend on names alone. Links to folders
 // are followed, but not to one that they lie in. read() may be called from many threads. A file that cannot be read or does not decode is
 // refused (IoError, DataError naming it) or, with Broken::skip, replaced by the next sound one in the order, which is the same on every
 // thread; broken() names all that were met.
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/image/image.h"
@@ -22,6 +27,11 @@
 namespace capstan::data {
 
 enum class Broken : std::uint8_t { refuse, skip };
+
+/// A folder that a file manager, an archiver, a storage box or a notebook leaves behind, such as __MACOSX, @eaDir and lost+found.
+bool is_system_folder(std::string_view name);
+/// The subfolders of a folder in byte order, without the hidden and the system's. Throws IoError.
+std::vector<std::string> folders_in(const std::string& folder);
 
 class ImageFolder {
  public:
@@ -38,6 +48,13 @@ class ImageFolder {
   const std::vector<std::string>& class_names() const { return class_names_; }
   std::int64_t label(std::int64_t index) const { return files_[static_cast<std::size_t>(index)].label; }
   std::string path(std::int64_t index) const;
+
+  struct PassedOver {
+    std::int64_t count = 0;
+    std::string first;  ///< path
+  };
+  /// What was met and is not read, by kind: ".webp", "files without an ending", "hidden files", "folders @eaDir" ...
+  const std::map<std::string, PassedOver>& passed_over() const { return passed_over_; }
 
   struct Sample {
     Image image;                ///< RGB
@@ -61,6 +78,9 @@ class ImageFolder {
     std::int64_t label = 0;
     std::uintmax_t bytes = 0;
   };
+  /// Lists the image files of a folder and the folders below it. `above` holds, without links, the folder and those on the way to it.
+  void list_images(const std::string& folder, std::int64_t label, std::vector<std::filesystem::path>& above);
+  void pass_over(const std::string& kind, const std::string& path);
   /// The image, or nothing if it is broken or cannot be read; then broken() names it.
   std::optional<Image> try_read(std::int64_t index) const;
   /// The first of `count` candidates; with Broken::skip the first sound one.
@@ -70,6 +90,7 @@ class ImageFolder {
   Options options_;
   std::vector<std::string> class_names_;
   std::vector<File> files_;
+  std::map<std::string, PassedOver> passed_over_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::string> broken_;
 };

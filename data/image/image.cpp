@@ -34,6 +34,19 @@ void append_chunk(std::vector<std::byte>& out, std::string_view type, std::span<
   append_big_endian(out, static_cast<std::uint32_t>(crc));
 }
 
+/// What the first bytes of a file that is not read tell of it, in words; empty: nothing.
+std::string_view other_form(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 64));
+  if (text.starts_with("RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") return "those of a WebP file";
+  if (text.starts_with("GIF8")) return "those of a GIF file";
+  if (text.starts_with("BM")) return "those of a BMP file";
+  if (text.starts_with("II*") || text.starts_with("MM")) return "those of a TIFF file";
+  if (text.size() >= 12 && text.substr(4, 4) == "ftyp") return "those of a HEIC or AVIF file or a film";
+  if (const auto start = text.find_first_not_of(" \t\r\n"); start != std::string_view::npos && text[start] == '<')
+    return "markup, as of a web page";
+  return {};
+}
+
 }  // namespace
 
 Image::Image(std::int64_t rows, std::int64_t columns, std::int64_t channel_count) : height(rows), width(columns), channels(channel_count) {
@@ -97,7 +110,9 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view name, cons
     case ImageFormat::png: return detail::decode_png(bytes, name, limits);
     case ImageFormat::unknown: break;
   }
-  throw DataError(join_text(name, ": not an image: found neither the first bytes of a JPEG nor those of a PNG file"));
+  const std::string_view other = other_form(bytes);
+  throw DataError(join_text(name, ": not an image: found neither the first bytes of a JPEG nor those of a PNG file",
+                            other.empty() ? "" : ", but ", other));
 }
 
 Image read_image(const std::string& path, const ImageLimits& limits) { return decode_image(read_file(path), path, limits); }

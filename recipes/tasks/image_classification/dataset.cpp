@@ -1,9 +1,12 @@
 #include "recipes/tasks/image_classification/dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -33,6 +36,31 @@ data::LabelledImages generate(const data::ShapeImages& shapes, std::int64_t firs
   return set;
 }
 
+/// The names that tell the part of a folder beside others.
+constexpr std::array<std::pair<std::string_view, Split>, 9> kPartNames{{{"train", Split::train},
+                                                                        {"training", Split::train},
+                                                                        {"val", Split::validation},
+                                                                        {"valid", Split::validation},
+                                                                        {"validation", Split::validation},
+                                                                        {"dev", Split::validation},
+                                                                        {"eval", Split::validation},
+                                                                        {"test", Split::test},
+                                                                        {"testing", Split::test}}};
+
+std::optional<Split> part_named(std::string name) {
+  std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  for (const auto& [known, part] : kPartNames)
+    if (known == name) return part;
+  return std::nullopt;
+}
+
+/// The first few names.
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 5); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  return names.size() > 5 ? join_text(text, " and ", names.size() - 5, " more") : text;
+}
+
 std::string digest_of(const data::LabelledImages& set) {
   return join_text(to_text(data::digest_of(std::as_bytes(std::span(set.pixels)))), "/",
                    to_text(data::digest_of(std::as_bytes(std::span(set.labels)))));
@@ -45,13 +73,16 @@ Dataset::Dataset(const DataOptions& data, const ShapesOptions& shapes, const eng
   require<ConfigError>(data.source == Source::shapes || !data.path.empty(),
                        "image_classification: data.path must name the folder of the images");
   const std::string path = setup.data_path(data.path);
+  // A folder of images that a finished model is tried on needs no more than the part it is tried on.
+  const bool use = (setup.purpose == engine::Purpose::evaluate || setup.purpose == engine::Purpose::predict) && !class_names.empty();
   const auto open = [&] {
-    data.source == Source::folder ? open_folders(data, path, class_names) : open_memory(data, shapes, path);
+    data.source == Source::folder ? open_folders(data, path, class_names, !use || data.held_out > 0) : open_memory(data, shapes, path);
     require<DataError>(class_names.empty() || class_names.size() == class_names_.size(), "image_classification: the checkpoint knows ",
                        class_names.size(), " classes, ", path, " has ", class_names_.size());
   };
   data.source == Source::shapes ? open() : engine::named_by("data.path", open);
-  if (data.held_out > 0) hold_out(data.held_out);
+  if (data.held_out > 0 && size(Split::train) > 0) hold_out(data.held_out);
+  if (use && data.source == Source::folder) return;
   for (const auto& [part, name] : {std::pair{Split::train, "training"}, {Split::validation, "validation"}, {Split::test, "test"}})
     require<DataError>(size(part) > 0, "image_classification: no ", name, " images: ", summary());
 }
@@ -80,7 +111,7 @@ void Dataset::open_memory(const DataOptions& data, const ShapesOptions& shapes, 
     add(generate(generator, 0, shapes.train), Split::train);
     add(generate(generator, shapes.train, shapes.validation), Split::validation);
     add(generate(generator, shapes.train + shapes.validation, shapes.test), Split::test);
-    validation_source_ = "generated";
+    for (std::string& source : sources_) source = "generated";
     return;
   }
   if (data.source == Source::idx) {
@@ -91,41 +122,74 @@ void Dataset::open_memory(const DataOptions& data, const ShapesOptions& shapes, 
     add(data::read_cifar_folder(path, data::CifarPart::train, labels), Split::train);
     add(data::read_cifar_folder(path, data::CifarPart::test, labels), Split::test);
   }
-  places_of(Split::validation) = places_of(Split::test);
-  validation_source_ = "the test images";
+  sources_[0] = sources_[2] = path;
+  validate_on_test_images();
 }
 
-void Dataset::open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names) {
-  namespace fs = std::filesystem;
-  data::ImageFolder::Options options{.broken = data.broken, .limits = {.max_pixels = data.max_pixels}, .class_names = class_names};
+void Dataset::validate_on_test_images() {
+  places_of(Split::validation) = places_of(Split::test);
+  sources_[static_cast<std::size_t>(Split::validation)] = "the test images";
+}
+
+void Dataset::open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names, bool training) {
+  std::string names[3];  // of the folders, by part
+  std::vector<std::string> others;
+  for (const std::string& folder : data::folders_in(path)) {
+    const auto part = part_named(folder);
+    if (!part) {
+      others.push_back(folder);
+      continue;
+    }
+    std::string& name = names[static_cast<std::size_t>(*part)];
+    require<DataError>(name.empty(), path, ": ", name, "/ and ", folder, "/ both hold ", engine::name_of(*part),
+                       " images by their names: one of them must go, or get another name");
+    name = folder;
+  }
+  auto& [train, validation, test] = names;
   const auto open = [&](const std::string& name, Split part) {
-    auto folder = std::make_unique<data::ImageFolder>(path + "/" + name, options);
+    const std::string place = name.empty() ? path : path + "/" + name;
+    auto folder = std::make_unique<data::ImageFolder>(
+        place, data::ImageFolder::Options{.broken = data.broken, .limits = {.max_pixels = data.max_pixels}, .class_names = class_names_});
     if (part == Split::train) {
-      class_names_ = options.class_names = folder->class_names();
+      if (class_names_.empty()) class_names_ = folder->class_names();
       digest_ = folder->digest();
     }
+    sources_[static_cast<std::size_t>(part)] = place;
     add_set(std::move(folder), part);
   };
-  const auto exists = [&](const char* name) {
-    std::error_code error;
-    const fs::file_type type = fs::status(path + "/" + name, error).type();
-    require<IoError>(type != fs::file_type::none, path, "/", name, ": cannot be reached: ", error.message());
-    return type == fs::file_type::directory;
-  };
-  require<DataError>(exists("train"), path, ": found no folder train/ with a subfolder for each class");
-  const char* validation = exists("val") ? "val" : exists("validation") ? "validation" : "";
-  require<DataError>(*validation != '\0' || exists("test"), path, ": found neither val/ nor test/ beside train/");
-  open("train", Split::train);
-  if (exists("test")) open("test", Split::test);
-  if (*validation != '\0') open(validation, exists("test") ? Split::validation : Split::test);
-  validation_source_ = join_text(path, "/", validation);
-  if (!exists("test")) {
-    places_of(Split::validation) = places_of(Split::test);
-    validation_source_ += ", which are the test images too";
-  } else if (*validation == '\0') {
-    places_of(Split::validation) = places_of(Split::test);
-    validation_source_ = "the test images";
+  class_names_ = class_names;
+  const bool known = !class_names.empty();
+  const std::string found = others.empty() ? "" : "; found " + listed(others) + ", of which no name tells a part";
+  if (known && train.empty() && validation.empty() && test.empty()) {
+    const bool classes =
+        std::ranges::any_of(others, [&](const std::string& o) { return std::ranges::find(class_names, o) != class_names.end(); });
+    require<DataError>(classes, path, ": found neither test/ nor val/, nor a folder named like a class of the checkpoint", found);
+    open("", Split::test);
+    return validate_on_test_images();
   }
+  if (!known) {
+    require<DataError>(!train.empty(), path, ": found no folder train/ with a subfolder for each class", found);
+    require<DataError>(!validation.empty() || !test.empty(), path, ": found neither val/ nor test/ beside train/", found);
+  }
+  if (training && !train.empty()) open(train, Split::train);
+  if (!test.empty()) open(test, Split::test);
+  if (!others.empty())
+    warnings_.push_back(
+        join_text("not read: ", listed(others), " in ", path, ", whose names do not tell whether they train, validate or test"));
+  if (validation.empty()) {
+    if (!test.empty()) validate_on_test_images();
+    return;
+  }
+  // Where images are set aside from those that train, a folder of validation images has no part of its own but may be the test part.
+  if (data.held_out > 0 && !test.empty() && !train.empty()) {
+    warnings_.push_back(
+        join_text("not read: ", path, "/", validation, ", because data.held_out takes validation from the training images"));
+    return;
+  }
+  open(validation, test.empty() ? Split::test : Split::validation);
+  if (!test.empty()) return;
+  validate_on_test_images();
+  sources_[static_cast<std::size_t>(Split::validation)] = join_text(path, "/", validation, ", which are the test images too");
 }
 
 void Dataset::hold_out(double amount) {
@@ -138,7 +202,7 @@ void Dataset::hold_out(double amount) {
   const data::HeldOut parts = engine::named_by("data.held_out", [&] { return data::hold_out(size(Split::train), amount, kHeldOutSeed); });
   train = at(parts.kept);
   places_of(Split::validation) = {places_of(Split::train).set, at(parts.held)};
-  validation_source_ = "set aside from the training images";
+  sources_[static_cast<std::size_t>(Split::validation)] = "set aside from the training images";
 }
 
 Example Dataset::read(Split part, std::int64_t index) const {
@@ -156,6 +220,30 @@ Example Dataset::read(Split part, std::int64_t index) const {
   e.label = sample.label;
   e.substitute = sample.index != place;
   return e;
+}
+
+std::vector<std::int64_t> Dataset::counts(Split part) const {
+  std::vector<std::int64_t> counts(class_names_.size());
+  const Places& places = places_of(part);
+  for (const std::int64_t place : places.indices) {
+    const auto* images = std::get_if<data::LabelledImages>(&sets_[places.set]);
+    const std::int64_t label = images != nullptr ? images->labels[static_cast<std::size_t>(place)]
+                                                 : std::get<std::unique_ptr<data::ImageFolder>>(sets_[places.set])->label(place);
+    ++counts[static_cast<std::size_t>(label)];
+  }
+  return counts;
+}
+
+std::map<std::string, data::ImageFolder::PassedOver> Dataset::passed_over() const {
+  std::map<std::string, data::ImageFolder::PassedOver> all;
+  for (const Set& set : sets_)
+    if (const auto* folder = std::get_if<std::unique_ptr<data::ImageFolder>>(&set))
+      for (const auto& [kind, met] : (*folder)->passed_over()) {
+        auto& sum = all[kind];
+        if (sum.count == 0) sum.first = met.first;
+        sum.count += met.count;
+      }
+  return all;
 }
 
 void Dataset::check_all() const {

@@ -2,8 +2,11 @@
 // Dataset: the images to learn from, in three parts: train, validation, test.
 //
 // Images in memory (IDX, CIFAR, generated shapes) and folders of files look the same from outside. With data.held_out some training images,
-// always the same, become the validation part; without, validation is the folder's val/, or the test part. Reading may happen on many
-// threads. Not here: augmentation and tensors (batch.h), metrics (evaluation.h).
+// always the same, become the validation part; without, validation is the folder's val/, or the test part. The names that tell the part of
+// a folder are train, training; val, valid, validation, dev, eval; test, testing, in any capitals; two folders of one part are refused.
+// An evaluation whose checkpoint knows the classes reads train/ only if data.held_out takes the validation images from it; then any part
+// may be missing, and a folder of class folders alone is the test part. Reading may happen on many threads. Not here: augmentation and
+// tensors (batch.h), metrics (evaluation.h).
 
 #include <cstdint>
 #include <map>
@@ -53,8 +56,16 @@ class Dataset {
   const std::string& digest() const { return digest_; }
   /// One line for people: sizes of the parts and number of classes.
   std::string summary() const;
+  /// Images of each class in a part.
+  std::vector<std::int64_t> counts(engine::Split part) const;
+  /// What was met in the folders of all parts and is not read, by kind.
+  std::map<std::string, data::ImageFolder::PassedOver> passed_over() const;
+  /// Where the images of a part come from, in words; empty: there are none.
+  const std::string& source_of(engine::Split part) const { return sources_[static_cast<std::size_t>(part)]; }
+  /// What is almost surely not meant, a sentence each.
+  const std::vector<std::string>& warnings() const { return warnings_; }
   /// Where the validation images come from, in words.
-  const std::string& validation_source() const { return validation_source_; }
+  const std::string& validation_source() const { return source_of(engine::Split::validation); }
 
  private:
   using Set = std::variant<data::LabelledImages, std::unique_ptr<data::ImageFolder>>;
@@ -64,7 +75,9 @@ class Dataset {
     std::vector<std::int64_t> indices;
   };
   void open_memory(const DataOptions& data, const ShapesOptions& shapes, const std::string& path);
-  void open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names);
+  /// `training`: whether the training images are needed.
+  void open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names, bool training);
+  void validate_on_test_images();
   void add_set(Set set, engine::Split part);
   void hold_out(double amount);
   Places& places_of(engine::Split part) { return places_[static_cast<std::size_t>(part)]; }
@@ -73,7 +86,8 @@ class Dataset {
   std::vector<Set> sets_;
   Places places_[3];
   std::vector<std::string> class_names_;
-  std::string digest_, validation_source_;
+  std::string digest_, sources_[3];
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace capstan::image_classification

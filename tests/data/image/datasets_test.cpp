@@ -21,6 +21,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 namespace fs = std::filesystem;
 
 std::string gzip(const std::string& text) {
@@ -239,8 +240,42 @@ TEST_F(FolderTest, HiddenFoldersAreNoClassesAndClassesHaveImages) {
   EXPECT_EQ(folder.size(), 3);
   fs::create_directories(scratch / "bird");
   scratch.write("bird/notes.txt", "not an image");
-  EXPECT_THAT(message_of([&] { ImageFolder(scratch.path(), {}); }), HasSubstr(scratch / "bird: a class without image files"));
-  EXPECT_THROW(ImageFolder(scratch.path(), {}), DataError);
+  scratch.write("bird/.DS_Store", "x");
+  EXPECT_THAT(message_of<DataError>([&] { ImageFolder(scratch.path(), {}); }),
+              HasSubstr(scratch / "bird: a class without image files (JPEG or PNG); not read: 1 .txt, 1 hidden names"));
+}
+
+TEST_F(FolderTest, FilesAreReadByContentAndTheRestIsCountedByKind) {
+  const std::vector<std::byte> bytes = encode_png(Image(2, 2, 3));
+  const std::string png(reinterpret_cast<const char*>(bytes.data()), bytes.size()), webp("RIFF\x24\0\0\0WEBPVP8 ", 16);
+  for (const char* name : {"a.jfif", "b.JPE", "c", "d.jpg_large", "e.bmp"}) scratch.write(std::string("cat/") + name, png);
+  for (const char* name : {"f.webp", "g.WebP", "h.gif", "Thumbs.db", "i"}) scratch.write(std::string("cat/") + name, webp);
+  scratch.write("cat/called.jpg", webp);
+  scratch.write("loose.png", png);
+  const ImageFolder folder(scratch.path(), {.broken = Broken::skip});
+  EXPECT_EQ(folder.size(), 3 + 5 + 1) << "five more by their first bytes, one by its name";
+  std::map<std::string, std::int64_t> counts;
+  for (const auto& [kind, met] : folder.passed_over()) counts[kind] = met.count;
+  EXPECT_THAT(counts, ElementsAre(Pair(".db", 1), Pair(".gif", 1), Pair(".txt", 2), Pair(".webp", 2), Pair("files without an ending", 1),
+                                  Pair("images outside the class folders", 1)));
+  EXPECT_EQ(folder.passed_over().at(".webp").first, scratch / "cat/f.webp");
+  folder.check_all();
+  EXPECT_THAT(folder.broken(), ElementsAre(Pair(scratch / "cat/called.jpg", HasSubstr("but those of a WebP file"))));
+}
+
+TEST_F(FolderTest, FoldersOfTheSystemAreNoClasses) {
+  for (const std::string name : {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "#recycle", "System Volume Information"}) {
+    for (const std::string& place : {name, "cat/" + name}) {
+      fs::create_directories(scratch / place + "/z.png");
+      put(place + "/z.png/thumbnail.png", 1);
+    }
+  }
+  const ImageFolder folder(scratch.path(), {});
+  EXPECT_THAT(folder.class_names(), ElementsAre("cat", "dog"));
+  EXPECT_EQ(folder.size(), 3);
+  EXPECT_EQ(folder.passed_over().at("folders @eaDir").count, 2);
+  fs::create_directories(scratch / "New Folder");
+  EXPECT_THAT(message_of<DataError>([&] { ImageFolder(scratch.path(), {}); }), HasSubstr("New Folder: a class without image files"));
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST(Image, RefusesWhatIsNoImage) {
   EXPECT_EQ(refusal({}), "the-file: the file is empty, expected a JPEG or PNG image");
   const std::string text = "GIF89a or any other content";
   EXPECT_EQ(refusal(std::as_bytes(std::span(text.data(), text.size()))),
-            "the-file: not an image: found neither the first bytes of a JPEG nor those of a PNG file");
+            "the-file: not an image: found neither the first bytes of a JPEG nor those of a PNG file, but those of a GIF file");
 }
 
 TEST(Image, ChecksTheSizeBeforeItTakesMemory) {

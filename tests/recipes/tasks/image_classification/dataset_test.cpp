@@ -11,6 +11,7 @@
 
 #include "autograd/core/error.h"
 #include "tests/data/scratch.h"
+#include "tests/message_of.h"
 #include "tests/recipes/tasks/image_classification/fixtures.h"
 
 namespace capstan::image_classification {
@@ -81,6 +82,60 @@ TEST(ImageDataset, HeldOutImagesStandInForNoTrainingImage) {
   scratch.write(std::string("train/") + (last % 2 == 0 ? "a/" : "b/") + std::to_string(100 + last) + ".png", "broken");
   EXPECT_THROW(d.read(Split::train, 0), DataError) << "rather than a validation image";
   for (std::int64_t i = 0; i < 12; ++i) EXPECT_TRUE(held.contains(number_of(d.read(Split::validation, i))));
+}
+
+/// Class folders a and b of parts, one image a class.
+struct PartFolders {
+  data::Scratch scratch;
+  void add(const std::string& part) const {
+    for (const char* name : {"/a", "/b"}) {
+      std::filesystem::create_directories(scratch / part + name);
+      data::write_png(scratch / part + name + "/x.png", data::Image(2, 2, 3));
+    }
+  }
+  /// `classes`: those of a checkpoint that is evaluated; none: training.
+  Dataset open(double held_out = 0, const std::vector<std::string>& classes = {}, const std::string& below = {}) const {
+    Options c;
+    c.data.path = below.empty() ? scratch.path() : scratch / below;
+    c.data.held_out = held_out;
+    return {c.data, c.shapes, {.purpose = classes.empty() ? engine::Purpose::train : engine::Purpose::evaluate}, classes};
+  }
+};
+
+TEST(ImageDataset, FoldersAreUsedForWhatTheirNamesSay) {
+  for (const std::string name : {"val", "valid", "validation", "dev", "Val", "eval"}) {
+    const PartFolders folders;
+    for (const std::string& part : {std::string("train"), name, std::string("testing")}) folders.add(part);
+    const Dataset d = folders.open();
+    EXPECT_EQ(d.validation_source(), folders.scratch / name);
+    EXPECT_EQ(d.source_of(Split::test), folders.scratch / "testing");
+    EXPECT_THAT(d.warnings(), testing::IsEmpty());
+    std::filesystem::remove_all(folders.scratch / "testing");
+    EXPECT_EQ(folders.open().validation_source(), folders.scratch / name + ", which are the test images too");
+  }
+  const PartFolders folders;
+  for (const char* part : {"train", "val", "test", "extra"}) folders.add(part);
+  EXPECT_THAT(folders.open().warnings(), testing::ElementsAre(HasSubstr("not read: extra in ")));
+  EXPECT_THAT(folders.open(1).warnings(), testing::Contains(HasSubstr("val, because data.held_out takes validation from the training")));
+  folders.add("valid");
+  EXPECT_THAT(message_of<DataError>([&] { folders.open(); }), HasSubstr("val/ and valid/ both hold validation images by their names"));
+}
+
+TEST(ImageDataset, AnEvaluationNeedsNoMoreThanItsPart) {
+  const PartFolders folders;
+  folders.add("test");
+  EXPECT_THAT(message_of<DataError>([&] { folders.open(); }), HasSubstr("found no folder train/ with a subfolder for each class"));
+  const std::vector<std::string> classes{"b", "c", "a"};
+  for (const bool empty_train : {false, true}) {
+    if (empty_train) std::filesystem::create_directories(folders.scratch / "train");
+    const Dataset d = folders.open(0, classes);
+    EXPECT_EQ(d.size(Split::train), 0);
+    EXPECT_EQ(d.counts(Split::test), (std::vector<std::int64_t>{1, 0, 1}));
+    EXPECT_EQ(d.validation_source(), "the test images");
+  }
+  EXPECT_EQ(folders.open(0, classes, "test").source_of(Split::test), folders.scratch / "test") << "class folders at the top";
+  EXPECT_THAT(message_of<DataError>([&] { folders.open(0, {"cat"}, "test"); }),
+              HasSubstr("found neither test/ nor val/, nor a folder named like a class of the checkpoint; found a, b,"));
 }
 
 TEST(ImageDataset, NamesAFolderThatCannotBeReached) {
