@@ -36,6 +36,8 @@ data::LabelledImages generate(const data::ShapeImages& shapes, std::int64_t firs
   return set;
 }
 
+constexpr std::string_view kTestImages = "the test images";
+
 /// The names that tell the part of a folder beside others.
 constexpr std::array<std::pair<std::string_view, Split>, 9> kPartNames{{{"train", Split::train},
                                                                         {"training", Split::train},
@@ -52,6 +54,17 @@ std::optional<Split> part_named(std::string name) {
   for (const auto& [known, part] : kPartNames)
     if (known == name) return part;
   return std::nullopt;
+}
+
+std::string form_of(Source source) {
+  switch (source) {
+    case Source::shapes: return "generated shapes";
+    case Source::idx: return "IDX files";
+    case Source::cifar10: return "CIFAR-10 binary files";
+    case Source::cifar100: return "CIFAR-100 binary files";
+    case Source::folder: return "folders of JPEG and PNG files";
+  }
+  return "?";
 }
 
 /// The first few names.
@@ -72,7 +85,9 @@ Dataset::Dataset(const DataOptions& data, const ShapesOptions& shapes, const eng
                  const std::vector<std::string>& class_names) {
   require<ConfigError>(data.source == Source::shapes || !data.path.empty(),
                        "image_classification: data.path must name the folder of the images");
-  const std::string path = setup.data_path(data.path);
+  const std::string path = data.source == Source::shapes ? std::string() : setup.data_path(data.path);
+  path_ = path;
+  form_ = form_of(data.source);
   // A folder of images that a finished model is tried on needs no more than the part it is tried on.
   const bool use = (setup.purpose == engine::Purpose::evaluate || setup.purpose == engine::Purpose::predict) && !class_names.empty();
   const auto open = [&] {
@@ -128,7 +143,7 @@ void Dataset::open_memory(const DataOptions& data, const ShapesOptions& shapes, 
 
 void Dataset::validate_on_test_images() {
   places_of(Split::validation) = places_of(Split::test);
-  sources_[static_cast<std::size_t>(Split::validation)] = "the test images";
+  sources_[static_cast<std::size_t>(Split::validation)] = kTestImages;
 }
 
 void Dataset::open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names, bool training) {
@@ -244,6 +259,42 @@ std::map<std::string, data::ImageFolder::PassedOver> Dataset::passed_over() cons
         sum.count += met.count;
       }
   return all;
+}
+
+data::DataReport Dataset::report() const {
+  data::DataReport report;
+  report.fact("data", form_ + (path_.empty() ? "" : ", " + path_));
+  report.fact("classes", join_text(classes(), ": ", listed(class_names_)));
+  if (classes() == 1) report.warn("there is one class only (" + class_names_[0] + "): any model is right");
+  for (const auto& [part, name] : {std::pair{Split::train, "training"}, {Split::validation, "validation"}, {Split::test, "test"}}) {
+    if (size(part) == 0) continue;
+    const std::vector<std::int64_t> images = counts(part);
+    const auto [fewest, most] = std::ranges::minmax(images);
+    report.fact(name, join_text(data::grouped(size(part)), " images, ", fewest == most ? "" : join_text(data::grouped(fewest), " to "),
+                                data::grouped(most), " a class", source_of(part).empty() ? "" : ": ", source_of(part)));
+    std::vector<std::string> missing;
+    for (std::size_t c = 0; c < images.size(); ++c)
+      if (images[c] == 0) missing.push_back(class_names_[c]);
+    if (!missing.empty()) report.warn(join_text("no ", name, " image of ", missing.size() == 1 ? "class " : "classes ", listed(missing)));
+  }
+  if (const auto passed = passed_over(); !passed.empty()) {
+    std::string text;
+    for (const auto& [kind, met] : passed)
+      text += join_text(text.empty() ? "" : ", ", data::grouped(met.count), " ", kind, " (", met.first, met.count > 1 ? ", ...)" : ")");
+    report.fact("not read", text);
+    std::string pictures;  // of forms that other programs read, or where no class is known
+    for (const char* kind : {".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif", ".ppm", "images outside the class folders"})
+      if (const auto met = passed.find(kind); met != passed.end())
+        pictures += join_text(pictures.empty() ? "" : ", ", data::grouped(met->second.count), " ", kind);
+    if (!pictures.empty()) report.warn("pictures are not read: " + pictures + "; JPEG and PNG files in folders named by class are");
+  }
+  if (const auto faults = broken(); !faults.empty())
+    report.fact("broken", join_text(data::grouped(std::ssize(faults)), " files, the first: ", faults.begin()->second));
+  if (source_of(Split::validation) == kTestImages && size(Split::train) > 0)
+    report.warn(
+        "the test images validate, so what is chosen by them is no test any more; data.held_out sets training images aside instead");
+  for (const std::string& w : warnings_) report.warn(w);
+  return report;
 }
 
 void Dataset::check_all() const {

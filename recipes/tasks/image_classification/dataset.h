@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "data/data_report.h"
 #include "data/image/folder.h"
 #include "data/image/labelled_images.h"
 #include "recipes/engine/recipe.h"
@@ -62,8 +63,8 @@ class Dataset {
   std::map<std::string, data::ImageFolder::PassedOver> passed_over() const;
   /// Where the images of a part come from, in words; empty: there are none.
   const std::string& source_of(engine::Split part) const { return sources_[static_cast<std::size_t>(part)]; }
-  /// What is almost surely not meant, a sentence each.
-  const std::vector<std::string>& warnings() const { return warnings_; }
+  /// What was read: where from, images and classes of each part, what is not read and why; and what is almost surely not meant.
+  data::DataReport report() const;
   /// Where the validation images come from, in words.
   const std::string& validation_source() const { return source_of(engine::Split::validation); }
 
@@ -86,7 +87,7 @@ class Dataset {
   std::vector<Set> sets_;
   Places places_[3];
   std::vector<std::string> class_names_;
-  std::string digest_, sources_[3];
+  std::string form_, path_, digest_, sources_[3];
   std::vector<std::string> warnings_;
 };
 

@@ -1,5 +1,6 @@
 #include "recipes/tasks/image_classification/task.h"
 
+#include <algorithm>
 #include <ostream>
 
 #include "autograd/core/error.h"
@@ -81,8 +82,18 @@ void Task::prepare(const Options& options, const engine::Setup& setup, std::ostr
   lenient.data.broken = data::Broken::skip;
   const Dataset d(lenient.data, lenient.shapes, setup);
   d.check_all();
+  for (const std::string& line : data::lines_of(d.report())) report << line << '\n';
   report << d.summary() << "; validation: " << d.validation_source() << "; broken files: " << d.broken().size() << '\n' << broken_text(d);
   write_broken_list(options, d);
+}
+
+data::DataReport Task::data_report() const {
+  data::DataReport report;
+  if (data_) report = data_->report();
+  const auto scaled = [](double v) { return v >= 0 && v <= 1; };
+  if (!std::ranges::all_of(options_.data.mean, scaled) || !std::ranges::all_of(options_.data.deviation, scaled))
+    report.warn("data.mean and data.deviation are for pixels in 0 .. 1, not 0 .. 255, but one is outside");
+  return report;
 }
 
 engine::NamedTensors Task::artifacts() const {

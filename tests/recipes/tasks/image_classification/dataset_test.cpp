@@ -109,16 +109,38 @@ TEST(ImageDataset, FoldersAreUsedForWhatTheirNamesSay) {
     const Dataset d = folders.open();
     EXPECT_EQ(d.validation_source(), folders.scratch / name);
     EXPECT_EQ(d.source_of(Split::test), folders.scratch / "testing");
-    EXPECT_THAT(d.warnings(), testing::IsEmpty());
+    EXPECT_THAT(d.report().warnings, testing::IsEmpty());
     std::filesystem::remove_all(folders.scratch / "testing");
     EXPECT_EQ(folders.open().validation_source(), folders.scratch / name + ", which are the test images too");
   }
   const PartFolders folders;
   for (const char* part : {"train", "val", "test", "extra"}) folders.add(part);
-  EXPECT_THAT(folders.open().warnings(), testing::ElementsAre(HasSubstr("not read: extra in ")));
-  EXPECT_THAT(folders.open(1).warnings(), testing::Contains(HasSubstr("val, because data.held_out takes validation from the training")));
+  EXPECT_THAT(folders.open().report().warnings, testing::ElementsAre(HasSubstr("not read: extra in ")));
+  EXPECT_THAT(folders.open(1).report().warnings,
+              testing::Contains(HasSubstr("val, because data.held_out takes validation from the training")));
   folders.add("valid");
   EXPECT_THAT(message_of<DataError>([&] { folders.open(); }), HasSubstr("val/ and valid/ both hold validation images by their names"));
+}
+
+TEST(ImageDataset, ReportsWhatWasRead) {
+  const PartFolders folders;
+  for (const char* part : {"train", "test"}) folders.add(part);
+  folders.scratch.write("train/a/y.webp", "RIFF");
+  folders.scratch.write("train/a/._x.png", "");
+  data::write_png(folders.scratch / "test/a/y.png", data::Image(2, 2, 3));
+  const std::string at = folders.scratch.path();
+  const data::DataReport r = folders.open().report();
+  EXPECT_THAT(
+      data::lines_of(r),
+      testing::ElementsAre("data        folders of JPEG and PNG files, " + at, "classes     2: a, b",
+                           "training    2 images, 1 a class: " + at + "/train", "validation  3 images, 1 to 2 a class: the test images",
+                           "test        3 images, 1 to 2 a class: " + at + "/test",
+                           "not read    1 .webp (" + at + "/train/a/y.webp), 1 hidden names (" + at + "/train/a/._x.png)",
+                           HasSubstr("warning: pictures are not read: 1 .webp;"),
+                           HasSubstr("warning: the test images validate, so what is chosen by them is no test any more")));
+  EXPECT_THAT(folders.open(1).report().warnings, testing::Contains(testing::MatchesRegex("no training image of class [ab]")));
+  for (const char* part : {"train", "test"}) std::filesystem::remove_all(folders.scratch / part + "/b");
+  EXPECT_THAT(folders.open().report().warnings, testing::Contains(HasSubstr("there is one class only (a)")));
 }
 
 TEST(ImageDataset, AnEvaluationNeedsNoMoreThanItsPart) {

@@ -155,6 +155,19 @@ TEST(ImageClassification, ImagesThatStandInForBrokenOnesDoNotCount) {
   EXPECT_NO_THROW(task.evaluated(Split::test, e));
 }
 
+TEST(ImageClassification, WarnsOfAMeanOfBytes) {
+  const auto warnings = [](double mean, double deviation) {
+    Options o = shapes();
+    o.data.mean = {mean};
+    o.data.deviation = {deviation};
+    nn::ParameterStore store;
+    return LinearTask(o, {.batch_size = 1}, store.root()).data_report().warnings;
+  };
+  EXPECT_THAT(warnings(0.5, 1), testing::IsEmpty());
+  EXPECT_THAT(warnings(123.7, 0.5), ElementsAre(HasSubstr("data.mean and data.deviation are for pixels in 0 .. 1")));
+  EXPECT_THAT(warnings(0.5, 58), testing::SizeIs(1));
+}
+
 TEST(ImageClassification, PicturesNeedAttention) {
   const data::Scratch scratch;
   Options o = shapes();
