@@ -27,18 +27,29 @@ struct Console {
   std::ostream& out;     ///< results
   std::ostream& err;     ///< messages
   int progress_fd = -1;  ///< -1: no progress
+  int out_fd = -1;       ///< what `out` writes to if it may be a terminal, whose width and colours then count
 };
 
 /// A command on a configuration, as given.
 struct CommandLine {
-  std::string command;                 ///< train, evaluate, predict, prepare, bench; "options" prints the option table
-  std::string config_path;             ///< file; empty for options
+  std::string command;                 ///< train, evaluate, predict, prepare, bench
+  std::string config_path;             ///< file
   std::string config_name;             ///< "sasrec/ml1m", or the path as given
   std::vector<std::string> arguments;  ///< the rest
 };
 
 /// The program, without the process around it. Returns the exit code; errors are reported on console.err.
 int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console);
+
+/// A command, as help and completion show it.
+struct CommandText {
+  std::string_view name, arguments, help;
+  std::vector<Flag> flags;
+  bool on_recipe = true;  ///< its first argument is CONFIG
+};
+std::span<const CommandText> commands();
+/// The names of a recipe's configurations, "vit/tiny", in byte order.
+std::vector<std::string> configs_of(std::string_view recipe);
 
 /// The flags of a command on a recipe.
 std::vector<Flag> flags_of(std::string_view command);

@@ -13,6 +13,8 @@
 #include "recipes/engine/config/value.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
+#include "recipes/engine/terminal/metric_table.h"
+#include "recipes/engine/terminal/terminal.h"
 #include "recipes/engine/train/batch_stream.h"
 #include "recipes/engine/train/step.h"
 #include "recipes/engine/train/train.h"
@@ -35,14 +37,17 @@ Split split_named(std::string_view name) {
   return Split::test;
 }
 
-void print_metrics(const Metrics& metrics, Split split, const Checkpoint& checkpoint, bool json, std::ostream& out) {
+void print_metrics(const Metrics& metrics, Split split, const Checkpoint& checkpoint, bool json, const Console& console) {
+  std::ostream& out = console.out;
   if (json) {
     JsonRow row{{"step", checkpoint.step()}, {"split", std::string(name_of(split))}, {"checkpoint", checkpoint.path()}};
     for (const Metric& m : metrics) row.emplace_back(m.name, m.value);
     out << to_json(row) << "\n";
-    return;
+  } else if (is_terminal(console.out_fd)) {
+    out << to_text(metric_table(metrics), columns_of(console.out_fd));
+  } else {
+    for (const Metric& m : metrics) out << m.name << "  " << join_text(m.value) << "\n";
   }
-  for (const Metric& m : metrics) out << m.name << "  " << join_text(m.value) << "\n";
 }
 
 /// The metric that a run selects by; nothing if the recipe has no validation part.
@@ -167,7 +172,7 @@ std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose, const Ch
 }
 
 Checkpoint checkpoint_of(const Command& c, std::string_view recipe) {
-  require<ConfigError>(c.arguments.has("checkpoint"), "needs --checkpoint FILE");
+  require<ConfigError>(c.arguments.has("checkpoint"), c.line.command, ": needs --checkpoint FILE");
   Checkpoint checkpoint(c.arguments.value("checkpoint"));
   checkpoint.require_recipe(recipe);
   return checkpoint;
@@ -183,7 +188,7 @@ int evaluate_command(const Command& c, std::string_view name) {
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
-  print_metrics(evaluator.run(split), split, checkpoint, json, c.console.out);
+  print_metrics(evaluator.run(split), split, checkpoint, json, c.console);
   return kOk;
 }
 
@@ -198,7 +203,7 @@ int predict_command(const Command& c, std::string_view name) {
 }
 
 int bench_command(const Command& c) {
-  const std::int64_t steps = parse_integer(c.arguments.value("steps", "20"));
+  const std::int64_t steps = named_by("bench: --steps", [&] { return parse_integer(c.arguments.value("steps", "20")); });
   require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
   const auto recipe = c.config.make(make_setup(c.options(), c.config.benches_without_data() ? Purpose::bench : Purpose::train));
   BenchResult result = bench(*recipe, c.options(), steps);
@@ -211,10 +216,6 @@ int bench_command(const Command& c) {
 
 int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console& console) {
   const auto config = recipe.configuration();
-  if (line.command == "options") {
-    console.out << markdown_table(config->table());
-    return kOk;
-  }
   Arguments arguments;
   if (configure(line, *config, arguments, console)) return kOk;
   const Command c{line, *config, arguments, console};

@@ -2,7 +2,6 @@
 
 #include <istream>
 #include <ostream>
-#include <vector>
 
 #include "autograd/core/error.h"
 #include "data/line_reader.h"
@@ -12,11 +11,7 @@
 namespace capstan::engine {
 
 int tokenize(std::span<const std::string> arguments, const Console& console) {
-  const std::vector<Flag> flags{{"vocab", "FILE", "vocabulary, a token a line"},
-                                {"cased", "", "keep capitals, and accents but for --strip-accents"},
-                                {"strip-accents", "yes|no", "take accents off; without it: not with --cased"},
-                                {"variant", "NAME", "google (the default), hf_slow or hf_fast: whose results where these programs differ"}};
-  const Arguments given = parse_arguments(arguments, flags, nullptr);
+  const Arguments given = parse_arguments(arguments, flags_of("tokenize"), nullptr);
   require<ConfigError>(given.has("vocab"), "tokenize: needs --vocab FILE");
   const auto variant = data::variant_named(given.value("variant", "google"));
   require<ConfigError>(variant.has_value(), "tokenize: --variant must be google, hf_slow or hf_fast, got '", given.value("variant"), "'");

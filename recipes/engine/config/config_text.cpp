@@ -46,7 +46,9 @@ std::string to_config_text(const OptionTable& table, bool with_origin) {
 std::string help_text(const OptionTable& table) {
   std::string out;
   for (const Option& o : table.options()) {
-    std::string head = "  " + o.key + " = " + o.default_text;
+    const std::string value = o.get();
+    std::string head = "  " + o.key + " = " + value;
+    if (value != o.default_text) head += " (default " + (o.default_text.empty() ? "empty" : o.default_text) + ")";
     head.resize(std::max<std::size_t>(head.size(), 38), ' ');
     out += head + "  " + o.type + (o.allowed.empty() ? "" : ", " + o.allowed) + "\n      " + o.help + "\n";
   }

@@ -1,14 +1,15 @@
 #include "recipes/engine/terminal/progress.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
+#include "autograd/core/error.h"
 #include "recipes/engine/system.h"
+#include "recipes/engine/terminal/terminal.h"
 
 namespace capstan::engine {
 namespace {
@@ -22,6 +23,20 @@ std::string format(const char* pattern, Args... args) {
   char text[160];
   const int n = std::snprintf(text, sizeof text, pattern, args...);
   return std::string(text, static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof text) - 1)));
+}
+
+/// A bar of this many columns; with UTF-8 it grows by eighths of a column.
+std::string bar_text(double share, std::size_t columns, bool unicode) {
+  share = std::clamp(share, 0.0, 1.0);
+  if (!unicode) {
+    const auto full = static_cast<std::size_t>(share * static_cast<double>(columns));
+    return std::string("[").append(full, '#').append(columns - full, '.').append("]");
+  }
+  static constexpr const char* kEighths[] = {" ", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589"};
+  const auto eighths = static_cast<std::size_t>(share * static_cast<double>(8 * columns));
+  std::string out = "\u2595";
+  for (std::size_t i = 0; i < columns; ++i) out += 8 * (i + 1) <= eighths ? "\u2588" : 8 * i >= eighths ? " " : kEighths[eighths - 8 * i];
+  return out + "\u258f";
 }
 
 }  // namespace
@@ -64,41 +79,65 @@ void Progress::update(const ProgressState& state, double now) {
   show(now);
 }
 
+std::vector<Progress::Part> Progress::parts(const ProgressState& s, double now) const {
+  std::vector<Part> out;
+  if (s.epochs > 0) out.push_back({3, format("epoch %lld/%lld", static_cast<long long>(s.epoch), static_cast<long long>(s.epochs))});
+  std::string step = format("step %lld", static_cast<long long>(s.step));
+  if (s.total_steps > 0)
+    step += format("/%lld %3.0f%%", static_cast<long long>(s.total_steps),
+                   100.0 * static_cast<double>(s.step) / static_cast<double>(s.total_steps));
+  out.push_back({0, step});
+  out.push_back({1, join_text("loss ", short_number(loss_average_))});
+  if (!metric_.empty()) out.push_back({2, metric_});
+  if (seconds_per_step_ > 0) {
+    out.push_back({4, format("%.*f items/s", items_per_second_ < 10 ? 1 : 0, items_per_second_)});
+    out.push_back({8, format("%.1f ms/step", 1e3 * seconds_per_step_)});
+    out.push_back({6, format("loader %.0f%%", 100 * wait_share_)});
+    if (s.total_steps > s.step)
+      out.push_back({2, join_text("left ", duration_text(static_cast<double>(s.total_steps - s.step) * seconds_per_step_))});
+  }
+  out.push_back({5, join_text("run ", duration_text(now - start_))});
+  out.push_back({7, join_text("peak ", bytes_text(static_cast<double>(peak_rss_bytes())))});
+  return out;
+}
+
 std::string Progress::line(const ProgressState& s, double now) const {
   std::string out;
-  if (s.epochs > 0) out += format("epoch %lld/%lld  ", static_cast<long long>(s.epoch), static_cast<long long>(s.epochs));
-  out += format("step %lld", static_cast<long long>(s.step));
-  if (s.total_steps > 0)
-    out += format("/%lld %3.0f%%", static_cast<long long>(s.total_steps),
-                  100.0 * static_cast<double>(s.step) / static_cast<double>(s.total_steps));
-  out += format("  loss %.4g", loss_average_);
-  if (seconds_per_step_ > 0) {
-    out += format("  %.*f items/s  %.1f ms/step", items_per_second_ < 10 ? 1 : 0, items_per_second_, 1e3 * seconds_per_step_);
-    out += format("  loader %.0f%%", 100 * wait_share_);
-    if (s.total_steps > s.step) out += "  left " + duration_text(static_cast<double>(s.total_steps - s.step) * seconds_per_step_);
-  }
-  return out + "  run " + duration_text(now - start_) + "  peak " + bytes_text(static_cast<double>(peak_rss_bytes()));
+  for (const Part& p : parts(s, now)) out += (out.empty() ? "" : "  ") + p.text;
+  return out;
+}
+
+std::string Progress::bar(const ProgressState& s, double now, std::size_t columns, bool unicode) const {
+  const std::size_t frame = s.total_steps > 0 ? (columns >= 100 ? 20 : columns >= 60 ? 12 : 0) : 0;
+  std::string out;
+  if (frame > 0) out = bar_text(static_cast<double>(s.step) / static_cast<double>(s.total_steps), frame - 2, unicode);
+  std::vector<Part> shown = parts(s, now);
+  const auto width = [&] {
+    std::size_t sum = frame;
+    for (const Part& p : shown) sum += (sum == 0 ? 0 : 2) + width_of(p.text);
+    return sum;
+  };
+  while (shown.size() > 1 && width() > columns) shown.erase(std::ranges::max_element(shown, {}, &Part::rank));
+  for (const Part& p : shown) out += (out.empty() ? "" : "  ") + p.text;
+  return cut_to(out, columns);
 }
 
 void Progress::show(double now) {
   last_shown_ = now;
-  std::string text = line(state_, now);
   if (mode_ == Mode::lines) {
-    write_or_drop(fd_, text + "\n");
+    write_or_drop(fd_, line(state_, now) + "\n");
     return;
   }
-  winsize size{};
-  const std::size_t columns = ::ioctl(fd_, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 120;
-  text.resize(std::min(text.size(), columns - 1));  // a wrapped line could not be rewritten
-  write_or_drop(fd_, "\r" + text + "\x1b[K");
+  // One column stays empty: a line that fills the last one would wrap on some terminals and could not be rewritten.
+  write_or_drop(fd_, join_text("\r", bar(state_, now, columns_of(fd_) - 1, shows_unicode()), "\x1b[K"));
   open_line_ = true;
 }
 
 void Progress::message(std::string_view text) {
   if (mode_ == Mode::off) return;
   std::string out = open_line_ ? "\r\x1b[K" : "";
-  out += text;
-  if (!out.ends_with('\n')) out += '\n';
+  out += mode_ == Mode::bar && shows_colour(fd_) ? highlighted(text) : std::string(text);
+  if (!text.ends_with('\n')) out += '\n';
   write_or_drop(fd_, out);
   open_line_ = false;
 }
@@ -108,6 +147,33 @@ void Progress::finish() {
   if (any_) show(now());
   if (open_line_) write_or_drop(fd_, "\n");
   open_line_ = any_ = false;
+}
+
+EvaluationProgress::EvaluationProgress(int fd, std::string name, std::int64_t total)
+    : fd_(fd), shown_(is_terminal(fd)), name_(std::move(name)), total_(total), start_(wall_seconds()), last_shown_(start_) {}
+
+EvaluationProgress::~EvaluationProgress() {
+  if (open_line_) write_or_drop(fd_, "\r\x1b[K");
+}
+
+void EvaluationProgress::update(std::int64_t done) {
+  if (!shown_) return;
+  const double now = wall_seconds();
+  if (now - last_shown_ < kBarInterval) return;
+  last_shown_ = now;
+  write_or_drop(fd_, join_text("\r", line(name_, done, total_, now - start_, columns_of(fd_) - 1, shows_unicode()), "\x1b[K"));
+  open_line_ = true;
+}
+
+std::string EvaluationProgress::line(std::string_view name, std::int64_t done, std::int64_t total, double seconds, std::size_t columns,
+                                     bool unicode) {
+  std::string out(name);
+  const double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
+  if (total > 0 && columns >= 60) out += join_text("  ", bar_text(share, 18, unicode));
+  out += format("  batch %lld", static_cast<long long>(done));
+  if (total > 0) out += format("/%lld %3.0f%%", static_cast<long long>(total), 100 * share);
+  if (share > 0) out += "  left " + duration_text(seconds / share * (1 - share));
+  return cut_to(out, columns);
 }
 
 }  // namespace capstan::engine

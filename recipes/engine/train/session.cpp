@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "data/file.h"
 #include "recipes/engine/system.h"
+#include "recipes/engine/terminal/metric_table.h"
+#include "recipes/engine/terminal/terminal.h"
 
 namespace capstan::engine {
 
@@ -78,6 +81,8 @@ void TrainSession::after_step(const StepReport& report) {
     state_.window[1 + terms + k] += report.counts[k];
     loss += report.sums[k] / report.counts[k];
   }
+  last_ = report;
+  last_->sums = last_->counts = {};  // they end with the step
   if (state_.step % options_.train.log_every == 0) write_row(report);
   progress_->update({.step = state_.step,
                      .total_steps = total_steps_,
@@ -88,9 +93,9 @@ void TrainSession::after_step(const StepReport& report) {
                      .loader_wait = report.loader_wait});
 }
 
-void TrainSession::write_row(const StepReport& report) {
+JsonRow TrainSession::row_of(const StepReport& report) const {
   const std::size_t terms = about_.loss_terms.size();
-  const double now = wall_seconds(), passed = std::max(now - row_start_, 1e-9);
+  const double passed = std::max(wall_seconds() - row_start_, 1e-9);
   JsonRow row{{"step", state_.step}, {"epoch", state_.epoch}, {"split", std::string("train")}};
   double loss = 0;
   JsonRow parts;
@@ -105,9 +110,13 @@ void TrainSession::write_row(const StepReport& report) {
   row.emplace_back("gradient_norm", report.gradient_norm);
   row.emplace_back("items_per_s", row_items_ / passed);
   row.emplace_back("loader_wait", std::clamp((report.loader_wait - row_wait_) / passed, 0.0, 1.0));
-  log_->row(row);
+  return row;
+}
+
+void TrainSession::write_row(const StepReport& report) {
+  log_->row(row_of(report));
   std::fill(state_.window.begin(), state_.window.end(), 0.0);
-  row_start_ = now;
+  row_start_ = wall_seconds();
   row_items_ = 0;
   row_wait_ = report.loader_wait;
 }
@@ -132,10 +141,7 @@ void TrainSession::after_validation(const Metrics& metrics, double seconds) {
   row_start_ += seconds;
   JsonRow row{{"step", state_.step}, {"epoch", state_.epoch}, {"split", std::string("validation")}};
   std::string text = join_text("step ", state_.step, "  validation");
-  for (const Metric& m : metrics) {
-    row.emplace_back(m.name, m.value);
-    text += join_text("  ", m.name, " ", m.value);
-  }
+  for (const Metric& m : metrics) row.emplace_back(m.name, m.value);
   row.emplace_back("seconds", seconds);
   validation_metric_ = std::numeric_limits<double>::quiet_NaN();
   if (metrics.empty() || !about_.selection) return;
@@ -154,7 +160,9 @@ void TrainSession::after_validation(const Metrics& metrics, double seconds) {
     ++state_.bad_validations;
   }
   best_now_ = better;
-  say(text);
+  // What simple methods reach is the same every time, and said once.
+  say(text + "\n" + validation_text(metrics, !std::exchange(baselines_said_, true), about_.progress_fd));
+  progress_->metric(metric + " " + short_number(value));
 }
 
 StopReason TrainSession::stop() const {
@@ -201,6 +209,8 @@ void TrainSession::report_save(const SaveReport& report) {
 void TrainSession::finish(StopReason reason) {
   if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
   progress_->finish();
+  // A run stopped by a signal is to go on, and its rows are to be those of one that was not.
+  if (reason != StopReason::signal && last_ && state_.window[0] > 0) log_->row(row_of(*last_));
   say(join_text("stopped at step ", state_.step, ": ", text_of(reason)));
   if (log_->dropped() > 0) progress_->message(join_text("warning: ", log_->dropped(), " records of the run could not be written"));
   require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
@@ -241,7 +251,7 @@ void TrainSession::say(std::string_view text) {
 std::string TrainSession::best_text() const {
   return state_.best_step < 0 || !about_.selection
              ? ""
-             : join_text("best ", about_.selection->name, " ", state_.best_metric, " at step ", state_.best_step);
+             : join_text("best ", about_.selection->name, " ", short_number(state_.best_metric), " at step ", state_.best_step);
 }
 
 }  // namespace capstan::engine

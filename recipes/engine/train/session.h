@@ -88,6 +88,8 @@ class TrainSession {
   std::string best_text() const;
 
  private:
+  /// Of the steps since the last row.
+  JsonRow row_of(const StepReport& report) const;
   void write_row(const StepReport& report);
   void report_save(const SaveReport& report);
   void start_clock();
@@ -100,7 +102,8 @@ class TrainSession {
   std::optional<Progress> progress_;
   std::int64_t first_step_ = 0, validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;
   double validation_metric_ = 0;  // at validated_step_
-  bool best_now_ = false;
+  bool best_now_ = false, baselines_said_ = false;
+  std::optional<StepReport> last_;  // without its sums
   double last_save_time_ = 0;
   // The clock of the present row: pauses for validation and saving do not count.
   double row_start_ = 0, row_items_ = 0, row_wait_ = 0, run_items_ = 0;

@@ -42,7 +42,10 @@ TEST_F(CommandLineTest, HelpIsEverywhere) {
     EXPECT_THAT(out.str(), HasSubstr("capstan")) << command;
   }
   EXPECT_EQ(capstan({"train", config("linear"), "--help"}), kOk);
-  EXPECT_THAT(out.str(), AllOf(HasSubstr("--resume auto|FILE"), HasSubstr("model.width = 4"), HasSubstr("train.batch_size = 32")));
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("--resume auto|FILE"), HasSubstr("model.width = 4"), HasSubstr("train.batch_size = 8")));
+  EXPECT_THAT(out.str(), HasSubstr("  train.batch_size = 8 (default 32)")) << "what the file says";
+  EXPECT_EQ(capstan({"help", "predict"}), kOk);
+  EXPECT_THAT(out.str(), HasSubstr("--input FILE|-"));
   EXPECT_EQ(capstan({"--version"}), kOk);
   EXPECT_THAT(out.str(), StartsWith("capstan 0."));
 }
@@ -69,6 +72,59 @@ TEST_F(CommandLineTest, MistakesOfUseEndWithTwoAndSayWhat) {
   EXPECT_THAT(err.str(), HasSubstr("needs --checkpoint FILE"));
   EXPECT_EQ(capstan({"inspect"}), kUsage);
   EXPECT_FALSE(std::filesystem::exists(run)) << "nothing is made before the arguments are right";
+}
+
+TEST_F(CommandLineTest, ErrorsOfUseAreTwoLinesAtMostAndNameTheFlag) {
+  const std::vector<std::vector<std::string>> mistakes{{},
+                                                       {"trian"},
+                                                       {"options", "linear"},
+                                                       {"train"},
+                                                       {"train", "linear/nothing"},
+                                                       {"train", "/dev/null"},
+                                                       {"train", config("linear"), "--chekc"},
+                                                       {"train", config("linear"), "train.epohcs=1"},
+                                                       {"list", "--options", "lineer"},
+                                                       {"completion"},
+                                                       {"inspect"}};
+  for (const auto& arguments : mistakes) {
+    EXPECT_EQ(capstan(arguments), kUsage);
+    const std::string text = err.str();
+    EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 2) << text;
+    EXPECT_THAT(text, StartsWith("capstan: "));
+  }
+  EXPECT_EQ(capstan({"train", config("linear"), "--chekc"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("did you mean '--check'?"));
+  EXPECT_EQ(capstan({"bench", config("linear"), "--steps", "abc"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("bench: --steps: must be an integer"));
+  EXPECT_EQ(capstan({"evaluate", config("linear")}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("evaluate: needs --checkpoint FILE"));
+}
+
+TEST_F(CommandLineTest, CompletionKnowsCommandsFlagsAndKeys) {
+  ASSERT_EQ(capstan({"completion", "bash"}), kOk) << err.str();
+  const std::string script = scratch.write("completion.sh", out.str());
+  const auto completed = [&](const std::string& words) {
+    const std::string command = "COMP_WORDS=(" + words + "); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _capstan; echo \"${COMPREPLY[*]}\"";
+    const std::string file = scratch.write("try.sh", "source " + script + "; " + command);
+    std::FILE* answers = ::popen(("bash " + file + " 2>&1").c_str(), "r");
+    std::string text;
+    for (int c = 0; (c = std::fgetc(answers)) != EOF;) text += static_cast<char>(c);
+    EXPECT_EQ(::pclose(answers), 0) << text;
+    return text;
+  };
+  EXPECT_EQ(completed("capstan tr"), "train\n");
+  EXPECT_EQ(completed("capstan evaluate linear/x --sp"), "--split\n");
+  EXPECT_EQ(completed("capstan evaluate linear/x --split ''"), "validation test\n");
+  EXPECT_EQ(completed("capstan train linear/x model."), "model.width=\n");
+  EXPECT_EQ(completed("capstan train " + config("linear") + " train.ep"), "train.epochs=\n");
+  EXPECT_EQ(completed("capstan train linear/x train.precision = b"), "bf16\n");
+  EXPECT_EQ(completed("capstan list --options dr"), "drifting\n");
+}
+
+TEST_F(CommandLineTest, AShortRunHasARowToo) {
+  ASSERT_EQ(train("linear", {"train.log_every=1000", "train.max_steps=3"}), kOk) << err.str();
+  EXPECT_THAT(rows(), HasSubstr("{\"step\":3,\"epoch\":0,\"split\":\"train\",\"loss\":"));
+  EXPECT_THAT(content(run + "/log.txt"), testing::ContainsRegex("step 3  validation  \\(best\\)\n  mse +[0-9]\\.[0-9]{3}\n"));
 }
 
 TEST_F(CommandLineTest, PrintConfigShowsOriginsAndReadsBack) {

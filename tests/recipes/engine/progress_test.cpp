@@ -19,6 +19,8 @@
 #include "recipes/engine/command/command_line.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
+#include "recipes/engine/terminal/metric_table.h"
+#include "recipes/engine/terminal/terminal.h"
 #include "tests/data/scratch.h"
 
 namespace capstan::engine {
@@ -103,6 +105,60 @@ TEST(Progress, AFullPipeDropsLinesAndAClosedOneDoesNotKill) {
   progress.message("still here");
   EXPECT_EQ(Progress::mode_of(pipe.ends[1]), Progress::Mode::lines);
   EXPECT_EQ(Progress::mode_of(987), Progress::Mode::off);
+}
+
+TEST(Progress, TheBarTakesTheRoomThereIs) {
+  Progress progress(-1, Progress::Mode::off, 0);
+  const double start = wall_seconds();
+  const ProgressState state{.step = 450, .total_steps = 1000, .epoch = 1, .epochs = 2, .loss = 2, .items = 14400};
+  progress.update(state, start);
+  progress.metric("recall@10 0.4512");
+  const std::string wide = progress.bar(state, start, 120, false), narrow = progress.bar(state, start, 79, false);
+  EXPECT_THAT(wide, testing::StartsWith("[########..........]  epoch 1/2  step 450/1000  45%  loss 2  recall@10 0.4512  run "));
+  EXPECT_THAT(narrow, testing::StartsWith("[####......]  epoch 1/2  step 450/1000  45%  loss 2  recall@10 0.4512"));
+  EXPECT_THAT(progress.bar(state, start, 120, true), testing::StartsWith("\u2595████████      "));
+  for (std::size_t columns = 1; columns < 130; ++columns) EXPECT_LE(width_of(progress.bar(state, start, columns, true)), columns);
+  EXPECT_EQ(progress.bar(state, start, 20, false), "step 450/1000  45%");
+  EXPECT_EQ(EvaluationProgress::line("test", 30, 40, 6, 79, false), "test  [#############.....]  batch 30/40  75%  left 0:02");
+  EXPECT_EQ(EvaluationProgress::line("test", 30, 0, 6, 79, false), "test  batch 30");
+}
+
+TEST(Terminal, NumbersHaveFourSignificantDigits) {
+  EXPECT_EQ(short_number(0.45123456), "0.4512");
+  EXPECT_EQ(short_number(0.5), "0.5000");
+  EXPECT_EQ(short_number(1234.56), "1235");
+  EXPECT_EQ(short_number(99999.7), "100000");
+  EXPECT_EQ(short_number(6040), "6040");
+  EXPECT_EQ(short_number(0.99999), "1.000");
+  EXPECT_EQ(short_number(-0.0), "0");
+  EXPECT_EQ(short_number(0.00001234567), "1.235e-05");
+  EXPECT_EQ(short_number(std::nan("")), "nan");
+}
+
+TEST(Terminal, TextsAreCutAndHighlighted) {
+  EXPECT_EQ(cut_to("Grüße aus der Ferne", 12), "Grüße aus...");
+  EXPECT_EQ(width_of("Grüße"), 5u);
+  EXPECT_EQ(padded("ü", 3, true), "  ü");
+  EXPECT_EQ(highlighted("step 3  validation  (best)\nwarning: odd\nsaved\n"),
+            "step 3  validation  \x1b[32m(best)\x1b[0m\n\x1b[33mwarning: odd\x1b[0m\nsaved\n");
+  EXPECT_FALSE(shows_colour(-1));
+}
+
+TEST(MetricTable, SimpleMethodsAreColumns) {
+  const Metrics metrics{
+      {"full/recall@10", 0.45123}, {"cases", 6040}, {"popularity/full/recall@10", 0.03}, {"optimum/full/recall@10", 0.551}};
+  EXPECT_EQ(to_text(metric_table(metrics), 80, "  "),
+            "  metric           model  popularity  optimum\n"
+            "  full/recall@10  0.4512     0.03000   0.5510\n"
+            "  cases             6040\n");
+  EXPECT_EQ(to_text(metric_table(metrics), 40),
+            "metric           model  popularity\n"
+            "full/recall@10  0.4512     0.03000\n"
+            "cases             6040\n"
+            "metric          optimum\n"
+            "full/recall@10   0.5510\n"
+            "cases\n");
+  EXPECT_EQ(to_text(metric_table(metrics, false), 80), "full/recall@10  0.4512\ncases             6040\n");
 }
 
 TEST(RunLog, RowsAreJsonWithNanNamed) {
