@@ -209,8 +209,8 @@ void TrainSession::report_save(const SaveReport& report) {
 void TrainSession::finish(StopReason reason) {
   if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
   progress_->finish();
-  // A run stopped by a signal is to go on, and its rows are to be those of one that was not.
-  if (reason != StopReason::signal && last_ && state_.window[0] > 0) log_->row(row_of(*last_));
+  // A run shorter than log_every has a row too; a longer one has the rows of one that goes on.
+  if (last_ && state_.step < options_.train.log_every) log_->row(row_of(*last_));
   say(join_text("stopped at step ", state_.step, ": ", text_of(reason)));
   if (log_->dropped() > 0) progress_->message(join_text("warning: ", log_->dropped(), " records of the run could not be written"));
   require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
