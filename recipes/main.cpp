@@ -50,8 +50,8 @@ int main(int argc, char** argv) {
   std::ostream out(&output);
   in.exceptions(std::ios::badbit);
   out.exceptions(std::ios::badbit);
-  const int code = engine::run_program(
-      capstan::recipes(), arguments, {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO, .out_fd = STDOUT_FILENO});
+  const int code = engine::run_program(capstan::recipes(), arguments,
+                                       {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO, .out_fd = STDOUT_FILENO});
   out.exceptions(std::ios::goodbit);
   out.flush();
   return code;

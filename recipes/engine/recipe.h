@@ -40,8 +40,8 @@
 //     std::string protocol(Split)                             how the metrics of a split are taken, in words, a line each
 //     NamedTensors artifacts() const                          what evaluate and predict need besides the parameters (id map, vocabulary)
 //     data::DataReport data_report() const                    what was read, in words; printed before anything is done with it
-//     std::string data_digest() const                         identity of the data, with which alone a run may go on: of the artifacts and the
-//                                                             numbers of samples, which do not see every change
+//     std::string data_digest() const                         identity of the data; a resume with other data is refused. Without it: of
+//                                                             artifacts and numbers of samples, which do not see every change
 //     static void prepare(const Config&, const Setup&, std::ostream&)     builds what training reads, and says what it wrote
 //     Batch bench_batch(std::int64_t index)                   random data of the configured shape; without it bench reads the data
 //     double multiply_adds() const                            of the matrix products of a forward pass over one batch, for MFU

@@ -65,8 +65,9 @@ void throw_if_stopped();
 /// Appends bytes to a descriptor if that works at once, without waiting: what does not fit is dropped. True if all was written.
 bool write_or_drop(int fd, std::string_view text);
 
-/// A path of a configuration, which no shell has seen: "~" and "$HOME" (or "${HOME}") as its first part stand for the home directory. Throws
-/// ConfigError if there is none, and for other first parts with ~ or $, which a shell would replace: nobody means a file of that name.
+/// A path of a configuration, which no shell has seen: "~" and "$HOME" (or "${HOME}") as its first part stand for the home directory.
+/// Throws ConfigError if there is none, and for other first parts with ~ or $, which a shell would replace: nobody means a file of that
+/// name.
 std::string expand_home(std::string_view path);
 
 /// "1.5 GB"

@@ -10,8 +10,7 @@ TEST(DataReport, TextsStandBelowEachOtherAndWarningsBehind) {
   report.fact("train", "a.tsv: 1,000 events");
   report.fact("columns", "user 1, item 2");
   report.warn("no times");
-  EXPECT_EQ(lines_of(report),
-            (std::vector<std::string>{"train    a.tsv: 1,000 events", "columns  user 1, item 2", "warning: no times"}));
+  EXPECT_EQ(lines_of(report), (std::vector<std::string>{"train    a.tsv: 1,000 events", "columns  user 1, item 2", "warning: no times"}));
 }
 
 TEST(DataReport, GroupsDigitsByThousands) {

@@ -54,8 +54,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   const bool own_state = t.recipe.sequential() || !t.recipe.state().empty();
   bool first_step = true, whole = true;
   const auto step = [&](std::span<const AnyBatch> batches, double rate) {
-    StepGradients gradients =
-        clipped_step(t.recipe, batches, {.seed = t.recipe.setup().seed, .step = state.step}, options.train.clip_norm);
+    StepGradients gradients = clipped_step(t.recipe, batches, {.seed = t.recipe.setup().seed, .step = state.step}, options.train.clip_norm);
     whole = false;
     t.optimizer.step(gradients.gradients, rate, gradients.scale);
     return std::move(gradients.loss);

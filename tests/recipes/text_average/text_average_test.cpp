@@ -50,15 +50,17 @@ TEST_F(TextAverageProgram, TellsClassesApartByPairsOfWords) {
             engine::kOk)
       << err.str();
   EXPECT_EQ(out.str(), "name\necho\n");
-  EXPECT_EQ(capstan(joined({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-"}, settings), "who is\n \n"),
-            engine::kData);
+  EXPECT_EQ(
+      capstan(joined({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-"}, settings), "who is\n \n"),
+      engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("line 2: is empty"));
 }
 
 TEST_F(TextAverageProgram, GoesOnWithItsOwnDataAlone) {
   ASSERT_EQ(train_quickstart("run", joined(settings, {"train.max_steps=3"})), engine::kOk) << err.str();
   const std::string fewer = scratch.write("fewer.txt", "name who is the king\necho who is my friend\nname a bird\n");
-  EXPECT_EQ(train_quickstart("run", joined(settings, {"data.train=" + fewer, "train.max_steps=6", "--resume", "auto"})), engine::kBadCheckpoint)
+  EXPECT_EQ(train_quickstart("run", joined(settings, {"data.train=" + fewer, "train.max_steps=6", "--resume", "auto"})),
+            engine::kBadCheckpoint)
       << err.str();
   EXPECT_THAT(err.str(), HasSubstr("was trained on other data"));
 }
