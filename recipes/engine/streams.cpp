@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <span>
@@ -13,27 +11,13 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/line_reader.h"
 
 namespace capstan::engine {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 16;
 constexpr std::string_view kMark = "\xef\xbb\xbf";
-
-/// What bytes are that are no lines of text; empty if nothing says so.
-std::string_view kind_of_binary(std::string_view start) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kKinds{{{"\xff\xd8\xff", "a JPEG picture"},
-                                                                                        {"\x89PNG", "a PNG picture"},
-                                                                                        {"GIF8", "a GIF picture"},
-                                                                                        {"\x1f\x8b", "gzip data, which zcat unpacks"},
-                                                                                        {"PK\x03\x04", "a zip archive"},
-                                                                                        {"\xfd\x37zXZ", "xz data, which xzcat unpacks"},
-                                                                                        {"\x89HDF", "an HDF5 file"},
-                                                                                        {"%PDF-", "a PDF document"}}};
-  for (const auto& [magic, kind] : kKinds)
-    if (start.starts_with(magic)) return kind;
-  return start.find('\0') == std::string_view::npos ? "" : "binary data or text in UTF-16";
-}
 
 }  // namespace
 
@@ -84,8 +68,9 @@ InputBuffer::int_type InputBuffer::underflow() {
   if (std::exchange(check_, false)) {
     const auto start = [&] { return std::string_view(bytes_.data(), end); };
     for (std::size_t more = 1; more > 0 && end > 0 && end < kMark.size() && kMark.starts_with(start()); end += more) more = read_some(end);
-    const std::string_view kind = kind_of_binary(start());
-    require<DataError>(kind.empty(), name_, ": is ", kind, ", not lines of text");
+    require<DataError>(!start().starts_with("\x1f\x8b"), name_, ": is gzip data, not lines of text: unpack it by zcat");
+    if (const auto found = data::not_text(start()))
+      throw DataError(join_text(name_, ": is ", found->what, ", not lines of text: ", found->advice));
     if (start().starts_with(kMark)) begin = kMark.size();
     if (begin == end && end > 0) end = read_some(begin = 0);
   }

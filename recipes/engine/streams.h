@@ -2,7 +2,6 @@
 // Stream buffers that say why reading or writing failed: they throw, and a stream whose exceptions() have badbit passes that on.
 
 #include <functional>
-#include <memory>
 #include <streambuf>
 #include <string>
 #include <string_view>
@@ -36,7 +35,7 @@ class InputBuffer : public std::streambuf {
  public:
   enum class Content {
     any,
-    lines  ///< of text: skips a byte order mark, throws a DataError if the beginning is that of a picture, an archive or other binary data
+    lines  ///< of text: skips a byte order mark, throws a DataError if the beginning is none of text (data/line_reader.h), or packed
   };
   InputBuffer(int descriptor, std::string name, Content content);
 
