@@ -30,7 +30,8 @@ constexpr std::string_view kUsageStart = "usage: capstan COMMAND ...\n";
 constexpr std::string_view kUsageEnd =
     "CONFIG is a file or recipe/name, such as those of `capstan list`. `capstan COMMAND CONFIG --help` shows all keys.\n"
     "Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 input/output or disk full, 5 not a finite number,\n"
-    "6 bad checkpoint, 70 internal error, 130 or 143 stopped by a signal after saving.\n";
+    "6 bad checkpoint, 70 internal error, 129, 130 or 143 stopped by a signal (training after saving), 141 nobody reads\n"
+    "the output any more.\n";
 constexpr std::string_view kSeeHelp = "\n`capstan --help` shows the commands";
 
 std::string usage_text() {

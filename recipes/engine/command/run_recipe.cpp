@@ -101,7 +101,7 @@ int train_command(const Command& c) {
   const Setup setup = make_setup(options, Purpose::train);
   const auto recipe = c.config.make(setup);
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
-  Evaluator evaluator(*recipe, options.evaluate);
+  Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd);
   const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train.metric);
   const std::int64_t batches = recipe->batches_per_epoch();
   Training training{.recipe = *recipe,
@@ -183,7 +183,7 @@ int evaluate_command(const Command& c, std::string_view name) {
   const Checkpoint checkpoint = checkpoint_of(c, name);
   const auto recipe = recipe_of(c, Purpose::evaluate, checkpoint);
   const bool json = c.arguments.has("json");
-  Evaluator evaluator(*recipe, c.options().evaluate);
+  Evaluator evaluator(*recipe, c.options().evaluate, c.console.progress_fd);
   require<DataError>(!evaluator.metrics(split).empty(), "evaluate: with this configuration there is no ", name_of(split),
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";

@@ -6,6 +6,7 @@
 #include "autograd/core/error.h"
 #include "autograd/tape/tape.h"
 #include "recipes/engine/system.h"
+#include "recipes/engine/terminal/progress.h"
 #include "recipes/engine/train/batch_stream.h"
 
 namespace capstan::engine {
@@ -31,10 +32,13 @@ Metrics Evaluator::run(Split split) {
   const BatchSource batches = evaluation_batches(recipe_, split, options_.batch_size);
   if (!batches) return {};
   const auto evaluation = recipe_.evaluation(split);
+  const std::int64_t size = recipe_.sequential() ? 0 : recipe_.size(split);
+  EvaluationProgress progress(progress_fd_, std::string(name_of(split)), (size + options_.batch_size - 1) / options_.batch_size);
   std::int64_t count = 0;
   for (auto batch = batches(); batch; batch = batches(), ++count) {
     throw_if_stopped();
     evaluation->add(*batch);
+    progress.update(count + 1);
   }
   require<DataError>(count > 0, "evaluate: the ", name_of(split), " part has no case");
   evaluation->finish();

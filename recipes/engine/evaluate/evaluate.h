@@ -13,7 +13,9 @@ namespace capstan::engine {
 
 class Evaluator {
  public:
-  Evaluator(AnyRecipe& recipe, const EvaluateOptions& options) : recipe_(recipe), options_(options) {}
+  /// `progress_fd`: a terminal there shows how far a pass is; -1: none.
+  Evaluator(AnyRecipe& recipe, const EvaluateOptions& options, int progress_fd = -1)
+      : recipe_(recipe), options_(options), progress_fd_(progress_fd) {}
 
   /// What run() reports for a split, before anything is computed; empty: there is no such split.
   std::vector<MetricInfo> metrics(Split split);
@@ -24,6 +26,7 @@ class Evaluator {
  private:
   AnyRecipe& recipe_;
   EvaluateOptions options_;
+  int progress_fd_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
 };
 

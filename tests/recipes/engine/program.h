@@ -24,6 +24,7 @@ struct ProgramTest : testing::Test {
   data::Scratch scratch;
   std::ostringstream out, err;
   std::string run = scratch / "run";
+  int progress_fd = -1;  ///< where progress goes; -1: nowhere
 
   /// Runs `capstan ARGUMENTS`; returns the exit code.
   int capstan(const std::vector<std::string>& arguments, const std::string& input = {}) {
@@ -32,7 +33,7 @@ struct ProgramTest : testing::Test {
     out.str("");
     err.str("");
     std::istringstream in(input);
-    return run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
+    return run_program(recipes, arguments, {.in = in, .out = out, .err = err, .progress_fd = progress_fd});
   }
   /// A configuration file of a recipe.
   std::string config(const std::string& recipe) {

@@ -1,6 +1,8 @@
 // The train loop through the command line: records, selection, resume to the bit, signals, guards, disk faults.
 #include "recipes/engine/train/train.h"
 
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -208,6 +210,30 @@ TEST_F(TrainTest, AutoPassesOverADamagedFileAndSaysSo) {
 TEST_F(TrainTest, AutoWithoutAnyCheckpointStartsFresh) {
   EXPECT_EQ(train("linear", {"train.max_steps=2", "--resume", "auto"}), kOk) << err.str();
   EXPECT_THAT(content(run + "/log.txt"), HasSubstr("new run"));
+}
+
+TEST_F(TrainTest, ATerminalShowsHowFarAnEvaluationIs) {
+  ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk) << err.str();
+  int terminal = -1;
+  ASSERT_EQ(::openpty(&terminal, &progress_fd, nullptr, nullptr, nullptr), 0);
+  Trouble::evaluation = 60ms;
+  EXPECT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", checkpoint(1), "evaluate.batch_size=16", "--split", "validation"}), kOk)
+      << err.str();
+  Trouble::evaluation = 0ms;
+  // What was written reaches the other side a moment later.
+  constexpr std::string_view kGone = "\r\x1b[K";
+  std::string text;
+  std::array<char, 4096> part{};
+  for (pollfd waiting{.fd = terminal, .events = POLLIN, .revents = 0}; !text.ends_with(kGone) && ::poll(&waiting, 1, 5000) == 1;) {
+    const auto n = ::read(terminal, part.data(), part.size());
+    ASSERT_GT(n, 0);
+    text.append(part.data(), static_cast<std::size_t>(n));
+  }
+  ::close(terminal);
+  ::close(progress_fd);
+  EXPECT_THAT(text, HasSubstr("/4 "));
+  EXPECT_THAT(text, testing::StartsWith("\rvalidation  "));
+  EXPECT_THAT(text, testing::EndsWith(kGone)) << "it is gone when the evaluation is done";
 }
 
 // Runs `body` in a process of its own and returns its wait status.
