@@ -75,7 +75,7 @@ TEST(DurableWrite, AStaleTemporaryOfOurNumberIsReplaced) {
 TEST(DurableWrite, ModesFollowTheUmask) {
   const Scratch dir;
   dir.write("f", "");
-  for (const mode_t mask : {0002, 0077}) {
+  for (const mode_t mask : {0002U, 0077U}) {
     const mode_t before = ::umask(mask);
     write_file_durably(dir / "f", "new");
     ::umask(before);

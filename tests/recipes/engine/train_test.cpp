@@ -19,10 +19,10 @@
 namespace capstan::engine::test {
 namespace {
 
+using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-using std::chrono_literals::operator""ms;
 
 struct TrainTest : ProgramTest {
   // Trains to `until` steps, in one go or by resuming after each of `stops`; returns the final tensors and the rows.
@@ -216,10 +216,10 @@ TEST_F(TrainTest, ATerminalShowsHowFarAnEvaluationIs) {
   ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk) << err.str();
   int terminal = -1;
   ASSERT_EQ(::openpty(&terminal, &progress_fd, nullptr, nullptr, nullptr), 0);
-  Trouble::evaluation = 60ms;
+  Trouble::evaluation = milliseconds(60);
   EXPECT_EQ(capstan({"evaluate", config("linear"), "--checkpoint", checkpoint(1), "evaluate.batch_size=16", "--split", "validation"}), kOk)
       << err.str();
-  Trouble::evaluation = 0ms;
+  Trouble::evaluation = milliseconds(0);
   // What was written reaches the other side a moment later.
   constexpr std::string_view kGone = "\r\x1b[K";
   std::string text;
@@ -288,7 +288,7 @@ TEST_F(SignalTest, AValidationCutShortCountsForNothingAndIsMadeGoodOnResume) {
   double seconds = 0;
   const int status = in_process(
       [&] {
-        Trouble::evaluation = 200ms;
+        Trouble::evaluation = milliseconds(200);
         return train("linear", settings);
       },
       [&](pid_t child) {
@@ -317,7 +317,7 @@ TEST_F(SignalTest, AStopDoesNotWaitForTheLoader) {
   double seconds = 0;
   const int status = in_process(
       [&] {
-        Trouble::batch = 2500ms;
+        Trouble::batch = milliseconds(2500);
         return train("linear", {"train.evaluate_every=1000000"});
       },
       [&](pid_t child) {
@@ -334,7 +334,7 @@ TEST_F(SignalTest, AStopDoesNotWaitForTheLoader) {
 TEST_F(SignalTest, ASecondSignalEndsAtOnce) {
   const int status = in_process(
       [&] {
-        Trouble::evaluation = 30000ms;
+        Trouble::evaluation = milliseconds(30000);
         return train("linear", {"train.max_steps=4"});
       },
       [&](pid_t child) {
@@ -355,7 +355,7 @@ TEST_F(SignalTest, AFailedSaveIsReportedBeforeTheNextOne) {
         ignore_write_signals();
         const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};
         ::setrlimit(RLIMIT_FSIZE, &small);
-        Trouble::batch = 20ms;
+        Trouble::batch = milliseconds(20);
         return train("linear", {"train.max_steps=15", "checkpoint.every=2", "train.evaluate_every=1000"});
       },
       [&](pid_t child) {
