@@ -82,6 +82,13 @@ void OutputFile::commit() {
   require<IoError>(::close(std::exchange(fd_, -1)) == 0, path_, ": close failed: ", std::strerror(errno));
 }
 
+void require_output(const std::string& path) {
+  const std::string end = end_of_links(path);
+  struct stat info {};
+  const bool other = ::stat(end.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+  if (descriptor_named(end) < 0 && !other) const OutputFile tried(path);
+}
+
 void write_output(const std::string& path, std::string_view text) {
   OutputFile file(path);
   file.append(text);

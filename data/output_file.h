@@ -33,4 +33,7 @@ class OutputFile {
 
 void write_output(const std::string& path, std::string_view text);
 
+/// Throws what OutputFile would, without writing anything; what is no regular file is not opened.
+void require_output(const std::string& path);
+
 }  // namespace capstan::data

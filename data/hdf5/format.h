@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ inline constexpr std::size_t kSealBytes = 41;
 /// Adds the line with length and CRC-32C of `image` to it.
 void append_seal(std::vector<std::byte>& image);
 /// How many bytes of a file are HDF5, and whether a seal vouches for them. DataError if the seal does not fit or the file is empty.
-std::pair<std::size_t, bool> check_seal(std::span<const std::byte> file, std::string_view path);
+/// `read`, if given, is called after every few megabytes of what may be a mapped file.
+std::pair<std::size_t, bool> check_seal(std::span<const std::byte> file, std::string_view path, const std::function<void()>& read = {});
 
 /// CRC-32C over "path kind shape" and the bytes, so that a dataset that was moved or took another type does not pass.
 std::uint32_t dataset_checksum(std::string_view path, std::string_view kind, const Shape& shape, std::span<const std::byte> bytes);

@@ -87,7 +87,9 @@ struct Hdf5Reader::Impl {
   }
 
   void open() {
-    std::tie(hdf5_bytes, sealed) = check_seal(image, path);
+    std::tie(hdf5_bytes, sealed) = check_seal(image, path, [this] {
+      if (map) map->release();
+    });
     require<DataError>(sealed || !options.require_seal, path,
                        ": file is cut short or was not written by capstan: no seal at the end of its ", image.size(), " bytes");
     const Handle root(H5Gopen2(opened(), "/", H5P_DEFAULT), H5Gclose);
