@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/core/error.h"
+#include "autograd/core/nearest_name.h"
 #include "autograd/tape/tape.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/progress.h"
@@ -17,6 +18,13 @@ std::string listed(const std::vector<MetricInfo>& metrics) {
   for (const MetricInfo& m : metrics)
     if (m.goal != Goal::none) text += (text.empty() ? "" : ", ") + m.name;
   return text;
+}
+
+std::vector<std::string> names_of(const std::vector<MetricInfo>& metrics) {
+  std::vector<std::string> names;
+  for (const MetricInfo& m : metrics)
+    if (m.goal != Goal::none) names.push_back(m.name);
+  return names;
 }
 
 }  // namespace
@@ -56,7 +64,7 @@ MetricInfo selection(const AnyRecipe& recipe, const std::vector<MetricInfo>& dec
   if (!wanted.empty()) {
     const auto found = find(wanted);
     require<ConfigError>(found != declared.end(), "train.metric: validation with this configuration has no '", wanted, "', known are ",
-                         listed(declared));
+                         listed(declared), suggestion(wanted, names_of(declared)));
     require<ConfigError>(found->goal != Goal::none, "train.metric: '", wanted, "' says nothing about how good a model is, known are ",
                          listed(declared));
     return *found;

@@ -92,6 +92,10 @@ TEST_F(Gru4RecProgram, RefusesWhatDoesNotGoTogether) {
   EXPECT_THAT(err.str(), HasSubstr("synthetic.sequences"));
   EXPECT_EQ(train("run", {"train.precision=bf16"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("train.precision must be f32"));
+  EXPECT_EQ(train("run", {"data.source=split", "data.form=lines", "data.train=" + scratch.write("t.txt", kSessions),
+                          "train.metric=", "negatives.count=4", "train.patience=2"}),
+            engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("train.patience = 2: with this configuration there is no validation part"));
   ASSERT_EQ(train("lines", {"data.source=split", "data.form=lines", "data.train=" + scratch.write("t.txt", kSessions),
                             "train.metric=", "negatives.count=4", "train.epochs=1"}),
             engine::kOk)
