@@ -50,14 +50,14 @@ struct BertOptions {
     v("token_types", token_types, "rows of the segment table", V::between(2, 1024));
     v("activation", activation, "gelu: by erf, as the first releases; gelu_tanh: its approximation, as the last released code",
       {{"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh}, {"relu", Activation::relu}, {"tanh", Activation::tanh}});
-    v("hidden_dropout", hidden_dropout, "share of activations set to zero in training", V::fraction());
-    v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction());
-    v("initializer_range", initializer_range, "standard deviation of the initial matrices, cut off at two", V::positive());
+    v("hidden_dropout", hidden_dropout, "share of activations set to zero in training", V::fraction()).of_training();
+    v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction()).of_training();
+    v("initializer_range", initializer_range, "standard deviation of the initial matrices, cut off at two", V::positive()).of_training();
     v("positions", positions, "absolute: a learned vector a position; relative_key, relative_key_query: a vector a distance in every layer",
       {{"absolute", RelativePositions::none},
        {"relative_key", RelativePositions::key},
        {"relative_key_query", RelativePositions::key_query}});
-    v("packed", packed, "compute without padding; the losses are the same either way. Relative positions always pad");
+    v("packed", packed, "compute without padding; the losses are the same either way. Relative positions always pad").of_use();
   }
 
   /// Throws ConfigError.

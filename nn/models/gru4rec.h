@@ -43,9 +43,11 @@ struct Gru4RecOptions {
     v("embedding", embedding, "width of the input table, for input = separate; 0: that of the first layer", V::between(0, 65536));
     v("gru", gru, "where the reset gate acts: before the recurrent product (Theano code), or after it (PyTorch code)",
       {{"reset_before", GruVariant::reset_before}, {"reset_after", GruVariant::reset_after}});
-    v("dropout_embed", dropout_embed, "share of the looked-up input row set to zero in training; not for one_hot", V::fraction());
+    v("dropout_embed", dropout_embed, "share of the looked-up input row set to zero in training; not for one_hot", V::fraction())
+        .of_training();
     v("dropout_hidden", dropout_hidden, "share of each layer's output set to zero in training; what is left is also the state carried on",
-      V::fraction());
+      V::fraction())
+        .of_training();
   }
 };
 

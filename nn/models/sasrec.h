@@ -39,8 +39,8 @@ struct SasrecOptions {
     v("hidden_size", hidden_size, "width of item embeddings and hidden states", V::between(1, 65536));
     v("blocks", blocks, "self-attention blocks", V::between(0, 1024));
     v("heads", heads, "attention heads, a divisor of hidden_size", V::between(1, 1024));
-    v("dropout", dropout, "share of activations and attention weights set to zero in training", V::fraction());
-    v("packed", packed, "compute without padding; the results are the same either way");
+    v("dropout", dropout, "share of activations and attention weights set to zero in training", V::fraction()).of_training();
+    v("packed", packed, "compute without padding; the results are the same either way").of_use();
   }
 };
 

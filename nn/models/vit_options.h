@@ -66,7 +66,7 @@ struct VitOptions {
   void visit(V& v) {
     v("image_size", image_size, "height and width of the images, in pixels", V::between(1, 16384));
     v("channels", channels, "channels of the images: 1 grey, 3 colour", V::between(1, 64));
-    v("classes", classes, "number of classes; 0: as many as the data has", V::between(0, 1e6));
+    v("classes", classes, "number of classes; 0: as many as the data has", V::between(0, 1e6)).of_use();
     v("patch_size", patch_size, "height and width of a patch, in pixels (with a stem: in positions of its feature map)",
       V::between(1, 16384));
     v("hidden_size", hidden_size, "width of the tokens", V::between(1, 65536));
@@ -93,19 +93,23 @@ struct VitOptions {
       {{"flax", VitInitialValues::flax},
        {"torch_port", VitInitialValues::torch_port},
        {"timm", VitInitialValues::timm},
-       {"transformers", VitInitialValues::transformers}});
+       {"transformers", VitInitialValues::transformers}})
+        .of_training();
     v("interpolation", interpolation, "how positions of another image size are interpolated",
       {{"align_corners", Interpolation::align_corners},
        {"bilinear", Interpolation::bilinear},
        {"bicubic", Interpolation::bicubic},
        {"bicubic_antialias", Interpolation::bicubic_antialias}});
     v("dropout", dropout, "share of activations set to zero in training: after the positions, in and after both parts of a layer",
-      V::fraction());
-    v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction());
+      V::fraction())
+        .of_training();
+    v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction()).of_training();
     v("stochastic_depth", stochastic_depth,
-      "probability that a sample skips the last layer in training; earlier layers less, linearly to 0", V::fraction());
+      "probability that a sample skips the last layer in training; earlier layers less, linearly to 0", V::fraction())
+        .of_training();
     v("checkpoint_activations", checkpoint_activations,
-      "compute layers again in backward instead of keeping their activations: less memory");
+      "compute layers again in backward instead of keeping their activations: less memory")
+        .of_training();
   }
 };
 

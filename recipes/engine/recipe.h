@@ -118,7 +118,7 @@ std::string data_digest_of(const NamedTensors& artifacts, std::span<const std::i
 /// What the engine tells a recipe at construction, from its own sections of the configuration.
 struct Setup {
   Purpose purpose = Purpose::train;
-  std::uint64_t seed = 0;             ///< run.seed: of parameters, data order, dropout
+  std::uint64_t seed = 0;             ///< run.seed: of parameters, data order, dropout; in use that of the checkpoint
   int threads = 1;                    ///< run.threads: OpenMP threads
   DType precision = DType::f32;       ///< train.precision of the matrix work, f32 or bf16; master weights are f32
   std::int64_t batch_size = 0;        ///< samples in one training batch: train.micro_batch_size, or train.batch_size where that is 0

@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::string_view kModel = "/model/", kWeights = "/weights/", kOptimizer = "/optimizer/";
 constexpr std::string_view kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
-constexpr std::size_t kOverhead = 64 << 10;  // of an image, besides its tensors
+constexpr std::size_t kOverhead = 64 << 10;   // of an image, besides its tensors
+constexpr std::size_t kHeldBytes = 16 << 20;  // of a file that is read in parts
 
 std::string joined(std::string_view group, std::string_view name) { return std::string(group).append(name); }
 
@@ -68,9 +69,9 @@ std::string damaged_tensors(const std::string& path) {
   });
 }
 
-data::Hdf5Reader open_reader(const std::string& path) {
+data::Hdf5Reader open_reader(const std::string& path, Checkpoint::Reading reading) {
   try {
-    return data::Hdf5Reader(path);
+    return {path, {.mapped = reading == Checkpoint::Reading::in_parts}};
   } catch (const DataError& e) {
     const std::string damaged = damaged_tensors(path);
     throw CheckpointError(join_text("checkpoint: ", e.what(), damaged.empty() ? "" : "; damaged: ", damaged));
@@ -122,14 +123,6 @@ void begin_versions(const nn::ParameterStore& parameters) {
   for (const Parameter& p : parameters.parameters()) p.write();
 }
 
-void copy_bytes(const Tensor& from, const Tensor& to) {
-  require<InternalError>(to.is_contiguous(), "checkpoint: a parameter must be contiguous, got a view of shape ", to.shape());
-  dispatch(to.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    std::ranges::copy(from.span<const T>(), to.span<T>().begin());
-  });
-}
-
 }  // namespace
 
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
@@ -169,6 +162,7 @@ std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::Pa
   out.set("/train", "bad_validations", train.bad_validations);
   out.set("/train", "best_step", train.best_step);
   out.set("/train", "best_metric", data::Hdf5Attribute(train.best_metric));
+  if (!train.metric.empty()) out.set("/train", "metric", data::Hdf5Attribute(train.metric));
   out.set("/train", "items", data::Hdf5Attribute(train.items));
   std::vector<std::int64_t> steps;
   std::vector<double> metrics;
@@ -185,7 +179,7 @@ std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::Pa
   return out.finish();
 }
 
-Checkpoint::Checkpoint(const std::string& path) : reader_(open_reader(path)) {
+Checkpoint::Checkpoint(const std::string& path, Reading reading) : reader_(open_reader(path, reading)) {
   as_checkpoint_error([&] {
     require<CheckpointError>(has_group("/meta") && has_group("/model") && has_group("/train"), "checkpoint: ", path,
                              ": is no checkpoint: a group of /meta, /model, /train is missing");
@@ -264,20 +258,23 @@ void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* o
   require<CheckpointError>(problems.empty(), "checkpoint: ", path(), ": does not fit the model:", problems);
 
   as_checkpoint_error([&] {
-    std::vector<Tensor> values;
-    for (const CheckpointTensor& t : targets) values.push_back(reader_.read(t.name, t.value.spec()));
     if (optimizer != nullptr) {
       require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(),
                                ": has the state of the optimiser ", reader_.text("/optimizer", "name"), ", the model is trained with ",
                                optimizer->name());
-      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = values[first_of_state + i];
+      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = reader_.read(targets[first_of_state + i].name);
       for (auto& [name, of_frozen] : waiting) {
         of_frozen.value = reader_.read(name);
         state.push_back(of_frozen);
       }
       optimizer->load_state(state, reader_.integer("/optimizer", "step_count"));
     }
-    for (std::size_t i = 0; i < first_of_state; ++i) copy_bytes(values[i], targets[i].value);
+    std::size_t held = 0;  // of the file in memory
+    for (std::size_t i = 0; i < first_of_state; ++i) {
+      reader_.read_into(targets[i].name, targets[i].value);
+      held += bytes_of(targets[i].value);
+      if (held >= kHeldBytes || i + 1 == first_of_state) reader_.release(), held = 0;
+    }
   });
 }
 
@@ -300,6 +297,7 @@ TrainState Checkpoint::train_state() const {
     s.bad_validations = integer("bad_validations");
     s.best_step = integer("best_step");
     s.best_metric = reader_.number("/train", "best_metric");
+    if (reader_.attributes("/train").contains("metric")) s.metric = reader_.text("/train", "metric");
     s.items = reader_.number("/train", "items");
     require<CheckpointError>(s.step >= 0 && s.epoch >= 0 && s.position >= 0, "checkpoint: ", path(), ": a counter of /train is negative");
     const auto steps = reader_.read("/train/kept_steps").to_vector(), metrics = reader_.read("/train/kept_metrics").to_vector();

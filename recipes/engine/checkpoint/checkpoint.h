@@ -49,6 +49,7 @@ struct TrainState {
   std::int64_t bad_validations = 0;  ///< since the best one
   std::int64_t best_step = -1;       ///< -1: not validated yet
   double best_metric = std::numeric_limits<double>::quiet_NaN();
+  std::string metric;                ///< what best_metric and those of `kept` are of; empty: not stored
   double items = 0;                  ///< trained on in all
   std::vector<double> window;        ///< what the next row of the log averages so far (train_session.h)
   std::vector<KeptCheckpoint> kept;  ///< the files of the directory, with this one
@@ -69,9 +70,12 @@ struct CheckpointTensor {
 
 class Checkpoint {
  public:
+  /// How the file is kept: whole in memory, or on the disk, of which only what is asked for is read. It must not change meanwhile, which
+  /// the files of a run never do.
+  enum class Reading { whole, in_parts };
   /// Reads a file. Throws CheckpointError if it is damaged (naming the tensor, where that can be told), cut short, of a newer format or no
   /// checkpoint; IoError if it cannot be read.
-  explicit Checkpoint(const std::string& path);
+  explicit Checkpoint(const std::string& path, Reading reading = Reading::whole);
 
   const std::string& path() const { return reader_.path(); }
   const CheckpointMeta& meta() const { return meta_; }
@@ -79,7 +83,7 @@ class Checkpoint {
 
   /// Throws CheckpointError unless the file belongs to this recipe.
   void require_recipe(std::string_view recipe) const;
-  /// Sets the values of all parameters. Throws CheckpointError, before anything is changed.
+  /// Sets the values of all parameters, reading /model alone and straight into them. Throws CheckpointError, before anything is changed.
   void load(const nn::ParameterStore& parameters) const;
   /// Sets what training goes on from: parameters, state of the optimiser and, if `average` is not null, the averages; these start from the
   /// parameters if the file has none. State of a parameter that is frozen now is kept for when it is trained again.

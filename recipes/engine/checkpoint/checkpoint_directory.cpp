@@ -36,6 +36,42 @@ std::int64_t step_of(std::string_view name) {
   return r.ec == std::errc() && r.ptr == name.data() + name.size() ? step : -1;
 }
 
+std::string path_in(const std::string& folder, std::int64_t step) {
+  std::array<char, 48> name{};
+  std::snprintf(name.data(), name.size(), "/step-%09lld.h5", static_cast<long long>(step));
+  return folder + name.data();
+}
+std::string best_in(const std::string& folder) { return folder + "/best.h5"; }
+
+/// Newest first.
+std::vector<std::int64_t> steps_in(const std::string& folder) {
+  std::vector<std::int64_t> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (const std::int64_t step = step_of(entry.path().filename().string()); step >= 0) found.push_back(step);
+  std::sort(found.rbegin(), found.rend());
+  return found;
+}
+
+/// A second name for a file: it costs no space, and where the file system knows none it is a copy.
+void link_or_copy(const std::string& from, const std::string& to) {
+  const std::string temporary = to + std::string(kUnverified);
+  if (::link(from.c_str(), temporary.c_str()) == 0) {
+    data::rename_durably(temporary, to);
+  } else {
+    data::write_file_durably(to, data::read_file(from));
+  }
+}
+
+/// Whether a file is a sound checkpoint of this step.
+bool is_of_step(const std::string& file, std::int64_t step) {
+  try {
+    return Checkpoint(file, Checkpoint::Reading::in_parts).step() == step;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::vector<KeptCheckpoint> with_file(std::vector<KeptCheckpoint> files, const KeptCheckpoint& added) {
   std::erase_if(files, [&](const KeptCheckpoint& k) { return k.step == added.step; });
   files.push_back(added);
@@ -43,6 +79,23 @@ std::vector<KeptCheckpoint> with_file(std::vector<KeptCheckpoint> files, const K
 }
 
 }  // namespace
+
+std::string checkpoint_file(const std::string& named, const std::string& run_directory) {
+  const bool best = named == "best";
+  if (!best && named != "latest") {
+    const std::string file = expand_home(named);
+    require<IoError>(!fs::is_directory(file), file,
+                     ": is a directory; the checkpoint must be a file, or best or latest with run.dir = ", file);
+    return file;
+  }
+  require<ConfigError>(!run_directory.empty(), "checkpoint: '", named,
+                       "' means one of a run directory, and there is none to look in: set run.dir, or name the file");
+  const std::string folder = run_directory + "/" + std::string(kCheckpointFolder);
+  const std::vector<std::int64_t> steps = steps_in(folder);
+  require<ConfigError>(best ? fs::exists(best_in(folder)) : !steps.empty(), "checkpoint: '", named, "': there is none in ", folder,
+                       "; set run.dir, or name the file");
+  return best ? best_in(folder) : path_in(folder, steps.front());
+}
 
 RunLock::RunLock(const std::string& directory) {
   const std::string path = directory + "/run.lock";
@@ -81,20 +134,9 @@ void CheckpointDirectory::remove_leftovers() const {
   }
 }
 
-std::string CheckpointDirectory::file_of(std::int64_t step) const {
-  std::array<char, 48> name{};
-  std::snprintf(name.data(), name.size(), "/step-%09lld.h5", static_cast<long long>(step));
-  return path_ + name.data();
-}
-
-std::vector<std::int64_t> CheckpointDirectory::steps() const {
-  std::vector<std::int64_t> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(path_, error))
-    if (const std::int64_t step = step_of(entry.path().filename().string()); step >= 0) found.push_back(step);
-  std::sort(found.rbegin(), found.rend());
-  return found;
-}
+std::string CheckpointDirectory::file_of(std::int64_t step) const { return path_in(path_, step); }
+std::string CheckpointDirectory::best_file() const { return best_in(path_); }
+std::vector<std::int64_t> CheckpointDirectory::steps() const { return steps_in(path_); }
 
 std::optional<Checkpoint> CheckpointDirectory::find_newest(const std::function<void(const Checkpoint&)>& check,
                                                            std::vector<Rejected>& rejected) const {
@@ -114,6 +156,40 @@ std::optional<Checkpoint> CheckpointDirectory::find_newest(const std::function<v
   for (const Rejected& r : rejected) reasons += join_text("\n  ", r.path, ": ", r.reason);
   require<CheckpointError>(rejected.empty(), "checkpoint: ", path_, ": no file can be resumed from:", reasons);
   return std::nullopt;
+}
+
+bool CheckpointDirectory::holds(const std::string& file) const {
+  const fs::path folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : ".";
+  std::error_code error;
+  return fs::equivalent(folder, path_, error);
+}
+
+void CheckpointDirectory::require_room_for(const std::string& file) const {
+  const std::vector<std::int64_t> there = steps();
+  require<ConfigError>(there.empty() || holds(file), path_, ": holds another run, of ", there.size(), " checkpoints up to step ",
+                       there.empty() ? 0 : there.front(), ": to go on from ", file,
+                       " choose another run.dir; to go on with the run that is here use --resume auto");
+}
+
+bool CheckpointDirectory::name_best(const KeptCheckpoint& best, const std::string& resumed) {
+  if (options_.keep_best == 0) return true;
+  const std::string own = file_of(best.step), folder = fs::path(resumed).parent_path().string();
+  std::error_code error;
+  if (!fs::exists(own)) {
+    if (is_of_step(best_file(), best.step)) return true;
+    for (const std::string& file : {resumed, path_in(folder.empty() ? "." : folder, best.step), best_in(folder.empty() ? "." : folder)}) {
+      if (!is_of_step(file, best.step)) continue;
+      link_or_copy(file, own);
+      kept_ = with_file(kept_, best);
+      break;
+    }
+  }
+  if (fs::exists(own)) {
+    if (!fs::equivalent(own, best_file(), error)) link_or_copy(own, best_file());
+    return true;
+  }
+  if (fs::exists(best_file())) data::rename_durably(best_file(), best_file() + ".superseded");
+  return false;
 }
 
 void CheckpointDirectory::resume_at(const TrainState& state) {
@@ -161,15 +237,7 @@ SaveReport CheckpointDirectory::write(const std::vector<std::byte>& image, std::
       return to_json(row) + "\n";
     };
     data::write_file_durably(path_ + "/LATEST.json", std::string_view(describe(fs::path(report.path).filename())));
-    if (best && options_.keep_best > 0) {
-      // A second name costs no space; where the file system knows none, a copy.
-      const std::string temporary = best_file() + std::string(kUnverified);
-      if (::link(report.path.c_str(), temporary.c_str()) == 0) {
-        data::rename_durably(temporary, best_file());
-      } else {
-        data::write_file_durably(best_file(), image);
-      }
-    }
+    if (best && options_.keep_best > 0) link_or_copy(report.path, best_file());
     prune(options_.keep_last);
   } catch (const std::exception& e) {
     report.error = e.what();

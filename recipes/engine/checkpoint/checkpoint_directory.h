@@ -13,12 +13,19 @@
 #include <future>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/config/options.h"
 
 namespace capstan::engine {
+
+inline constexpr std::string_view kRunConfig = "config.cfg", kCheckpointFolder = "checkpoints";  ///< in a run directory
+
+/// The file that --checkpoint or --resume names: for the word best or latest the best or newest one of a run directory, else itself.
+/// Throws ConfigError if the directory is empty, which means that there is none, or holds no such file.
+std::string checkpoint_file(const std::string& named, const std::string& run_directory);
 
 /// Keeps a second process out of a run directory until destroyed. Throws ConfigError naming the holder.
 class RunLock {
@@ -57,10 +64,17 @@ class CheckpointDirectory {
   /// CheckpointError with all reasons if there are files but none is usable. `rejected` gets those passed over.
   std::optional<Checkpoint> find_newest(const std::function<void(const Checkpoint&)>& check, std::vector<Rejected>& rejected) const;
 
-  /// After a resume from a checkpoint of this directory: its list of kept files counts. Later files, of a run that was given up, are
-  /// renamed to
-  /// *.superseded, so that a later resume does not jump back to them.
+  /// Whether a file lies in this directory.
+  bool holds(const std::string& file) const;
+  /// Refuses to go on from a file of another place where this directory has checkpoints already. Throws ConfigError.
+  void require_room_for(const std::string& file) const;
+  /// After a resume: of the checkpoint's list of kept files those that are here count. Later files, of a run that was given up, are renamed
+  /// to *.superseded, so that a later resume does not jump back to them.
   void resume_at(const TrainState& state);
+  /// Makes best.h5 name the checkpoint of a step after a resume from `resumed`, beside which it is looked for if it is not here, and
+  /// brought from there. False if it is nowhere: what best.h5 named, of a run that was given up, becomes best.h5.superseded. Nothing to do
+  /// where no best one is kept.
+  bool name_best(const KeptCheckpoint& best, const std::string& resumed);
 
   /// The list to store in the checkpoint to be saved at `step`.
   std::vector<KeptCheckpoint> kept_with(std::int64_t step, double metric) const;
@@ -72,7 +86,7 @@ class CheckpointDirectory {
   bool given_up() const { return failures_ >= kMaxFailures; }
 
   std::string file_of(std::int64_t step) const;
-  std::string best_file() const { return path_ + "/best.h5"; }
+  std::string best_file() const;
   const std::string& path() const { return path_; }
   /// Steps of the files that are there, newest first.
   std::vector<std::int64_t> steps() const;

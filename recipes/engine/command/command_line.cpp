@@ -7,15 +7,18 @@
 #include <istream>
 #include <map>
 #include <new>
+#include <optional>
 #include <ostream>
 
 #include "autograd/core/nearest_name.h"
 #include "data/file.h"
+#include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "recipes/engine/command/completion.h"
 #include "recipes/engine/command/inspect.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/tokenize.h"
 #include "recipes/engine/config/config_text.h"
+#include "recipes/engine/config/stored_config.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/terminal.h"
 
@@ -120,6 +123,64 @@ void print_flags(std::span<const Flag> flags, std::ostream& out) {
 
 bool is_help(const std::string& a) { return a == "--help" || a == "-h"; }
 
+/// What the arguments say of a flag or key, for which a checkpoint must be found before it tells which keys there are.
+std::optional<std::string> value_in(std::span<const std::string> arguments, std::string_view name) {
+  std::optional<std::string> value;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    std::string_view a = arguments[i];
+    if (a.starts_with("--")) a.remove_prefix(2);
+    if (!a.starts_with(name)) continue;
+    a.remove_prefix(name.size());
+    if (a.starts_with('=')) value = unquoted(a.substr(1));
+    if (a.empty() && i + 1 < arguments.size() && arguments[i].starts_with("--")) value = arguments[i + 1];
+  }
+  return value;
+}
+
+std::string value_in(std::span<const Assignment> assignments, std::string_view key) {
+  const auto found = std::ranges::find(assignments, key, &Assignment::key);
+  return found == assignments.end() ? "" : std::string(unquoted(found->value));
+}
+
+/// Whether an argument is a flag or a setting, and no CONFIG.
+bool is_setting(const std::string& argument) {
+  std::error_code error;
+  return argument.starts_with('-') || (argument.find('=') != std::string::npos && !fs::exists(argument, error));
+}
+
+/// A command on a recipe.
+int run_on_recipe(std::span<const RecipeEntry> recipes, const CommandText& text, std::span<const std::string> arguments,
+                  const Console& console) {
+  const bool has_config = !arguments.empty() && !is_setting(arguments[0]);
+  const auto named = text.uses_checkpoint() ? value_in(arguments, "checkpoint") : std::nullopt;
+  require<ConfigError>(has_config || named, text.name, ": the first argument must be CONFIG, a file or recipe/name",
+                       text.uses_checkpoint() ? ", where --checkpoint FILE is not given" : "", "\nusage: capstan ", text.name, " ",
+                       text.arguments);
+  CommandLine line;
+  line.command = text.name;
+  line.arguments.assign(arguments.begin() + (has_config ? 1 : 0), arguments.end());
+  Assignment recipe;
+  std::string in_file;
+  if (has_config) {
+    line.config_path = find_config(recipes, arguments[0]);
+    line.config_name = arguments[0];
+    const std::vector<Assignment> file = read_config_file(line.config_path);
+    const auto found = std::ranges::find(file, "recipe", &Assignment::key);
+    require<ConfigError>(found != file.end(), line.config_path, ": must name its recipe: recipe = NAME before the first section");
+    recipe = *found;
+    in_file = value_in(file, "run.dir");
+  }
+  if (named) {
+    const std::string directory = run_directory(value_in(line.arguments, "run.dir").value_or(""), in_file, recipe.value, line.config_path);
+    line.checkpoint = std::make_shared<const Checkpoint>(checkpoint_file(*named, directory), Checkpoint::Reading::in_parts);
+    if (!has_config) {
+      line.config_name = line.checkpoint->path();
+      recipe = {.key = "recipe", .value = line.checkpoint->meta().recipe, .origin = line.checkpoint->path()};
+    }
+  }
+  return run_recipe(find_recipe(recipes, recipe.value, recipe.origin), line, console);
+}
+
 int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console) {
   require<ConfigError>(!arguments.empty(), "no command is given", kSeeHelp);
   std::string command = arguments[0];
@@ -142,6 +203,8 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
     console.out << "capstan " << command << " " << text.arguments << "\n" << text.help << "\n";
     print_flags(text.flags, console.out);
     if (text.on_recipe) console.out << "`capstan " << command << " CONFIG --help` lists the keys of a recipe too.\n";
+    if (text.uses_checkpoint())
+      console.out << "Without CONFIG the configuration is the checkpoint's, which decides over the model and its input in any case.\n";
     return kOk;
   }
   if (command == "list") return list(recipes, rest, console);
@@ -152,16 +215,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
     inspect_file(rest[0], console.out);
     return kOk;
   }
-
-  require<ConfigError>(!rest.empty() && !rest[0].starts_with("-"), command,
-                       ": the first argument must be CONFIG, a file or recipe/name\nusage: capstan ", command, " ", text.arguments);
-  CommandLine line{.command = command,
-                   .config_path = find_config(recipes, rest[0]),
-                   .config_name = rest[0],
-                   .arguments = {rest.begin() + 1, rest.end()}};
-  for (const Assignment& a : read_config_file(line.config_path))
-    if (a.key == "recipe") return run_recipe(find_recipe(recipes, a.value, a.origin), line, console);
-  throw ConfigError(join_text(line.config_path, ": must name its recipe: recipe = NAME before the first section"));
+  return run_on_recipe(recipes, text, rest, console);
 }
 
 }  // namespace
@@ -170,22 +224,24 @@ std::span<const CommandText> commands() {
   static const Flag kPrintConfig{"print-config", "", "print the resolved configuration with the origin of every value, then stop"};
   static const std::vector<CommandText> all = {
       {"train",
-       "CONFIG [section.key=value]... [--resume auto|FILE] [--check] [--print-config]",
+       "CONFIG [section.key=value]... [--resume auto|best|latest|FILE] [--check] [--print-config]",
        "Trains a recipe and keeps checkpoints, metrics.jsonl and log.txt in run.dir.",
-       {{"resume", "auto|FILE", "go on from the newest usable checkpoint of run.dir, or from a file"},
+       {{"resume", "auto|best|latest|FILE",
+         "go on from the newest usable checkpoint of run.dir, from its best or newest one, or from a file, of another run where run.dir "
+         "holds none"},
         {"check", "", "build the model, make one batch, run it forward and backward; train nothing"},
         kPrintConfig}},
       {"evaluate",
-       "CONFIG --checkpoint FILE [section.key=value]... [--split validation|test] [--json]",
+       "[CONFIG] --checkpoint FILE|best|latest [section.key=value]... [--split validation|test] [--json]",
        "Computes the metrics of a checkpoint.",
-       {{"checkpoint", "FILE", "the model to evaluate"},
+       {{"checkpoint", "FILE|best|latest", "the model to evaluate: a file, or the best or newest one of run.dir"},
         {"split", "validation|test", "the part that is evaluated: test unless it is given"},
         {"json", "", "print one JSON line"},
         kPrintConfig}},
       {"predict",
-       "CONFIG --checkpoint FILE --input FILE|- --output FILE|- [section.key=value]...",
+       "[CONFIG] --checkpoint FILE|best|latest --input FILE|- --output FILE|- [section.key=value]...",
        "Answers each line of the input with one line.",
-       {{"checkpoint", "FILE", "the model to use"},
+       {{"checkpoint", "FILE|best|latest", "the model to use: a file, or the best or newest one of run.dir"},
         {"input", "FILE|-", "lines to answer, - for standard input"},
         {"output", "FILE|-", "answers, - for standard output"},
         kPrintConfig}},
@@ -215,6 +271,10 @@ std::span<const CommandText> commands() {
        false},
   };
   return all;
+}
+
+bool CommandText::uses_checkpoint() const {
+  return std::ranges::any_of(flags, [](const Flag& f) { return f.name == "checkpoint"; });
 }
 
 std::vector<std::string> configs_of(std::string_view recipe) {
@@ -265,8 +325,14 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
   OptionTable& table = config.table();
   const std::vector<Flag> flags = flags_of(line.command);
   const std::vector<Assignment> file = line.config_path.empty() ? std::vector<Assignment>{} : read_config_file(line.config_path);
+  if (line.checkpoint) line.checkpoint->require_recipe(config.engine().recipe);
+  const auto assign_all = [&](const std::vector<Assignment>& given) {
+    return line.checkpoint
+               ? assign_stored(table, line.checkpoint->meta().config, line.checkpoint->path(), given, line.command == "evaluate")
+               : (assign(table, given), StoredConfigNotes{});
+  };
   if (std::any_of(line.arguments.begin(), line.arguments.end(), is_help)) {
-    assign(table, file);
+    assign_all(file);
     const CommandText& text = command_text(line.command);
     console.out << "capstan " << line.command << " " << text.arguments << "\n" << text.help << "\n";
     print_flags(flags, console.out);
@@ -283,8 +349,14 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
     require<ConfigError>(a.key != "recipe", "command line: recipe cannot be changed, it decides which keys there are");
     all.push_back(a);
   }
-  assign(table, all);
+  const StoredConfigNotes notes = assign_all(all);
   config.finish();
+  const auto say = [&](std::string_view what, const std::vector<std::string>& which) {
+    for (std::size_t i = 0; i < which.size(); ++i) console.err << (i == 0 ? what : "; ") << which[i] << (i + 1 == which.size() ? "\n" : "");
+  };
+  say("not known to this program, but set in the checkpoint: ", notes.unknown);
+  say("other than in the checkpoint: ", notes.replaced);
+  say("without effect on a trained model: ", notes.idle);
   if (arguments.has("print-config")) {
     console.out << to_config_text(table);
     return true;
@@ -311,10 +383,14 @@ Setup make_setup(const EngineOptions& options, Purpose purpose) {
   return s;
 }
 
-std::string run_directory(const EngineOptions& options, const CommandLine& line) {
-  if (!options.run.dir.empty()) return expand_home(options.run.dir);
-  const fs::path config = fs::path(line.config_path).stem();
-  return join_text("runs/", options.recipe, "-", config.string());
+std::string run_directory(std::string_view on_command_line, std::string_view in_file, std::string_view recipe,
+                          const std::string& config_path) {
+  if (!on_command_line.empty()) return expand_home(on_command_line);
+  const fs::path path(config_path), folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code error;
+  if (path.filename() == kRunConfig && fs::is_directory(folder / kCheckpointFolder, error)) return folder.string();
+  if (!in_file.empty()) return expand_home(in_file);
+  return config_path.empty() ? "" : join_text("runs/", recipe, "-", path.stem().string());
 }
 
 std::string recipes_directory() {

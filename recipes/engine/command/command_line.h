@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <exception>
 #include <iosfwd>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/config/arguments.h"
 
 namespace capstan::engine {
@@ -32,10 +34,11 @@ struct Console {
 
 /// A command on a configuration, as given.
 struct CommandLine {
-  std::string command;                 ///< train, evaluate, predict, prepare, bench
-  std::string config_path;             ///< file
-  std::string config_name;             ///< "sasrec/ml1m", or the path as given
-  std::vector<std::string> arguments;  ///< the rest
+  std::string command;                                ///< train, evaluate, predict, prepare, bench
+  std::string config_path;                            ///< file; empty: the configuration is the checkpoint's
+  std::string config_name;                            ///< "sasrec/ml1m", or the path as given, or that of the checkpoint
+  std::vector<std::string> arguments;                 ///< the rest
+  std::shared_ptr<const Checkpoint> checkpoint = {};  ///< that --checkpoint names; null: not given
 };
 
 /// The program, without the process around it. Returns the exit code; errors are reported on console.err.
@@ -46,6 +49,8 @@ struct CommandText {
   std::string_view name, arguments, help;
   std::vector<Flag> flags;
   bool on_recipe = true;  ///< its first argument is CONFIG
+  /// That may be left out for the sake of --checkpoint.
+  bool uses_checkpoint() const;
 };
 std::span<const CommandText> commands();
 /// The names of a recipe's configurations, "vit/tiny", in byte order.
@@ -54,13 +59,16 @@ std::vector<std::string> configs_of(std::string_view recipe);
 /// The flags of a command on a recipe.
 std::vector<Flag> flags_of(std::string_view command);
 
-/// Reads file and arguments into a configuration. True if the command is answered already (--help, --print-config).
+/// Reads checkpoint, file and arguments into a configuration (stored_config.h). True if the command is answered already (--help,
+/// --print-config).
 bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments, const Console& console);
 
 /// What a recipe is told, after cross-checks; sets the number of OpenMP threads. Throws ConfigError.
 Setup make_setup(const EngineOptions& options, Purpose purpose);
-/// run.dir or its default.
-std::string run_directory(const EngineOptions& options, const CommandLine& line);
+/// Where the run of a configuration is: what the command line says, the folder of a config.cfg that lies beside its checkpoints, what the
+/// file says, or runs/<recipe>-<config>. Empty: without any of these there is none.
+std::string run_directory(std::string_view on_command_line, std::string_view in_file, std::string_view recipe,
+                          const std::string& config_path);
 
 /// The folder that holds the recipes' configurations, found from where the program is: of an installed tree, or of a build directory.
 std::string recipes_directory();

@@ -1,6 +1,7 @@
 #include "recipes/engine/command/completion.h"
 
 #include <algorithm>
+#include <map>
 
 #include "recipes/engine/command/command_line.h"
 
@@ -27,7 +28,8 @@ _capstan() {
     return
   fi
   if choices=$(_capstan_value "$before"); then
-    if [[ $choices == FILE ]]; then compopt -o default 2>/dev/null; else COMPREPLY=($(compgen -W "$choices" -- "$current")); fi
+    COMPREPLY=($(compgen -W "${choices#FILE}" -- "$current"))
+    if [[ $choices == FILE* ]]; then COMPREPLY+=($(compgen -f -- "$current")); compopt -o filenames 2>/dev/null; fi
     return
   fi
   if ((count == 3)) && [[ $current != -* ]]; then
@@ -49,6 +51,7 @@ _capstan() {
     return
   fi
   recipe=${config%%/*}
+  [[ $config == -* ]] && recipe=any
   [[ -f $config ]] && recipe=$(sed -n 's/^ *recipe *= *\([a-zA-Z0-9_]*\).*/\1/p' "$config" | head -n 1)
   COMPREPLY=($(compgen -W "$(_capstan_keys "$recipe")" -S = -- "$current"))
   compopt -o nospace 2>/dev/null
@@ -68,6 +71,14 @@ class Function {
  private:
   std::string text_;
 };
+
+/// "FILE|best|latest" -> "FILE best latest": FILE first, for which any file may stand.
+std::string file_or(std::string value_name) {
+  value_name.erase(value_name.find("FILE"), 4);
+  for (char& c : value_name)
+    if (c == '|') c = ' ';
+  return "FILE " + value_name;
+}
 
 /// "f32|bf16" -> "f32 bf16"; nothing where the type is no list of choices.
 std::string choices_of(std::string type) {
@@ -94,25 +105,31 @@ std::string bash_completion(std::span<const RecipeEntry> recipes) {
   };
   for (const CommandText& c : commands()) {
     names.append(" ").append(c.name);
-    first.add(c.name, c.on_recipe ? configs : c.name == "completion" ? "bash" : "");
+    first.add(c.name, c.on_recipe ? configs + (c.uses_checkpoint() ? " --checkpoint" : "") : c.name == "completion" ? "bash" : "");
     std::string all = "--help";
     for (const Flag& f : c.flags) {
       all.append(" --").append(f.name);
       if (f.value_name.empty() || !once("--" + f.name)) continue;
       const bool file = f.value_name.find("FILE") != std::string::npos;
-      values.add("--" + f.name, file ? "FILE" : f.value_name == "RECIPE" ? recipe_names : choices_of(f.value_name));
+      values.add("--" + f.name, file ? file_or(f.value_name) : f.value_name == "RECIPE" ? recipe_names : choices_of(f.value_name));
     }
     flags.add(c.name, all);
   }
+  std::map<std::string, std::size_t> common;  // how many recipes have a key
   for (const RecipeEntry& r : recipes) {
     const auto config = r.configuration();
     std::string all;
     for (const Option& o : config->table().options()) {
       all.append(all.empty() ? "" : " ").append(o.key);
+      ++common[o.key];
       if (const std::string words = choices_of(o.type); !words.empty() && once(o.key)) choices.add(o.key, words);
     }
     keys.add(r.name, all);
   }
+  std::string of_all;
+  for (const auto& [key, count] : common)
+    if (count == recipes.size()) of_all.append(of_all.empty() ? "" : " ").append(key);
+  keys.add("any", of_all);
   return "# bash completion of capstan " + std::string(kVersion) + ", made from its tables: source <(capstan completion bash)\n" +
          "_capstan_commands() { echo '" + names + "'; }\n" + first.done() + flags.done() + values.done() + keys.done() + choices.done() +
          std::string(kFrame.substr(1));

@@ -6,9 +6,11 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/output_file.h"
 #include "recipes/engine/checkpoint/resume.h"
 #include "recipes/engine/command/bench.h"
 #include "recipes/engine/command/predict.h"
+#include "recipes/engine/config/config_file.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/config/value.h"
 #include "recipes/engine/report/run_log.h"
@@ -51,11 +53,21 @@ void print_metrics(const Metrics& metrics, Split split, const Checkpoint& checkp
 }
 
 /// The metric that a run selects by; nothing if the recipe has no validation part.
-std::optional<MetricInfo> selection_of(const AnyRecipe& recipe, Evaluator& evaluator, const std::string& wanted) {
+std::optional<MetricInfo> selection_of(const AnyRecipe& recipe, Evaluator& evaluator, const TrainOptions& options) {
   const std::vector<MetricInfo> declared = evaluator.metrics(Split::validation);
-  if (!declared.empty()) return selection(recipe, declared, wanted);
-  require<ConfigError>(wanted.empty(), "train.metric = ", wanted, ": with this configuration there is no validation part");
+  if (!declared.empty()) return selection(recipe, declared, options.metric);
+  constexpr std::string_view kNone = ": with this configuration there is no validation part";
+  require<ConfigError>(options.metric.empty(), "train.metric = ", options.metric, kNone);
+  require<ConfigError>(options.patience == 0, "train.patience = ", options.patience, kNone);
   return std::nullopt;
+}
+
+/// Files that are written late are tried early: those of every section before training, else those of the command's own.
+void require_outputs(const OptionTable& table, const std::string& command) {
+  const bool all = command == "train" || command == "prepare";
+  for (const Option& o : table.options())
+    if (const std::string path = o.names_output ? o.get() : ""; !path.empty() && (all || o.key.starts_with(command + ".")))
+      named_by(o.key, [&] { data::require_output(expand_home(path)); });
 }
 
 CheckpointMeta meta_of(const Command& c, const AnyRecipe& recipe) {
@@ -102,7 +114,7 @@ int train_command(const Command& c) {
   const auto recipe = c.config.make(setup);
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
   Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd);
-  const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train.metric);
+  const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train);
   const std::int64_t batches = recipe->batches_per_epoch();
   Training training{.recipe = *recipe,
                     .optimizer = *optimizer,
@@ -111,7 +123,10 @@ int train_command(const Command& c) {
                     .evaluator = evaluator};
   if (c.arguments.has("check")) return check(c, *recipe, *optimizer, metric);
 
-  const std::string directory = run_directory(options, c.line);
+  Option& dir = *c.config.table().find("run.dir");
+  const bool said = dir.origin == kCommandLineOrigin;
+  const std::string directory = run_directory(said ? options.run.dir : "", said ? "" : options.run.dir, options.recipe, c.line.config_path);
+  dir.set(directory);  // so that config.cfg leads back here
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
@@ -134,11 +149,11 @@ int train_command(const Command& c) {
     checkpoint.require_recipe(recipe->name());
     differences = compare_for_resume(checkpoint, meta, c.config.table());
   };
-  const std::string resume = c.arguments.value("resume");
-  if (resume == "auto") {
+  if (const std::string resume = c.arguments.value("resume"); resume == "auto") {
     from = session.checkpoints().find_newest(fits, rejected);
   } else if (c.arguments.has("resume")) {
-    from.emplace(resume);
+    from.emplace(checkpoint_file(resume, directory));
+    session.checkpoints().require_room_for(from->path());
     fits(*from);
   }
   for (const auto& r : rejected) c.console.err << "capstan: passed over " << r.path << ": " << r.reason << "\n";
@@ -154,7 +169,7 @@ int train_command(const Command& c) {
     start(training, session);
   }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
-  data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(c.config.table())));
+  data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
 
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
   const StopReason reason = train(training, session, options, meta);
@@ -162,40 +177,32 @@ int train_command(const Command& c) {
   return reason == StopReason::signal ? 128 + stop_signal() : kOk;
 }
 
-/// A recipe with the parameters of a checkpoint.
-std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose, const Checkpoint& checkpoint) {
+/// A recipe with the parameters of the checkpoint that is used.
+std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
+  require<ConfigError>(c.line.checkpoint != nullptr, c.line.command, ": needs --checkpoint FILE");
   Setup setup = make_setup(c.options(), purpose);
-  setup.artifacts = checkpoint.artifacts();
+  setup.artifacts = c.line.checkpoint->artifacts();
   auto recipe = c.config.make(setup);
-  checkpoint.load(recipe->parameters());
+  c.line.checkpoint->load(recipe->parameters());
   return recipe;
 }
 
-Checkpoint checkpoint_of(const Command& c, std::string_view recipe) {
-  require<ConfigError>(c.arguments.has("checkpoint"), c.line.command, ": needs --checkpoint FILE");
-  Checkpoint checkpoint(c.arguments.value("checkpoint"));
-  checkpoint.require_recipe(recipe);
-  return checkpoint;
-}
-
-int evaluate_command(const Command& c, std::string_view name) {
+int evaluate_command(const Command& c) {
   const Split split = split_named(c.arguments.value("split", name_of(Split::test)));
-  const Checkpoint checkpoint = checkpoint_of(c, name);
-  const auto recipe = recipe_of(c, Purpose::evaluate, checkpoint);
+  const auto recipe = recipe_of(c, Purpose::evaluate);
   const bool json = c.arguments.has("json");
   Evaluator evaluator(*recipe, c.options().evaluate, c.console.progress_fd);
   require<DataError>(!evaluator.metrics(split).empty(), "evaluate: with this configuration there is no ", name_of(split),
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
-  print_metrics(evaluator.run(split), split, checkpoint, json, c.console);
+  print_metrics(evaluator.run(split), split, *c.line.checkpoint, json, c.console);
   return kOk;
 }
 
-int predict_command(const Command& c, std::string_view name) {
+int predict_command(const Command& c) {
   require<ConfigError>(c.arguments.has("input") && c.arguments.has("output"), "predict: needs --input FILE|- and --output FILE|-");
-  const Checkpoint checkpoint = checkpoint_of(c, name);
-  const auto recipe = recipe_of(c, Purpose::predict, checkpoint);
+  const auto recipe = recipe_of(c, Purpose::predict);
   PredictFiles files(c.arguments.value("input"), c.arguments.value("output"), c.console);
   predict(*recipe, files.in(), files.out(), c.options().predict.batch_size);
   files.finish();
@@ -219,9 +226,10 @@ int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console
   Arguments arguments;
   if (configure(line, *config, arguments, console)) return kOk;
   const Command c{line, *config, arguments, console};
+  require_outputs(config->table(), line.command);
   if (line.command == "train") return train_command(c);
-  if (line.command == "evaluate") return evaluate_command(c, recipe.name);
-  if (line.command == "predict") return predict_command(c, recipe.name);
+  if (line.command == "evaluate") return evaluate_command(c);
+  if (line.command == "predict") return predict_command(c);
   if (line.command == "bench") return bench_command(c);
   require<InternalError>(line.command == "prepare", "command line: no command ", line.command);
   if (!config->prepare(make_setup(config->engine(), Purpose::prepare), console.out))

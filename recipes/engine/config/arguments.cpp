@@ -75,7 +75,7 @@ Arguments parse_arguments(std::span<const std::string> arguments, std::span<cons
       } else {
         // The last one counts, so that a script can append "$@" to settings of its own.
         std::erase_if(result.assignments, [&](const Assignment& a) { return a.key == option.string_key; });
-        result.assignments.push_back({option.string_key, value, "command line"});
+        result.assignments.push_back({option.string_key, value, std::string(kCommandLineOrigin)});
       }
     }
   } catch (const po::unknown_option& e) {

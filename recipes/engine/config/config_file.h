@@ -11,6 +11,8 @@
 
 namespace capstan::engine {
 
+inline constexpr std::string_view kCommandLineOrigin = "command line";
+
 /// One "key = value" with the place it comes from.
 struct Assignment {
   std::string key, value;

@@ -38,22 +38,23 @@ const Option* OptionTable::find(std::string_view key) const {
   return it == options_.end() ? nullptr : &*it;
 }
 
-void OptionTable::add(std::string_view name, std::string type, std::string allowed, std::string_view help, std::function<std::string()> get,
-                      std::function<void(std::string_view)> set) {
+Option& OptionTable::add(std::string_view name, std::string type, std::string allowed, std::string_view help,
+                         std::function<std::string()> get, std::function<void(std::string_view)> set) {
   std::string key = prefix_ + std::string(name);
   require<InternalError>(find(key) == nullptr, "config: key '", key, "' is listed twice");
   std::string default_text = get();
   options_.push_back({std::move(key), std::move(type), std::move(allowed), std::string(help), std::move(default_text),
-                      std::string(kDefaultOrigin), std::move(get), std::move(set)});
+                      std::string(kDefaultOrigin), std::move(get), std::move(set), concern_});
+  return options_.back();
 }
 
-void OptionTable::operator()(std::string_view name, bool& field, std::string_view help) {
-  add(
+Option& OptionTable::operator()(std::string_view name, bool& field, std::string_view help) {
+  return add(
       name, "true|false", "", help, [&field] { return text_of(field); }, [&field](std::string_view text) { field = parse_boolean(text); });
 }
 
-void OptionTable::operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range) {
-  add(
+Option& OptionTable::operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range) {
+  return add(
       name, "integer", to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         const std::int64_t v = parse_integer(text);
@@ -62,8 +63,8 @@ void OptionTable::operator()(std::string_view name, std::int64_t& field, std::st
       });
 }
 
-void OptionTable::operator()(std::string_view name, double& field, std::string_view help, const Range& range) {
-  add(
+Option& OptionTable::operator()(std::string_view name, double& field, std::string_view help, const Range& range) {
+  return add(
       name, "number", to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         const double v = parse_number(text);
@@ -72,31 +73,32 @@ void OptionTable::operator()(std::string_view name, double& field, std::string_v
       });
 }
 
-void OptionTable::operator()(std::string_view name, std::string& field, std::string_view help) {
-  add(
+Option& OptionTable::operator()(std::string_view name, std::string& field, std::string_view help) {
+  return add(
       name, "text", "", help, [&field] { return field; }, [&field](std::string_view text) { field = checked_text(text); });
 }
 
-void OptionTable::operator()(std::string_view name, std::string& field, std::string_view help,
-                             std::initializer_list<std::string_view> choices) {
+Option& OptionTable::operator()(std::string_view name, std::string& field, std::string_view help,
+                                std::initializer_list<std::string_view> choices) {
   std::vector<std::pair<std::string, std::int64_t>> named;
   std::vector<std::string> names;
   for (const std::string_view c : choices) {
     named.emplace_back(c, static_cast<std::int64_t>(names.size()));
     names.emplace_back(c);
   }
-  add_choice(
+  return add_choice(
       name, help, named,
       [&field, names] { return static_cast<std::int64_t>(std::find(names.begin(), names.end(), field) - names.begin()); },
       [&field, names](std::int64_t v) { field = names[static_cast<std::size_t>(v)]; });
 }
 
-void OptionTable::add_choice(std::string_view name, std::string_view help, const std::vector<std::pair<std::string, std::int64_t>>& choices,
-                             std::function<std::int64_t()> get, std::function<void(std::int64_t)> set) {
+Option& OptionTable::add_choice(std::string_view name, std::string_view help,
+                                const std::vector<std::pair<std::string, std::int64_t>>& choices, std::function<std::int64_t()> get,
+                                std::function<void(std::int64_t)> set) {
   std::string type;
   for (const auto& c : choices) type += (type.empty() ? "" : "|") + c.first;
   const std::string allowed = type;
-  add(
+  return add(
       name, type, "", help,
       [choices, get = std::move(get), key = prefix_ + std::string(name)] {
         const std::int64_t value = get();
@@ -113,8 +115,8 @@ void OptionTable::add_choice(std::string_view name, std::string_view help, const
       });
 }
 
-void OptionTable::operator()(std::string_view name, std::vector<std::int64_t>& field, std::string_view help, const Range& range) {
-  add(
+Option& OptionTable::operator()(std::string_view name, std::vector<std::int64_t>& field, std::string_view help, const Range& range) {
+  return add(
       name, "list of integers", "each " + to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         std::vector<std::int64_t> values;
@@ -126,8 +128,8 @@ void OptionTable::operator()(std::string_view name, std::vector<std::int64_t>& f
       });
 }
 
-void OptionTable::operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range) {
-  add(
+Option& OptionTable::operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range) {
+  return add(
       name, "list of numbers", "each " + to_text(range), help, [&field] { return text_of(field); },
       [&field, range](std::string_view text) {
         std::vector<double> values;
@@ -139,8 +141,8 @@ void OptionTable::operator()(std::string_view name, std::vector<double>& field, 
       });
 }
 
-void OptionTable::operator()(std::string_view name, std::vector<std::string>& field, std::string_view help) {
-  add(
+Option& OptionTable::operator()(std::string_view name, std::vector<std::string>& field, std::string_view help) {
+  return add(
       name, "list of texts", "", help, [&field] { return text_of(field); },
       [&field](std::string_view text) {
         std::vector<std::string> values;

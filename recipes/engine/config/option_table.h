@@ -18,6 +18,10 @@
 // Precedence: default < file < command line. A list is replaced as a whole. Every refusal is a ConfigError that says where
 // ("path:line" or the argument), what was found and what is allowed; all faults of a file are reported at once.
 //
+// What an option concerns stands beside it too, so that the use of a checkpoint (stored_config.h) needs no list of names: the model, unless
+// its section or itself says otherwise.
+//     v("path", path, "file of the data").of_use();   v.section("augment", augment, V::of_training());
+//
 // How values are written: value.h. Files: config_file.h. The command line: arguments.h. A table as text: config_text.h.
 
 #include <cstdint>
@@ -38,6 +42,14 @@ namespace capstan::engine {
 
 inline constexpr std::string_view kDefaultOrigin = "default";
 
+/// What an option concerns, and so who decides over it where a checkpoint is used.
+enum class Concern {
+  model,     ///< what the model is and how its input is made: the checkpoint
+  data,      ///< which samples there are, and which are held out: the checkpoint, where samples are evaluated
+  training,  ///< training alone: nobody any more
+  use,       ///< where things are, and what is done with the model: the user
+};
+
 /// One field: its description, and access to it as text.
 struct Option {
   std::string key;      ///< "model.hidden_size"
@@ -48,6 +60,14 @@ struct Option {
   std::string origin{kDefaultOrigin};  ///< or "path:line", "command line"
   std::function<std::string()> get;
   std::function<void(std::string_view)> set;  ///< throws ConfigError "rule in words, got ..."
+  Concern concern = Concern::model;
+  bool names_output = false;  ///< the value is the path of a file that the program writes; empty: none
+
+  Option& of_model() { return concern = Concern::model, *this; }
+  Option& of_data() { return concern = Concern::data, *this; }
+  Option& of_training() { return concern = Concern::training, *this; }
+  Option& of_use() { return concern = Concern::use, *this; }
+  Option& output() { return names_output = true, *this; }
 };
 
 /// The visitor: binds the fields of a configuration, which must outlive it and not move.
@@ -64,44 +84,50 @@ class OptionTable {
   static Range at_least(double low) { return {.low = low}; }
   static Range between(double low, double high) { return {.low = low, .high = high}; }
   static Range fraction() { return {.low = 0, .high = 1, .below_high = true}; }  ///< 0 <= v < 1
+  static Concern of_data() { return Concern::data; }
+  static Concern of_training() { return Concern::training; }
+  static Concern of_use() { return Concern::use; }
 
-  void operator()(std::string_view name, bool& field, std::string_view help);
-  void operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range);
-  void operator()(std::string_view name, double& field, std::string_view help, const Range& range);
-  void operator()(std::string_view name, std::string& field, std::string_view help);
-  void operator()(std::string_view name, std::string& field, std::string_view help, std::initializer_list<std::string_view> choices);
-  void operator()(std::string_view name, std::vector<std::int64_t>& field, std::string_view help, const Range& range);
-  void operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range);
-  void operator()(std::string_view name, std::vector<std::string>& field, std::string_view help);
+  Option& operator()(std::string_view name, bool& field, std::string_view help);
+  Option& operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range);
+  Option& operator()(std::string_view name, double& field, std::string_view help, const Range& range);
+  Option& operator()(std::string_view name, std::string& field, std::string_view help);
+  Option& operator()(std::string_view name, std::string& field, std::string_view help, std::initializer_list<std::string_view> choices);
+  Option& operator()(std::string_view name, std::vector<std::int64_t>& field, std::string_view help, const Range& range);
+  Option& operator()(std::string_view name, std::vector<double>& field, std::string_view help, const Range& range);
+  Option& operator()(std::string_view name, std::vector<std::string>& field, std::string_view help);
   template <class E>
-  requires std::is_enum_v<E>
-  void operator()(std::string_view name, E& field, std::string_view help,
-                  std::initializer_list<std::pair<std::string_view, std::type_identity_t<E>>> choices) {
+  requires std::is_enum_v<E> Option& operator()(std::string_view name, E& field, std::string_view help,
+                                                std::initializer_list<std::pair<std::string_view, std::type_identity_t<E>>> choices) {
     std::vector<std::pair<std::string, std::int64_t>> named;
     for (const auto& [text, value] : choices) named.emplace_back(text, static_cast<std::int64_t>(value));
-    add_choice(
+    return add_choice(
         name, help, named, [&field] { return static_cast<std::int64_t>(field); }, [&field](std::int64_t v) { field = static_cast<E>(v); });
   }
   template <class Section>
-  void section(std::string_view name, Section& fields) {
+  void section(std::string_view name, Section& fields, Concern concern = Concern::model) {
     const std::string outer = prefix_;
     prefix_ += std::string(name) + ".";
+    concern_ = concern;
     fields.visit(*this);
+    concern_ = Concern::model;
     prefix_ = outer;
   }
 
   std::span<Option> options() { return options_; }
   std::span<const Option> options() const { return options_; }
   const Option* find(std::string_view key) const;
+  Option* find(std::string_view key) { return const_cast<Option*>(std::as_const(*this).find(key)); }
   std::vector<std::string> keys() const;
 
  private:
-  void add(std::string_view name, std::string type, std::string allowed, std::string_view help, std::function<std::string()> get,
-           std::function<void(std::string_view)> set);
-  void add_choice(std::string_view name, std::string_view help, const std::vector<std::pair<std::string, std::int64_t>>& choices,
-                  std::function<std::int64_t()> get, std::function<void(std::int64_t)> set);
+  Option& add(std::string_view name, std::string type, std::string allowed, std::string_view help, std::function<std::string()> get,
+              std::function<void(std::string_view)> set);
+  Option& add_choice(std::string_view name, std::string_view help, const std::vector<std::pair<std::string, std::int64_t>>& choices,
+                     std::function<std::int64_t()> get, std::function<void(std::int64_t)> set);
 
   std::string prefix_;
+  Concern concern_ = Concern::model;  // of the section
   std::vector<Option> options_;
 };
 

@@ -22,7 +22,7 @@ struct RunOptions {
   void visit(V& v) {
     v("dir", dir, "directory of this run; empty: runs/<recipe>-<config>");
     v("data", data, "directory that relative data paths start from");
-    v("seed", seed, "seed of parameters, data order and dropout", V::non_negative());
+    v("seed", seed, "seed of parameters, data order and dropout", V::non_negative()).of_training();
     v("threads", threads, "OpenMP threads; 0: one per core this process may use", V::between(0, 1024));
   }
 };
@@ -48,7 +48,8 @@ struct TrainOptions {
     v("micro_batch_size", micro_batch_size, "items of one forward pass, a divisor of batch_size; 0: batch_size", V::non_negative());
     v("precision", precision,
       "element type of the matrix work, with f32 master weights; bf16 pays where processors multiply it (AVX-512 BF16)",
-      {{"f32", DType::f32}, {"bf16", DType::bf16}});
+      {{"f32", DType::f32}, {"bf16", DType::bf16}})
+        .of_use();
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
     v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
       V::fraction());
@@ -122,15 +123,15 @@ struct EngineOptions {
 
   template <class V>
   void visit(V& v) {
-    v("recipe", recipe, "the recipe that this configuration is for");
-    v.section("run", run);
-    v.section("train", train);
-    v.section("optimizer", optimizer);
-    v.section("schedule", schedule);
-    v.section("loader", loader);
-    v.section("evaluate", evaluate);
-    v.section("predict", predict);
-    v.section("checkpoint", checkpoint);
+    v("recipe", recipe, "the recipe that this configuration is for").of_use();
+    v.section("run", run, V::of_use());
+    v.section("train", train, V::of_training());
+    v.section("optimizer", optimizer, V::of_training());
+    v.section("schedule", schedule, V::of_training());
+    v.section("loader", loader, V::of_use());
+    v.section("evaluate", evaluate, V::of_use());
+    v.section("predict", predict, V::of_use());
+    v.section("checkpoint", checkpoint, V::of_use());
   }
 };
 

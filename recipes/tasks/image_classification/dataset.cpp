@@ -21,8 +21,6 @@ namespace {
 
 using engine::Split;
 
-constexpr std::uint64_t kHeldOutSeed = 20;  // not the run's: runs with other seeds are validated on the same images
-
 data::LabelledImages generate(const data::ShapeImages& shapes, std::int64_t first, std::int64_t count) {
   data::LabelledImages set;
   set.height = set.width = shapes.options().size;
@@ -96,7 +94,7 @@ Dataset::Dataset(const DataOptions& data, const ShapesOptions& shapes, const eng
                        class_names.size(), " classes, ", path, " has ", class_names_.size());
   };
   data.source == Source::shapes ? open() : engine::named_by("data.path", open);
-  if (data.held_out > 0 && size(Split::train) > 0) hold_out(data.held_out);
+  if (data.held_out > 0 && size(Split::train) > 0) hold_out(data.held_out, static_cast<std::uint64_t>(data.split_seed));
   if (use && data.source == Source::folder) return;
   for (const auto& [part, name] : {std::pair{Split::train, "training"}, {Split::validation, "validation"}, {Split::test, "test"}})
     require<DataError>(size(part) > 0, "image_classification: no ", name, " images: ", summary());
@@ -207,14 +205,14 @@ void Dataset::open_folders(const DataOptions& data, const std::string& path, con
   sources_[static_cast<std::size_t>(Split::validation)] = join_text(path, "/", validation, ", which are the test images too");
 }
 
-void Dataset::hold_out(double amount) {
+void Dataset::hold_out(double amount, std::uint64_t seed) {
   std::vector<std::int64_t>& train = places_of(Split::train).indices;
   const auto at = [all = train](const std::vector<std::int64_t>& numbers) {
     std::vector<std::int64_t> out;
     for (const std::int64_t i : numbers) out.push_back(all[static_cast<std::size_t>(i)]);
     return out;
   };
-  const data::HeldOut parts = engine::named_by("data.held_out", [&] { return data::hold_out(size(Split::train), amount, kHeldOutSeed); });
+  const data::HeldOut parts = engine::named_by("data.held_out", [&] { return data::hold_out(size(Split::train), amount, seed); });
   train = at(parts.kept);
   places_of(Split::validation) = {places_of(Split::train).set, at(parts.held)};
   sources_[static_cast<std::size_t>(Split::validation)] = "set aside from the training images";

@@ -80,7 +80,7 @@ class Dataset {
   void open_folders(const DataOptions& data, const std::string& path, const std::vector<std::string>& class_names, bool training);
   void validate_on_test_images();
   void add_set(Set set, engine::Split part);
-  void hold_out(double amount);
+  void hold_out(double amount, std::uint64_t seed);
   Places& places_of(engine::Split part) { return places_[static_cast<std::size_t>(part)]; }
   const Places& places_of(engine::Split part) const { return places_[static_cast<std::size_t>(part)]; }
 

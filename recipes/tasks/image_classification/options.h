@@ -22,6 +22,7 @@ struct DataOptions {
   double held_out = 0;
   data::Broken broken = data::Broken::refuse;
   std::string broken_list;
+  std::int64_t split_seed = 20;
   std::int64_t max_pixels = std::int64_t{1} << 26;
   std::int64_t image_size = 0;
   std::vector<double> mean{0.5}, deviation{0.5};
@@ -33,23 +34,31 @@ struct DataOptions {
        {"idx", Source::idx},
        {"cifar10", Source::cifar10},
        {"cifar100", Source::cifar100},
-       {"folder", Source::folder}});
+       {"folder", Source::folder}})
+        .of_use();
     v("path", path,
       "folder of the data: the files by their usual names, or train/, val/ and test/ with a subfolder for each class; relative "
-      "to run.data");
-    v("class_names", class_names, "names of the classes of IDX files; empty: numbers");
+      "to run.data")
+        .of_use();
+    v("class_names", class_names, "names of the classes of IDX files; empty: numbers").of_training();
     v("held_out", held_out,
-      "training images set aside for validation, always the same: below 1 their share, from 1 on their number; 0: validate on val/, or on "
+      "training images set aside for validation, whatever run.seed is: below 1 their share, from 1 on their number; 0: validate on val/, "
+      "or on "
       "the test images",
-      V::non_negative());
+      V::non_negative())
+        .of_data();
+    v("split_seed", split_seed, "which ones data.held_out sets aside", V::non_negative()).of_data();
     v("broken", broken,
       "what happens to an image file that is damaged, too large, empty or cannot be read: refuse ends the run, skip takes the next sound "
       "one of the same part (training, validation or test)",
-      {{"refuse", data::Broken::refuse}, {"skip", data::Broken::skip}});
+      {{"refuse", data::Broken::refuse}, {"skip", data::Broken::skip}})
+        .of_use();
     v("broken_list", broken_list,
       "file that broken images and their faults are written to: by prepare all of them, by train those met so far, at each validation; "
-      "evaluate and predict leave it as it is; empty: none");
-    v("max_pixels", max_pixels, "images of more pixels are refused before they are decoded", V::positive());
+      "evaluate and predict leave it as it is; empty: none")
+        .of_use()
+        .output();
+    v("max_pixels", max_pixels, "images of more pixels are refused before they are decoded", V::positive()).of_use();
     v("image_size", image_size, "height and width that images are brought to; 0: model.image_size", V::between(0, 16384));
     v("mean", mean, "subtracted from pixels in 0 .. 1: one number, or one a channel", V::any());
     v("deviation", deviation, "what they are then divided by", V::positive());
@@ -120,12 +129,13 @@ struct EvaluateOptions {
   template <class V>
   void visit(V& v) {
     v("filter", filter, "how images are resized, in training too",
-      {{"box", data::Filter::box}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}});
+      {{"box", data::Filter::box}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}})
+        .of_model();
     v("crop_share", crop_share, "side of the middle part that is looked at, as a share of the shorter side", V::between(0.05, 1));
     v("flip", flip,
       "classify by the mean of the logits of the image and of its mirror image, in evaluate, predict and validation (twice the work)");
     v("per_class", per_class, "report recall/<class>, the share of a class's images that are recognised");
-    v("confusion", confusion, "file that `capstan evaluate` writes the confusion matrix to, tab-separated; empty: none");
+    v("confusion", confusion, "file that `capstan evaluate` writes the confusion matrix to, tab-separated; empty: none").output();
   }
 };
 
@@ -158,10 +168,10 @@ struct Options {
   template <class V>
   void visit(V& v) {
     v.section("data", data);
-    v.section("shapes", shapes);
-    v.section("augment", augment);
-    v.section("evaluate", evaluate);
-    v.section("predict", predict);
+    v.section("shapes", shapes, V::of_data());
+    v.section("augment", augment, V::of_training());
+    v.section("evaluate", evaluate, V::of_use());
+    v.section("predict", predict, V::of_use());
   }
 
   /// Throws ConfigError for values that do not fit each other or a model of this form.

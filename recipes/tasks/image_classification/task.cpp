@@ -9,6 +9,7 @@
 #include "autograd/ops/loss.h"
 #include "autograd/ops/shape_ops.h"
 #include "data/output_file.h"
+#include "recipes/engine/system.h"
 
 namespace capstan::image_classification {
 namespace {
@@ -31,7 +32,7 @@ std::string broken_text(const Dataset& data) {
 }
 
 void write_broken_list(const Options& options, const Dataset& data) {
-  if (!options.data.broken_list.empty()) data::write_output(options.data.broken_list, broken_text(data));
+  if (!options.data.broken_list.empty()) data::write_output(engine::expand_home(options.data.broken_list), broken_text(data));
 }
 
 /// Images in the element type that the network is to compute in.
@@ -128,7 +129,7 @@ void Task::evaluated(Split split, const Evaluation& evaluation) const {
   require<DataError>(evaluation.confusion.total() > 0, "image_classification: no image of the ", engine::name_of(split),
                      " part could be read");
   if (setup_.purpose == Purpose::evaluate && !options_.evaluate.confusion.empty())
-    data::write_output(options_.evaluate.confusion, evaluation.confusion.to_tsv());
+    data::write_output(engine::expand_home(options_.evaluate.confusion), evaluation.confusion.to_tsv());
   // An evaluation alone meets fewer broken files than training, and must not replace its list.
   if (setup_.purpose == Purpose::train) write_broken_list(options_, dataset());
 }

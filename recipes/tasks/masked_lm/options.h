@@ -32,27 +32,32 @@ struct DataOptions {
 
   template <class V>
   void visit(V& v) {
-    v("train", train, "text files or directories of them, plain or gzip, relative to run.data; empty: use what data.prepared holds");
-    v("validation", validation, "held-out text for validation; empty: see held_out");
-    v("test", test, "held-out text for test; empty: see held_out");
+    v("train", train, "text files or directories of them, plain or gzip, relative to run.data; empty: use what data.prepared holds")
+        .of_use();
+    v("validation", validation, "held-out text for validation; empty: see held_out").of_use();
+    v("test", test, "held-out text for test; empty: see held_out").of_use();
     v("form", form,
       "sentences: one a line, blank lines between documents; paragraphs: one a line, likewise; prose: a file is a document, blank lines "
       "between paragraphs; wikitext: paragraphs and '= headings ='",
       {{"sentences", data::TextForm::sentences},
        {"paragraphs", data::TextForm::paragraphs},
        {"prose", data::TextForm::prose},
-       {"wikitext", data::TextForm::wikitext}});
+       {"wikitext", data::TextForm::wikitext}})
+        .of_use();
     v("held_out", held_out, "share of the lines at the end of every training file that is held out where validation or test is empty",
-      V::fraction());
-    v("vocabulary", vocabulary, "vocab.txt, a token a line, relative to run.data; empty: learned from the training text");
-    v("vocab_size", vocab_size, "tokens of a learned vocabulary", V::between(32, 1e6));
+      V::fraction())
+        .of_data();
+    v("vocabulary", vocabulary, "vocab.txt, a token a line, relative to run.data; empty: learned from the training text").of_use();
+    v("vocab_size", vocab_size, "tokens of a learned vocabulary", V::between(32, 1e6)).of_training();
     v("alphabet", alphabet,
       "characters of a learned vocabulary, the most frequent ones; 0: as many as vocab_size has room for. Words with others are [UNK]",
-      V::between(0, 1e6));
+      V::between(0, 1e6))
+        .of_training();
     v("longest_sentence", longest_sentence,
       "tokens; longer sentences are cut, behind punctuation where there is some (not with form = sentences); 0: never. Long ones lose what "
       "an instance has no room for, so about half of instances.max_length",
-      V::between(0, 65536));
+      V::between(0, 65536))
+        .of_data();
     v("lower_case", lower_case, "lower-case the text (uncased models); with data.train empty as data.prepared says");
     v("strip_accents", strip_accents, "take accents off; auto: as lower_case; with data.train empty as data.prepared says",
       {{"auto", StripAccents::automatic}, {"yes", StripAccents::yes}, {"no", StripAccents::no}});
@@ -64,7 +69,8 @@ struct DataOptions {
        {"hf_slow", data::TokenizerVariant::hf_slow},
        {"hf_fast", data::TokenizerVariant::hf_fast}});
     v("prepared", prepared,
-      "directory that keeps vocabulary, corpora and instances, relative to the working directory; made anew when texts or options change");
+      "directory that keeps vocabulary, corpora and instances, relative to the working directory; made anew when texts or options change")
+        .of_use();
   }
 };
 
@@ -159,10 +165,10 @@ struct Options {
   template <class V>
   void visit(V& v) {
     v.section("data", data);
-    v.section("instances", instances);
-    v.section("evaluate", evaluate);
-    v.section("predict", predict);
-    v.section("bench", bench);
+    v.section("instances", instances, V::of_data());
+    v.section("evaluate", evaluate, V::of_use());
+    v.section("predict", predict, V::of_use());
+    v.section("bench", bench, V::of_use());
   }
 
   /// Rules between these and a model of so many positions and layers. Throws ConfigError.

@@ -40,39 +40,49 @@ struct DataOptions {
   void visit(V& v) {
     v("source", source,
       "split: files of training and test sessions; log: one file of all events, filtered and split here; synthetic: generated",
-      {{"split", Source::split}, {"log", Source::log}, {"synthetic", Source::synthetic}});
-    v("train", train, "training sessions, for source = split; relative to run.data");
-    v("validation", validation, "validation sessions; empty: see validation_days");
-    v("test", test, "test sessions; may be empty for training alone");
-    v("log", log, "all events, for source = log");
+      {{"split", Source::split}, {"log", Source::log}, {"synthetic", Source::synthetic}})
+        .of_use();
+    v("train", train, "training sessions, for source = split; relative to run.data").of_use();
+    v("validation", validation, "validation sessions; empty: see validation_days").of_use();
+    v("test", test, "test sessions; may be empty for training alone").of_use();
+    v("log", log, "all events, for source = log").of_use();
     v("form", form,
       "table: a line 'session item time' an event, TSV or CSV, plain or gzip; lines: a line of item ids a session, in file order",
-      {{"table", FileForm::table}, {"lines", FileForm::lines}});
-    v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names");
-    v("item_column", item_column, "the same for the item column");
-    v("time_column", time_column, "the same for the time column");
+      {{"table", FileForm::table}, {"lines", FileForm::lines}})
+        .of_use();
+    v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names")
+        .of_use();
+    v("item_column", item_column, "the same for the item column").of_use();
+    v("time_column", time_column, "the same for the time column").of_use();
     v("time_offset_column", time_offset_column,
-      "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none");
+      "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none")
+        .of_use();
     v("time_unit", time_unit, "of times and offsets that are numbers, not dates",
-      {{"seconds", data::TimeUnit::seconds}, {"milliseconds", data::TimeUnit::milliseconds}});
-    v("event_column", event_column, "the column with the kind of event, for `events`; empty: every line counts");
-    v("events", events, "kinds of events that count, such as view; other lines are left out");
+      {{"seconds", data::TimeUnit::seconds}, {"milliseconds", data::TimeUnit::milliseconds}})
+        .of_use();
+    v("event_column", event_column, "the column with the kind of event, for `events`; empty: every line counts").of_use();
+    v("events", events, "kinds of events that count, such as view; other lines are left out").of_data();
     v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file",
-      V::non_negative());
-    v("drop_repeats", drop_repeats, "log: leave out events that repeat the item just before them");
-    v("min_length", min_length, "log: sessions with fewer events are left out", V::between(2, 1e6));
-    v("min_support", min_support, "log: items with fewer events are left out", V::between(1, 1e6));
+      V::non_negative())
+        .of_data();
+    v("drop_repeats", drop_repeats, "log: leave out events that repeat the item just before them").of_data();
+    v("min_length", min_length, "log: sessions with fewer events are left out", V::between(2, 1e6)).of_data();
+    v("min_support", min_support, "log: items with fewer events are left out", V::between(1, 1e6)).of_data();
     v("filter", filter,
       "log: how the two minima are applied: short sessions, rare items, short sessions (RSC15), or repeated until both hold",
-      {{"in_turn", data::FilterMode::in_turn}, {"until_stable", data::FilterMode::until_stable}});
+      {{"in_turn", data::FilterMode::in_turn}, {"until_stable", data::FilterMode::until_stable}})
+        .of_data();
     v("split_by", split_by,
       "which time puts a session into the test part: of its last event (RSC15), or of its first, cutting sessions at the split",
-      {{"session_end", data::SplitBy::session_end}, {"session_start", data::SplitBy::session_start}});
-    v("test_days", test_days, "log: days at the end that are for test", V::positive());
-    v("split_time", split_time, "log: where the test part begins, in seconds, instead of test_days; 0: not given", V::non_negative());
+      {{"session_end", data::SplitBy::session_end}, {"session_start", data::SplitBy::session_start}})
+        .of_data();
+    v("test_days", test_days, "log: days at the end that are for test", V::positive()).of_data();
+    v("split_time", split_time, "log: where the test part begins, in seconds, instead of test_days; 0: not given", V::non_negative())
+        .of_data();
     v("validation_days", validation_days,
-      "days at the end of the training part that are for validation, split in the same way; 0: no validation", V::non_negative());
-    v("prepared", prepared, "log: HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none");
+      "days at the end of the training part that are for validation, split in the same way; 0: no validation", V::non_negative())
+        .of_data();
+    v("prepared", prepared, "log: HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
   }
 };
 
@@ -165,13 +175,13 @@ struct Options {
   template <class V>
   void visit(V& v) {
     v.section("data", data);
-    v.section("synthetic", synthetic);
-    v.section("loss", loss);
-    v.section("negatives", negatives);
-    v.section("evaluate", evaluate);
-    v.section("predict", predict);
-    v.section("update", update);
-    v.section("bench", bench);
+    v.section("synthetic", synthetic, V::of_data());
+    v.section("loss", loss, V::of_training());
+    v.section("negatives", negatives, V::of_training());
+    v.section("evaluate", evaluate, V::of_use());
+    v.section("predict", predict, V::of_use());
+    v.section("update", update, V::of_training());
+    v.section("bench", bench, V::of_use());
   }
 
   /// Throws ConfigError for values that do not go together.

@@ -32,20 +32,23 @@ struct DataOptions {
 
   template <class V>
   void visit(V& v) {
-    v("source", source, "where interactions come from", {{"file", Source::file}, {"synthetic", Source::synthetic}});
-    v("path", path, "file of lines 'user item [time]': text, TSV, CSV or .inter, plain or gzip; relative to run.data");
-    v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none");
-    v("user_column", user_column, "name, or number from 1, of the user column; empty: found by the usual names");
-    v("item_column", item_column, "the same for the item column");
-    v("time_column", time_column, "the same for the time column; without one the order of the file counts");
+    v("source", source, "where interactions come from", {{"file", Source::file}, {"synthetic", Source::synthetic}}).of_use();
+    v("path", path, "file of lines 'user item [time]': text, TSV, CSV or .inter, plain or gzip; relative to run.data").of_use();
+    v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
+    v("user_column", user_column, "name, or number from 1, of the user column; empty: found by the usual names").of_use();
+    v("item_column", item_column, "the same for the item column").of_use();
+    v("time_column", time_column, "the same for the time column; without one the order of the file counts").of_use();
     v("header", header, "whether the first line names the columns",
-      {{"auto", data::Header::automatic}, {"present", data::Header::present}, {"absent", data::Header::absent}});
-    v("min_length", min_length, "users with fewer interactions are left out", V::non_negative());
-    v("min_support", min_support, "items with fewer interactions are left out", V::non_negative());
+      {{"auto", data::Header::automatic}, {"present", data::Header::present}, {"absent", data::Header::absent}})
+        .of_use();
+    v("min_length", min_length, "users with fewer interactions are left out", V::non_negative()).of_data();
+    v("min_support", min_support, "items with fewer interactions are left out", V::non_negative()).of_data();
     v("filter", filter, "how the two minima are applied: both counts taken once (original preprocessing), or a k-core",
-      {{"once", data::FilterMode::once}, {"until_stable", data::FilterMode::until_stable}});
+      {{"once", data::FilterMode::once}, {"until_stable", data::FilterMode::until_stable}})
+        .of_data();
     v("sampling", sampling, "uniform: users with replacement, as the original; shuffled: every user once an epoch",
-      {{"uniform", Sampling::uniform}, {"shuffled", Sampling::shuffled}});
+      {{"uniform", Sampling::uniform}, {"shuffled", Sampling::shuffled}})
+        .of_training();
   }
 };
 
@@ -134,11 +137,11 @@ struct Options {
   template <class V>
   void visit(V& v) {
     v.section("data", data);
-    v.section("synthetic", synthetic);
-    v.section("loss", loss);
-    v.section("evaluate", evaluate);
-    v.section("predict", predict);
-    v.section("bench", bench);
+    v.section("synthetic", synthetic, V::of_data());
+    v.section("loss", loss, V::of_training());
+    v.section("evaluate", evaluate, V::of_use());
+    v.section("predict", predict, V::of_use());
+    v.section("bench", bench, V::of_use());
   }
 };
 

@@ -188,10 +188,10 @@ TEST_F(BertProgram, PreparedDataSayHowTheirTextWasCut) {
   EXPECT_EQ(train("bad", joined(common, {"data.train="})), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("prepared.txt: this is not a record of prepared data"));
   // A checkpoint meets the same vocabulary over text that was cut in another way.
-  const auto evaluate = joined(with_small({"evaluate", config, "--checkpoint", checkpoint("moved")}, common), {"data.held_out=0.5"});
+  const auto evaluate = with_small({"evaluate", config, "--checkpoint", checkpoint("moved")}, common);
   EXPECT_EQ(capstan(evaluate), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("evaluate prepares nothing: run `capstan prepare` first"));
-  ASSERT_EQ(capstan(joined(with_small({"prepare", config}, common), {"data.held_out=0.5"})), engine::kOk) << err.str();
+  ASSERT_EQ(capstan(with_small({"prepare", config}, common)), engine::kOk) << err.str();
   EXPECT_EQ(capstan(evaluate), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("data.lower_case yes and no, data.tokenizer google and hf_slow"));
 }
@@ -463,7 +463,9 @@ TEST_F(BertProgram, SaysWhatIsWrong) {
   ASSERT_EQ(train("good", {"train.max_steps=1"}), engine::kOk) << err.str();
   const std::string file = checkpoint("good");
   ASSERT_EQ(capstan(with_small({"prepare", config}, {"data.vocab_size=80", "data.held_out=0.5"})), engine::kOk) << err.str();
-  EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", file}, {"data.vocab_size=80", "data.held_out=0.5"})), engine::kData);
+  EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", file}, {"data.held_out=0.5"})), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("data.held_out = 0.5 (command line), the checkpoint has 0.1"));
+  EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", file}, {"data.train="})), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("another vocabulary than the checkpoint's"));
   ASSERT_EQ(train("alone", {"train.max_steps=1", "data.held_out=0"}), engine::kOk) << err.str();
   EXPECT_EQ(capstan(with_small({"evaluate", config, "--checkpoint", checkpoint("alone")}, {"data.held_out=0"})), engine::kData);

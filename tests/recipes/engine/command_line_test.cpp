@@ -42,12 +42,15 @@ TEST_F(CommandLineTest, HelpIsEverywhere) {
     EXPECT_THAT(out.str(), HasSubstr("capstan")) << command;
   }
   EXPECT_EQ(capstan({"train", config("linear"), "--help"}), kOk);
-  EXPECT_THAT(out.str(), AllOf(HasSubstr("--resume auto|FILE"), HasSubstr("model.width = 4"), HasSubstr("train.batch_size = 8")));
+  EXPECT_THAT(out.str(),
+              AllOf(HasSubstr("--resume auto|best|latest|FILE"), HasSubstr("model.width = 4"), HasSubstr("train.batch_size = 8")));
   EXPECT_THAT(out.str(), HasSubstr("  train.batch_size = 8 (default 32)")) << "what the file says";
   EXPECT_EQ(capstan({"help", "predict"}), kOk);
   EXPECT_THAT(out.str(), HasSubstr("--input FILE|-"));
   EXPECT_EQ(capstan({"--version"}), kOk);
   EXPECT_THAT(out.str(), StartsWith("capstan 0."));
+  EXPECT_EQ(capstan({"evaluate", "--help"}), kOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("[CONFIG] --checkpoint FILE|best|latest"), HasSubstr("Without CONFIG")));
 }
 
 TEST_F(CommandLineTest, MistakesOfUseEndWithTwoAndSayWhat) {
@@ -119,6 +122,10 @@ TEST_F(CommandLineTest, CompletionKnowsCommandsFlagsAndKeys) {
   EXPECT_EQ(completed("capstan train " + config("linear") + " train.ep"), "train.epochs=\n");
   EXPECT_EQ(completed("capstan train linear/x train.precision = b"), "bf16\n");
   EXPECT_EQ(completed("capstan list --options dr"), "drifting\n");
+  EXPECT_EQ(completed("capstan evaluate --ch"), "--checkpoint\n");
+  EXPECT_EQ(completed("capstan evaluate --checkpoint be"), "best\n");
+  EXPECT_EQ(completed("capstan train linear/x --resume la"), "latest\n");
+  EXPECT_EQ(completed("capstan evaluate --checkpoint x.h5 run.th"), "run.threads=\n");
 }
 
 TEST_F(CommandLineTest, AShortRunHasARowToo) {

@@ -85,9 +85,9 @@ struct LinearConfig {
   void visit(V& v) {
     Model model{*this};
     v.section("model", model);
-    v("data.rows", rows, "examples", V::positive());
-    v("data.noise", noise, "noise on the inputs", V::non_negative());
-    v("data.poison", poison, "step whose loss is made NaN; -1: none", V::at_least(-1));
+    v("data.rows", rows, "examples", V::positive()).of_data();
+    v("data.noise", noise, "noise on the inputs", V::non_negative()).of_training();
+    v("data.poison", poison, "step whose loss is made NaN; -1: none", V::at_least(-1)).of_training();
   }
 };
 

@@ -223,9 +223,10 @@ TEST(System, HomeIsTheFirstPartOfAPath) {
   EXPECT_EQ(setup.data_path("photos"), "/home/ada/photos");
   setup.data_dir = "data";
   EXPECT_EQ(setup.data_path("$HOME/photos"), "/home/ada/photos");
-  EngineOptions options;
-  options.run.dir = "~/runs/a";
-  EXPECT_EQ(run_directory(options, {}), "/home/ada/runs/a");
+  EXPECT_EQ(run_directory("~/runs/a", "runs/b", "vit", "tiny.cfg"), "/home/ada/runs/a");
+  EXPECT_EQ(run_directory("", "~/runs/b", "vit", "tiny.cfg"), "/home/ada/runs/b");
+  EXPECT_EQ(run_directory("", "", "vit", "some/tiny.cfg"), "runs/vit-tiny");
+  EXPECT_EQ(run_directory("", "", "vit", ""), "") << "there is none";
   for (const char* path : {"~bob/runs", "$SCRATCH/runs", "${SCRATCH}/x"}) EXPECT_THROW(expand_home(path), ConfigError) << path;
 }
 

@@ -19,16 +19,17 @@ namespace {
 struct Config {
   std::string train, test;
   double held_out = 0.1, dropout = 0.5;
-  std::int64_t min_count = 2, width = 64;
+  std::int64_t split_seed = 1, min_count = 2, width = 64;
 
   template <class V>
   void visit(V& v) {
-    v("data.train", train, "file of lines 'label text', relative to run.data");
-    v("data.test", test, "the same for test; empty: none");
-    v("data.held_out", held_out, "share of the training lines set aside for validation", V::fraction());
-    v("data.min_count", min_count, "words and pairs of words that occur less often are left out", V::between(1, 1e6));
+    v("data.train", train, "file of lines 'label text', relative to run.data").of_use();
+    v("data.test", test, "the same for test; empty: none").of_use();
+    v("data.held_out", held_out, "share of the training lines set aside for validation", V::fraction()).of_data();
+    v("data.split_seed", split_seed, "which lines they are", V::non_negative()).of_data();
+    v("data.min_count", min_count, "words and pairs of words that occur less often are left out", V::between(1, 1e6)).of_training();
     v("model.width", width, "numbers of a vector", V::between(1, 65536));
-    v("model.dropout", dropout, "share of the average set to zero in training", V::fraction());
+    v("model.dropout", dropout, "share of the average set to zero in training", V::fraction()).of_training();
   }
 };
 
@@ -88,7 +89,7 @@ class TextAverage {
       return engine::named_by(key, [&] { return read_labelled_lines(setup.data_path(path), classes_, labels); });
     };
     const data::LabelledTexts all = file("data.train", c.train, data::NewLabels::add);
-    const data::HeldOut parts = data::hold_out(all.size(), c.held_out, /*seed=*/1);
+    const data::HeldOut parts = data::hold_out(all.size(), c.held_out, static_cast<std::uint64_t>(c.split_seed));
     texts_ = {{Split::train, all.at(parts.kept)}, {Split::validation, all.at(parts.held)}, {Split::test, {}}};
     if (!c.test.empty()) texts_[Split::test] = file("data.test", c.test, data::NewLabels::refuse);
     if (terms_.size() > 0) return;  // those of the checkpoint

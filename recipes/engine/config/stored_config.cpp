@@ -1,0 +1,65 @@
+#include "recipes/engine/config/stored_config.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "recipes/engine/config/renamed_keys.h"
+#include "recipes/engine/config/value.h"
+
+namespace capstan::engine {
+namespace {
+
+std::vector<std::string> set_to(OptionTable& table, std::string_view stored, const std::string& path) {
+  std::vector<std::string> unknown;
+  try {
+    std::vector<Assignment> all = translated(parse_config(stored, path + ":/meta/config"));
+    std::erase_if(all, [&](const Assignment& a) {
+      if (std::as_const(table).find(a.key) != nullptr) return false;
+      unknown.push_back(join_text(a.key, " = ", a.value));
+      return true;
+    });
+    assign(table, all);
+  } catch (const ConfigError& e) {
+    throw CheckpointError(join_text("checkpoint: its configuration is not one of this program: ", e.what()));
+  }
+  return unknown;
+}
+
+std::string shown(const std::string& value) { return value.empty() ? "empty" : value; }
+
+}  // namespace
+
+StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, const std::string& path, std::span<const Assignment> given,
+                                bool evaluates) {
+  StoredConfigNotes notes{.unknown = set_to(table, stored, path), .replaced = {}, .idle = {}};
+  const std::vector<Option> before(table.options().begin(), table.options().end());
+  std::vector<std::string> was;
+  for (const Option& o : before) was.push_back(o.get());
+  assign(table, given);
+  std::string refused;
+  for (std::size_t i = 0; i < was.size(); ++i) {
+    Option& option = table.options()[i];
+    const std::string is = option.get(), origin = option.origin;
+    if (is == was[i]) continue;
+    const std::string text = join_text(option.key, " = ", shown(is)),
+                      both = join_text(text, " (", origin, "), the checkpoint has ", shown(was[i]));
+    if (option.concern == Concern::use) {
+      if (origin != kCommandLineOrigin) notes.replaced.push_back(both);
+      continue;
+    }
+    if (option.concern == Concern::model || (option.concern == Concern::data && evaluates)) {
+      refused += "\n  " + both;
+    } else if (origin == kCommandLineOrigin) {
+      notes.idle.push_back(text);
+    }
+    option.set(was[i]);
+    option.origin = before[i].origin;
+  }
+  require<ConfigError>(refused.empty(), path,
+                       ": the checkpoint decides over the model and its data; these settings differ from it:", refused,
+                       "\nleave them out, and the checkpoint's count");
+  return notes;
+}
+
+}  // namespace capstan::engine

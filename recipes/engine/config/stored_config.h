@@ -1,0 +1,32 @@
+#pragma once
+// The configuration of a checkpoint where a finished model is used: what it decides, and what may be set beside it.
+//
+// Every option says what it concerns (option_table.h). Of the model and its input, and of the samples where they are evaluated, the
+// checkpoint's value counts and another one is refused; of training alone it counts for nothing any more, and another one has no effect; of
+// the use what is set counts, or else the checkpoint's value.
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipes/engine/config/config_file.h"
+#include "recipes/engine/config/option_table.h"
+
+namespace capstan::engine {
+
+/// What is worth saying about a use of a checkpoint, a line each.
+struct StoredConfigNotes {
+  std::vector<std::string> unknown;   ///< stored, but no option here
+  std::vector<std::string> replaced;  ///< by a file that says otherwise than the checkpoint
+  std::vector<std::string> idle;      ///< set on the command line, and without effect
+};
+
+/// Sets a table to the configuration `stored` in the checkpoint at `path`, whose keys of earlier versions are translated, then to what is
+/// `given` beside it, the last assignment of a key counting. `evaluates`: samples are evaluated. Throws CheckpointError for a stored value
+/// that is refused here; ConfigError for unknown keys and refused values of `given`, and, naming all of them with both values, for settings
+/// of the model that differ.
+StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, const std::string& path, std::span<const Assignment> given,
+                                bool evaluates);
+
+}  // namespace capstan::engine
