@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/file.h"
+#include "recipes/engine/checkpoint/resume.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
 #include "recipes/engine/terminal/terminal.h"
@@ -42,27 +43,69 @@ void TrainSession::start_clock() {
 void TrainSession::start_fresh() {
   require<ConfigError>(checkpoints_.steps().empty(), about_.directory,
                        ": holds checkpoints of an earlier run: go on with --resume auto, or choose another run.dir");
+  if (about_.selection) state_.metric = about_.selection->name;
   log_.emplace(about_.directory, -1);
+  begin("new run");
+}
+
+void TrainSession::begin(std::string_view text) {
   start_clock();
-  say("new run");
+  say(text);
   say(choose_threads(options_.run.threads).reason);
+}
+
+void TrainSession::forget_best() {
+  state_.best_step = -1;
+  state_.best_metric = std::numeric_limits<double>::quiet_NaN();
+  state_.bad_validations = 0;
+}
+
+bool TrainSession::compares_as(const Checkpoint& checkpoint) const {
+  if (!about_.selection) return true;
+  // Files of earlier versions know what the configuration said, and where it said nothing the recipe has chosen.
+  return state_.metric.empty() ? stored_value(checkpoint, "train.metric") == options_.train.metric
+                               : state_.metric == about_.selection->name;
+}
+
+std::string TrainSession::resume_comparison(const Checkpoint& checkpoint, bool same) {
+  if (!about_.selection) return "";
+  const std::string& now = about_.selection->name;
+  const std::string before = std::exchange(state_.metric, now);
+  if (state_.best_step < 0) return "";
+  if (!same) {
+    forget_best();
+    validation_metric_ = std::numeric_limits<double>::quiet_NaN();
+    return join_text("the metric was ", before.empty() ? "another" : before, ", is ", now, ": the comparison starts anew");
+  }
+  if (checkpoints_.name_best({state_.best_step, state_.best_metric}, checkpoint.path())) return "";
+  const std::string lost = join_text("the best checkpoint so far, of step ", state_.best_step, ", is not there any more: ");
+  forget_best();
+  if (!validated_now()) return lost + "the comparison starts anew";
+  state_.best_step = state_.step;
+  state_.best_metric = validation_metric_;
+  checkpoints_.name_best({state_.step, validation_metric_}, checkpoint.path());
+  return lost + "the comparison starts with that of step " + std::to_string(state_.step);
 }
 
 void TrainSession::start_from(const Checkpoint& checkpoint) {
   state_ = checkpoint.train_state();
-  checkpoints_.resume_at(state_);
+  in_new_place_ = !checkpoints_.holds(checkpoint.path());
   log_.emplace(about_.directory, state_.step);
-  saved_step_ = checkpoint.path() == checkpoints_.file_of(state_.step) ? state_.step : -1;
+  saved_step_ = !in_new_place_ && checkpoint.path() == checkpoints_.file_of(state_.step) ? state_.step : -1;
   for (const KeptCheckpoint& k : state_.kept)
     if (k.step == state_.step && !std::isnan(k.metric)) {
       validated_step_ = k.step;
       validation_metric_ = k.metric;
     }
-  start_clock();
+  const bool same_metric = compares_as(checkpoint);
+  if (!same_metric)
+    for (KeptCheckpoint& k : state_.kept) k.metric = std::numeric_limits<double>::quiet_NaN();
+  checkpoints_.resume_at(state_);
+  const std::string comparison = resume_comparison(checkpoint, same_metric);
+  begin(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
   require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(),
                            ": /train/window has ", state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
-  say(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
-  say(choose_threads(options_.run.threads).reason);
+  if (!comparison.empty()) say(comparison);
 }
 
 void TrainSession::after_step(const StepReport& report) {
@@ -188,7 +231,7 @@ void TrainSession::save(const Image& image) {
   state_.kept = checkpoints_.kept_with(state_.step, metric);
   checkpoints_.save(image(state_), state_.step, metric, best_now_);
   saved_step_ = state_.step;
-  best_now_ = false;
+  best_now_ = in_new_place_ = false;
   last_save_time_ = wall_seconds();
   row_start_ += last_save_time_ - start;
 }

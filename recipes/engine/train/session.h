@@ -49,7 +49,11 @@ class TrainSession {
   /// Checkpoints are looked for and kept here; the trainer calls one of these two first.
   CheckpointDirectory& checkpoints() { return checkpoints_; }
   void start_fresh();
+  /// Goes on from a checkpoint. What is the best of its course stays so, and best.h5 names it, where the file of it is found; another
+  /// metric, or the loss of that file, starts the comparison anew, which is said.
   void start_from(const Checkpoint& checkpoint);
+  /// The directory has nothing yet of the run that goes on here.
+  bool in_new_place() const { return in_new_place_; }
 
   TrainState& state() { return state_; }
   const TrainState& state() const { return state_; }
@@ -93,6 +97,12 @@ class TrainSession {
   void write_row(const StepReport& report);
   void report_save(const SaveReport& report);
   void start_clock();
+  void begin(std::string_view text);
+  /// What the comparison has come to, after a resume, in words; empty: as it was.
+  std::string resume_comparison(const Checkpoint& checkpoint, bool same_metric);
+  /// Whether the metric of a checkpoint's comparison is that of this run.
+  bool compares_as(const Checkpoint& checkpoint) const;
+  void forget_best();
 
   EngineOptions options_;
   Description about_;
@@ -102,7 +112,7 @@ class TrainSession {
   std::optional<Progress> progress_;
   std::int64_t first_step_ = 0, validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;
   double validation_metric_ = 0;  // at validated_step_
-  bool best_now_ = false, baselines_said_ = false;
+  bool best_now_ = false, baselines_said_ = false, in_new_place_ = false;
   std::optional<StepReport> last_;  // without its sums
   double last_save_time_ = 0;
   // The clock of the present row: pauses for validation and saving do not count.

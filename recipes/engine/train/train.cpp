@@ -63,6 +63,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   StopReason reason = StopReason::none;
   try {
     if (session.validation_owed()) validate_now();
+    if (session.in_new_place()) session.save(image);
     for (reason = session.stop(); reason == StopReason::none; reason = session.stop()) {
       whole = !own_state;
       const std::vector<AnyBatch> batches = stream.next(t.recipe.setup().batches_per_step, state.position);

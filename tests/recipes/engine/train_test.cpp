@@ -126,6 +126,8 @@ TEST_F(TrainTest, StopsEarlyAndKeepsTheBest) {
 TEST_F(TrainTest, AnUnknownMetricIsRefusedWithTheKnownOnes) {
   EXPECT_EQ(train("linear", {"train.metric=ndcg@10"}), kUsage);
   EXPECT_THAT(err.str(), AllOf(HasSubstr("ndcg@10"), HasSubstr("known are mse")));
+  EXPECT_EQ(train("linear", {"train.metric=mes"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("did you mean 'mse'?"));
 }
 
 TEST_F(TrainTest, AMetricWithoutADirectionSelectsNothing) {
@@ -194,6 +196,72 @@ TEST_F(TrainTest, ResumeRefusesWhatDoesNotBelong) {
   EXPECT_THAT(err.str(), HasSubstr("belongs to the recipe linear, not to drifting"));
   EXPECT_EQ(train("linear", {"--resume", "auto", "optimizer.learning_rate=0.01", "train.max_steps=4"}), kOk) << err.str();
   EXPECT_THAT(content(run + "/log.txt"), HasSubstr("changed since the checkpoint: optimizer.learning_rate was 0.05, is 0.01"));
+}
+
+struct CourseTest : TrainTest {
+  /// Of best.h5: its step, and what it says of the comparison.
+  static TrainState best_of(const std::string& directory) { return Checkpoint(directory + "/checkpoints/best.h5").train_state(); }
+  /// A run whose second validation is the best, of steps 5, 10, 15; what is left are 10 and 15.
+  void train_past_the_best() { ASSERT_EQ(train("linear", {"optimizer.learning_rate=30", "checkpoint.keep_last=1"}), kOk) << err.str(); }
+  std::string log(const std::string& directory) const { return content(directory + "/log.txt"); }
+};
+
+TEST_F(CourseTest, TheBestOfAnotherRunComesAlong) {
+  train_past_the_best();
+  for (const std::string& file : {checkpoint(15), checkpoint(10), run + "/checkpoints/best.h5"}) {
+    const std::string other = scratch / "other";
+    std::filesystem::remove_all(other);
+    ASSERT_EQ(train("linear", {"run.dir=" + other, "--resume", file, "train.epochs=5", "optimizer.learning_rate=3000"}), kOk) << err.str();
+    EXPECT_EQ(tensors(other + "/checkpoints/best.h5"), tensors(checkpoint(10))) << file;
+    EXPECT_EQ(best_of(other).best_step, 10);
+    EXPECT_THAT(log(other), Not(HasSubstr("comparison")));
+  }
+}
+
+TEST_F(CourseTest, WithoutTheBestTheComparisonStartsWithTheFile) {
+  train_past_the_best();
+  std::filesystem::create_directory(scratch / "copies");
+  std::filesystem::copy(checkpoint(15), scratch / "copies/mine.h5");
+  const std::string other = scratch / "other";
+  ASSERT_EQ(train("linear", {"run.dir=" + other, "--resume", scratch / "copies/mine.h5", "train.epochs=3"}), kOk) << err.str();
+  EXPECT_EQ(best_of(other).step, 15);
+  EXPECT_EQ(tensors(other + "/checkpoints/best.h5"), tensors(checkpoint(15)));
+  EXPECT_THAT(log(other),
+              HasSubstr("the best checkpoint so far, of step 10, is not there any more: the comparison starts with that of step 15"));
+}
+
+TEST_F(CourseTest, AnOlderStepTakesTheBestOfItsOwnCourse) {
+  ASSERT_EQ(train("linear", {"checkpoint.keep_last=9"}), kOk) << err.str();
+  ASSERT_EQ(best_of(run).step, 15);
+  const auto at_10 = tensors(checkpoint(10));
+  ASSERT_EQ(train("linear", {"--resume", checkpoint(10), "optimizer.learning_rate=30", "train.epochs=4", "checkpoint.keep_last=9"}), kOk)
+      << err.str();
+  EXPECT_EQ(tensors(run + "/checkpoints/best.h5"), at_10);
+  EXPECT_EQ(Checkpoint(checkpoint(20)).train_state().best_step, 10);
+}
+
+TEST_F(CourseTest, AnotherRunIsNotMixedWithTheOneThatIsThere) {
+  ASSERT_EQ(train("linear", {"train.max_steps=2"}), kOk) << err.str();
+  const std::string other = scratch / "other";
+  ASSERT_EQ(train("linear", {"run.dir=" + other, "train.max_steps=3"}), kOk) << err.str();
+  const auto before = checkpoints();
+  EXPECT_EQ(train("linear", {"--resume", other + "/checkpoints/best.h5"}), kUsage);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr(run + "/checkpoints: holds another run, of 1 checkpoints up to step 2"),
+                               HasSubstr("choose another run.dir"), HasSubstr("--resume auto")));
+  EXPECT_EQ(checkpoints(), before);
+  EXPECT_EQ(train("linear", {"run.dir=" + scratch / "none", "--resume", "best"}), kUsage);
+}
+
+TEST_F(CourseTest, TheConfigurationOfARunLeadsBackToIt) {
+  ASSERT_EQ(train("linear", {"train.epochs=2"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/config.cfg"), HasSubstr("dir = " + run + " "));
+  ASSERT_EQ(capstan({"train", run + "/config.cfg", "--resume", "auto", "train.epochs=3"}), kOk) << err.str();
+  EXPECT_THAT(log(run), HasSubstr("resumed from " + checkpoint(10)));
+  const std::string moved = scratch / "moved";
+  std::filesystem::rename(run, moved);
+  ASSERT_EQ(capstan({"train", moved + "/config.cfg", "--resume", "auto", "train.epochs=4"}), kOk) << err.str();
+  EXPECT_THAT(log(moved), HasSubstr("resumed from " + moved + "/checkpoints/step-000000015.h5"));
+  EXPECT_FALSE(std::filesystem::exists(run));
 }
 
 TEST_F(TrainTest, AutoPassesOverADamagedFileAndSaysSo) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -13,6 +14,7 @@
 #include "data/image/image.h"
 #include "data/image/transforms.h"
 #include "data/synthetic/shapes.h"
+#include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/vit/recipe.h"
 #include "tests/recipes/recipe_program.h"
 
@@ -203,6 +205,53 @@ TEST_F(VitProgram, LearnsShapesAndIsUsed) {
   EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t[a-z]+\t.*\n2\t[a-z]+\t.*\n"));
 }
 
+TEST_F(VitProgram, AnotherMetricStartsTheComparisonAnew) {
+  ASSERT_EQ(train("run", {"train.epochs=2"}), engine::kOk) << err.str();
+  ASSERT_EQ(train("run", {"train.epochs=3", "train.metric=accuracy", "--resume", "auto"}), engine::kOk) << err.str();
+  EXPECT_THAT(content("run/log.txt"), ::testing::Not(HasSubstr("the comparison"))) << "it was the recipe's choice before";
+  ASSERT_EQ(train("run", {"train.epochs=4", "train.metric=loss", "--resume", "auto"}), engine::kOk) << err.str();
+  EXPECT_THAT(content("run/log.txt"), HasSubstr("the metric was accuracy, is loss: the comparison starts anew"));
+  const engine::TrainState best = engine::Checkpoint(scratch / "run/checkpoints/best.h5").train_state();
+  EXPECT_EQ(best.step, 20);
+  EXPECT_EQ(best.best_step, 20);
+  EXPECT_EQ(best.metric, "loss");
+}
+
+TEST_F(VitProgram, OutputsThatCannotBeWrittenAreRefusedBeforeTraining) {
+  for (const std::string key : {"data.broken_list", "evaluate.confusion"})
+    for (const std::string& path : {scratch / "nowhere/x.tsv", scratch.path()})
+      for (const Arguments& more : {Arguments{"--check"}, Arguments{}}) {
+        EXPECT_EQ(train("run", joined({key + "=" + path}, more)), engine::kIo);
+        EXPECT_THAT(err.str(), HasSubstr(key + ": " + path));
+      }
+  EXPECT_FALSE(fs::exists(scratch / "run"));
+  EXPECT_TRUE(fs::is_empty(scratch.path())) << "a trial leaves nothing";
+
+  ASSERT_EQ(train("run", {"train.max_steps=1"}), engine::kOk) << err.str();
+  EXPECT_EQ(capstan({"evaluate", "--checkpoint", checkpoint("run"), "evaluate.confusion=" + scratch / "nowhere/x.tsv"}), engine::kIo);
+  EXPECT_EQ(out.str(), "");
+  const char* const home = std::getenv("HOME");
+  const std::string before = home != nullptr ? home : "";
+  ::setenv("HOME", scratch.path().c_str(), 1);
+  EXPECT_EQ(capstan({"evaluate", "--checkpoint", checkpoint("run"), "evaluate.confusion=~/confusion.tsv"}), engine::kOk) << err.str();
+  EXPECT_EQ(capstan(joined({"prepare", config, "data.broken_list=$HOME/broken.txt"}, small())), engine::kOk) << err.str();
+  ::setenv("HOME", before.c_str(), 1);
+  EXPECT_TRUE(fs::exists(scratch / "confusion.tsv"));
+  EXPECT_TRUE(fs::exists(scratch / "broken.txt"));
+}
+
+TEST_F(VitProgram, WhatIsHeldOutStaysHeldOut) {
+  ASSERT_EQ(train("run", {"train.max_steps=2", "data.held_out=8"}), engine::kOk) << err.str();
+  const Arguments validation{"evaluate", "--split", "validation", "--checkpoint", checkpoint("run"), "--json"};
+  ASSERT_EQ(capstan(validation), engine::kOk) << err.str();
+  const std::string expected = out.str();
+  ASSERT_EQ(capstan(joined(validation, {"run.seed=77"})), engine::kOk) << err.str();
+  EXPECT_EQ(out.str(), expected);
+  EXPECT_EQ(capstan(joined(validation, {"data.split_seed=21"})), engine::kUsage);
+  EXPECT_EQ(train("run", {"train.max_steps=3", "data.held_out=8", "data.split_seed=21", "--resume", "auto"}), engine::kBadCheckpoint);
+  EXPECT_THAT(err.str(), HasSubstr("data.split_seed was 20, is 21"));
+}
+
 TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
   if (!data::can_decode(data::ImageFormat::png)) GTEST_SKIP();
   write_folders(8);
@@ -227,7 +276,8 @@ TEST_F(VitProgram, BrokenFilesAreRefusedOrSkippedByName) {
   fs::create_symlink("nowhere.png", scratch / "val/disc/gone.png");
   data::write_png(scratch / "val/disc/strip.png", data::Image(1, 60000, 3));
   const std::string list = content("list");
-  const Arguments evaluation = joined({"evaluate", config, "--checkpoint", checkpoint("lenient")}, joined(small(), on_folders()));
+  const Arguments evaluation =
+      joined({"evaluate", config, "--checkpoint", checkpoint("lenient"), "data.broken=refuse"}, joined(small(), on_folders()));
   EXPECT_EQ(capstan(evaluation), engine::kIo);
   EXPECT_THAT(err.str(), HasSubstr("val/disc/gone.png: open failed: "));
   ASSERT_EQ(capstan(joined(evaluation, {"data.broken=skip", "data.broken_list=" + scratch / "list"})), engine::kOk) << err.str();
