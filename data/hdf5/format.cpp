@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kSealStart = "CAPSTAN-SEAL ";
 
-constexpr std::size_t kPart = std::size_t{16} << 20;
+constexpr std::size_t kPart = std::size_t{4} << 20;
 
 std::string seal_of(std::span<const std::byte> image, const std::function<void()>& read = {}) {
   char text[64];

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::string_view kModel = "/model/", kWeights = "/weights/", kOptimizer = "/optimizer/";
 constexpr std::string_view kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
-constexpr std::size_t kOverhead = 64 << 10;   // of an image, besides its tensors
-constexpr std::size_t kHeldBytes = 16 << 20;  // of a file that is read in parts
+constexpr std::size_t kOverhead = 64 << 10;  // of an image, besides its tensors
+constexpr std::size_t kHeldBytes = 4 << 20;  // of a file that is read in parts
 
 std::string joined(std::string_view group, std::string_view name) { return std::string(group).append(name); }
 
@@ -71,7 +71,7 @@ std::string damaged_tensors(const std::string& path) {
 
 data::Hdf5Reader open_reader(const std::string& path, Checkpoint::Reading reading) {
   try {
-    return {path, {.mapped = reading == Checkpoint::Reading::in_parts}};
+    return {path, {.mapped = reading == Checkpoint::Reading::in_parts && std::filesystem::is_regular_file(path)}};
   } catch (const DataError& e) {
     const std::string damaged = damaged_tensors(path);
     throw CheckpointError(join_text("checkpoint: ", e.what(), damaged.empty() ? "" : "; damaged: ", damaged));

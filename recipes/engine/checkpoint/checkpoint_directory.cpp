@@ -166,9 +166,8 @@ bool CheckpointDirectory::holds(const std::string& file) const {
 
 void CheckpointDirectory::require_room_for(const std::string& file) const {
   const std::vector<std::int64_t> there = steps();
-  require<ConfigError>(there.empty() || holds(file), path_, ": holds another run, of ", there.size(), " checkpoints up to step ",
-                       there.empty() ? 0 : there.front(), ": to go on from ", file,
-                       " choose another run.dir; to go on with the run that is here use --resume auto");
+  require<ConfigError>(there.empty() || holds(file), path_, ": holds another run, up to step ", there.empty() ? 0 : there.front(),
+                       ": to go on from ", file, " choose another run.dir; to go on with the run that is here use --resume auto");
 }
 
 bool CheckpointDirectory::name_best(const KeptCheckpoint& best, const std::string& resumed) {

@@ -70,7 +70,13 @@ std::string path_of(std::string_view config) { return (fs::path(recipes_director
 // CONFIG: an existing file, or recipe/name.
 std::string find_config(std::span<const RecipeEntry> recipes, const std::string& name) {
   std::error_code error;
-  if (fs::is_regular_file(name, error)) return name;
+  if (fs::is_regular_file(name, error)) {
+    std::string start(4, '\0');
+    std::ifstream(name).read(start.data(), 4);
+    require<ConfigError>(start != "\x89HDF", name,
+                         ": is a checkpoint or a file of data, not a configuration; a checkpoint is used by --checkpoint ", name);
+    return name;
+  }
   std::vector<std::string> known;
   for (const RecipeEntry& r : recipes)
     for (std::string& c : configs_of(r.name)) known.push_back(std::move(c));
@@ -211,8 +217,10 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   if (command == "tokenize") return tokenize(rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
   if (command == "inspect") {
-    require<ConfigError>(rest.size() == 1, "inspect: needs one file, got ", rest.size(), " arguments\nusage: capstan inspect FILE");
-    inspect_file(rest[0], console.out);
+    const auto directory = value_in(rest, "run.dir");
+    require<ConfigError>(rest.size() == (directory ? 2 : 1) && !is_setting(rest[0]), "inspect: needs one file, got ", rest.size(),
+                         " arguments\nusage: capstan inspect ", text.arguments);
+    inspect_file(checkpoint_file(rest[0], directory.value_or("")), console.out);
     return kOk;
   }
   return run_on_recipe(recipes, text, rest, console);
@@ -250,7 +258,7 @@ std::span<const CommandText> commands() {
        "CONFIG [section.key=value]... [--steps N] [--json]",
        "Times training steps on random data.",
        {{"steps", "N", "steps to time (default 20)"}, {"json", "", "print one JSON line"}, kPrintConfig}},
-      {"inspect", "FILE", "Shows what is in a checkpoint or data file.", {}, false},
+      {"inspect", "FILE|best|latest [run.dir=DIRECTORY]", "Shows what is in a checkpoint or data file.", {}, false},
       {"list",
        "[--options RECIPE]",
        "Names the recipes and their configurations.",

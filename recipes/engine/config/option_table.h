@@ -47,7 +47,8 @@ enum class Concern {
   model,     ///< what the model is and how its input is made: the checkpoint
   data,      ///< which samples there are, and which are held out: the checkpoint, where samples are evaluated
   training,  ///< training alone: nobody any more
-  use,       ///< where things are, and what is done with the model: the user
+  use,       ///< where things are, and what is done with the model: the user, or else the checkpoint
+  machine,   ///< the machine and the directory of a run: the user, or else nobody
 };
 
 /// One field: its description, and access to it as text.
@@ -67,6 +68,7 @@ struct Option {
   Option& of_data() { return concern = Concern::data, *this; }
   Option& of_training() { return concern = Concern::training, *this; }
   Option& of_use() { return concern = Concern::use, *this; }
+  Option& of_machine() { return concern = Concern::machine, *this; }
   Option& output() { return names_output = true, *this; }
 };
 
@@ -87,6 +89,7 @@ class OptionTable {
   static Concern of_data() { return Concern::data; }
   static Concern of_training() { return Concern::training; }
   static Concern of_use() { return Concern::use; }
+  static Concern of_machine() { return Concern::machine; }
 
   Option& operator()(std::string_view name, bool& field, std::string_view help);
   Option& operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range);

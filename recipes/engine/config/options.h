@@ -20,10 +20,10 @@ struct RunOptions {
 
   template <class V>
   void visit(V& v) {
-    v("dir", dir, "directory of this run; empty: runs/<recipe>-<config>");
+    v("dir", dir, "directory of this run; empty: runs/<recipe>-<config>").of_machine();
     v("data", data, "directory that relative data paths start from");
     v("seed", seed, "seed of parameters, data order and dropout", V::non_negative()).of_training();
-    v("threads", threads, "OpenMP threads; 0: one per core this process may use", V::between(0, 1024));
+    v("threads", threads, "OpenMP threads; 0: one per core this process may use", V::between(0, 1024)).of_machine();
   }
 };
 
@@ -128,7 +128,7 @@ struct EngineOptions {
     v.section("train", train, V::of_training());
     v.section("optimizer", optimizer, V::of_training());
     v.section("schedule", schedule, V::of_training());
-    v.section("loader", loader, V::of_use());
+    v.section("loader", loader, V::of_machine());
     v.section("evaluate", evaluate, V::of_use());
     v.section("predict", predict, V::of_use());
     v.section("checkpoint", checkpoint, V::of_use());

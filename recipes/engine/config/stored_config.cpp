@@ -20,6 +20,11 @@ std::vector<std::string> set_to(OptionTable& table, std::string_view stored, con
       return true;
     });
     assign(table, all);
+    for (Option& o : table.options()) {
+      if (o.concern != Concern::machine) continue;
+      o.set(o.default_text);
+      o.origin = kDefaultOrigin;
+    }
   } catch (const ConfigError& e) {
     throw CheckpointError(join_text("checkpoint: its configuration is not one of this program: ", e.what()));
   }
@@ -41,7 +46,7 @@ StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, con
   for (std::size_t i = 0; i < was.size(); ++i) {
     Option& option = table.options()[i];
     const std::string is = option.get(), origin = option.origin;
-    if (is == was[i]) continue;
+    if (is == was[i] || option.concern == Concern::machine) continue;
     const std::string text = join_text(option.key, " = ", shown(is)),
                       both = join_text(text, " (", origin, "), the checkpoint has ", shown(was[i]));
     if (option.concern == Concern::use) {
@@ -58,7 +63,7 @@ StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, con
   }
   require<ConfigError>(refused.empty(), path,
                        ": the checkpoint decides over the model and its data; these settings differ from it:", refused,
-                       "\nleave them out, and the checkpoint's count");
+                       "\nleave them, or CONFIG, out: the checkpoint's values count");
   return notes;
 }
 

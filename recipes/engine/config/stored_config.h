@@ -3,7 +3,7 @@
 //
 // Every option says what it concerns (option_table.h). Of the model and its input, and of the samples where they are evaluated, the
 // checkpoint's value counts and another one is refused; of training alone it counts for nothing any more, and another one has no effect; of
-// the use what is set counts, or else the checkpoint's value.
+// the use what is set counts, or else the checkpoint's value; of the machine what is set, or else the default.
 
 #include <span>
 #include <string>

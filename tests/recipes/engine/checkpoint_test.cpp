@@ -11,6 +11,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include "autograd/core/rng.h"
 #include "data/file.h"
@@ -229,6 +230,34 @@ TEST_F(CheckpointTest, WeightsAloneDoNotResume) {
   c.load(other);
   EXPECT_EQ(other.parameters()[0].value().to_vector(), store.parameters()[0].value().to_vector());
   EXPECT_THAT(message([&] { c.train_state(); }), HasSubstr("weights only"));
+}
+
+/// A line of /proc/self/status in bytes: VmRSS is what the process holds in memory, VmHWM the most it did.
+std::int64_t resident_bytes(std::string_view which) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(which)) return std::stoll(line.substr(which.size() + 1)) * 1024;
+  return 0;
+}
+
+TEST_F(CheckpointTest, UseTakesTheMemoryOfTheParametersAlone) {
+  constexpr std::int64_t kMiB = 1 << 20;
+  const std::string path = scratch / "large.h5";
+  nn::ParameterStore large = make_store({{"a", {kMiB}}, {"b", {kMiB}}});
+  {
+    optim::Adam optimizer(large.parameters());
+    data::write_file_durably(path, checkpoint_image(meta, large, &optimizer, state, {}));
+  }
+  ASSERT_GT(std::filesystem::file_size(path), 24 * kMiB) << "two moments stand beside the model";
+  const auto expected = large.parameters()[1].value().to_vector();
+  nn::ParameterStore used = make_store({{"a", {kMiB}}, {"b", {kMiB}}}, 2);
+  release_unused_memory();
+  std::ofstream reset("/proc/self/clear_refs");
+  if (!(reset << "5" << std::flush)) GTEST_SKIP() << "the peak cannot be reset";
+  const std::int64_t before = resident_bytes("VmRSS:");
+  Checkpoint(path, Checkpoint::Reading::in_parts).load(used);
+  EXPECT_LT(resident_bytes("VmHWM:") - before, 14 * kMiB);
+  EXPECT_EQ(used.parameters()[1].value().to_vector(), expected);
 }
 
 TEST_F(CheckpointTest, AFlippedByteNamesFileAndTensor) {

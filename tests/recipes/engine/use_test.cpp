@@ -55,6 +55,8 @@ TEST_F(UseTest, ACheckpointIsEnough) {
   EXPECT_EQ(capstan({"evaluate"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("must be CONFIG, a file or recipe/name, where --checkpoint FILE is not given"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint"}), kUsage);
+  EXPECT_EQ(capstan({"evaluate", checkpoint(15)}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("a checkpoint is used by --checkpoint " + checkpoint(15)));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint", checkpoint(15), "model.wdith=6"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("did you mean 'model.width'?"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint", scratch.path()}), kIo);
@@ -93,6 +95,12 @@ TEST_F(UseTest, AFileThatSaysOtherwiseIsNamed) {
   EXPECT_EQ(err.str(), "");
 }
 
+TEST_F(UseTest, TheMachineIsNotTheCheckpoints) {
+  ASSERT_EQ(train("linear", {"train.max_steps=2", "run.threads=3", "predict.batch_size=7"}), kOk) << err.str();
+  ASSERT_EQ(capstan({"predict", "--checkpoint", checkpoint(2), "--print-config"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("\nthreads = 0 "), HasSubstr("\nbatch_size = 7 ")));
+}
+
 TEST_F(UseTest, WeightsAloneAreEnough) {
   const std::string file = weights("recipe = linear\n[model]\nwidth = 4\n");
   EXPECT_EQ(answer({"--checkpoint", file}), "2\n4\n");
@@ -117,6 +125,10 @@ TEST_F(UseTest, BestAndLatestAreThoseOfTheRunDirectory) {
   EXPECT_EQ(step_of({config("linear"), "--checkpoint", "latest"}), "{\"step\":15");
   EXPECT_EQ(step_of({"--checkpoint", "latest", "run.dir=" + run}), "{\"step\":15");
   EXPECT_EQ(step_of({run + "/config.cfg", "--checkpoint", "best"}), "{\"step\":10");
+  EXPECT_EQ(capstan({"inspect", "best", "run.dir=" + run}), kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("  step = 10\n"));
+  for (const char* command : {"evaluate", "predict"}) EXPECT_EQ(capstan({command, "--checkpoint", "best"}), kUsage);
+  EXPECT_EQ(capstan({"inspect", "latest"}), kUsage);
   EXPECT_EQ(capstan({"evaluate", "--checkpoint", "best"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("'best' means one of a run directory, and there is none to look in: set run.dir"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint", "latest", "run.dir=" + scratch / "nothing"}), kUsage);
