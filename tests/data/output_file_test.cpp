@@ -97,6 +97,18 @@ TEST(OutputFile, ADirectoryIsRefused) {
   EXPECT_THAT(message<IoError>([&] { OutputFile file(dir.path()); }), HasSubstr("is a directory"));
 }
 
+TEST(OutputFile, ATrialLeavesEverythingAsItIs) {
+  const Scratch dir;
+  dir.write("there", "old");
+  ASSERT_EQ(::mkfifo((dir / "fifo").c_str(), 0600), 0);
+  for (const char* name : {"there", "new", "fifo"}) EXPECT_NO_THROW(require_output(dir / name)) << name << ", and no reader is waited for";
+  EXPECT_NO_THROW(require_output("/dev/null"));
+  EXPECT_EQ(content(dir / "there"), "old");
+  EXPECT_FALSE(fs::exists(dir / "new"));
+  EXPECT_THAT(message<IoError>([&] { require_output(dir.path()); }), HasSubstr("is a directory"));
+  EXPECT_THAT(message<IoError>([&] { require_output(dir / "missing/x"); }), HasSubstr("missing/x"));
+}
+
 TEST(OutputFile, AReaderThatHasGoneIsNoOrdinaryError) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
