@@ -92,12 +92,13 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
   in_new_place_ = !checkpoints_.holds(checkpoint.path());
   log_.emplace(about_.directory, state_.step);
   saved_step_ = !in_new_place_ && checkpoint.path() == checkpoints_.file_of(state_.step) ? state_.step : -1;
+  const bool same_metric = compares_as(checkpoint);
+  // With another metric the state is validated again where the records do not say so already.
   for (const KeptCheckpoint& k : state_.kept)
-    if (k.step == state_.step && !std::isnan(k.metric)) {
+    if (k.step == state_.step && !std::isnan(k.metric) && (same_metric || !in_new_place_)) {
       validated_step_ = k.step;
       validation_metric_ = k.metric;
     }
-  const bool same_metric = compares_as(checkpoint);
   if (!same_metric)
     for (KeptCheckpoint& k : state_.kept) k.metric = std::numeric_limits<double>::quiet_NaN();
   checkpoints_.resume_at(state_);

@@ -215,6 +215,10 @@ TEST_F(VitProgram, AnotherMetricStartsTheComparisonAnew) {
   EXPECT_EQ(best.step, 20);
   EXPECT_EQ(best.best_step, 20);
   EXPECT_EQ(best.metric, "loss");
+  // In a new place the state that a run goes on from is the first to be compared.
+  ASSERT_EQ(train("other", {"train.epochs=4", "--resume", scratch / "run/checkpoints/step-000000020.h5"}), engine::kOk) << err.str();
+  EXPECT_EQ(engine::Checkpoint(scratch / "other/checkpoints/best.h5").step(), 20);
+  EXPECT_THAT(content("other/log.txt"), HasSubstr("the metric was loss, is accuracy: the comparison starts anew"));
 }
 
 TEST_F(VitProgram, OutputsThatCannotBeWrittenAreRefusedBeforeTraining) {
