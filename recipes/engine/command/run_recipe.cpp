@@ -121,6 +121,7 @@ int train_command(const Command& c) {
                     .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs,
                                               (batches + setup.batches_per_step - 1) / setup.batches_per_step),
                     .evaluator = evaluator};
+  const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
   if (c.arguments.has("check")) return check(c, *recipe, *optimizer, metric);
 
   Option& dir = *c.config.table().find("run.dir");
@@ -136,6 +137,7 @@ int train_command(const Command& c) {
                                  .meta = meta,
                                  .loss_terms = recipe->loss_terms(),
                                  .selection = metric,
+                                 .default_metric = recipes_choice.name,
                                  .batches_per_epoch = batches,
                                  .batches_per_step = setup.batches_per_step,
                                  .progress_fd = c.console.progress_fd});

@@ -60,13 +60,6 @@ void TrainSession::forget_best() {
   state_.bad_validations = 0;
 }
 
-bool TrainSession::compares_as(const Checkpoint& checkpoint) const {
-  if (!about_.selection) return true;
-  // Files of earlier versions know what the configuration said, and where it said nothing the recipe has chosen.
-  return state_.metric.empty() ? stored_value(checkpoint, "train.metric") == options_.train.metric
-                               : state_.metric == about_.selection->name;
-}
-
 std::string TrainSession::resume_comparison(const Checkpoint& checkpoint, bool same) {
   if (!about_.selection) return "";
   const std::string& now = about_.selection->name;
@@ -75,7 +68,7 @@ std::string TrainSession::resume_comparison(const Checkpoint& checkpoint, bool s
   if (!same) {
     forget_best();
     validation_metric_ = std::numeric_limits<double>::quiet_NaN();
-    return join_text("the metric was ", before.empty() ? "another" : before, ", is ", now, ": the comparison starts anew");
+    return join_text("the metric was ", before, ", is ", now, ": the comparison starts anew");
   }
   if (checkpoints_.name_best({state_.best_step, state_.best_metric}, checkpoint.path())) return "";
   const std::string lost = join_text("the best checkpoint so far, of step ", state_.best_step, ", is not there any more: ");
@@ -92,7 +85,10 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
   in_new_place_ = !checkpoints_.holds(checkpoint.path());
   log_.emplace(about_.directory, state_.step);
   saved_step_ = !in_new_place_ && checkpoint.path() == checkpoints_.file_of(state_.step) ? state_.step : -1;
-  const bool same_metric = compares_as(checkpoint);
+  // Files of earlier versions hold but what the configuration said.
+  if (state_.metric.empty()) state_.metric = stored_value(checkpoint, "train.metric");
+  if (state_.metric.empty()) state_.metric = about_.default_metric;
+  const bool same_metric = !about_.selection || state_.metric == about_.selection->name;
   // With another metric the state is validated again where the records do not say so already.
   for (const KeptCheckpoint& k : state_.kept)
     if (k.step == state_.step && !std::isnan(k.metric) && (same_metric || !in_new_place_)) {

@@ -40,6 +40,7 @@ class TrainSession {
     CheckpointMeta meta;
     std::vector<std::string> loss_terms;
     std::optional<MetricInfo> selection = {};  ///< what picks the best checkpoint and stops early; nothing: there is no validation
+    std::string default_metric = {};           ///< what would, if the configuration named none
     std::int64_t batches_per_epoch = 0;        ///< may be an estimate, for the time left
     std::int64_t batches_per_step = 1;
     int progress_fd = -1;
@@ -100,8 +101,6 @@ class TrainSession {
   void begin(std::string_view text);
   /// What the comparison has come to, after a resume, in words; empty: as it was.
   std::string resume_comparison(const Checkpoint& checkpoint, bool same_metric);
-  /// Whether the metric of a checkpoint's comparison is that of this run.
-  bool compares_as(const Checkpoint& checkpoint) const;
   void forget_best();
 
   EngineOptions options_;
