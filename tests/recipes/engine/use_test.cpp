@@ -7,7 +7,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 struct UseTest : ProgramTest {
   std::string evaluated(const std::vector<std::string>& arguments) {
