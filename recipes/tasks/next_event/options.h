@@ -11,6 +11,7 @@
 #include "data/splits.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/tasks/recommendation/synthetic.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_event {
 
@@ -25,7 +26,8 @@ struct DataOptions {
   Source source = Source::split;
   std::string train, validation, test, log;
   FileForm form = FileForm::table;
-  std::string session_column, item_column, time_column, time_offset_column, event_column;
+  std::string session_column, user_column, item_column, time_column, time_offset_column, event_column;
+  recommendation::TableOptions table;
   data::TimeUnit time_unit = data::TimeUnit::seconds;
   std::vector<std::string> events;
   double session_gap = 0;
@@ -41,7 +43,7 @@ struct DataOptions {
     v("source", source,
       "split: files of training and test sessions; log: one file of all events, filtered and split here; synthetic: generated",
       {{"split", Source::split}, {"log", Source::log}, {"synthetic", Source::synthetic}});
-    v("train", train, "training sessions, for source = split; relative to run.data");
+    v("train", train, "training sessions, for source = split; relative to run.data; evaluate needs them for baselines alone");
     v("validation", validation, "validation sessions; empty: see validation_days");
     v("test", test, "test sessions; may be empty for training alone");
     v("log", log, "all events, for source = log");
@@ -49,8 +51,10 @@ struct DataOptions {
       "table: a line 'session item time' an event, TSV or CSV, plain or gzip; lines: a line of item ids a session, in file order",
       {{"table", FileForm::table}, {"lines", FileForm::lines}});
     v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names");
+    v("user_column", user_column, "a column of users: one session id of two users is two sessions; empty: session ids are unique");
     v("item_column", item_column, "the same for the item column");
-    v("time_column", time_column, "the same for the time column");
+    v("time_column", time_column, "the same for the time column; none: the order of the file counts, as in a file without one");
+    table.visit(v);
     v("time_offset_column", time_offset_column,
       "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none");
     v("time_unit", time_unit, "of times and offsets that are numbers, not dates",

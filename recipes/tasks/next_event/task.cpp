@@ -75,6 +75,14 @@ const Dataset& Task::dataset() const {
   return *data_;
 }
 
+data::DataReport Task::data_report() const {
+  if (data_ == nullptr) return {};
+  data::DataReport report = data_->report();
+  if (setup_.purpose == Purpose::train && options_.negatives.count > data_->item_count())
+    report.warn(join_text("negatives.count = ", options_.negatives.count, " is more than the ", data_->item_count(), " items there are"));
+  return report;
+}
+
 // ---- training
 
 void Task::begin_epoch(std::int64_t epoch) {
@@ -148,7 +156,7 @@ void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) cons
 
 engine::Metrics Task::baselines(engine::Split split) const {
   const Sessions* const sessions = dataset().split(split);
-  if (sessions == nullptr || sessions->cases() == 0) return {};
+  if (sessions == nullptr || sessions->cases() == 0 || dataset().train().sequences() == 0) return {};
   engine::Metrics out = Baselines(dataset().train()).evaluate(sessions->events, options_.evaluate);
   if (dataset().chain()) std::ranges::move(optimum(*dataset().chain(), sessions->events, options_.evaluate), std::back_inserter(out));
   return out;
@@ -163,6 +171,7 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
   std::string why;
   const Dataset d(options.data, options.synthetic, setup, nullptr, false, &why);
+  for (const std::string& line : data::lines_of(d.report())) report << line << '\n';
   report << d.summary() << '\n';
   if (!options.data.prepared.empty()) report << options.data.prepared << (why.empty() ? ": was up to date" : ": written: " + why) << '\n';
 }
