@@ -7,7 +7,9 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <tuple>
 
 #include "autograd/core/error.h"
 
@@ -325,6 +327,7 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
   if (seen.other_events > 0) report.fact("left out", join_text(grouped(seen.other_events), " lines of other events"));
   if (seen.low_ratings > 0) report.fact("left out", join_text(grouped(seen.low_ratings), " lines rated below ", o.min_rating));
 
+  if (table.not_utf8().lines > 0) report.warn(join_text(table.path(), ": ", to_text(table.not_utf8())));
   if (c.time >= 0 && !c.has_header && o.time_column.empty() && seen.few_times.size() <= Tally::kFewTimes && events > 50) {
     std::vector<double> values = seen.few_times;
     std::ranges::sort(values);

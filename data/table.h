@@ -67,8 +67,8 @@ struct TableOptions {
 class TableReader {
  public:
   /// Opens the file and judges the separator: the one that gives the most of the first lines the same number of fields, two or more; of
-  /// several such a control-A, then a tab, then the one that gives the most fields, blanks last. Throws IoError, DataError (also for lines
-  /// that end in CR alone) or ConfigError.
+  /// several such a control-A, then a tab, then the one that gives the most fields, blanks last. Throws IoError, DataError for what is
+  /// no text, or ConfigError.
   explicit TableReader(const std::string& path, const TableOptions& options = {});
 
   /// The next record; false at the end. Throws DataError for a quote that is never closed, or followed by text.
@@ -83,6 +83,7 @@ class TableReader {
   const std::string& separator() const { return cutter_.separator(); }
   /// For people: "separator comma (judged over 200 lines)".
   std::string separator_text() const;
+  const NotUtf8& not_utf8() const { return lines_.not_utf8(); }
   std::int64_t comment_lines() const { return comment_lines_; }
 
  private:

@@ -207,6 +207,11 @@ TEST(Interactions, HeaderWithColumnsByNumberAndARepeatedHeader) {
   EXPECT_THAT(shown(read("user,item\nu,a,\n")), ElementsAre("u: a"));
 }
 
+TEST(Interactions, LinesThatAreNotUtf8AreCounted) {
+  EXPECT_THAT(report_of("u1 caf\xe9\nu1 b\n"), HasSubstr("1 line"));
+  EXPECT_THAT(shown(read("u1 caf\xe9\nu1 b\n")), ElementsAre("u1: caf\xe9 b"));
+}
+
 TEST(Interactions, LinesBelowARating) {
   const std::string file = "user,item,rating\nu,a,5\nu,b,2\nu,c,4\n";
   EXPECT_THAT(shown(read(file, {.min_rating = 4})), ElementsAre("u: a c"));

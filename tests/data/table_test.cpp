@@ -80,7 +80,7 @@ TEST(Table, BrokenQuotesNameTheirLine) {
   EXPECT_THAT(refusal("u,a\nu,\"b\nu,\"c\"\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 3"));
 }
 
-TEST(Table, OldMacLineEndsAreNamed) { EXPECT_THAT(refusal("u\ta\rv\tb\r"), HasSubstr("lines end in CR alone")); }
+TEST(Table, OldMacLineEndsAreNamed) { EXPECT_THAT(refusal("u\ta\rv\tb\r"), HasSubstr("CR alone")); }
 
 TEST(Table, ManyLinesAndAnEmptyFile) {
   std::string content;
