@@ -99,13 +99,14 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, bool needs_tr
   Parts parts;
   if (o.source == Source::log) {
     const data::Interactions all = engine::named_by("data.log", [&] { return read_log(o, setup, report, why); });
-    require<DataError>(all.events() > 0, "next_event: ", o.log, ": no event is left by the filters");
+    require<DataError>(all.events() > 0, "next_event: ", o.log,
+                       ": no event is left by the filters (data.min_length, data.min_support, data.session_gap, data.time_unit)");
     const double cut = o.split_time > 0 ? o.split_time : data::last_days(all, o.test_days);
     data::TimeSplit s = data::split_at(all, cut, o.split_by);
     parts.train = std::move(s.train);
     parts.test = std::move(s.test);
     report.fact("split",
-                join_text("at ", data::grouped(parts.train.sequences()), " training sessions, ", data::grouped(parts.test->sequences()),
+                join_text(data::grouped(parts.train.sequences()), " training sessions, ", data::grouped(parts.test->sequences()),
                           " test sessions; ", data::grouped(s.unknown_events), " test events of items that training lacks left out"));
     if (parts.test->events() == 0)
       report.warn(join_text("the test part is empty: no session of known items at or after the cut; see data.test_days = ", o.test_days,
@@ -179,7 +180,8 @@ Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions
   } else {
     train_.events = std::move(parts.train);
   }
-  require<DataError>(train_.events.sequences() > 0 || !trains, "next_event: no training session has two events of known items");
+  require<DataError>(train_.events.sequences() > 0 || !trains, "next_event: no training session has two events of known items",
+                     data.source == Source::log ? "; is everything in the test part? See data.test_days and data.split_time" : "");
   if (parts.validation) validation_ = in_items_of(*parts.validation, items_, "validation", report_);
   if (parts.test) test_ = in_items_of(*parts.test, items_, "test", report_);
   if (!trains) report_.fact("train", "no file: baselines are left out");
