@@ -523,19 +523,19 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
                           "day?): most of the order is that of the file"));
 }
 
-Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& options, DataReport* report) {
-  TableReader table(path, options);
+Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& table, DataReport* report) {
+  TableReader reader(path, table);
   Events e;
-  while (table.next()) {
-    const auto session = e.user_ids.add(std::to_string(table.line_number()));
-    for (const auto item : table.fields()) {
+  while (reader.next()) {
+    const auto session = e.user_ids.add(std::to_string(reader.line_number()));
+    for (const auto item : reader.fields()) {
       if (item.empty()) continue;
       e.users.push_back(session);
       e.items.push_back(e.item_ids.add(item));
     }
   }
   if (report != nullptr)
-    report->fact("file", join_text(path, ": a session a line, ", table.separator_text(), "; the order of the file counts"));
+    report->fact("file", join_text(path, ": a session a line, ", reader.separator_text(), "; the order of the file counts"));
   return finish(std::move(e), order, path);
 }
 

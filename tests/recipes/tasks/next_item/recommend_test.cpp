@@ -13,8 +13,6 @@
 namespace capstan::next_item {
 namespace {
 
-using ::testing::HasSubstr;
-
 /// Names a, b, c, d, e; the score of an item is its id, and 10 more if it follows the newest item.
 struct Shop {
   data::IdMap names;
