@@ -186,6 +186,7 @@ std::pair<std::int64_t, std::int64_t> Vit::grid(std::int64_t image_height, std::
 }
 
 bool Vit::has_class_token() const { return parts_->has_class_token(); }
+std::vector<Parameter> Vit::class_parameters() const { return {parts_->head.weight(), parts_->head.bias()}; }
 const VitOptions& Vit::options() const { return parts_->options; }
 
 double multiply_adds(const VitOptions& o, std::int64_t images) {

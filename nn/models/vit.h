@@ -49,6 +49,8 @@ class Vit {
   /// Rows and columns of patches of an image. Throws ShapeError if the size does not fit.
   std::pair<std::int64_t, std::int64_t> grid(std::int64_t image_height, std::int64_t image_width) const;
   bool has_class_token() const;
+  /// All parameters with a row for each class.
+  std::vector<Parameter> class_parameters() const;
   const VitOptions& options() const;
 
  private:

@@ -35,6 +35,7 @@ task::Network network(nn::VitOptions options, const nn::Scope& scope, std::int64
   const auto model = std::make_shared<const nn::Vit>(scope, options);
   return {.logits = [model](const Tensor& images, const nn::Run& run) { return model->logits(images, run); },
           .multiply_adds = [options](std::int64_t images) { return nn::multiply_adds(options, images); },
+          .class_parameters = model->class_parameters(),
           .attention = [model](const Tensor& image) -> task::Attention {
             return {.probabilities = model->with_attention(image, {}).probabilities,
                     .grid = model->grid(image.size(2), image.size(3)),

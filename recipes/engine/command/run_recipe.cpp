@@ -6,6 +6,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/engine/checkpoint/resume.h"
 #include "recipes/engine/command/bench.h"
 #include "recipes/engine/command/predict.h"
@@ -100,6 +101,7 @@ int train_command(const Command& c) {
   const EngineOptions& options = c.options();
   const Setup setup = make_setup(options, Purpose::train);
   const auto recipe = c.config.make(setup);
+  apply_to_parameters(options.optimizer, recipe->parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
   Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd);
   const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train.metric);
@@ -109,7 +111,15 @@ int train_command(const Command& c) {
                     .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs,
                                               (batches + setup.batches_per_step - 1) / setup.batches_per_step),
                     .evaluator = evaluator};
-  if (c.arguments.has("check")) return check(c, *recipe, *optimizer, metric);
+  std::vector<std::string> start_report;
+  const auto take_initial_weights = [&] {
+    if (!options.init.from.empty()) start_report = start_from_weights(options.init, *recipe);
+  };
+  if (c.arguments.has("check")) {
+    take_initial_weights();
+    for (const std::string& line : start_report) c.console.out << line << "\n";
+    return check(c, *recipe, *optimizer, metric);
+  }
 
   const std::string directory = run_directory(options, c.line);
   std::error_code error;
@@ -151,7 +161,9 @@ int train_command(const Command& c) {
     if (!same) session.say(join_text("the optimiser was ", before, ", is ", optimizer->name(), ": it starts without state"));
     from.reset();  // the file's bytes
   } else {
+    take_initial_weights();
     start(training, session);
+    for (const std::string& line : start_report) session.say(line);
   }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
   data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(c.config.table())));

@@ -31,6 +31,8 @@ struct Network {
   std::function<Tensor(const Tensor& images, const nn::Run& run)> logits;
   /// Multiply-adds of the matrix products and convolutions of a forward pass.
   std::function<double(std::int64_t images)> multiply_adds;
+  /// Parameters with a row for each class.
+  std::vector<Parameter> class_parameters = {};
   /// images [1, C, H, W] -> what predict.pictures shows. Empty where a model has no attention over patches.
   std::function<Attention(const Tensor& image)> attention = {};
 };

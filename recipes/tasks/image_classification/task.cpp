@@ -96,6 +96,11 @@ data::DataReport Task::data_report() const {
   return report;
 }
 
+std::vector<engine::NamedRows> Task::named_rows() const {
+  const auto names = [](const engine::NamedTensors& artifacts) { return engine::stored_lines(artifacts, kClassNames); };
+  return {{.what = "classes", .names = names, .parameters = network_.class_parameters}};
+}
+
 engine::NamedTensors Task::artifacts() const {
   engine::NamedTensors out;
   engine::store_lines(out, kClassNames, class_names_);

@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/tasks/next_event/update.h"
 #include "recipes/tasks/recommendation/item_names.h"
 
@@ -39,7 +40,7 @@ std::vector<std::int64_t> bench_support(std::int64_t items) {
 }  // namespace
 
 Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
-    : options_(options), setup_(setup), make_(make) {
+    : options_(options), setup_(setup) {
   require<ConfigError>(setup_.precision == DType::f32,
                        "next_event: train.precision must be f32: a step is bound by memory and has little to gain from bf16");
   const bool update = setup_.purpose == Purpose::train && !options_.update.from.empty();
@@ -57,7 +58,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   }
   if (setup_.purpose == Purpose::bench) support_ = bench_support(options_.bench.items);
 
-  network_ = make_(scope, item_names_ ? item_names_->size() : options_.bench.items);
+  network_ = make(scope, item_names_ ? item_names_->size() : options_.bench.items);
   if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::bench)
     negatives_.emplace(support_, options_.negatives, options_.loss.kind == SessionLossKind::cross_entropy ? options_.loss.logq : 0,
                        setup_.seed);
@@ -133,7 +134,9 @@ void Task::set_state(const engine::NamedTensors& state) {
 }
 
 void Task::initialize(nn::ParameterStore& parameters, optim::Optimizer& optimizer) const {
-  if (!options_.update.from.empty()) take_over(engine::Checkpoint(options_.update.from), make_, parameters, optimizer);
+  if (options_.update.from.empty()) return;
+  const engine::Checkpoint from(options_.update.from);
+  take_over(from, engine::row_maps(named_rows(), artifacts(), from.artifacts()), parameters, optimizer);
 }
 
 // ---- use
@@ -174,6 +177,10 @@ void Task::prepare(const Options& options, const engine::Setup& setup, std::ostr
   for (const std::string& line : data::lines_of(d.report())) report << line << '\n';
   report << d.summary() << '\n';
   if (!options.data.prepared.empty()) report << options.data.prepared << (why.empty() ? ": was up to date" : ": written: " + why) << '\n';
+}
+
+std::vector<engine::NamedRows> Task::named_rows() const {
+  return {{.what = "items", .names = recommendation::item_names_of, .parameters = network_.item_parameters}};
 }
 
 engine::NamedTensors Task::artifacts() const {

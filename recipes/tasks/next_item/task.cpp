@@ -86,6 +86,10 @@ void Task::prepare(const Options& options, const engine::Setup& setup, std::ostr
   report << options.data.prepared << ": " << d.summary() << (why.empty() ? " (was up to date)" : " (written: " + why + ")") << '\n';
 }
 
+std::vector<engine::NamedRows> Task::named_rows() const {
+  return {{.what = "items", .names = recommendation::item_names_of, .parameters = {network_.item_table}, .first = 1}};
+}
+
 engine::NamedTensors Task::artifacts() const {
   engine::NamedTensors out;
   recommendation::store_items(out, item_names_ ? *item_names_ : dataset().item_names());
