@@ -209,9 +209,9 @@ int predict_command(const Command& c, std::string_view name) {
   const Checkpoint checkpoint = checkpoint_of(c, name);
   const auto recipe = recipe_of(c, Purpose::predict, checkpoint);
   PredictFiles files(c.arguments.value("input"), c.arguments.value("output"), c.console);
-  predict(*recipe, files.in(), files.out(), c.options().predict.batch_size);
+  const bool any = predict(*recipe, files.in(), files.out(), c.options().predict.batch_size, c.console.err);
   files.finish();
-  return kOk;
+  return any ? kOk : kData;
 }
 
 int bench_command(const Command& c) {

@@ -25,17 +25,16 @@ struct Shop {
     std::istringstream in(text);
     std::ostringstream out;
     std::vector<Query> queries;
-    engine::answer_lines(
-        in, out, 2, [&](const std::string& line, std::int64_t number) { queries.push_back(recommender.read(line, number)); },
-        [&] {
-          const auto scorer = [&](auto sequences, std::span<float> scores) {
-            largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
-            for (std::size_t i = 0; i < sequences.size(); ++i)
-              for (std::size_t item = 0; item <= 5; ++item)
-                scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
-          };
-          for (const std::string& answer : recommender.answer(std::exchange(queries, {}), scorer)) out << answer << "\n";
-        });
+    const auto scorer = [&](auto sequences, std::span<float> scores) {
+      largest_batch = std::max(largest_batch, static_cast<std::int64_t>(sequences.size()));
+      for (std::size_t i = 0; i < sequences.size(); ++i)
+        for (std::size_t item = 0; item <= 5; ++item)
+          scores[6 * i + item] = static_cast<float>(item) + (static_cast<std::int32_t>(item) == sequences[i].back() + 1 ? 10.f : 0.f);
+    };
+    engine::answer_lines(in, out, 2,
+                         {.take = [&](const std::string& line, std::int64_t number) { queries.push_back(recommender.read(line, number)); },
+                          .answer = [&] { return recommender.answer(std::exchange(queries, {}), scorer); },
+                          .refusal = [](std::string_view, std::int64_t, std::string_view) { return std::string("refused"); }});
     return out.str();
   }
 };
