@@ -8,7 +8,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 struct InitFrom : engine::test::RecipeProgram {
   InitFrom() : RecipeProgram(sasrec::recipe()) {}
