@@ -106,16 +106,18 @@ int train_command(const Command& c) {
   Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd);
   const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train.metric);
   const std::int64_t batches = recipe->batches_per_epoch();
+  const std::int64_t steps_per_epoch = (batches + setup.batches_per_step - 1) / setup.batches_per_step;
+  const std::string shortened = shortened_warmup(options.schedule, options.train.epochs, steps_per_epoch);
   Training training{.recipe = *recipe,
                     .optimizer = *optimizer,
-                    .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs,
-                                              (batches + setup.batches_per_step - 1) / setup.batches_per_step),
+                    .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs, steps_per_epoch),
                     .evaluator = evaluator};
   std::vector<std::string> start_report;
   const auto take_initial_weights = [&] {
     if (!options.init.from.empty()) start_report = start_from_weights(options.init, *recipe);
   };
   if (c.arguments.has("check")) {
+    if (!shortened.empty()) c.console.out << shortened << "\n";
     take_initial_weights();
     for (const std::string& line : start_report) c.console.out << line << "\n";
     return check(c, *recipe, *optimizer, metric);
@@ -166,6 +168,7 @@ int train_command(const Command& c) {
     for (const std::string& line : start_report) session.say(line);
   }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
+  if (!shortened.empty()) session.say(shortened);
   data::write_file_durably(directory + "/config.cfg", std::string_view(to_config_text(c.config.table())));
 
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
