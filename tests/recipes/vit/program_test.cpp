@@ -270,6 +270,11 @@ TEST_F(VitProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", joined(convolutions(), {"model.patch_size=3"})), engine::kUsage);
   EXPECT_THAT(err.str(),
               HasSubstr("must divide the size of the stem's features of model.image_size: image_size 16, features 8, patch_size 3"));
+  const Arguments one_place{"model.stem_strides=4, 4", "model.patch_size=1", "augment.mixup=0", "--check"};
+  EXPECT_EQ(train("bad", joined(convolutions(), joined(one_place, {"train.batch_size=79"}))), engine::kUsage);
+  EXPECT_THAT(err.str(),
+              HasSubstr("a batch of 1 image leaves batch normalisation one element a channel: 80 training images in batches of 79"));
+  EXPECT_EQ(train("bad", joined(convolutions(), joined(one_place, {"train.batch_size=78"}))), engine::kOk) << err.str();
   EXPECT_EQ(train("bad", {"model.layers=0", "predict.pictures=pictures"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("predict.pictures shows the attention of layers, but model.layers is 0"));
   EXPECT_EQ(train("bad", {"data.mean=0.1, 0.2"}), engine::kUsage);
