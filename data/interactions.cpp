@@ -1,88 +1,20 @@
 #include "data/interactions.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <charconv>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <tuple>
 
 #include "autograd/core/error.h"
-#include "data/line_reader.h"
 
 namespace capstan::data {
 namespace {
-
-constexpr char kSpaces = ' ';  // as a separator: any run of spaces and tabs
-
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-std::string_view trimmed(std::string_view s) {
-  while (!s.empty() && is_blank(s.front())) s.remove_prefix(1);
-  while (!s.empty() && is_blank(s.back())) s.remove_suffix(1);
-  return s;
-}
-
-/// Cuts lines into fields. Fields stay valid until the next cut and as long as the line.
-class FieldCutter {
- public:
-  explicit FieldCutter(char separator = kSpaces) : separator_(separator) {}
-
-  const std::vector<std::string_view>& cut(std::string_view line) {
-    fields_.clear();
-    if (separator_ == kSpaces) {
-      const char *p = line.data(), *end = p + line.size();
-      for (;;) {
-        while (p != end && is_blank(*p)) ++p;
-        if (p == end) return fields_;
-        const char* start = p;
-        while (p != end && !is_blank(*p)) ++p;
-        fields_.emplace_back(start, static_cast<std::size_t>(p - start));
-      }
-    }
-    if (separator_ == ',' && line.find('"') != line.npos) return cut_quoted(line);
-    for (;;) {
-      const auto at = line.find(separator_);
-      fields_.push_back(trimmed(line.substr(0, at)));
-      if (at == line.npos) return fields_;
-      line.remove_prefix(at + 1);
-    }
-  }
-
- private:
-  // "a,b" is one field, "" inside quotes one quote (RFC 4180); a quoted line break is not supported.
-  const std::vector<std::string_view>& cut_quoted(std::string_view line) {
-    unquoted_.clear();
-    std::vector<std::size_t> ends;
-    bool quoted = false;
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      if (line[i] == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
-        unquoted_ += line[++i];
-      } else if (line[i] == '"') {
-        quoted = !quoted;
-      } else if (line[i] == ',' && !quoted) {
-        ends.push_back(unquoted_.size());
-      } else {
-        unquoted_ += line[i];
-      }
-    }
-    ends.push_back(unquoted_.size());
-    std::size_t begin = 0;
-    for (const auto end : ends) {
-      fields_.push_back(trimmed(std::string_view(unquoted_).substr(begin, end - begin)));
-      begin = end;
-    }
-    return fields_;
-  }
-
-  char separator_;
-  std::vector<std::string_view> fields_;
-  std::string unquoted_;
-};
 
 /// The number of digits read as an integer from the front of `s`, which loses them; -1 if there are not `digits` of them.
 int take_digits(std::string_view& s, std::size_t digits) {
@@ -140,31 +72,6 @@ std::string lower(std::string_view s) {
   return out;
 }
 
-/// Which columns hold what; all but user and item may be missing (-1).
-struct Columns {
-  std::int64_t user = -1, item = -1, time = -1, time_offset = -1, event = -1, needed = 0;
-  std::int64_t last() const { return std::max({user, item, time, time_offset, event}); }
-  bool has_header = false, exact = false;  // exact: every line has `needed` fields
-};
-
-constexpr std::string_view kUserNames[] = {"user_id",   "userid",  "user",       "uid",      "session_id",
-                                           "sessionid", "session", "visitor_id", "visitorid"};
-constexpr std::string_view kItemNames[] = {"item_id", "itemid", "item", "iid", "movie_id", "movieid", "product_id", "productid"};
-constexpr std::string_view kTimeNames[] = {"timestamp", "time", "unixtimestamp", "datetime", "event_time", "ts"};
-
-/// Finds a column by its configured name, else by the first of the usual names that the header has; -1 if there is none.
-std::int64_t find_column(const std::vector<std::string>& header, const std::string& wanted, std::span<const std::string_view> usual) {
-  const auto index = [&](auto&& equal) {
-    const auto at = std::find_if(header.begin(), header.end(), equal);
-    return at == header.end() ? std::int64_t{-1} : at - header.begin();
-  };
-  if (!wanted.empty()) return index([&](const std::string& h) { return h == wanted; });
-  for (const auto name : usual) {
-    if (const auto at = index([&](const std::string& h) { return lower(h) == name; }); at >= 0) return at;
-  }
-  return -1;
-}
-
 std::optional<std::int64_t> as_number(std::string_view s) {
   std::int64_t v = 0;
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
@@ -172,72 +79,168 @@ std::optional<std::int64_t> as_number(std::string_view s) {
   return v;
 }
 
-std::array<const std::string*, 5> column_options(const ReadOptions& o) {
-  return {&o.user_column, &o.item_column, &o.time_column, &o.time_offset_column, &o.event_column};
+/// "Session-Id" and "session_id" are one name.
+std::string plain(std::string_view name) {
+  std::string out = lower(name);
+  std::erase_if(out, [](char c) { return c == '_' || c == '-' || c == ' ' || c == '.'; });
+  return out;
 }
 
-Columns columns_by_number(const std::vector<std::string_view>& fields, const ReadOptions& options, const std::string& where) {
-  const auto count = static_cast<std::int64_t>(fields.size());
-  const bool chosen = std::ranges::any_of(column_options(options), [](const std::string* wanted) { return !wanted->empty(); });
-  Columns c;
-  const auto number = [&](const std::string& wanted, std::int64_t otherwise) {
-    if (wanted.empty()) return otherwise;
-    const auto n = as_number(wanted);
-    require<DataError>(n && *n >= 1 && *n <= count, where, "no column \"", wanted, "\": without a header columns are numbered from 1 to ",
-                       count);
-    return *n - 1;
-  };
-  c.user = number(options.user_column, 0);
-  c.item = number(options.item_column, 1);
-  c.time = number(options.time_column, !chosen && count == 3 ? 2 : -1);
-  c.time_offset = number(options.time_offset_column, -1);
-  c.event = number(options.event_column, -1);
-  require<DataError>(chosen || count == 2 || count == 3, where, count, count == 1 ? " field" : " fields",
-                     ", expected \"user item\" or \"user item time\"; for other columns set their names or numbers");
-  c.exact = !chosen;
-  c.needed = c.exact ? count : c.last() + 1;
-  return c;
+constexpr std::string_view kUserNames[] = {"userid", "user", "uid", "visitorid", "visitor", "customerid", "customer"};
+constexpr std::string_view kSessionNames[] = {"sessionid", "session", "usersession", "sessid"};
+constexpr std::string_view kItemNames[] = {"itemid", "item", "iid", "movieid", "productid", "asin", "isbn"};
+constexpr std::string_view kTimeNames[] = {"timestamp", "time", "unixtimestamp", "datetime", "eventtime", "ts", "when"};
+constexpr std::string_view kRatingNames[] = {"rating", "stars", "score"};
+
+/// Does the name of a column say that it holds times?
+bool speaks_of_time(const std::string& name) {
+  const std::string n = plain(name);
+  for (const std::string_view word : {"time", "date"})
+    if (n.starts_with(word) || n.ends_with(word)) return n != "update";
+  return n.find("timestamp") != n.npos || n.starts_with("created") || n.ends_with("createdat");
 }
 
-/// Decides about the header from the first line, see ReadOptions.
-Columns find_columns(const std::vector<std::string_view>& fields, const ReadOptions& options, const std::string& where) {
+/// Which columns hold what; all but user and item may be missing (-1), and why.
+struct Columns {
+  std::int64_t user = -1, item = -1, time = -1, owner = -1, time_offset = -1, event = -1, rating = -1, needed = 0;
+  bool has_header = false, exact = false;  // exact: every line has `needed` fields
+  bool time_by_name = false;               // found because its name speaks of a time: the first value must be one
+  std::int64_t other_user = -1;            // sessions: a column of users that is not part of the id
   std::vector<std::string> header;
-  for (const auto f : fields) header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
-  Columns c;
-  c.user = find_column(header, options.user_column, kUserNames);
-  c.item = find_column(header, options.item_column, kItemNames);
-  c.time = find_column(header, options.time_column, kTimeNames);
-  c.time_offset = find_column(header, options.time_offset_column, {});
-  c.event = find_column(header, options.event_column, {});
+  std::string other_times;  // further columns that could hold times
 
-  bool named = false, numbered = false;  // what the configured columns say about the header
-  for (const std::string* wanted : column_options(options)) {
-    if (!wanted->empty()) (as_number(*wanted) ? numbered : named) = true;
+  std::int64_t last() const { return std::max({user, item, time, owner, time_offset, event, rating}); }
+};
+
+constexpr std::string_view kNone = "none";
+
+class ColumnFinder {
+ public:
+  ColumnFinder(const std::vector<std::string_view>& first, const ReadOptions& options, std::string where)
+      : first_(first), options_(options), where_(std::move(where)) {
+    for (const auto f : first) c_.header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
   }
-  const bool known = c.user >= 0 || c.item >= 0;
-  c.has_header = options.header == Header::present || (options.header == Header::automatic && (named || (known && !numbered)));
-  if (!c.has_header) {
+
+  Columns find() {
+    const auto wanted = {&options_.user_column,        &options_.item_column,  &options_.time_column,  &options_.owner_column,
+                         &options_.time_offset_column, &options_.event_column, &options_.rating_column};
+    bool named = false;
+    for (const std::string* w : wanted) {
+      if (w->empty() || (w == &options_.time_column && *w == kNone)) continue;
+      any_given_ = true;
+      named = named || !as_number(*w);
+    }
+    any_given_ = any_given_ || options_.time_column == kNone;
+    const bool known = usual(kUserNames) >= 0 || usual(kSessionNames) >= 0 || usual(kItemNames) >= 0;
+    c_.has_header = options_.header == Header::present || (options_.header == Header::automatic && (named || known));
+    if (c_.has_header) {
+      by_name();
+    } else {
+      by_number();
+    }
+    return std::move(c_);
+  }
+
+ private:
+  std::int64_t usual(std::span<const std::string_view> names) const {
+    for (const auto name : names)
+      for (std::size_t i = 0; i < c_.header.size(); ++i)
+        if (plain(c_.header[i]) == name) return static_cast<std::int64_t>(i);
+    return -1;
+  }
+
+  std::int64_t numbered(const std::string& wanted) const {
+    const auto n = as_number(wanted);
+    return n && *n >= 1 && *n <= static_cast<std::int64_t>(c_.header.size()) ? *n - 1 : -1;
+  }
+
+  /// The column that is asked for, by its name or its number; -1 if none is.
+  std::int64_t given(const std::string& wanted, std::string_view what) const {
+    if (wanted.empty()) return -1;
+    const auto at = std::ranges::find(c_.header, wanted);
+    const std::int64_t column = at != c_.header.end() ? at - c_.header.begin() : numbered(wanted);
+    if (column < 0) missing(what, join_text(" \"", wanted, "\""));
+    return column;
+  }
+
+  [[noreturn]] void missing(std::string_view what, const std::string& wanted) const {
+    std::string names;
+    for (const auto& h : c_.header) names += (names.empty() ? "" : ", ") + h;
+    throw DataError(join_text(where_, "no ", what, " column", wanted, "; the header has: ", names));
+  }
+
+  void by_name() {
+    const auto users = usual(kUserNames), sessions = usual(kSessionNames);
+    c_.user = given(options_.user_column, "user");
+    if (c_.user < 0) c_.user = options_.sessions ? (sessions >= 0 ? sessions : users) : (users >= 0 ? users : sessions);
+    if (c_.user < 0) missing(options_.sessions ? "session" : "user", "");
+    c_.item = given(options_.item_column, "item");
+    if (c_.item < 0) c_.item = usual(kItemNames);
+    if (c_.item < 0) missing("item", "");
+    c_.owner = given(options_.owner_column, "owner");
+    c_.time_offset = given(options_.time_offset_column, "time offset");
+    c_.event = given(options_.event_column, "event");
+    c_.rating = given(options_.rating_column, "rating");
+    if (options_.min_rating != 0 && c_.rating < 0) {
+      c_.rating = usual(kRatingNames);
+      if (c_.rating < 0) missing("rating", "");
+    }
+    if (options_.sessions && users >= 0 && users != c_.user && users != c_.owner) c_.other_user = users;
+    find_time();
+    c_.needed = c_.last() + 1;
+  }
+
+  void find_time() {
+    const bool none = options_.time_column == kNone && std::ranges::find(c_.header, kNone) == c_.header.end();
+    if (!none) c_.time = given(options_.time_column, "time");
+    if (!none && c_.time < 0) c_.time = usual(kTimeNames);
+    for (std::size_t i = 0; i < c_.header.size(); ++i) {
+      const auto column = static_cast<std::int64_t>(i);
+      if (column == c_.time || column == c_.time_offset || column == c_.user || column == c_.item || !speaks_of_time(c_.header[i]))
+        continue;
+      if (!none && c_.time < 0) {
+        c_.time = column;
+        c_.time_by_name = true;
+      } else {
+        c_.other_times += (c_.other_times.empty() ? "" : ", ") + c_.header[i];
+      }
+    }
+  }
+
+  void by_number() {
     const auto has_digit = [](std::string_view f) {
       return std::any_of(f.begin(), f.end(), [](char ch) { return ch >= '0' && ch <= '9'; });
     };
-    require<DataError>(options.header == Header::absent || std::any_of(fields.begin(), fields.end(), has_digit), where,
+    require<DataError>(options_.header == Header::absent || std::any_of(first_.begin(), first_.end(), has_digit), where_,
                        "this looks like a header without a known column; set the column names, or say that there is no header");
-    return columns_by_number(fields, options, where);
+    const auto count = static_cast<std::int64_t>(first_.size());
+    const auto number = [&](const std::string& wanted, std::int64_t otherwise) {
+      if (wanted.empty()) return otherwise;
+      require<DataError>(numbered(wanted) >= 0, where_, "no column \"", wanted, "\": without a header columns are numbered from 1 to ",
+                         count);
+      return numbered(wanted);
+    };
+    c_.user = number(options_.user_column, 0);
+    c_.item = number(options_.item_column, 1);
+    if (options_.time_column != kNone) c_.time = number(options_.time_column, !any_given_ && count == 3 ? 2 : -1);
+    c_.owner = number(options_.owner_column, -1);
+    c_.time_offset = number(options_.time_offset_column, -1);
+    c_.event = number(options_.event_column, -1);
+    c_.rating = number(options_.rating_column, -1);
+    require<DataError>(options_.min_rating == 0 || c_.rating >= 0, where_,
+                       "a smallest rating is given, but no column of ratings, which needs its number in a file without a header");
+    require<DataError>(any_given_ || count == 2 || count == 3, where_, count, count == 1 ? " field" : " fields",
+                       ", expected \"user item\" or \"user item time\"; for other columns set their names or numbers");
+    c_.exact = !any_given_;
+    c_.needed = c_.exact ? count : c_.last() + 1;
   }
-  const auto check = [&](std::int64_t column, const std::string& wanted, std::string_view what) {
-    std::string names;
-    for (const auto& h : header) names += (names.empty() ? "" : ", ") + h;
-    require<DataError>(column >= 0, where, "no ", what, " column", wanted.empty() ? "" : " \"" + wanted + "\"",
-                       "; the header has: ", names);
-  };
-  check(c.user, options.user_column, "user");
-  check(c.item, options.item_column, "item");
-  if (!options.time_column.empty()) check(c.time, options.time_column, "time");
-  if (!options.time_offset_column.empty()) check(c.time_offset, options.time_offset_column, "time offset");
-  if (!options.event_column.empty()) check(c.event, options.event_column, "event");
-  c.needed = c.last() + 1;
-  return c;
-}
+
+  const std::vector<std::string_view>& first_;
+  const ReadOptions& options_;
+  std::string where_;
+  Columns c_;
+  bool any_given_ = false;
+};
 
 /// New indices in numeric order of the ids: result[old] = new, and the reordered map.
 std::vector<std::int32_t> sort_numerically(IdMap& ids, const std::string& path, std::string_view what) {
@@ -278,10 +281,81 @@ Interactions finish(Events&& e, IdOrder order, const std::string& path) {
                       std::make_shared<IdMap>(std::move(e.item_ids)));
 }
 
-char separator_of(std::string_view line) {
-  for (const char c : {'\t', ',', ';'})
-    if (line.find(c) != line.npos) return c;
-  return kSpaces;
+/// What was left out while reading, and what was seen that may be wrong.
+struct Tally {
+  std::int64_t other_events = 0, low_ratings = 0;
+  std::vector<double> few_times;      // distinct ones, up to kFewTimes + 1
+  std::vector<std::int32_t> user_of;  // sessions: the first user of each
+  std::vector<char> shared;           // sessions of several users
+  IdMap users;                        // sessions: names of their users
+  bool time_refused = false;          // a column whose name speaks of a time holds none
+  bool falling = true;                // no time is later than the one before it
+
+  static constexpr std::size_t kFewTimes = 10;
+  void see_time(double t) {
+    if (few_times.size() <= kFewTimes && std::ranges::find(few_times, t) == few_times.end()) few_times.push_back(t);
+  }
+  void see_user(std::int32_t session, std::string_view name) {
+    const std::int32_t user = users.add(name);
+    const auto s = static_cast<std::size_t>(session);
+    if (s >= user_of.size()) {
+      user_of.resize(s + 1, -1);
+      shared.resize(s + 1, 0);
+    }
+    if (user_of[s] < 0) user_of[s] = user;
+    if (user_of[s] != user) shared[s] = 1;
+  }
+};
+
+std::string column_text(const Columns& c, std::int64_t column) {
+  return c.has_header ? join_text(column + 1, " '", c.header[static_cast<std::size_t>(column)], "'") : join_text(column + 1);
+}
+
+void report_table(const TableReader& table, const ReadOptions& o, const Columns& c, const Tally& seen, std::int64_t events,
+                  std::int64_t sequences, DataReport& report) {
+  const std::string comments = table.comment_lines() > 0 ? join_text(", ", grouped(table.comment_lines()), " comment lines") : "";
+  report.fact("file",
+              join_text(table.path(), ": table, ", table.separator_text(), ", ", c.has_header ? "a header" : "no header", comments));
+  std::string columns = join_text(o.sessions ? "session " : "user ", column_text(c, c.user), ", item ", column_text(c, c.item));
+  if (c.owner >= 0) columns += ", owner " + column_text(c, c.owner);
+  if (c.time >= 0) columns += join_text(", time ", column_text(c, c.time), c.time_by_name ? " (its name speaks of a time)" : "");
+  if (c.time_offset >= 0) columns += " + " + column_text(c, c.time_offset);
+  if (c.event >= 0) columns += ", event " + column_text(c, c.event);
+  if (c.rating >= 0) columns += ", rating " + column_text(c, c.rating);
+  if (c.time < 0) columns += "; no times: the order of the file counts";
+  report.fact("columns", columns);
+  if (seen.other_events > 0) report.fact("left out", join_text(grouped(seen.other_events), " lines of other events"));
+  if (seen.low_ratings > 0) report.fact("left out", join_text(grouped(seen.low_ratings), " lines rated below ", o.min_rating));
+
+  if (table.not_utf8().lines > 0) report.warn(join_text(table.path(), ": ", to_text(table.not_utf8())));
+  if (c.time >= 0 && !c.has_header && o.time_column.empty() && seen.few_times.size() <= Tally::kFewTimes && events > 50) {
+    std::vector<double> values = seen.few_times;
+    std::ranges::sort(values);
+    std::string text;
+    for (const double v : values) text += join_text(text.empty() ? "" : ", ", v);
+    report.warn(join_text(table.path(), ": column ", c.time + 1, " was taken as the time, but holds only ", values.size(),
+                          " different values (", text,
+                          "): ratings? data.time_column = none leaves it out, and the order of the file counts"));
+  }
+  if (c.time < 0 && c.has_header && o.time_column.empty())
+    report.warn(join_text(table.path(), ": no column of times was recognised, so the order of the file counts",
+                          c.other_times.empty() ? "" : " (not read as times: " + c.other_times + ")",
+                          "; data.time_column names one, or none"));
+  if (const auto shared = std::ranges::count(seen.shared, 1); shared > 0)
+    report.warn(join_text(table.path(), ": ", grouped(shared), " of ", grouped(sequences),
+                          " session ids are used by several users of column ", column_text(c, c.other_user),
+                          ": if ids restart with every user, set data.user_column = ", c.header[static_cast<std::size_t>(c.other_user)]));
+  if (c.time >= 0 && seen.falling && seen.few_times.size() > 1) report.fact("order", "the file runs from the newest event to the oldest");
+}
+
+std::string day_of(double seconds) {
+  namespace chrono = std::chrono;
+  if (!(std::abs(seconds) < 1e13)) return join_text(seconds, " s");
+  const chrono::year_month_day date{chrono::floor<chrono::days>(chrono::sys_seconds(chrono::seconds(static_cast<std::int64_t>(seconds))))};
+  if (std::abs(seconds) > 9e11) return join_text("the year ", std::llround(1970 + seconds / (365.2425 * 86400)));
+  const auto two = [](unsigned v) { return join_text(v < 10 ? "0" : "", v); };
+  return join_text(static_cast<int>(date.year()), "-", two(static_cast<unsigned>(date.month())), "-",
+                   two(static_cast<unsigned>(date.day())));
 }
 
 }  // namespace
@@ -325,83 +399,143 @@ Interactions group_events(std::span<const std::int32_t> users, std::span<const s
   return x;
 }
 
-Interactions read_interactions(const std::string& path, const ReadOptions& options) {
+Interactions read_interactions(const std::string& path, const ReadOptions& options, DataReport* report) {
   require<ConfigError>(options.event_column.empty() == options.events.empty(), path,
                        ": the column of events and the events to keep go together: column \"", options.event_column, "\", ",
                        options.events.size(), " events");
-  LineReader reader(path);
-  std::string_view line;
-  do require<DataError>(reader.next(line), path, ": file is empty, expected lines \"user item [time]\"");
-  while (trimmed(line).empty());
-
-  const char separator = separator_of(line);
-  FieldCutter cutter(separator);
-  const Columns columns = find_columns(cutter.cut(line), options, reader.where());
-  const auto user_at = static_cast<std::size_t>(columns.user), item_at = static_cast<std::size_t>(columns.item);
-
+  TableReader table(path, options.table);
+  require<DataError>(table.next(), path, ": file is empty, expected lines \"user item [time]\"");
+  Columns columns = ColumnFinder(table.fields(), options, table.where()).find();
+  const auto at = [&](std::int64_t column) { return table.fields()[static_cast<std::size_t>(column)]; };
   const double unit = options.time_unit == TimeUnit::milliseconds ? 0.001 : 1.0;
 
   Events e;
-  std::string last_name;  // files are mostly grouped by user, so most lines need no lookup
+  Tally seen;
+  std::string last_name, name;  // files are mostly grouped by user, so most lines need no lookup
   std::int32_t last_user = -1;
   bool have_line = !columns.has_header;
-  while (have_line || reader.next(line)) {
+  const std::int64_t header_line = table.line_number();
+  while (have_line || table.next()) {
     have_line = false;
-    const auto& fields = cutter.cut(line);
-    const auto count = static_cast<std::int64_t>(fields.size());
-    if (count < columns.needed || (columns.exact && count != columns.needed)) [[unlikely]] {
-      if (trimmed(line).empty()) continue;
-      throw DataError(join_text(reader.where(), count, count == 1 ? " field" : " fields", ", expected ", columns.exact ? "" : "at least ",
+    const auto count = static_cast<std::int64_t>(table.fields().size());
+    if (count < columns.needed || (columns.exact && count != columns.needed)) [[unlikely]]
+      throw DataError(join_text(table.where(), count, count == 1 ? " field" : " fields", ", expected ", columns.exact ? "" : "at least ",
                                 columns.needed));
+    if (columns.has_header) {
+      const auto named = static_cast<std::int64_t>(columns.header.size());
+      if (count > named && !at(count - 1).empty()) [[unlikely]]
+        throw DataError(join_text(table.where(), count, " fields, but the header names ", named, " columns: is the separator ",
+                                  separator_name(table.separator()), " part of a field that is not quoted?"));
+      if (at(columns.user) == columns.header[static_cast<std::size_t>(columns.user)] &&
+          at(columns.item) == columns.header[static_cast<std::size_t>(columns.item)]) [[unlikely]]
+        throw DataError(join_text(table.where(), "the header of line ", header_line,
+                                  " again: take it out (files that were joined keep their headers)"));
     }
-    if (columns.event >= 0 && std::ranges::find(options.events, fields[static_cast<std::size_t>(columns.event)]) == options.events.end())
+    if (columns.event >= 0 && std::ranges::find(options.events, at(columns.event)) == options.events.end()) {
+      ++seen.other_events;
       continue;
-    const auto user = fields[user_at], item = fields[item_at];
-    if (user.empty() || item.empty()) [[unlikely]] {
-      throw DataError(join_text(reader.where(), "empty ", user.empty() ? "user" : "item", " id in column ",
+    }
+    if (options.min_rating != 0) {
+      const auto rating = parse_number(at(columns.rating));
+      if (!rating) [[unlikely]]
+        throw DataError(join_text(table.where(), "rating \"", at(columns.rating), "\" is not a number"));
+      if (*rating < options.min_rating) {
+        ++seen.low_ratings;
+        continue;
+      }
+    }
+    auto user = at(columns.user);
+    const auto item = at(columns.item);
+    if (user.empty() || item.empty()) [[unlikely]]
+      throw DataError(join_text(table.where(), "empty ", user.empty() ? "user" : "item", " id in column ",
                                 (user.empty() ? columns.user : columns.item) + 1));
+    if (columns.owner >= 0) {
+      name.assign(at(columns.owner)).append(1, '\x1f').append(user);
+      user = name;
     }
     if (last_user < 0 || user != last_name) {
       last_user = e.user_ids.add(user);
       last_name.assign(user);
     }
+    if (columns.time >= 0) {
+      const auto text = at(columns.time);
+      const auto time = parse_time(text, unit);
+      if (!time && columns.time_by_name && e.items.empty()) {
+        columns.other_times = columns.header[static_cast<std::size_t>(columns.time)];
+        columns.time = -1;
+      } else if (!time) [[unlikely]] {
+        throw DataError(join_text(table.where(), "time \"", text, "\" is neither a number nor a date like 2014-04-07T10:51:09Z"));
+      } else {
+        double offset = 0;
+        if (columns.time_offset >= 0) {
+          const auto added = at(columns.time_offset);
+          const auto number = parse_number(added);
+          if (!number) [[unlikely]]
+            throw DataError(join_text(table.where(), "time offset \"", added, "\" is not a number"));
+          offset = *number * unit;
+        }
+        if (!e.times.empty() && *time + offset > e.times.back()) seen.falling = false;
+        e.times.push_back(*time + offset);
+        if (report != nullptr) seen.see_time(e.times.back());
+      }
+    }
+    if (report != nullptr && columns.other_user >= 0 && columns.other_user < count) seen.see_user(last_user, at(columns.other_user));
     e.users.push_back(last_user);
     e.items.push_back(e.item_ids.add(item));
-    if (columns.time >= 0) {
-      const auto text = fields[static_cast<std::size_t>(columns.time)];
-      const auto time = parse_time(text, unit);
-      if (!time) [[unlikely]] {
-        throw DataError(join_text(reader.where(), "time \"", text, "\" is neither a number nor a date like 2014-04-07T10:51:09Z"));
-      }
-      double offset = 0;
-      if (columns.time_offset >= 0) {
-        const auto added = fields[static_cast<std::size_t>(columns.time_offset)];
-        const auto number = parse_number(added);
-        if (!number) [[unlikely]]
-          throw DataError(join_text(reader.where(), "time offset \"", added, "\" is not a number"));
-        offset = *number * unit;
-      }
-      e.times.push_back(*time + offset);
-    }
   }
   require<DataError>(!e.items.empty() || options.events.empty(), path, ": no line has one of the chosen events in column \"",
                      options.event_column, "\"");
+  require<DataError>(!e.items.empty() || seen.low_ratings == 0, path, ": no line is rated ", options.min_rating, " or above");
+  if (report != nullptr) report_table(table, options, columns, seen, static_cast<std::int64_t>(e.items.size()), e.user_ids.size(), *report);
   return finish(std::move(e), options.order, path);
 }
 
-Interactions read_session_lines(const std::string& path, IdOrder order) {
-  LineReader reader(path);
-  FieldCutter cutter;
+void report_events(const Interactions& x, std::string_view what, std::string_view sequences, DataReport& report) {
+  report.fact(std::string(what), join_text(grouped(x.events()), " events of ", grouped(x.sequences()), " ", sequences, ", ",
+                                           grouped(x.item_count()), " items"));
+  if (x.times.empty()) return;
+  std::int64_t tied = 0;
+  double first = x.times.front(), last = first;
+  for (std::int64_t s = 0; s < x.sequences(); ++s) {
+    const auto t = x.sequence_times(s);
+    for (std::size_t i = 0; i < t.size(); ++i) {
+      first = std::min(first, t[i]);
+      last = std::max(last, t[i]);
+      tied += (i > 0 && t[i] == t[i - 1]) || (i + 1 < t.size() && t[i] == t[i + 1]);
+    }
+  }
+  const double share = static_cast<double>(tied) / static_cast<double>(x.events());
+  const std::string percent = join_text(std::round(1000 * share) / 10, " %");
+  report.fact(
+      "times",
+      join_text(day_of(first), " to ", day_of(last),
+                tied == 0
+                    ? ""
+                    : join_text(", ", percent,
+                                " of the events at the same time as a neighbour of their sequence: there the order of the file counts")));
+  constexpr double kYear = 365.2425 * 86400;
+  if (last - first > 1000 * kYear || last > 1000 * kYear)
+    report.warn(join_text(what, ": times up to ", day_of(last), ", a span of ", std::llround((last - first) / kYear),
+                          " years: milliseconds read as seconds? See data.time_unit"));
+  else if (share > 0.5 && x.events() > 20)
+    report.warn(join_text(what, ": ", percent,
+                          " of the events have the time of a neighbour of their sequence (days without the time of "
+                          "day?): most of the order is that of the file"));
+}
+
+Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& table, DataReport* report) {
+  TableReader reader(path, table);
   Events e;
-  for (std::string_view line; reader.next(line);) {
-    const auto& fields = cutter.cut(line);
-    if (fields.empty()) continue;
+  while (reader.next()) {
     const auto session = e.user_ids.add(std::to_string(reader.line_number()));
-    for (const auto item : fields) {
+    for (const auto item : reader.fields()) {
+      if (item.empty()) continue;
       e.users.push_back(session);
       e.items.push_back(e.item_ids.add(item));
     }
   }
+  if (report != nullptr)
+    report->fact("file", join_text(path, ": a session a line, ", reader.separator_text(), "; the order of the file counts"));
   return finish(std::move(e), order, path);
 }
 

@@ -10,9 +10,12 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "data/data_report.h"
 #include "data/id_map.h"
+#include "data/table.h"
 
 namespace capstan::data {
 
@@ -47,9 +50,15 @@ enum class Header { automatic, present, absent };
 enum class TimeUnit { seconds, milliseconds };
 
 struct ReadOptions {
-  /// Names in the header, or numbers from 1 where there is none. Empty: the usual names (user_id, SessionId, item_id, ItemId,
-  /// timestamp, Time, ... in any case), or columns 1, 2 and, if the file has three, 3. A file need not have a time column unless named.
+  /// Names in the header, or numbers from 1. Empty: the usual names (user_id, SessionId, item_id, ItemId, timestamp, Time, ... in any
+  /// case and with or without _ and -), or without a header columns 1, 2 and, if the file has three, 3. A file need not have a time column
+  /// unless named; where no usual name is there, a column whose name speaks of a time (click_time, date_added, created_at) and whose first
+  /// value is one is taken. time_column = "none": the order of the file counts.
   std::string user_column = {}, item_column = {}, time_column = {};
+  /// The sequences are sessions: a session column comes before a user column where the header has both.
+  bool sessions = false;
+  /// A column that belongs to the id: events are of one sequence if both are equal. For session ids that restart with every user.
+  std::string owner_column = {};
   /// A column whose number is added to the time, for files that keep the day and the time within it apart; empty: none.
   std::string time_offset_column = {};
   /// Of times and offsets that are numbers.
@@ -57,18 +66,26 @@ struct ReadOptions {
   /// Lines whose `event_column` is none of `events` are left out, before anything else of them is looked at; empty: all lines count.
   std::string event_column = {};
   std::vector<std::string> events = {};
+  /// Lines whose number in `rating_column` (empty: the usual names) is below this are left out; 0: all lines count.
+  double min_rating = 0;
+  std::string rating_column = {};
   Header header = Header::automatic;
+  TableOptions table = {};
   IdOrder order = IdOrder::first_appearance;
 };
 
-/// Reads "user item [time]" with or without a header, plain or gzip. Fields are separated by tabs, else by commas (fields may be in
-/// double quotes), else by semicolons, else by spaces, whichever the first line has. RecBole headers (name:type) are understood. Times are
-/// numbers, or dates like 2014-04-07T10:51:09.277Z or 2019-10-01 00:00:00 UTC. Blank lines are skipped. Throws DataError "path:line: ...",
-/// IoError, or ConfigError for options that do not go together.
-Interactions read_interactions(const std::string& path, const ReadOptions& options = {});
+/// Reads "user item [time]" with or without a header from a text table (data/table.h). RecBole headers (name:type) are understood. Times
+/// are numbers, or dates like 2014-04-07T10:51:09.277Z or 2019-10-01 00:00:00 UTC. `report` gets the form, the columns and why, what was
+/// left out, and warnings. Throws DataError "path:line: ...", IoError, or ConfigError for options that do not go together.
+Interactions read_interactions(const std::string& path, const ReadOptions& options = {}, DataReport* report = nullptr);
 
-/// Reads one session a line: item ids in click order, separated by spaces or tabs. Sessions are named by their line number.
-Interactions read_session_lines(const std::string& path, IdOrder order = IdOrder::first_appearance);
+/// Counts, span of times and the share of events that tie with a neighbour of their sequence, as facts named `what`; a warning for times
+/// that were read in the wrong unit or leave most of the order to the file. `sequences`: "users", "sessions".
+void report_events(const Interactions& x, std::string_view what, std::string_view sequences, DataReport& report);
+
+/// Reads one session a line: item ids in click order, separated as in any text table. Sessions are named by their line number.
+Interactions read_session_lines(const std::string& path, IdOrder order = IdOrder::first_appearance,
+                                const TableOptions& table = {.separator = "blank"}, DataReport* report = nullptr);
 
 /// The same interactions in CSR form from single events in file order. `times` has one per event or is empty.
 Interactions group_events(std::span<const std::int32_t> users, std::span<const std::int32_t> items, std::span<const double> times,

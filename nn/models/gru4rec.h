@@ -66,7 +66,9 @@ class Gru4Rec {
   Tensor scores(const Tensor& output) const;
 
   const Parameter& table() const { return table_; }  ///< [items, width of the last layer]
-  const Parameter& bias() const { return bias_; }    ///< [items]
+  /// All parameters with a row for each item.
+  std::vector<Parameter> item_parameters() const { return {table_, bias_, input_table_}; }
+  const Parameter& bias() const { return bias_; }  ///< [items]
   std::int64_t item_count() const { return table_.size(0); }
 
  private:

@@ -186,7 +186,14 @@ std::pair<std::int64_t, std::int64_t> Vit::grid(std::int64_t image_height, std::
 }
 
 bool Vit::has_class_token() const { return parts_->has_class_token(); }
+std::vector<Parameter> Vit::class_parameters() const { return {parts_->head.weight(), parts_->head.bias()}; }
 const VitOptions& Vit::options() const { return parts_->options; }
+
+std::int64_t smallest_training_batch(const VitOptions& o, std::int64_t image_height, std::int64_t image_width) {
+  if (o.stem != VitStem::convolutions) return 1;
+  const auto [height, width] = VitConvStem::feature_size(o, image_height, image_width);
+  return height * width > 1 ? 1 : 2;
+}
 
 double multiply_adds(const VitOptions& o, std::int64_t images) {
   const auto number = [](std::int64_t v) { return static_cast<double>(v); };

@@ -49,6 +49,8 @@ class Vit {
   /// Rows and columns of patches of an image. Throws ShapeError if the size does not fit.
   std::pair<std::int64_t, std::int64_t> grid(std::int64_t image_height, std::int64_t image_width) const;
   bool has_class_token() const;
+  /// All parameters with a row for each class.
+  std::vector<Parameter> class_parameters() const;
   const VitOptions& options() const;
 
  private:
@@ -59,5 +61,7 @@ class Vit {
 /// Multiply-adds of the matrix products and convolutions that a forward pass over `images` images of options.image_size computes. With a
 /// class token the last layer is computed for that token alone (TransformerStack::first_token), so it is less than the usual figure.
 double multiply_adds(const VitOptions& options, std::int64_t images);
+/// The fewest images of a training batch: batch normalisation needs two elements a channel.
+std::int64_t smallest_training_batch(const VitOptions& options, std::int64_t image_height, std::int64_t image_width);
 
 }  // namespace capstan::nn

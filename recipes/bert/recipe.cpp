@@ -51,6 +51,7 @@ masked_lm::Network network(const nn::BertOptions& options, const nn::Scope& scop
           .transformed = [model](const Tensor& encoded, const Tensor& tokens) { return model->transformed(encoded, tokens); },
           .decoder_weight = model->word_table(),
           .decoder_bias = model->output_bias(),
+          .token_parameters = {model->word_table(), model->output_bias()},
           .next_sentence_logits =
               [model](const Tensor& encoded, const nn::TokenLayout& layout) {
                 return model->next_sentence_logits(model->pooled(encoded, layout));

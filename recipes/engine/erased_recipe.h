@@ -180,6 +180,10 @@ class ErasedRecipe : public AnyRecipe {
     if constexpr (requires { recipe_.artifacts(); }) return recipe_.artifacts();
     return {};
   }
+  std::vector<NamedRows> named_rows() const override {
+    if constexpr (requires { recipe_.named_rows(); }) return recipe_.named_rows();
+    return {};
+  }
 
   std::string_view metric() const override {
     if constexpr (requires { R::metric; }) return R::metric;
@@ -247,6 +251,7 @@ class ErasedConfig final : public AnyConfig {
   void finish() override {
     follow_kind(*table_, fields_.engine.optimizer, own_);
     fields_.engine.optimizer.validate();
+    fields_.engine.init.validate();
     if constexpr (requires { fields_.recipe.validate(); }) fields_.recipe.validate();
   }
   std::unique_ptr<AnyRecipe> make(const Setup& setup) const override { return std::make_unique<ErasedRecipe<R>>(fields_.recipe, setup); }

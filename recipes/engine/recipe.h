@@ -39,6 +39,7 @@
 //     Metrics baselines(Split)                                what simple methods reach; taken once
 //     std::string protocol(Split)                             how the metrics of a split are taken, in words, a line each
 //     NamedTensors artifacts() const                          what evaluate and predict need besides the parameters (id map, vocabulary)
+//     std::vector<NamedRows> named_rows() const               parameters whose rows stand for names: init.from takes rows by name
 //     data::DataReport data_report() const                    what was read, in words; printed before anything is done with it
 //     std::string data_digest() const                         identity of the data; a resume with other data is refused. Without it: of
 //                                                             artifacts and numbers of samples, which do not see every change
@@ -97,6 +98,8 @@ auto named_by(std::string_view key, const F& read) {
     throw DataError(join_text(key, ": ", e.what()));
   } catch (const ConfigError& e) {
     throw ConfigError(join_text(key, ": ", e.what()));
+  } catch (const CheckpointError& e) {
+    throw CheckpointError(join_text(key, ": ", e.what()));
   }
 }
 
@@ -105,6 +108,14 @@ void store_ids(NamedTensors& artifacts, const std::string& name, const data::IdM
 data::IdMap stored_ids(const NamedTensors& artifacts, const std::string& name);
 /// The names in the order of their numbers.
 std::vector<std::string> names_of(const data::IdMap& ids);
+
+/// Parameters whose rows, from `first` on, stand for names that a checkpoint keeps as an artifact: words, items, classes.
+struct NamedRows {
+  std::string_view what;  ///< "items", for messages
+  std::vector<std::string> (*names)(const NamedTensors& artifacts) = nullptr;
+  std::vector<Parameter> parameters = {};  ///< [rows, ...]; undefined ones do not count
+  std::int64_t first = 0;                  ///< rows before it have no name (padding)
+};
 
 /// Why a recipe is built. It may open data files for train, evaluate and prepare, for bench only without a bench_batch; for predict it
 /// should do with Setup::artifacts.

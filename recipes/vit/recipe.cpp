@@ -33,13 +33,16 @@ struct Config : task::Options {
 task::Network network(nn::VitOptions options, const nn::Scope& scope, std::int64_t classes) {
   options.classes = classes;
   const auto model = std::make_shared<const nn::Vit>(scope, options);
-  return {.logits = [model](const Tensor& images, const nn::Run& run) { return model->logits(images, run); },
-          .multiply_adds = [options](std::int64_t images) { return nn::multiply_adds(options, images); },
-          .attention = [model](const Tensor& image) -> task::Attention {
-            return {.probabilities = model->with_attention(image, {}).probabilities,
-                    .grid = model->grid(image.size(2), image.size(3)),
-                    .class_token = model->has_class_token()};
-          }};
+  return {
+      .logits = [model](const Tensor& images, const nn::Run& run) { return model->logits(images, run); },
+      .multiply_adds = [options](std::int64_t images) { return nn::multiply_adds(options, images); },
+      .smallest_batch = [options](std::int64_t height, std::int64_t width) { return nn::smallest_training_batch(options, height, width); },
+      .class_parameters = model->class_parameters(),
+      .attention = [model](const Tensor& image) -> task::Attention {
+        return {.probabilities = model->with_attention(image, {}).probabilities,
+                .grid = model->grid(image.size(2), image.size(3)),
+                .class_token = model->has_class_token()};
+      }};
 }
 
 class Vit : public task::Task {

@@ -144,6 +144,81 @@ TEST(Interactions, Refusals) {
   EXPECT_THROW(read_interactions("/nowhere/at/all"), IoError);
 }
 
+/// What a report says, a line each.
+std::string report_of(const std::string& content, const ReadOptions& options = {}) {
+  const Scratch dir;
+  DataReport report;
+  const Interactions x = read_interactions(dir.write("f", content), options, &report);
+  report_events(x, "train", options.sessions ? "sessions" : "users", report);
+  std::string all;
+  for (const std::string& line : lines_of(report)) all += line + "\n";
+  return all;
+}
+
+TEST(Interactions, ASessionComesBeforeAUserWhereSessionsAreTheSequence) {
+  const std::string file = "UserId\tuser_session\tItemId\nu\t1\ta\nu\t2\tb\nu\t2\tc\n";
+  EXPECT_THAT(shown(read(file, {.sessions = true})), ElementsAre("1: a", "2: b c"));
+  EXPECT_THAT(shown(read(file)), ElementsAre("u: a b c"));
+  EXPECT_THAT(report_of(file, {.sessions = true}), HasSubstr("session 2 'user_session', item 3 'ItemId'"));
+}
+
+TEST(Interactions, SessionIdsThatRestartWithEveryUser) {
+  const std::string file = "SessionId,ItemId,UserId\n0,a,u\n0,b,u\n1,c,u\n0,d,v\n";
+  EXPECT_THAT(report_of(file, {.sessions = true}), HasSubstr("1 of 2 session ids are used by several users of column 3 'UserId'"));
+  EXPECT_EQ(read(file, {.sessions = true, .owner_column = "UserId"}).sequences(), 3);
+  EXPECT_THAT(report_of(file, {.sessions = true, .owner_column = "UserId"}), testing::Not(HasSubstr("several users")));
+}
+
+TEST(Interactions, TimeColumnsUnderOtherNames) {
+  for (const std::string name : {"date_added", "created_at", "click_time", "Created", "eventTimestamp"}) {
+    EXPECT_THAT(shown(read("user_id,item_id,rating," + name + "\nu,b,5,20\nu,a,5,10\n")), ElementsAre("u: a b")) << name;
+    EXPECT_THAT(report_of("user_id,item_id," + name + "\nu,b,20\nu,a,10\n"), HasSubstr("(its name speaks of a time)")) << name;
+  }
+  EXPECT_THAT(report_of("user_id,item_id,timestamp\nu,b,20\nu,a,10\n"), HasSubstr("from the newest event to the oldest"));
+  const std::string no_times = "user_id,item_id,mealtime\nu,b,noon\nu,a,noon\n";
+  EXPECT_THAT(shown(read(no_times)), ElementsAre("u: b a"));
+  EXPECT_THAT(report_of(no_times), HasSubstr("no column of times was recognised"));
+  EXPECT_THAT(shown(read("user_id,item_id,time\nu,b,2\nu,a,1\n", {.time_column = "none"})), ElementsAre("u: b a"));
+}
+
+TEST(Interactions, RatingsTakenAsTimesAreNoticed) {
+  std::string file;
+  for (int i = 0; i < 60; ++i) file += join_text("u", i % 7, " i", i, " ", 1 + i % 5, "\n");
+  EXPECT_THAT(report_of(file), HasSubstr("holds only 5 different values (1, 2, 3, 4, 5): ratings?"));
+  EXPECT_THAT(report_of(file, {.time_column = "none"}), testing::Not(HasSubstr("ratings?")));
+  EXPECT_TRUE(read(file, {.time_column = "none"}).times.empty());
+}
+
+TEST(Interactions, MillisecondsAndTiedTimesAreNoticed) {
+  EXPECT_THAT(report_of("u a 1700000000000\nu b 1700000030000\n"), HasSubstr("milliseconds read as seconds?"));
+  const std::string fine = report_of("u a 1700000000\nu b 1700086400\nu c 1700086400\n");
+  EXPECT_THAT(fine, HasSubstr("2023-11-14 to 2023-11-15, 66.7 % of the events at the same time"));
+  EXPECT_THAT(fine, testing::Not(HasSubstr("warning")));
+  std::string days = "user,item,day\n";
+  for (int i = 0; i < 40; ++i) days += join_text("u", i % 2, ",i", i, ",2020-01-01\n");
+  EXPECT_THAT(report_of(days, {.time_column = "day"}), HasSubstr("most of the order is that of the file"));
+}
+
+TEST(Interactions, HeaderWithColumnsByNumberAndARepeatedHeader) {
+  EXPECT_THAT(shown(read("\"User-ID\";\"ISBN\"\n\"u\";\"i1\"\n", {.user_column = "1", .item_column = "2"})), ElementsAre("u: i1"));
+  EXPECT_THAT(shown(read("kunde,ware\nk,w\n", {.user_column = "1", .item_column = "2", .header = Header::present})), ElementsAre("k: w"));
+  EXPECT_THAT(refusal("user,item\nu,a\nuser,item\nu,b\n"), HasSubstr(":3: the header of line 1 again"));
+  EXPECT_THAT(refusal("user,item\nu,a, the\n"), HasSubstr(":2: 3 fields, but the header names 2 columns"));
+  EXPECT_THAT(shown(read("user,item\nu,a,\n")), ElementsAre("u: a"));
+}
+
+TEST(Interactions, LinesThatAreNotUtf8AreCounted) {
+  EXPECT_THAT(report_of("u1 caf\xe9\nu1 b\n"), HasSubstr("1 line"));
+  EXPECT_THAT(shown(read("u1 caf\xe9\nu1 b\n")), ElementsAre("u1: caf\xe9 b"));
+}
+
+TEST(Interactions, LinesBelowARating) {
+  const std::string file = "user,item,rating\nu,a,5\nu,b,2\nu,c,4\n";
+  EXPECT_THAT(shown(read(file, {.min_rating = 4})), ElementsAre("u: a c"));
+  EXPECT_THAT(report_of(file, {.min_rating = 4}), HasSubstr("1 lines rated below 4"));
+  EXPECT_THAT(refusal("u a 5\n", {.min_rating = 4}), HasSubstr("no column of ratings"));
+}
+
 TEST(Interactions, SessionLines) {
   const Scratch dir;
   const auto x = read_session_lines(dir.write("s", "5 7 5\n\n7\t9\n"));

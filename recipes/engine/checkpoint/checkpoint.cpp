@@ -319,6 +319,15 @@ NamedTensors Checkpoint::tensors_below(std::string_view group) const {
   });
 }
 
+nn::TensorSource Checkpoint::source(std::string_view group) const {
+  nn::TensorSource out{.name = path(), .tensors = {}, .read = [this, group = std::string(group)](std::string_view name) {
+                         return as_checkpoint_error([&] { return reader_.read(joined(group, name)); });
+                       }};
+  for (const auto& e : reader_.entries())
+    if (e.name.starts_with(group) && !e.is_text) out.tensors.emplace_back(e.name.substr(group.size()), e.spec);
+  return out;
+}
+
 void Checkpoint::verify() const {
   as_checkpoint_error([&] {
     for (const auto& e : reader_.entries()) e.is_text ? (void)reader_.read_text(e.name) : (void)reader_.read(e.name);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "data/hdf5/hdf5.h"
+#include "nn/import.h"
 #include "nn/parameter_store.h"
 #include "optim/optimizer.h"
 #include "optim/weight_average.h"
@@ -92,11 +93,16 @@ class Checkpoint {
   }
   /// The same; a null `optimizer` keeps its own state.
   void load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average) const;
+  /// The parameters for who starts another model from them (nn/import.h), under their names: those that are used, averages where the file
+  /// has them, or those that training went on from. Reads this object when asked for one.
+  nn::TensorSource weights() const { return source("/model/"); }
+  nn::TensorSource trained_weights() const { return source(has_group("/weights") ? "/weights/" : "/model/"); }
+  /// The optimiser's state by "<slot>/<parameter>", for the same.
+  nn::TensorSource optimizer_state() const { return source("/optimizer/"); }
   /// Which optimiser's state the file holds (optim::Optimizer::name); empty: none.
   std::string optimizer_name() const;
-  /// Its step count and its tensors by "<slot>/<parameter>", for who takes over parts of them.
+  /// Its step count, for who takes over its state.
   std::int64_t optimizer_steps() const;
-  NamedTensors optimizer_state() const { return tensors_below("/optimizer/"); }
   TrainState train_state() const;
   NamedTensors artifacts() const { return tensors_below("/artifacts/"); }
   /// Reads every dataset against its checksum.
@@ -106,6 +112,7 @@ class Checkpoint {
   bool has_group(std::string_view name) const;
   void load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const;
   NamedTensors tensors_below(std::string_view group) const;
+  nn::TensorSource source(std::string_view group) const;
 
   data::Hdf5Reader reader_;
   CheckpointMeta meta_;

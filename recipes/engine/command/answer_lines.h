@@ -5,14 +5,29 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace capstan::engine {
 
-/// Gives each line of `in`, without its end (\n or \r\n), to take(line, number), which keeps it or throws an Error; numbers begin with 1.
-/// Calls answer(), which writes the answers to all lines kept and forgets them, when `batch_size` are kept, when no further line waits (so
-/// that the other end of a pipe gets its answer at once, `out` being flushed), at the end, and before the error of a bad line goes on.
-/// Stops reading when `out` cannot be written.
-void answer_lines(std::istream& in, std::ostream& out, std::int64_t batch_size,
-                  const std::function<void(std::string line, std::int64_t number)>& take, const std::function<void()>& answer);
+/// What answers the lines.
+struct LineAnswers {
+  /// Keeps a line. Throws DataError or IoError if it cannot be answered.
+  std::function<void(std::string line, std::int64_t number)> take;
+  /// The answers to all lines kept since the last call, in order.
+  std::function<std::vector<std::string>()> answer;
+  /// The answer to a line that `take` refused.
+  std::function<std::string(std::string_view line, std::int64_t number, std::string_view fault)> refusal;
+};
+
+struct Refused {
+  std::int64_t count = 0, lines = 0;  ///< of so many lines
+  std::string first;                  ///< the first one's fault
+};
+
+/// Gives each line of `in`, without its end (\n or \r\n), to take(line, number); numbers begin with 1. Answers, a line each, when
+/// `batch_size` are kept, when no further line waits (so that the other end of a pipe gets its answer at once, `out` being flushed), and at
+/// the end. A line that is refused costs its own answer only. Stops reading when `out` cannot be written.
+Refused answer_lines(std::istream& in, std::ostream& out, std::int64_t batch_size, const LineAnswers& answers);
 
 }  // namespace capstan::engine

@@ -72,6 +72,7 @@ BenchResult measure_steps(const std::function<double()>& step, std::int64_t warm
 BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps) {
   constexpr std::int64_t kDistinct = 4;
   const Setup& setup = recipe.setup();
+  apply_to_parameters(options.optimizer, recipe.parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe.parameters().parameters());
   EpochOrder order(recipe);
   recipe.begin_epoch(0);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <istream>
@@ -14,11 +15,20 @@
 #include "autograd/tape/tape.h"
 #include "data/output_file.h"
 #include "recipes/engine/command/answer_lines.h"
+#include "recipes/engine/report/run_log.h"
 #include "recipes/engine/streams.h"
 
 namespace capstan::engine {
 
 namespace {
+
+/// Any text as a column of an answer.
+std::string in_a_column(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace_if(
+      out, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return out;
+}
 
 int open_input(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -70,13 +80,22 @@ void PredictFiles::finish() {
 std::istream& PredictFiles::in() { return input_ ? input_->stream : console_.in; }
 std::ostream& PredictFiles::out() { return output_ ? output_->stream : console_.out; }
 
-void predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_t batch_size) {
+bool predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_t batch_size, std::ostream& err) {
   const NoGrad paused;
-  answer_lines(
-      in, out, batch_size, [&](std::string line, std::int64_t number) { recipe.take(std::move(line), number); },
-      [&] {
-        for (const std::string& answer : recipe.answer()) out << answer << '\n';
-      });
+  const bool json = recipe.setup().json_answers;
+  const Refused refused =
+      answer_lines(in, out, batch_size,
+                   {.take = [&](std::string line, std::int64_t number) { recipe.take(std::move(line), number); },
+                    .answer = [&] { return recipe.answer(); },
+                    .refusal =
+                        [&](std::string_view line, std::int64_t number, std::string_view fault) {
+                          return json ? to_json({{"line", number}, {"input", std::string(line)}, {"error", std::string(fault)}})
+                                      : join_text(in_a_column(line), "\t-\t", in_a_column(fault));
+                        }});
+  if (refused.count > 0)
+    err << "capstan: predict: " << refused.count << " of " << refused.lines << " lines could not be answered, the first: " << refused.first
+        << "\n";
+  return refused.lines == 0 || refused.count < refused.lines;
 }
 
 }  // namespace capstan::engine

@@ -31,8 +31,9 @@ class PredictFiles {
   std::unique_ptr<Output> output_;
 };
 
-/// Answers each line, `batch_size` at a time or as many as wait (answer_lines.h). The error of a bad line comes after the answers to those
-/// before it.
-void predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_t batch_size);
+/// Answers each line, `batch_size` at a time or as many as wait (answer_lines.h). A line that makes no sense is answered by
+/// `line <tab> - <tab> what is wrong`, or {"line":3,"input":"...","error":"what is wrong"}, and how many did not is said on `err` in the
+/// end. False if there was none that did.
+bool predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_t batch_size, std::ostream& err);
 
 }  // namespace capstan::engine

@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/output_file.h"
+#include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/engine/checkpoint/resume.h"
 #include "recipes/engine/command/bench.h"
 #include "recipes/engine/command/predict.h"
@@ -112,17 +113,28 @@ int train_command(const Command& c) {
   const EngineOptions& options = c.options();
   const Setup setup = make_setup(options, Purpose::train);
   const auto recipe = c.config.make(setup);
+  apply_to_parameters(options.optimizer, recipe->parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
   Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd);
   const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train);
   const std::int64_t batches = recipe->batches_per_epoch();
+  const std::int64_t steps_per_epoch = (batches + setup.batches_per_step - 1) / setup.batches_per_step;
+  const std::string shortened = shortened_warmup(options.schedule, options.train.epochs, steps_per_epoch);
   Training training{.recipe = *recipe,
                     .optimizer = *optimizer,
-                    .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs,
-                                              (batches + setup.batches_per_step - 1) / setup.batches_per_step),
+                    .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs, steps_per_epoch),
                     .evaluator = evaluator};
   const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
-  if (c.arguments.has("check")) return check(c, *recipe, *optimizer, metric);
+  std::vector<std::string> start_report;
+  const auto take_initial_weights = [&] {
+    if (!options.init.from.empty()) start_report = start_from_weights(options.init, *recipe);
+  };
+  if (c.arguments.has("check")) {
+    if (!shortened.empty()) c.console.out << shortened << "\n";
+    take_initial_weights();
+    for (const std::string& line : start_report) c.console.out << line << "\n";
+    return check(c, *recipe, *optimizer, metric);
+  }
 
   Option& dir = *c.config.table().find("run.dir");
   const bool said = dir.origin == kCommandLineOrigin;
@@ -168,9 +180,12 @@ int train_command(const Command& c) {
     if (!same) session.say(join_text("the optimiser was ", before, ", is ", optimizer->name(), ": it starts without state"));
     from.reset();  // the file's bytes
   } else {
+    take_initial_weights();
     start(training, session);
+    for (const std::string& line : start_report) session.say(line);
   }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
+  if (!shortened.empty()) session.say(shortened);
   data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
 
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
@@ -206,9 +221,9 @@ int predict_command(const Command& c) {
   require<ConfigError>(c.arguments.has("input") && c.arguments.has("output"), "predict: needs --input FILE|- and --output FILE|-");
   const auto recipe = recipe_of(c, Purpose::predict);
   PredictFiles files(c.arguments.value("input"), c.arguments.value("output"), c.console);
-  predict(*recipe, files.in(), files.out(), c.options().predict.batch_size);
+  const bool any = predict(*recipe, files.in(), files.out(), c.options().predict.batch_size, c.console.err);
   files.finish();
-  return kOk;
+  return any ? kOk : kData;
 }
 
 int bench_command(const Command& c) {

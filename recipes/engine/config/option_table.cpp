@@ -20,6 +20,12 @@ std::string text_of(const std::vector<T>& list) {
   return out;
 }
 
+/// Where a range of integers is open upwards: sums and products of a few such numbers must not leave 64 bits.
+Range countable(Range range) {
+  if (range.high == std::numeric_limits<double>::max()) range.high = 1e15;
+  return range;
+}
+
 template <class T>
 void check_range(const Range& range, T v, std::string_view text) {
   require<ConfigError>(range.contains(static_cast<double>(v)), "must be ", range, ", got ", text);
@@ -56,7 +62,7 @@ Option& OptionTable::operator()(std::string_view name, bool& field, std::string_
 Option& OptionTable::operator()(std::string_view name, std::int64_t& field, std::string_view help, const Range& range) {
   return add(
       name, "integer", to_text(range), help, [&field] { return text_of(field); },
-      [&field, range](std::string_view text) {
+      [&field, range = countable(range)](std::string_view text) {
         const std::int64_t v = parse_integer(text);
         check_range(range, v, text);
         field = v;

@@ -1,10 +1,11 @@
 #pragma once
-// The engine's own options: sections run, train, optimizer, schedule, loader, evaluate, predict and checkpoint of every configuration.
-// The same key means the same for every recipe. A recipe's Config adds its sections beside these (model, data, ...), and keys of its own to
-// evaluate and predict.
+// The engine's own options: sections run, init, train, optimizer, schedule, loader, evaluate, predict and checkpoint of every
+// configuration. The same key means the same for every recipe. A recipe's Config adds its sections beside these (model, data, ...), and
+// keys of its own to evaluate and predict.
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "autograd/core/dtype.h"
 #include "recipes/engine/train/optimizer.h"
@@ -22,9 +23,24 @@ struct RunOptions {
   void visit(V& v) {
     v("dir", dir, "directory of this run; empty: runs/<recipe>-<config>").of_machine();
     v("data", data, "directory that relative data paths start from");
-    v("seed", seed, "seed of parameters, data order and dropout", V::non_negative()).of_training();
+    v("seed", seed, "seed of parameters, data order and dropout", V::between(0, 0x1p63)).of_training();
     v("threads", threads, "OpenMP threads; 0: one per core this process may use", V::between(0, 1024)).of_machine();
   }
+};
+
+struct InitOptions {
+  std::string from;
+  std::vector<std::string> rename, drop, fresh;
+
+  template <class V>
+  void visit(V& v) {
+    v("from", from, "checkpoint whose parameters a new run starts from; empty: random ones. A run that is resumed does not read it");
+    v("rename", rename, "prefixes of its names, old=new: encoder=bert/encoder; one side may be empty");
+    v("drop", drop, "prefixes of its names whose tensors are not taken, such as a head; parameters of these names start at random");
+    v("fresh", fresh, "prefixes of this model's names that start at random though the file may have them");
+  }
+  /// Throws ConfigError.
+  void validate() const;  // checkpoint/initial_weights.cpp
 };
 
 struct TrainOptions {
@@ -42,10 +58,10 @@ struct TrainOptions {
 
   template <class V>
   void visit(V& v) {
-    v("epochs", epochs, "passes over the data", V::positive());
+    v("epochs", epochs, "passes over the data", V::between(1, 1e9));
     v("max_steps", max_steps, "stop after this many optimiser steps; 0: no limit", V::non_negative());
-    v("batch_size", batch_size, "items of one optimiser step", V::positive());
-    v("micro_batch_size", micro_batch_size, "items of one forward pass, a divisor of batch_size; 0: batch_size", V::non_negative());
+    v("batch_size", batch_size, "items of one optimiser step", V::between(1, 1e9));
+    v("micro_batch_size", micro_batch_size, "items of one forward pass, a divisor of batch_size; 0: batch_size", V::between(0, 1e9));
     v("precision", precision,
       "element type of the matrix work, with f32 master weights; bf16 pays where processors multiply it (AVX-512 BF16)",
       {{"f32", DType::f32}, {"bf16", DType::bf16}})
@@ -113,6 +129,7 @@ struct CheckpointOptions {
 struct EngineOptions {
   std::string recipe;  ///< names the recipe that the rest is for
   RunOptions run;
+  InitOptions init;
   TrainOptions train;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
@@ -125,6 +142,7 @@ struct EngineOptions {
   void visit(V& v) {
     v("recipe", recipe, "the recipe that this configuration is for").of_use();
     v.section("run", run, V::of_use());
+    v.section("init", init, V::of_training());
     v.section("train", train, V::of_training());
     v.section("optimizer", optimizer, V::of_training());
     v.section("schedule", schedule, V::of_training());

@@ -1,10 +1,14 @@
 #include "recipes/engine/train/optimizer.h"
 
+#include <algorithm>
+
+#include "nn/parameter_store.h"
 #include "optim/adagrad.h"
 #include "optim/adam.h"
 #include "optim/lion.h"
 #include "optim/sgd.h"
 #include "recipes/engine/config/option_table.h"
+#include "recipes/engine/config/value.h"
 
 namespace capstan::engine {
 namespace {
@@ -45,6 +49,26 @@ void follow_kind(OptionTable& table, const OptimizerOptions& options, OptimizerK
   const OptionTable values(section);
   for (Option& o : table.options())
     if (const Option* value = values.find(o.key); value != nullptr && o.origin == kDefaultOrigin) o.set(value->get());
+}
+
+void apply_to_parameters(const OptimizerOptions& options, const nn::ParameterStore& parameters) {
+  const auto named = [](std::string_view key, const auto& change) {
+    try {
+      change();
+    } catch (const ConfigError& e) {
+      throw ConfigError(join_text("optimizer.", key, ": ", e.what()));
+    }
+  };
+  for (const std::string& prefix : options.freeze) named("freeze", [&] { parameters.freeze(prefix); });
+  for (const std::string& text : options.learning_rate_scale)
+    named("learning_rate_scale", [&] {
+      const auto equals = text.rfind('=');
+      require<ConfigError>(equals != std::string::npos, "expected prefix=factor, got '", text, "'");
+      parameters.scale_learning_rate(trimmed(std::string_view(text).substr(0, equals)),
+                                     parse_number(trimmed(std::string_view(text).substr(equals + 1))));
+    });
+  require<ConfigError>(std::ranges::any_of(parameters.parameters(), &Parameter::trainable),
+                       "optimizer.freeze: nothing is left to train of ", parameters.parameters().size(), " parameters");
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerOptions& o, std::span<const Parameter> parameters) {

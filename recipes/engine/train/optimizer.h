@@ -7,8 +7,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "optim/optimizer.h"
+
+namespace capstan::nn {
+class ParameterStore;
+}
 
 namespace capstan::engine {
 
@@ -22,6 +28,7 @@ struct OptimizerOptions {
   double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.01, momentum = 0;
   bool nesterov = false;
   SparseRows sparse_rows = SparseRows::dense;
+  std::vector<std::string> freeze = {}, learning_rate_scale = {};
 
   template <class V>
   void visit(V& v) {
@@ -49,6 +56,9 @@ struct OptimizerOptions {
       "what adam, sgd and lion do to rows of embedding tables that a step does not name. dense: what a gradient of zero does; lazy: "
       "nothing",
       {{"dense", SparseRows::dense}, {"lazy", SparseRows::lazy}});
+    v("freeze", freeze, "prefixes of parameters that are not trained, such as encoder/0; --check lists the names");
+    v("learning_rate_scale", learning_rate_scale,
+      "prefix=factor: a factor on the learning rate of the parameters below; factors of several prefixes multiply");
   }
 
   /// Throws ConfigError for a number that the rule does not know.
@@ -60,6 +70,10 @@ OptimizerOptions published(OptimizerKind kind);
 
 /// If `options`, bound to `table` below "optimizer.", choose another rule than `own`: what nobody has set becomes the published number.
 void follow_kind(OptionTable& table, const OptimizerOptions& options, OptimizerKind own);
+
+/// Freezes parameters and scales their learning rates as optimizer.freeze and optimizer.learning_rate_scale say; before make_optimizer.
+/// Throws ConfigError naming the key if a prefix fits no parameter, or if nothing is left to train.
+void apply_to_parameters(const OptimizerOptions& options, const nn::ParameterStore& parameters);
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerOptions& options, std::span<const Parameter> parameters);
 

@@ -7,14 +7,35 @@
 
 namespace capstan::engine {
 
-optim::Schedule make_schedule(const ScheduleOptions& o, double peak, std::int64_t epochs, std::int64_t steps_per_epoch) {
+namespace {
+
+struct Steps {
+  std::int64_t total, warmup;
+  std::int64_t asked;  ///< of the warm-up, before it was shortened
+};
+
+Steps steps_of(const ScheduleOptions& o, std::int64_t epochs, std::int64_t steps_per_epoch) {
   const std::int64_t total = std::max<std::int64_t>(1, o.steps > 0 ? o.steps : epochs * steps_per_epoch);
-  const std::int64_t warmup = o.warmup_steps > 0    ? o.warmup_steps
-                              : o.warmup_epochs > 0 ? std::llround(o.warmup_epochs * static_cast<double>(steps_per_epoch))
-                                                    : static_cast<std::int64_t>(o.warmup_share * static_cast<double>(total));
-  require<ConfigError>(warmup < total || o.kind == ScheduleKind::constant || o.kind == ScheduleKind::inverse_sqrt,
-                       "schedule: the warm-up must end before the schedule does, got ", warmup, " of ", total,
-                       " steps (schedule.warmup_steps, warmup_epochs, warmup_share; train.epochs or schedule.steps)");
+  const std::int64_t asked = o.warmup_steps > 0    ? o.warmup_steps
+                             : o.warmup_epochs > 0 ? std::llround(o.warmup_epochs * static_cast<double>(steps_per_epoch))
+                                                   : static_cast<std::int64_t>(o.warmup_share * static_cast<double>(total));
+  if (asked < total || o.kind == ScheduleKind::constant || o.kind == ScheduleKind::inverse_sqrt) return {total, asked, asked};
+  require<ConfigError>(o.warmup_steps == 0, "schedule: the warm-up must end before the schedule does, got ", asked, " of ", total,
+                       " steps (schedule.warmup_steps; train.epochs or schedule.steps)");
+  return {total, total - 1, asked};
+}
+
+}  // namespace
+
+std::string shortened_warmup(const ScheduleOptions& o, std::int64_t epochs, std::int64_t steps_per_epoch) {
+  const Steps steps = steps_of(o, epochs, steps_per_epoch);
+  return steps.warmup == steps.asked ? ""
+                                     : join_text("schedule.warmup_epochs = ", o.warmup_epochs, " are ", steps.asked, " steps, the run has ",
+                                                 steps.total, ": its warm-up is shortened to ", steps.warmup);
+}
+
+optim::Schedule make_schedule(const ScheduleOptions& o, double peak, std::int64_t epochs, std::int64_t steps_per_epoch) {
+  const auto [total, warmup, asked] = steps_of(o, epochs, steps_per_epoch);
   const double end = o.final_rate * peak;
   const std::int64_t rest = total - warmup;
   switch (o.kind) {

@@ -5,6 +5,7 @@
 // way.
 
 #include <cstdint>
+#include <string>
 
 #include "optim/schedule.h"
 
@@ -35,7 +36,10 @@ struct ScheduleOptions {
   }
 };
 
-/// The schedule of a run of `epochs` epochs. Throws ConfigError if a warm-up does not end before the schedule does.
+/// The schedule of a run of `epochs` epochs. A warm-up in epochs that would not end before the schedule does is shortened to all steps but
+/// one, so that a run of few epochs needs no other setting; one in steps is a ConfigError.
 optim::Schedule make_schedule(const ScheduleOptions& options, double peak, std::int64_t epochs, std::int64_t steps_per_epoch);
+/// Says so in words; empty: the warm-up is as long as asked.
+std::string shortened_warmup(const ScheduleOptions& options, std::int64_t epochs, std::int64_t steps_per_epoch);
 
 }  // namespace capstan::engine

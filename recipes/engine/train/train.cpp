@@ -24,6 +24,7 @@ Metrics validate(const Training& t) {
 void start(const Training& t, TrainSession& session) {
   session.start_fresh();
   t.recipe.initialize(t.optimizer);
+  if (t.average != nullptr) t.average->restart();  // of values that did not come from the initialisers
   t.recipe.begin_epoch(0);
 }
 

@@ -47,71 +47,47 @@ Classifier::Classifier(const Options& options, bool json, std::vector<std::strin
   require<IoError>(!error, options_.predict.pictures, ": cannot create the directory: ", error.message());
 }
 
-data::Image Classifier::test_image(Query& q) const {
+data::Image Classifier::test_image(std::string_view text) const {
   const std::int64_t count = data_->size(engine::Split::test);
   std::int64_t index = -1;
-  const char* end = q.text.data() + q.text.size();
-  const auto [stop, error] = std::from_chars(q.text.data(), end, index);
-  require<DataError>(error == std::errc() && stop == end && index >= 0 && index < count, "line ", q.line,
-                     ": expected the number of a test image, 0 .. ", count - 1, ", found '", q.text, "'");
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, index);
+  require<DataError>(error == std::errc() && stop == end && index >= 0 && index < count, "expected the number of a test image, 0 .. ",
+                     count - 1, ", found '", text, "'");
   const Example example = data_->read(engine::Split::test, index);
-  if (!example.substitute) return pipeline_.shown(example.view);
-  q.fault = "the image file is broken or cannot be read";
-  return {};
+  require<DataError>(!example.substitute, "the image file is broken or cannot be read");
+  return pipeline_.shown(example.view);
 }
 
 Query Classifier::read(std::string text, std::int64_t line) const {
-  Query q{.line = line, .text = std::move(text), .fault = {}, .image = {}};
-  const bool paths = options_.predict.input == PredictInput::paths, skip = options_.data.broken == data::Broken::skip;
-  require<DataError>(!q.text.empty(), "line ", line, ": the line is empty, expected ",
-                     paths ? "the path of an image" : "the number of a test image");
-  if (!paths) {
-    q.image = test_image(q);
-    return q;
-  }
-  try {
-    q.image = pipeline_.shown(data::read_image(q.text, {.max_pixels = options_.data.max_pixels}));
-  } catch (const DataError& e) {
-    require<DataError>(skip, "line ", line, ": ", e.what());
-    q.fault = e.what();
-  } catch (const IoError& e) {
-    require<IoError>(skip, "line ", line, ": ", e.what());
-    q.fault = e.what();
-  }
-  return q;
+  return engine::named_by(join_text("line ", line), [&] {
+    const bool paths = options_.predict.input == PredictInput::paths;
+    require<DataError>(!text.empty(), "the line is empty, expected ", paths ? "the path of an image" : "the number of a test image");
+    data::Image image = paths ? pipeline_.shown(data::read_image(text, {.max_pixels = options_.data.max_pixels})) : test_image(text);
+    return Query{.line = line, .text = std::move(text), .image = std::move(image)};
+  });
 }
 
 std::vector<std::string> Classifier::answer(std::span<const Query> queries, const Logits& logits, const Look& look) const {
   const data::PipelineOptions& form = pipeline_.options();
-  const auto sound = std::ranges::count_if(queries, [](const Query& q) { return q.fault.empty(); });
-  const Tensor images(Shape{sound, form.channels, form.size, form.size});
+  const Tensor images(Shape{static_cast<std::int64_t>(queries.size()), form.channels, form.size, form.size});
   const auto n = static_cast<std::size_t>(pipeline_.numel()), classes = class_names_.size();
   const auto planes = [&](std::size_t place) { return images.span<float>().subspan(place * n, n); };
-  std::size_t place = 0;
-  for (const Query& q : queries)
-    if (q.fault.empty()) data::normalize(q.image, form.normalization, planes(place++));
-  Tensor all;  // [sound, classes]
-  if (sound > 0) all = logits(images).contiguous();
+  for (std::size_t i = 0; i < queries.size(); ++i) data::normalize(queries[i].image, form.normalization, planes(i));
+  const Tensor all = logits(images).contiguous();  // [queries, classes]
 
   std::vector<std::string> answers;
-  place = 0;
-  for (const Query& q : queries) {
-    std::span<const float> row;
-    if (q.fault.empty()) {
-      row = all.span<const float>().subspan(place * classes, classes);
-      if (!options_.predict.pictures.empty()) {
-        const Shape one{1, form.channels, form.size, form.size};
-        draw(q, look(Tensor::from(std::span<const float>(planes(place)), one)));
-      }
-      ++place;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    if (!options_.predict.pictures.empty()) {
+      const Shape one{1, form.channels, form.size, form.size};
+      draw(queries[i], look(Tensor::from(std::span<const float>(planes(i)), one)));
     }
-    answers.push_back(text_of(q, row));
+    answers.push_back(text_of(queries[i], all.span<const float>().subspan(i * classes, classes)));
   }
   return answers;
 }
 
 std::string Classifier::text_of(const Query& q, std::span<const float> logits) const {
-  if (!q.fault.empty()) return json_ ? engine::to_json({{"input", q.text}, {"error", q.fault}}) : q.text + "\t-\t" + q.fault;
   const std::vector<float> p = softmax_of(logits);
   std::string out = json_ ? open_json({{"input", q.text}}) + ",\"classes\":[" : q.text;
   bool first = true;

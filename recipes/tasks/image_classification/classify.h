@@ -4,14 +4,13 @@
 // A line is the path of an image file, or with predict.input = indices the number of a test image of the data. An answer is one line:
 //     tsv    input <tab> class <tab> probability <tab> class <tab> probability ...
 //     jsonl  {"input":"a.png","classes":[{"class":"shoe","probability":0.9}, ...]}
-// An image file that is broken or cannot be read ends the work with a DataError or IoError naming line and file, or with data.broken = skip
-// is answered by `input <tab> - <tab> fault` and {"input":"a.png","error":"fault"}. With predict.pictures two PNG files appear there for
-// each input: <line>-<name>-heads.png and <line>-<name>-rollout.png (pictures.h).
+// With predict.pictures two PNG files appear there for each input: <line>-<name>-heads.png and <line>-<name>-rollout.png (pictures.h).
 
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autograd/core/tensor.h"
@@ -25,8 +24,8 @@ namespace capstan::image_classification {
 /// A line as it was read.
 struct Query {
   std::int64_t line = 0;
-  std::string text, fault;
-  data::Image image;  ///< as the model sees it; none with a fault
+  std::string text;
+  data::Image image;  ///< as the model sees it
 };
 
 class Classifier {
@@ -40,12 +39,13 @@ class Classifier {
   Classifier(const Options& options, bool json, std::vector<std::string> class_names, const data::ImagePipeline& pipeline,
              const Dataset* data);
 
+  /// Throws DataError or IoError naming the line if there is no sound image.
   Query read(std::string text, std::int64_t line) const;
   /// A line without its end for each.
   std::vector<std::string> answer(std::span<const Query> queries, const Logits& logits, const Look& look) const;
 
  private:
-  data::Image test_image(Query& query) const;
+  data::Image test_image(std::string_view text) const;  // DataError: there is none
   std::string text_of(const Query& query, std::span<const float> logits) const;
   void draw(const Query& query, const Attention& attention) const;
 

@@ -31,6 +31,10 @@ struct Network {
   std::function<Tensor(const Tensor& images, const nn::Run& run)> logits;
   /// Multiply-adds of the matrix products and convolutions of a forward pass.
   std::function<double(std::int64_t images)> multiply_adds;
+  /// The fewest images of a batch of this size of images that can be trained on.
+  std::function<std::int64_t(std::int64_t height, std::int64_t width)> smallest_batch = [](std::int64_t, std::int64_t) { return 1; };
+  /// Parameters with a row for each class.
+  std::vector<Parameter> class_parameters = {};
   /// images [1, C, H, W] -> what predict.pictures shows. Empty where a model has no attention over patches.
   std::function<Attention(const Tensor& image)> attention = {};
 };

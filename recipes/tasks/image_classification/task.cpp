@@ -53,7 +53,16 @@ Task::Task(const Options& options, const ImageForm& form, const engine::Setup& s
   network_ = make(scope, classes_);
   require<ConfigError>(options_.predict.pictures.empty() || network_.attention,
                        "image_classification: predict.pictures shows attention, which this model does not have");
+  if (setup_.purpose == Purpose::train) check_batches();
   if (setup_.purpose == Purpose::predict) classifier_.emplace(options_, setup_.json_answers, class_names_, pipeline_, data_.get());
+}
+
+void Task::check_batches() const {
+  const std::int64_t images = size(Split::train), size = pipeline_.options().size, least = network_.smallest_batch(size, size);
+  const std::int64_t last = images % setup_.batch_size, smallest = last > 0 ? last : std::min(images, setup_.batch_size);
+  require<ConfigError>(smallest >= least, "image_classification: a batch of ", smallest, " image", smallest == 1 ? "" : "s",
+                       " leaves batch normalisation one element a channel: ", images, " training images in batches of ", setup_.batch_size,
+                       "; take another train.batch_size");
 }
 
 std::int64_t Task::classes_for(const ImageForm& form) const {
@@ -95,6 +104,11 @@ data::DataReport Task::data_report() const {
   if (!std::ranges::all_of(options_.data.mean, scaled) || !std::ranges::all_of(options_.data.deviation, scaled))
     report.warn("data.mean and data.deviation are for pixels in 0 .. 1, not 0 .. 255, but one is outside");
   return report;
+}
+
+std::vector<engine::NamedRows> Task::named_rows() const {
+  const auto names = [](const engine::NamedTensors& artifacts) { return engine::stored_lines(artifacts, kClassNames); };
+  return {{.what = "classes", .names = names, .parameters = network_.class_parameters}};
 }
 
 engine::NamedTensors Task::artifacts() const {

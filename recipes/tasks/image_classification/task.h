@@ -52,6 +52,7 @@ class Task {
   /// Reads every image file and reports the broken ones.
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const;
+  std::vector<engine::NamedRows> named_rows() const;
   data::DataReport data_report() const;
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
@@ -62,6 +63,7 @@ class Task {
   const Dataset& dataset() const;
   /// How many the network is to tell apart. Throws ConfigError if the configuration wants another number than the data has.
   std::int64_t classes_for(const ImageForm& form) const;
+  void check_batches() const;
   /// Of images f32 [B, C, H, W]; with evaluate.flip and out of training the mean with those of their mirror images.
   Tensor logits(const Tensor& images, const nn::Run& run) const;
 

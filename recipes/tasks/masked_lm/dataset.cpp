@@ -177,8 +177,10 @@ engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, co
   return out;
 }
 
+std::vector<std::string> tokens_of(const engine::NamedTensors& artifacts) { return engine::stored_lines(artifacts, kVocabulary); }
+
 std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors& artifacts) {
-  std::vector<std::string> tokens = engine::stored_lines(artifacts, kVocabulary);
+  std::vector<std::string> tokens = tokens_of(artifacts);
   return tokens.empty() ? nullptr : std::make_shared<data::Vocabulary>(std::move(tokens), "vocabulary of the checkpoint");
 }
 

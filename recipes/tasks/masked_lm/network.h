@@ -26,6 +26,8 @@ struct Network {
   /// Some tokens, i64 [N], of what encode() gives -> h [N, H], whose logits over the vocabulary are h . decoder_weight^T + decoder_bias.
   std::function<Tensor(const Tensor& encoded, const Tensor& tokens)> transformed;
   Parameter decoder_weight, decoder_bias;  // [V, H], [V]
+  /// All parameters with a row for each token of the vocabulary, these two among them.
+  std::vector<Parameter> token_parameters = {};
   /// Logits of "B follows A" and "B is random": [sequences, 2].
   std::function<Tensor(const Tensor& encoded, const nn::TokenLayout& layout)> next_sentence_logits;
 

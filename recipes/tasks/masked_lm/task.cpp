@@ -4,6 +4,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "recipes/engine/system.h"
 #include "recipes/tasks/masked_lm/losses.h"
 #include "recipes/tasks/masked_lm/prepare.h"
 
@@ -93,7 +94,10 @@ double Task::multiply_adds() const { return network_.multiply_adds(setup_.batch_
 
 engine::Metrics Task::baselines(engine::Split split) const {
   FrequencyBaselines frequencies(dataset().token_counts());
-  for (std::int64_t i = 0; i < size(split); ++i) frequencies.add(dataset().instance(split, 0, i));
+  for (std::int64_t i = 0; i < size(split); ++i) {
+    engine::throw_if_stopped();
+    frequencies.add(dataset().instance(split, 0, i));
+  }
   return frequencies.metrics(options_.instances.next_sentence);
 }
 

@@ -59,6 +59,9 @@ class Task {
 
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const { return vocabulary_artifacts(*vocabulary_, tokenizer_); }
+  std::vector<engine::NamedRows> named_rows() const {
+    return {{.what = "tokens", .names = tokens_of, .parameters = network_.token_parameters}};
+  }
   data::DataReport data_report() const { return data_ ? data_->report(options_.data, options_.instances) : data::DataReport{}; }
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 

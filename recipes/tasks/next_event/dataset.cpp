@@ -13,24 +13,32 @@ namespace {
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-data::Interactions read(const DataOptions& o, const std::string& path) {
-  if (o.form == FileForm::lines) return data::read_session_lines(path);
-  data::Interactions x = data::read_interactions(path, {.user_column = o.session_column,
-                                                        .item_column = o.item_column,
-                                                        .time_column = o.time_column,
-                                                        .time_offset_column = o.time_offset_column,
-                                                        .time_unit = o.time_unit,
-                                                        .event_column = o.event_column,
-                                                        .events = o.events});
+data::Interactions read(const DataOptions& o, const std::string& path, data::DataReport& report) {
+  data::ReadOptions reading = o.table.reading();
+  if (o.form == FileForm::lines) {
+    if (reading.table.separator.empty()) reading.table.separator = "blank";
+    return data::read_session_lines(path, data::IdOrder::first_appearance, reading.table, &report);
+  }
+  reading.user_column = o.session_column;
+  reading.item_column = o.item_column;
+  reading.time_column = o.time_column;
+  reading.sessions = true;
+  reading.owner_column = o.user_column;
+  reading.time_offset_column = o.time_offset_column;
+  reading.time_unit = o.time_unit;
+  reading.event_column = o.event_column;
+  reading.events = o.events;
+  data::Interactions x = data::read_interactions(path, reading, &report);
   return x.has_times() ? data::order_by_start(x) : x;
 }
 
 // Reading and filtering of a whole log, kept in a file if the options say so.
-data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, std::string* why) {
+data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, data::DataReport& report, std::string* why) {
   require<ConfigError>(!o.log.empty(), "next_event: data.log must name the file of events for data.source = log");
   const std::string path = setup.data_path(o.log);
   const auto make = [&] {
-    data::Interactions x = read(o, path);
+    data::Interactions x = read(o, path, report);
+    data::report_events(x, "log", "sessions", report);
     if (o.session_gap > 0) x = data::cut_at_gaps(x, o.session_gap);
     if (o.drop_repeats) x = data::drop_repeats(x);
     x = data::filter(x, o.min_length, o.min_support, o.filter);
@@ -42,12 +50,20 @@ data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, st
   }
   std::string kept;
   for (const std::string& event : o.events) kept += event + ",";
-  const std::string shaping = join_text("gru4rec 2 session ", o.session_column, " item ", o.item_column, " time ", o.time_column, " + ",
-                                        o.time_offset_column, " unit ", static_cast<int>(o.time_unit), " event ", o.event_column, " ", kept,
-                                        " form ", static_cast<int>(o.form), " gap ", o.session_gap, " repeats ", o.drop_repeats, " length ",
-                                        o.min_length, " support ", o.min_support, " filter ", static_cast<int>(o.filter));
-  return data::prepared_interactions(setup.data_path(o.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why,
-                                     setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
+  const std::string shaping =
+      join_text("gru4rec 3 session ", o.session_column, " user ", o.user_column, " item ", o.item_column, " time ", o.time_column, " + ",
+                o.time_offset_column, " unit ", o.time_unit == data::TimeUnit::seconds ? "seconds" : "milliseconds", " event ",
+                o.event_column, " ", kept, " ", o.table.key(), " form ", o.form == FileForm::table ? "table" : "lines", " gap ",
+                o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length, " support ", o.min_support, " filter ",
+                o.filter == data::FilterMode::in_turn ? "in_turn" : "until_stable");
+  const std::string prepared = setup.data_path(o.prepared);
+  std::string reason;
+  data::Interactions x =
+      data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason,
+                                  setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
+  if (reason.empty()) report.fact("file", join_text(prepared, ": prepared from ", path));
+  if (why != nullptr) *why = reason;
+  return x;
 }
 
 // The first `count` sessions, and the rest.
@@ -72,21 +88,33 @@ struct Parts {
   std::optional<data::Interactions> validation, test;
 };
 
-Parts read_parts(const DataOptions& o, const engine::Setup& setup, std::string* why) {
+Parts read_parts(const DataOptions& o, const engine::Setup& setup, bool needs_train, data::DataReport& report, std::string* why) {
   const auto file = [&](std::string_view key, const std::string& path) {
-    return engine::named_by(key, [&] { return read(o, setup.data_path(path)); });
+    return engine::named_by(key, [&] {
+      data::Interactions x = read(o, setup.data_path(path), report);
+      data::report_events(x, key.substr(5), "sessions", report);  // "data.train" is "train" there
+      return x;
+    });
   };
   Parts parts;
   if (o.source == Source::log) {
-    const data::Interactions all = engine::named_by("data.log", [&] { return read_log(o, setup, why); });
-    require<DataError>(all.events() > 0, "next_event: ", o.log, ": no event is left by the filters");
+    const data::Interactions all = engine::named_by("data.log", [&] { return read_log(o, setup, report, why); });
+    require<DataError>(all.events() > 0, "next_event: ", o.log,
+                       ": no event is left by the filters (data.min_length, data.min_support, data.session_gap, data.time_unit)");
     const double cut = o.split_time > 0 ? o.split_time : data::last_days(all, o.test_days);
     data::TimeSplit s = data::split_at(all, cut, o.split_by);
     parts.train = std::move(s.train);
     parts.test = std::move(s.test);
+    report.fact("split",
+                join_text(data::grouped(parts.train.sequences()), " training sessions, ", data::grouped(parts.test->sequences()),
+                          " test sessions; ", data::grouped(s.unknown_events), " test events of items that training lacks left out"));
+    if (parts.test->events() == 0)
+      report.warn(join_text("the test part is empty: no session of known items at or after the cut; see data.test_days = ", o.test_days,
+                            ", data.split_time, data.time_unit"));
   } else {
-    require<ConfigError>(!o.train.empty(), "next_event: data.train must name the file of training sessions (or set data.source)");
-    parts.train = data::compact(data::drop_short(file("data.train", o.train), 2));
+    require<ConfigError>(!o.train.empty() || !needs_train,
+                         "next_event: data.train must name the file of training sessions (or set data.source)");
+    if (!o.train.empty()) parts.train = data::compact(data::drop_short(file("data.train", o.train), 2));
     if (!o.test.empty()) parts.test = file("data.test", o.test);
   }
   if (!o.validation.empty()) {
@@ -99,9 +127,17 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, std::string* 
   return parts;
 }
 
-Sessions in_items_of(const data::Interactions& x, const std::shared_ptr<const data::IdMap>& items) {
+Sessions in_items_of(const data::Interactions& x, const std::shared_ptr<const data::IdMap>& items, std::string_view part,
+                     data::DataReport& report) {
   Sessions out;
   out.events = data::drop_short(data::translate(x, items, &out.unknown_events), 2);
+  require<DataError>(x.events() == 0 || out.unknown_events < x.events(), "next_event: none of the ", data::grouped(x.events()),
+                     " events of the ", part, " part is of a known item: ", recommendation::side_by_side(*x.item_ids, *items));
+  if (out.unknown_events > 0)
+    report.fact("unknown", join_text(data::grouped(out.unknown_events), " of ", data::grouped(x.events()), " events of the ", part,
+                                     " part are of items that are not known, and left out"));
+  if (2 * out.unknown_events > x.events())
+    report.warn(join_text("most events of the ", part, " part are of unknown items: ", recommendation::side_by_side(*x.item_ids, *items)));
   return out;
 }
 
@@ -125,9 +161,10 @@ Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions
     auto [validation, test] = split_after(rest, extra);
     parts = {data::compact(train), std::move(validation), std::move(test)};
   } else {
-    parts = read_parts(data, setup, why);
+    parts = read_parts(data, setup, known == nullptr || setup.purpose != engine::Purpose::evaluate, report_, why);
   }
 
+  const bool trains = data.source != Source::split || !data.train.empty();  // else only its items are known: those of a checkpoint
   items_ = parts.train.item_ids;
   if (known != nullptr && !(*known == *items_)) {
     items_ = known;
@@ -139,13 +176,15 @@ Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions
       }
       items_ = std::move(extended);
     }
-    train_ = in_items_of(parts.train, items_);
+    train_ = in_items_of(parts.train, items_, "training", report_);
   } else {
     train_.events = std::move(parts.train);
   }
-  require<DataError>(train_.events.sequences() > 0, "next_event: no training session has two events of known items");
-  if (parts.validation) validation_ = in_items_of(*parts.validation, items_);
-  if (parts.test) test_ = in_items_of(*parts.test, items_);
+  require<DataError>(train_.events.sequences() > 0 || !trains, "next_event: no training session has two events of known items",
+                     data.source == Source::log ? "; is everything in the test part? See data.test_days and data.split_time" : "");
+  if (parts.validation) validation_ = in_items_of(*parts.validation, items_, "validation", report_);
+  if (parts.test) test_ = in_items_of(*parts.test, items_, "test", report_);
+  if (!trains) report_.fact("train", "no file: baselines are left out");
   support_ = recommendation::supports(sequences_of(train_.events));
 }
 

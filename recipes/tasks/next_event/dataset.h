@@ -30,7 +30,8 @@ struct Sessions {
 class Dataset {
  public:
   /// `known` numbers the items if given: those of a checkpoint. With `extend` training items that it does not know are appended, else their
-  /// events are left out. `why` gets the reason why prepared data was made anew. Throws DataError, ConfigError, IoError.
+  /// events are left out; evaluation then needs no training sessions. `why` gets the reason why prepared data was made anew. Throws
+  /// DataError, ConfigError, IoError.
   Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
           const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why = nullptr);
 
@@ -44,6 +45,8 @@ class Dataset {
 
   /// Identity of the training sessions and their item names.
   std::string digest() const;
+  /// What was read, in words.
+  const data::DataReport& report() const { return report_; }
   /// One line for people.
   std::string summary() const;
   /// The generator behind data.source = synthetic.
@@ -55,6 +58,7 @@ class Dataset {
   std::shared_ptr<const data::IdMap> items_;
   std::vector<std::int64_t> support_;
   std::optional<data::MarkovChain> chain_;
+  data::DataReport report_;
 };
 
 /// Interactions, which must outlive it, as the baselines count them.

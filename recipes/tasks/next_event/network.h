@@ -22,6 +22,8 @@ struct Network {
   std::function<Tensor(const Tensor& output)> scores;
   Parameter table;  ///< [n, d]
   Parameter bias;   ///< [n]
+  /// All parameters with a row for each item, [n, ...], these two among them.
+  std::vector<Parameter> item_parameters = {};
   /// Multiply-adds of the matrix products of a step, without the scores.
   std::function<double(std::int64_t slots)> multiply_adds;
 

@@ -11,6 +11,7 @@
 #include "data/splits.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/tasks/recommendation/synthetic.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_event {
 
@@ -25,7 +26,8 @@ struct DataOptions {
   Source source = Source::split;
   std::string train, validation, test, log;
   FileForm form = FileForm::table;
-  std::string session_column, item_column, time_column, time_offset_column, event_column;
+  std::string session_column, user_column, item_column, time_column, time_offset_column, event_column;
+  recommendation::TableOptions table;
   data::TimeUnit time_unit = data::TimeUnit::seconds;
   std::vector<std::string> events;
   double session_gap = 0;
@@ -42,7 +44,7 @@ struct DataOptions {
       "split: files of training and test sessions; log: one file of all events, filtered and split here; synthetic: generated",
       {{"split", Source::split}, {"log", Source::log}, {"synthetic", Source::synthetic}})
         .of_use();
-    v("train", train, "training sessions, for source = split; relative to run.data").of_use();
+    v("train", train, "training sessions, for source = split; relative to run.data; evaluate needs them for baselines alone").of_use();
     v("validation", validation, "validation sessions; empty: see validation_days").of_use();
     v("test", test, "test sessions; may be empty for training alone").of_use();
     v("log", log, "all events, for source = log").of_use();
@@ -52,8 +54,10 @@ struct DataOptions {
         .of_use();
     v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names")
         .of_use();
+    v("user_column", user_column, "a column of users: one session id of two users is two sessions; empty: session ids are unique").of_use();
     v("item_column", item_column, "the same for the item column").of_use();
-    v("time_column", time_column, "the same for the time column").of_use();
+    v("time_column", time_column, "the same for the time column; none: the order of the file counts, as in a file without one").of_use();
+    table.visit(v);
     v("time_offset_column", time_offset_column,
       "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none")
         .of_use();

@@ -5,6 +5,7 @@
 #include "autograd/core/error.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_event {
 
@@ -41,15 +42,17 @@ std::vector<Recommender::Recommendation> Recommender::observe(std::string_view s
 }
 
 Query Recommender::read(std::string_view line, std::int64_t number) const {
-  const char separator = line.find('\t') == std::string_view::npos ? ' ' : '\t';
-  const std::size_t end = line.find(separator);
-  require<DataError>(end != std::string_view::npos && end > 0 && end + 1 < line.size(), "line ", number,
-                     ": expected 'session <tab> item', got '", line, "'");
-  const std::string_view rest = line.substr(end + 1);  // what follows the item, such as the time in a file for training, is not needed
-  return {.session = std::string(line.substr(0, end)), .item = names_.find(rest.substr(0, rest.find(separator)))};
+  const auto fields = recommendation::query_fields(line, data::IdMap());
+  if (fields.size() < 2)  // costs its own answer: one without items
+    return {.session = fields.empty() ? "" : fields.front(), .error = join_text("line ", number, ": expected 'session <tab> item'")};
+  return {.session = fields[0], .item = names_.find(fields[1])};  // what follows, such as the time in a file for training, is not needed
 }
 
 std::string Recommender::answer(const Query& query, const nn::Run& run) {
+  if (!query.error.empty())
+    return json_
+               ? R"({"session":)" + engine::json_string(query.session) + R"(,"items":[],"error":)" + engine::json_string(query.error) + "}"
+               : query.session;
   std::string out = json_ ? R"({"session":)" + engine::json_string(query.session) + R"(,"items":[)" : query.session;
   bool first = true;
   for (const auto& [item, score] : observe(query.session, query.item, run)) {

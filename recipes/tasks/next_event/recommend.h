@@ -4,6 +4,7 @@
 // A line is an event: session <tab> item (or separated by one space). Each is answered with one line:
 //     tsv    session <tab> item <tab> score <tab> item <tab> score ...         best first
 //     jsonl  {"session":"s","items":[{"item":"a","score":1.5}, ...]}
+// A line that is no event is answered without items, and with "error" in jsonl. Fields may stand in double quotes.
 // An event costs the same however long its session is: what is kept of a session is its hidden state. Sessions may interleave. An item
 // that the model does not know leaves the state as it was; the answer is then that of the event before, or no items if there was none.
 // Scores are comparable within a line only. engine/command/answer_lines.h says when answers appear.
@@ -25,6 +26,7 @@ namespace capstan::next_event {
 struct Query {
   std::string session;
   std::int64_t item = -1;  ///< -1: unknown
+  std::string error = {};  ///< why the line is no event; it is answered without items
 };
 
 class Recommender {
@@ -40,7 +42,6 @@ class Recommender {
   std::vector<Recommendation> observe(std::string_view session, std::int64_t item, const nn::Run& run = {});
   std::size_t sessions() const { return newest_.size(); }
 
-  /// Throws DataError naming the line if it is no event.
   Query read(std::string_view line, std::int64_t number) const;
   /// Takes the event; a line without its end.
   std::string answer(const Query& query, const nn::Run& run = {});

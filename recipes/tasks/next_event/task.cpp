@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/tasks/next_event/update.h"
 #include "recipes/tasks/recommendation/item_names.h"
 
@@ -39,7 +40,7 @@ std::vector<std::int64_t> bench_support(std::int64_t items) {
 }  // namespace
 
 Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
-    : options_(options), setup_(setup), make_(make) {
+    : options_(options), setup_(setup) {
   require<ConfigError>(setup_.precision == DType::f32,
                        "next_event: train.precision must be f32: a step is bound by memory and has little to gain from bf16");
   const bool update = setup_.purpose == Purpose::train && !options_.update.from.empty();
@@ -57,7 +58,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   }
   if (setup_.purpose == Purpose::bench) support_ = bench_support(options_.bench.items);
 
-  network_ = make_(scope, item_names_ ? item_names_->size() : options_.bench.items);
+  network_ = make(scope, item_names_ ? item_names_->size() : options_.bench.items);
   if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::bench)
     negatives_.emplace(support_, options_.negatives, options_.loss.kind == SessionLossKind::cross_entropy ? options_.loss.logq : 0,
                        setup_.seed);
@@ -73,6 +74,14 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
 const Dataset& Task::dataset() const {
   require<InternalError>(data_ != nullptr, "next_event: there is no data for this purpose");
   return *data_;
+}
+
+data::DataReport Task::data_report() const {
+  if (data_ == nullptr) return {};
+  data::DataReport report = data_->report();
+  if (setup_.purpose == Purpose::train && options_.negatives.count > data_->item_count())
+    report.warn(join_text("negatives.count = ", options_.negatives.count, " is more than the ", data_->item_count(), " items there are"));
+  return report;
 }
 
 // ---- training
@@ -125,7 +134,9 @@ void Task::set_state(const engine::NamedTensors& state) {
 }
 
 void Task::initialize(nn::ParameterStore& parameters, optim::Optimizer& optimizer) const {
-  if (!options_.update.from.empty()) take_over(engine::Checkpoint(options_.update.from), make_, parameters, optimizer);
+  if (options_.update.from.empty()) return;
+  const engine::Checkpoint from(options_.update.from);
+  take_over(from, engine::row_maps(named_rows(), artifacts(), from.artifacts()), parameters, optimizer);
 }
 
 // ---- use
@@ -148,7 +159,7 @@ void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) cons
 
 engine::Metrics Task::baselines(engine::Split split) const {
   const Sessions* const sessions = dataset().split(split);
-  if (sessions == nullptr || sessions->cases() == 0) return {};
+  if (sessions == nullptr || sessions->cases() == 0 || dataset().train().sequences() == 0) return {};
   engine::Metrics out = Baselines(dataset().train()).evaluate(sessions->events, options_.evaluate);
   if (dataset().chain()) std::ranges::move(optimum(*dataset().chain(), sessions->events, options_.evaluate), std::back_inserter(out));
   return out;
@@ -163,8 +174,13 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
   std::string why;
   const Dataset d(options.data, options.synthetic, setup, nullptr, false, &why);
+  for (const std::string& line : data::lines_of(d.report())) report << line << '\n';
   report << d.summary() << '\n';
   if (!options.data.prepared.empty()) report << options.data.prepared << (why.empty() ? ": was up to date" : ": written: " + why) << '\n';
+}
+
+std::vector<engine::NamedRows> Task::named_rows() const {
+  return {{.what = "items", .names = recommendation::item_names_of, .parameters = network_.item_parameters}};
 }
 
 engine::NamedTensors Task::artifacts() const {

@@ -69,6 +69,8 @@ class Task {
 
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const;
+  std::vector<engine::NamedRows> named_rows() const;
+  data::DataReport data_report() const;
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;
@@ -80,7 +82,6 @@ class Task {
  private:
   Options options_;
   engine::Setup setup_;
-  MakeNetwork make_;
   std::unique_ptr<Dataset> data_;                  // none for bench and predict
   std::shared_ptr<const data::IdMap> item_names_;  // none for bench
   std::vector<std::int64_t> support_;

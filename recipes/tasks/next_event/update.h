@@ -1,16 +1,18 @@
 #pragma once
 // Update: goes on from a model with the sessions of today, among them new items.
 
+#include <span>
+
+#include "nn/import.h"
 #include "nn/parameter_store.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
-#include "recipes/tasks/next_event/network.h"
 
 namespace capstan::next_event {
 
-/// The rows of a checkpoint become the first rows of the parameters and of the optimiser's state, which have as many or more and otherwise
-/// the same shapes; what is behind them stays as it is. `make` builds the network that the checkpoint is of. Throws CheckpointError if it
-/// holds another model, or not the state of an optimiser of this kind.
-void take_over(const engine::Checkpoint& from, const MakeNetwork& make, const nn::ParameterStore& parameters, optim::Optimizer& optimizer);
+/// Parameters and the optimiser's state become those of a checkpoint, items by their `rows`, as which those of new items stay as they are.
+/// Throws CheckpointError if it holds another model, or not the state of an optimiser of this kind.
+void take_over(const engine::Checkpoint& from, std::span<const nn::RowMap> rows, const nn::ParameterStore& parameters,
+               optim::Optimizer& optimizer);
 
 }  // namespace capstan::next_event

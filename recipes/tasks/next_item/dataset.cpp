@@ -14,33 +14,46 @@ namespace {
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-data::Interactions read(const DataOptions& options, const std::string& path) {
-  data::Interactions x = data::read_interactions(path, {.user_column = options.user_column,
-                                                        .item_column = options.item_column,
-                                                        .time_column = options.time_column,
-                                                        .header = options.header});
+data::Interactions read(const DataOptions& options, const std::string& path, data::DataReport& report) {
+  data::ReadOptions reading = options.table.reading();
+  reading.user_column = options.user_column;
+  reading.item_column = options.item_column;
+  reading.time_column = options.time_column;
+  data::Interactions x = data::read_interactions(path, reading, &report);
+  const std::int64_t read = x.events();
+  if (options.drop_repeats) x = data::drop_repeats(x);
   if (options.min_length > 1 || options.min_support > 1) {
     x = data::compact(data::filter(x, options.min_length, options.min_support, options.filter));
     require<DataError>(x.events() > 0, path, ": no interactions are left by data.min_length = ", options.min_length,
                        " and data.min_support = ", options.min_support);
   }
+  if (x.events() < read)
+    report.fact("left out", join_text(data::grouped(read - x.events()), " of ", data::grouped(read),
+                                      " interactions by data.min_length, data.min_support and data.drop_repeats"));
   return x;
 }
 
-data::Interactions read_file(const DataOptions& options, const engine::Setup& setup, std::string* why) {
+data::Interactions read_file(const DataOptions& options, const engine::Setup& setup, data::DataReport& report, std::string* why) {
   require<ConfigError>(!options.path.empty(), "next_item: data.path must name the file of interactions (or set data.source = synthetic)");
   const std::string path = setup.data_path(options.path);
+  const auto make = [&] { return read(options, path, report); };
   if (options.prepared.empty()) {
     if (why != nullptr) *why = "data.prepared is empty";
-    return engine::named_by("data.path", [&] { return read(options, path); });
+    return engine::named_by("data.path", make);
   }
-  const std::string shaping = join_text("sasrec 1 user ", options.user_column, " item ", options.item_column, " time ", options.time_column,
-                                        " header ", static_cast<int>(options.header), " length ", options.min_length, " support ",
-                                        options.min_support, " filter ", static_cast<int>(options.filter));
-  const auto make = [&] { return read(options, path); };
+  const std::string shaping =
+      join_text("sasrec 2 user ", options.user_column, " item ", options.item_column, " time ", options.time_column, " ",
+                options.table.key(), " repeats ", options.drop_repeats ? "dropped" : "kept", " length ", options.min_length, " support ",
+                options.min_support, " filter ", options.filter == data::FilterMode::once ? "once" : "until_stable");
+  const std::string prepared = setup.data_path(options.prepared);
   const auto open = [&] {
-    return data::prepared_interactions(setup.data_path(options.prepared), data::prepared_key(std::span(&path, 1), shaping), make, why,
-                                       setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
+    std::string reason;
+    data::Interactions x =
+        data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason,
+                                    setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
+    if (reason.empty()) report.fact("file", join_text(prepared, ": prepared from ", path));
+    if (why != nullptr) *why = reason;
+    return x;
   };
   return engine::named_by("data.path", open);
 }
@@ -58,17 +71,40 @@ Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions
     chain_ = synthetic.chain();
     all_ = synthetic.generate(*chain_, synthetic.sequences);
   } else {
-    all_ = read_file(data, setup, why);
+    all_ = read_file(data, setup, report_, why);
+    data::report_events(all_, "data", "users", report_);
   }
   if (const auto names = recommendation::stored_items(setup.artifacts); names && !(*names == *all_.item_ids)) {
-    all_ = data::translate(all_, names, &unknown_events_);
+    const data::Interactions given = all_;
+    all_ = data::translate(given, names, &unknown_events_);
     require<DataError>(all_.events() > 0, "next_item: none of the ", unknown_events_,
-                       " interactions is with an item that the checkpoint knows");
+                       " interactions is with an item that the checkpoint knows: ", recommendation::side_by_side(*given.item_ids, *names));
+    if (unknown_events_ > 0)
+      report_.fact("unknown", join_text(data::grouped(unknown_events_), " of ", data::grouped(given.events()),
+                                        " interactions are with items that the checkpoint does not know"));
+    if (2 * unknown_events_ > given.events())
+      report_.warn(join_text("most interactions are with items that the checkpoint does not know: ",
+                             recommendation::side_by_side(*given.item_ids, *names)));
+    if (setup.purpose == engine::Purpose::predict) remember_unknown(given);
   }
   split();
 }
 
 Dataset::Dataset(data::Interactions interactions, std::uint64_t seed) : all_(std::move(interactions)), seed_(seed) { split(); }
+
+void Dataset::remember_unknown(const data::Interactions& given) {
+  for (std::int64_t u = 0; u < given.sequences(); ++u) {
+    std::vector<std::string>& names = unknown_of_[std::string((*given.user_ids)[given.users[at(u)]])];
+    for (const auto item : given.sequence(u))
+      if (const auto name = (*given.item_ids)[item]; all_.item_ids->find(name) < 0 && std::ranges::find(names, name) == names.end())
+        names.emplace_back(name);
+  }
+}
+
+const std::vector<std::string>* Dataset::unknown_items(const std::string& user) const {
+  const auto found = unknown_of_.find(user);
+  return found == unknown_of_.end() ? nullptr : &found->second;
+}
 
 void Dataset::split() {
   const data::LeaveOneOut parts = data::leave_one_out(all_);

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "data/interactions.h"
@@ -60,11 +61,17 @@ class Dataset {
   std::string digest() const;
   /// The generator behind data.source = synthetic.
   const std::optional<data::MarkovChain>& chain() const { return chain_; }
+  /// What was read, in words.
+  const data::DataReport& report() const { return report_; }
+  /// For predict: the items of a user, named as in the data, that the checkpoint does not know; null for a user who is not in the data, or
+  /// if all items are known.
+  const std::vector<std::string>* unknown_items(const std::string& user) const;
   /// One line for people: counts of users, items and interactions, and of those left out.
   std::string summary() const;
 
  private:
   void split();
+  void remember_unknown(const data::Interactions& given);
 
   data::Interactions all_;                  // its items are model ids here
   std::vector<std::int64_t> train_length_;  // [users]
@@ -74,6 +81,8 @@ class Dataset {
   std::vector<std::int64_t> popularity_;
   std::optional<data::MarkovChain> chain_;
   std::int64_t unknown_events_ = 0;
+  std::unordered_map<std::string, std::vector<std::string>> unknown_of_;  // for predict
+  data::DataReport report_;
   std::uint64_t seed_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "data/interactions.h"
 #include "data/splits.h"
 #include "recipes/tasks/recommendation/synthetic.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_item {
 
@@ -25,7 +26,8 @@ struct DataOptions {
   std::string path;
   std::string prepared;
   std::string user_column, item_column, time_column;
-  data::Header header = data::Header::automatic;
+  recommendation::TableOptions table;
+  bool drop_repeats = false;
   std::int64_t min_length = 0, min_support = 0;
   data::FilterMode filter = data::FilterMode::until_stable;
   Sampling sampling = Sampling::uniform;
@@ -37,10 +39,9 @@ struct DataOptions {
     v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
     v("user_column", user_column, "name, or number from 1, of the user column; empty: found by the usual names").of_use();
     v("item_column", item_column, "the same for the item column").of_use();
-    v("time_column", time_column, "the same for the time column; without one the order of the file counts").of_use();
-    v("header", header, "whether the first line names the columns",
-      {{"auto", data::Header::automatic}, {"present", data::Header::present}, {"absent", data::Header::absent}})
-        .of_use();
+    v("time_column", time_column, "the same for the time column; none: the order of the file counts, as in a file without one").of_use();
+    table.visit(v);
+    v("drop_repeats", drop_repeats, "leave out interactions that repeat the item just before them").of_data();
     v("min_length", min_length, "users with fewer interactions are left out", V::non_negative()).of_data();
     v("min_support", min_support, "items with fewer interactions are left out", V::non_negative()).of_data();
     v("filter", filter, "how the two minima are applied: both counts taken once (original preprocessing), or a k-core",

@@ -7,20 +7,10 @@
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/tasks/recommendation/score_rows.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_item {
 namespace {
-
-std::vector<std::string_view> fields_of(std::string_view line) {
-  const char separator = line.find('\t') == std::string_view::npos ? ' ' : '\t';
-  std::vector<std::string_view> out;
-  while (!line.empty()) {
-    const std::size_t end = std::min(line.find(separator), line.size());
-    if (end > 0) out.push_back(line.substr(0, end));
-    line.remove_prefix(std::min(end + 1, line.size()));
-  }
-  return out;
-}
 
 /// One answer, without the end of the line.
 std::string text_of(const Query& q, std::span<const std::int64_t> best, std::span<const float> scores, const data::IdMap& names,
@@ -51,19 +41,21 @@ Recommender::Recommender(const PredictOptions& options, bool json, const data::I
 
 Query Recommender::read(std::string_view line, std::int64_t number) const {
   Query q;
-  const auto fields = fields_of(line);
-  require<DataError>(!fields.empty(), "line ", number, ": the line is empty, expected ",
-                     options_.input == PredictInput::users ? "the id of a user" : "item ids, oldest first");
   if (options_.input == PredictInput::users) {
-    const auto user = user_of_.find(line);
-    require<DataError>(user != user_of_.end(), "line ", number, ": user '", line, "' is not in the data (", users_->summary(), ")");
     q.key = line;
-    const auto items = users_->everything(user->second);
-    q.items.assign(items.begin(), items.end());
+    const auto user = user_of_.find(line);
+    const std::vector<std::string>* unknown = users_->unknown_items(q.key);
+    if (unknown != nullptr) q.unknown = *unknown;
+    if (user != user_of_.end()) {
+      const auto items = users_->everything(user->second);
+      q.items.assign(items.begin(), items.end());
+    } else if (unknown == nullptr && !line.empty()) {
+      q.unknown.push_back(q.key);
+    }
     return q;
   }
   q.key = std::to_string(number);
-  for (const auto field : fields) {
+  for (const std::string& field : recommendation::query_fields(line, item_names_)) {
     const std::int64_t index = item_names_.find(field);
     if (index >= 0) {
       q.items.push_back(static_cast<std::int32_t>(index + 1));

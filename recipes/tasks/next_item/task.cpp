@@ -82,13 +82,26 @@ void Task::prepare(const Options& options, const engine::Setup& setup, std::ostr
                        "next_item: prepare needs data.path and the file to write, data.prepared");
   std::string why;
   const Dataset d(options.data, options.synthetic, setup, &why);
+  for (const std::string& line : data::lines_of(d.report())) report << line << '\n';
   report << options.data.prepared << ": " << d.summary() << (why.empty() ? " (was up to date)" : " (written: " + why + ")") << '\n';
+}
+
+std::vector<engine::NamedRows> Task::named_rows() const {
+  return {{.what = "items", .names = recommendation::item_names_of, .parameters = {network_.item_table}, .first = 1}};
 }
 
 engine::NamedTensors Task::artifacts() const {
   engine::NamedTensors out;
   recommendation::store_items(out, item_names_ ? *item_names_ : dataset().item_names());
   return out;
+}
+
+data::DataReport Task::data_report() const {
+  if (data_ == nullptr) return {};
+  data::DataReport report = data_->report();
+  if (setup_.purpose == engine::Purpose::train && options_.loss.kind != LossKind::ce && options_.loss.negatives > data_->item_count())
+    report.warn(join_text("loss.negatives = ", options_.loss.negatives, " is more than the ", data_->item_count(), " items there are"));
+  return report;
 }
 
 // ---- training

@@ -52,6 +52,8 @@ class Task {
 
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const;
+  std::vector<engine::NamedRows> named_rows() const;
+  data::DataReport data_report() const;
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;

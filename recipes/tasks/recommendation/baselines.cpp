@@ -9,6 +9,8 @@ namespace {
 
 constexpr double kDamping = 20;
 constexpr std::size_t kNeighbours = 100;
+// Sequences of more distinct items than the first pair an item only with as many on each side as the second: linear in their length.
+constexpr std::size_t kPairedWhole = 2500, kPairedBeside = 250;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -56,23 +58,34 @@ ScoreTable transitions(const ItemSequences& sequences) {
 }
 
 ScoreTable neighbours(const ItemSequences& all) {
-  // The distinct items of each sequence, and the sequences of each item.
-  std::vector<std::vector<std::int32_t>> sequences(at(all.count)), of_item(at(all.items));
+  // The distinct items of each sequence in the order of their first appearance, and where each item stands.
+  struct Place {
+    std::int32_t sequence, index;
+  };
+  std::vector<std::vector<std::int32_t>> sequences(at(all.count));
+  std::vector<std::vector<Place>> of_item(at(all.items));
   for (std::int64_t s = 0; s < all.count; ++s) {
-    const auto items = all.get(s);
     auto& distinct = sequences[at(s)];
-    distinct.assign(items.begin(), items.end());
-    std::ranges::sort(distinct);
-    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    for (const auto item : distinct) of_item[at(item)].push_back(static_cast<std::int32_t>(s));
+    for (const auto item : all.get(s)) {
+      auto& places = of_item[at(item)];
+      if (!places.empty() && places.back().sequence == s) continue;
+      places.push_back({static_cast<std::int32_t>(s), static_cast<std::int32_t>(distinct.size())});
+      distinct.push_back(item);
+    }
   }
   ScoreTable t(all.items);
   std::vector<std::int32_t> together(at(all.items)), touched;
   std::vector<ScoreTable::Entry> row;
   for (std::int64_t item = 0; item < all.items; ++item) {
-    for (const auto s : of_item[at(item)])
-      for (const auto other : sequences[at(s)])
+    for (const auto& [s, index] : of_item[at(item)]) {
+      std::span<const std::int32_t> others = sequences[at(s)];
+      if (others.size() > kPairedWhole) {
+        const std::size_t first = std::max(at(index), kPairedBeside) - kPairedBeside;
+        others = others.subspan(first, std::min(at(index) + kPairedBeside + 1, others.size()) - first);
+      }
+      for (const auto other : others)
         if (other != item && together[at(other)]++ == 0) touched.push_back(other);
+    }
     const auto support = [&](std::int64_t i) { return static_cast<double>(of_item[at(i)].size()) + kDamping; };
     row.clear();
     for (const auto other : touched) {

@@ -10,4 +10,8 @@ std::shared_ptr<const data::IdMap> stored_items(const engine::NamedTensors& arti
   return names.size() > 0 ? std::make_shared<const data::IdMap>(std::move(names)) : nullptr;
 }
 
+std::vector<std::string> item_names_of(const engine::NamedTensors& artifacts) {
+  return engine::names_of(engine::stored_ids(artifacts, "item"));
+}
+
 }  // namespace capstan::recommendation

@@ -154,10 +154,11 @@ TEST_F(BertPredict, FeaturesTakeATabForWhiteSpace) {
   EXPECT_EQ(tokens("the cat\tsat ||| it"), "[CLS] the cat sat [SEP] it [SEP] ");
 }
 
-TEST_F(BertPredict, AnswersWhatStandsBeforeALineThatItCannot) {
-  EXPECT_EQ(predict("the cat [MASK] on the mat\na ||| b\nno mask\nthe [MASK]\n", {"predict.top=1"}), engine::kData);
-  EXPECT_THAT(out.str(), MatchesRegex("the cat [a-z]+ on the mat\t[^\n]*\n(next|random)\t[^\n]*\n"));
-  EXPECT_THAT(err.str(), HasSubstr("line 3: found 'no mask', expected"));
+TEST_F(BertPredict, ALineWithoutAnAnswerCostsNoOther) {
+  EXPECT_EQ(predict("the cat [MASK] on the mat\na ||| b\nno mask\nthe [MASK]\n\n", {"predict.top=1"}), engine::kOk);
+  EXPECT_THAT(out.str(), MatchesRegex("the cat [a-z]+ on the mat\t[^\n]*\n(next|random)\t[^\n]*\nno mask\t-\tline 3: found 'no mask', "
+                                      "expected[^\n]*\nthe [^\n]*\n\t-\tline 5: [^\n]*\n"));
+  EXPECT_THAT(err.str(), HasSubstr("2 of 5 lines could not be answered, the first: line 3: found 'no mask', expected"));
 }
 
 TEST_F(BertPredict, QuotesOnlyTheBeginningOfALine) {
@@ -173,7 +174,7 @@ TEST_F(BertPredict, QuotesOnlyTheBeginningOfALine) {
 }
 
 TEST_F(BertPredict, NamesTheLineThatItCannotAnswer) {
-  EXPECT_EQ(predict("a ||| b\nno mask and no pair\n"), engine::kData);
+  EXPECT_EQ(predict("a ||| b\nno mask and no pair\n"), engine::kOk);
   EXPECT_THAT(err.str(), HasSubstr("line 2: found 'no mask and no pair', expected two texts"));
   EXPECT_EQ(predict("nothing hidden\n", {"predict.task=fill"}), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("line 1: there is no [MASK] to fill"));

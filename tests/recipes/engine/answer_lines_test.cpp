@@ -7,6 +7,7 @@
 #include <sstream>
 #include <streambuf>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,23 +16,26 @@
 namespace capstan::engine {
 namespace {
 
-/// Answers each line with "number:line;" and every batch with a bar behind it.
+/// Answers each line with "number:line" and counts the batches.
 struct Echo {
   std::ostringstream out;
   std::vector<std::string> kept;
+  std::vector<std::size_t> batches;
 
-  void run(std::istream& in, std::int64_t batch_size) {
-    answer_lines(
-        in, out, batch_size,
-        [&](const std::string& line, std::int64_t number) {
-          require<DataError>(line != "bad", "line ", number, ": bad");
-          kept.push_back(std::to_string(number) + ":" + line + ";");
-        },
-        [&] {
-          for (const std::string& answer : kept) out << answer;
-          out << '|';
-          kept.clear();
-        });
+  Refused run(std::istream& in, std::int64_t batch_size) {
+    return answer_lines(in, out, batch_size,
+                        {.take =
+                             [&](const std::string& line, std::int64_t number) {
+                               require<DataError>(line != "bad", "line ", number, ": bad");
+                               require<IoError>(line != "unreadable", "line ", number, ": unreadable");
+                               kept.push_back(std::to_string(number) + ":" + line);
+                             },
+                         .answer =
+                             [&] {
+                               batches.push_back(kept.size());
+                               return std::exchange(kept, {});
+                             },
+                         .refusal = [](std::string_view text, std::int64_t, std::string_view) { return "refused " + std::string(text); }});
   }
   std::string on(const std::string& text, std::int64_t batch_size = 2) {
     std::istringstream in(text);
@@ -40,14 +44,37 @@ struct Echo {
   }
 };
 
-TEST(AnswerLines, AnswersInBatchesAndTheRest) { EXPECT_EQ(Echo().on("a\nb\r\n\nd\ne"), "1:a;2:b;|3:;4:d;|5:e;|"); }
-
-TEST(AnswerLines, AnswersNothingWithNothing) { EXPECT_EQ(Echo().on(""), ""); }
-
-TEST(AnswerLines, AnswersWhatStandsBeforeABadLine) {
+TEST(AnswerLines, AnswersInBatchesAndTheRest) {
   Echo echo;
-  EXPECT_THROW(echo.on("a\nb\nc\nbad\ne\n"), DataError);
-  EXPECT_EQ(echo.out.str(), "1:a;2:b;|3:c;|");
+  EXPECT_EQ(echo.on("a\nb\r\n\nd\ne"), "1:a\n2:b\n3:\n4:d\n5:e\n");
+  EXPECT_THAT(echo.batches, testing::ElementsAre(2, 2, 1));
+}
+
+TEST(AnswerLines, AnswersNothingWithNothing) {
+  Echo echo;
+  EXPECT_EQ(echo.on(""), "");
+  EXPECT_TRUE(echo.batches.empty());
+}
+
+TEST(AnswerLines, ABadLineCostsItsOwnAnswer) {
+  Echo echo;
+  std::istringstream in("a\nbad\nc\nunreadable\nbad\nf\nbad");
+  const Refused refused = echo.run(in, 3);
+  EXPECT_EQ(echo.out.str(), "1:a\nrefused bad\n3:c\nrefused unreadable\nrefused bad\n6:f\nrefused bad\n");
+  EXPECT_THAT(echo.batches, testing::ElementsAre(2, 1)) << "a batch of refused lines asks for no answer";
+  EXPECT_EQ(refused.count, 4);
+  EXPECT_EQ(refused.lines, 7);
+  EXPECT_EQ(refused.first, "line 2: bad");
+}
+
+TEST(AnswerLines, OtherErrorsEndTheWork) {
+  std::istringstream in("a\nb\n");
+  std::ostringstream out;
+  EXPECT_THROW(answer_lines(in, out, 2,
+                            {.take = [](const std::string&, std::int64_t) { throw InternalError("ours"); },
+                             .answer = [] { return std::vector<std::string>(); },
+                             .refusal = [](std::string_view, std::int64_t, std::string_view) { return std::string(); }}),
+               InternalError);
 }
 
 /// A pipe whose writer gives a line, and the next one only when that was answered.
@@ -76,8 +103,8 @@ TEST(AnswerLines, DoesNotWaitForAFullBatch) {
   Dialogue dialogue({"a\n", "b\nc\n", "d\n"}, echo.out);
   std::istream in(&dialogue);
   echo.run(in, 100);
-  EXPECT_THAT(dialogue.seen, testing::ElementsAre("", "1:a;|", "1:a;|2:b;3:c;|"));
-  EXPECT_EQ(echo.out.str(), "1:a;|2:b;3:c;|4:d;|");
+  EXPECT_THAT(dialogue.seen, testing::ElementsAre("", "1:a\n", "1:a\n2:b\n3:c\n"));
+  EXPECT_EQ(echo.out.str(), "1:a\n2:b\n3:c\n4:d\n");
 }
 
 TEST(AnswerLines, StopsWhenNobodyReads) {

@@ -69,7 +69,7 @@ TEST_F(CommandLineTest, MistakesOfUseEndWithTwoAndSayWhat) {
   EXPECT_EQ(train("linear", {"train.epohcs=1"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("did you mean 'train.epochs'?"));
   EXPECT_EQ(train("linear", {"train.epochs=0"}), kUsage);
-  EXPECT_THAT(err.str(), HasSubstr("command line: train.epochs must be > 0, got 0"));
+  EXPECT_THAT(err.str(), HasSubstr("command line: train.epochs must be >= 1 and <= 1000000000, got 0"));
   EXPECT_EQ(train("linear", {"recipe=drifting"}), kUsage);
   EXPECT_EQ(capstan({"evaluate", config("linear")}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("needs --checkpoint FILE"));
@@ -194,10 +194,17 @@ TEST_F(CommandLineTest, EvaluateAndPredictUseACheckpoint) {
   EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", scratch / "missing", "--output", "-"}), kIo);
   EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", scratch / "no/such/place"}), kIo);
   EXPECT_EQ(capstan({"predict", config("drifting"), "--checkpoint", best, "--input", "-", "--output", "-"}), kBadCheckpoint);
-  EXPECT_EQ(capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", scratch / "partial.txt"}, "0\n-1\n"),
-            kData);
-  for (const auto& e : std::filesystem::directory_iterator(scratch.path()))
-    EXPECT_EQ(e.path().string().find("partial"), std::string::npos) << "an output is whole or absent";
+  // A bad line costs its own answer; nothing but bad lines is an error.
+  const std::vector<std::string> into_file{"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", answers};
+  EXPECT_EQ(capstan(into_file, "0\n-1\n0\n"), kOk);
+  const std::string fault = err.str();
+  EXPECT_THAT(fault, HasSubstr("1 of 3 lines could not be answered, the first: line 2"));
+  EXPECT_THAT(content(answers), AllOf(StartsWith("0\n-1\t-\tline 2"), testing::EndsWith("\n0\n")));
+  EXPECT_EQ(
+      capstan({"predict", config("linear"), "--checkpoint", best, "--input", "-", "--output", "-", "predict.format=jsonl"}, "-1\n0\n"),
+      kOk);
+  EXPECT_THAT(out.str(), StartsWith(R"({"line":1,"input":"-1","error":"line 1)"));
+  EXPECT_EQ(capstan(into_file, "-1\n-2\n"), kData);
   EXPECT_EQ(capstan({"prepare", config("linear")}), kOk);
 }
 

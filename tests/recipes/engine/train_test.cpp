@@ -40,6 +40,18 @@ struct TrainTest : ProgramTest {
   }
 };
 
+// A configuration with a warm-up of some epochs trains for fewer without another setting, and says what became of the warm-up.
+TEST_F(TrainTest, ShortensAWarmUpInEpochsToTheRun) {
+  const std::vector<std::string> settings{"schedule.kind=cosine", "schedule.warmup_epochs=5", "train.epochs=2"};
+  ASSERT_EQ(train("linear", settings), kOk) << err.str();
+  const std::string said = "schedule.warmup_epochs = 5 are 25 steps, the run has 10: its warm-up is shortened to 9";
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr(said));
+  EXPECT_THAT(rows(), HasSubstr("\"step\":10,\"epoch\":1,\"split\":\"train\""));
+  ASSERT_EQ(train("linear", {"schedule.kind=cosine", "schedule.warmup_epochs=5", "train.epochs=2", "--check"}), kOk);
+  EXPECT_THAT(out.str(), HasSubstr(said));
+  EXPECT_EQ(train("linear", {"schedule.kind=cosine", "schedule.warmup_steps=25", "train.epochs=2", "--check"}), kUsage);
+}
+
 TEST_F(TrainTest, ARunLearnsAndLeavesItsRecords) {
   ASSERT_EQ(train("linear", {"train.epochs=20"}), kOk) << err.str();
   const std::string all = content(run + "/metrics.jsonl");

@@ -171,6 +171,28 @@ TEST_F(Gru4RecProgram, UpdatesWithAnyOptimizer) {
   EXPECT_GE(same, 5) << "a session of new items names at most one old row, a drawn one";
 }
 
+TEST_F(Gru4RecProgram, SaysWhatItReadAndEvaluatesATestFileAlone) {
+  const std::string table = "SessionId\tItemId\tUserId\n0\ta\tu\n0\tb\tu\n0\ta\tu\n0\tb\tv\n0\ta\tv\n";
+  const Arguments file{"data.source=split", "data.train=" + scratch.write("t.tsv", table),
+                       "data.test=",        "data.validation=",
+                       "train.metric=",     "negatives.count=4",
+                       "train.epochs=1"};
+  ASSERT_EQ(train("shared", file), engine::kOk) << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "shared/log.txt"), HasSubstr("1 of 1 session ids are used by several users"));
+  ASSERT_EQ(train("apart", joined(file, {"data.user_column=UserId"})), engine::kOk) << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "apart/log.txt"), HasSubstr("5 events of 2 sessions, 2 items"));
+  const auto evaluate = [&](const std::string& content) {
+    return capstan({"evaluate", config, "--checkpoint", checkpoint("apart"), "model.layers=24", "data.source=split",
+                    "data.validation=", "data.train=", "data.test=" + scratch.write("e.tsv", content)});
+  };
+  EXPECT_EQ(evaluate("SessionId\tItemId\tUserId\n1\ta\tu\n1\tb\tu\n"), engine::kOk) << err.str();
+  EXPECT_EQ(metric("cases"), 1);
+  EXPECT_EQ(evaluate("SessionId\tItemId\tUserId\n1\ta.0\tu\n1\tb.0\tu\n"), engine::kData);
+  EXPECT_THAT(err.str(),
+              HasSubstr("none of the 2 events of the test part is of a known item: items here are 'a.0', 'b.0', ..., those known are "
+                        "'a', 'b'"));
+}
+
 TEST_F(Gru4RecProgram, ARisingLossStopsWithANumericalError) {
   EXPECT_EQ(train_generated("wild", {"optimizer.learning_rate=1e38", "train.epochs=1"}), engine::kNumerical);
   EXPECT_THAT(err.str(), HasSubstr("not finite"));

@@ -234,7 +234,7 @@ TEST_F(NextEventTask, StreamsRecommendationsWithTheStateOfEachSession) {
   ASSERT_EQ(fields.size(), 13u);
   EXPECT_EQ(fields[static_cast<std::size_t>(2 * rank - 1)], "2");
   EXPECT_EQ(answers("x\t1\t1396867868\nx\t2\t1396867869\n", {.top = 3}), alone);  // lines of a training file, with their time
-  EXPECT_THROW(answers("x\t1\nnonsense\n", {}), DataError);
+  EXPECT_EQ(answers("nonsense\nx\t1\n\n", {.top = 3}), (std::vector<std::string>{"nonsense", alone[0], ""}));  // costs its own answer
 }
 
 TEST_F(NextEventTask, AnswersAsJson) {
