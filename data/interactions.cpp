@@ -1,6 +1,7 @@
 #include "data/interactions.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <chrono>
@@ -32,7 +33,19 @@ bool take(std::string_view& s, char c) {
   return true;
 }
 
-/// "2014-04-07", "2014-04-07 10:51:09", "2014-04-07T10:51:09.277Z", "2019-10-01 00:00:00 UTC", in seconds
+/// Seconds east of Greenwich of what may stand behind a time of day: "", "Z", " UTC", "+00", "+02:00", "-0530".
+std::optional<double> parse_zone(std::string_view s) {
+  if (s.empty() || s == "Z" || s == " UTC") return 0;
+  const bool east = take(s, '+');
+  if (!east && !take(s, '-')) return std::nullopt;
+  const int hours = take_digits(s, 2);
+  take(s, ':');
+  const int minutes = s.empty() ? 0 : take_digits(s, 2);
+  if (hours < 0 || hours > 14 || minutes < 0 || minutes > 59 || !s.empty()) return std::nullopt;
+  return (east ? 1 : -1) * (3600.0 * hours + 60.0 * minutes);
+}
+
+/// "2014-04-07", "2014-04-07 10:51", "2014-04-07T10:51:09.277Z", "2019-10-01 00:00:00 UTC", "2020-01-01T08:00:00+02:00", in seconds
 std::optional<double> parse_date(std::string_view s) {
   const int y = take_digits(s, 4), dash1 = take(s, '-'), m = take_digits(s, 2), dash2 = take(s, '-'), d = take_digits(s, 2);
   if (y < 0 || !dash1 || m < 0 || !dash2 || d < 0) return std::nullopt;
@@ -42,15 +55,17 @@ std::optional<double> parse_date(std::string_view s) {
   double seconds = static_cast<double>(chrono::sys_days(date).time_since_epoch().count()) * 86400.0;
   if (s.empty()) return seconds;
   if (!take(s, 'T') && !take(s, ' ')) return std::nullopt;
-  const int hour = take_digits(s, 2), colon1 = take(s, ':'), minute = take_digits(s, 2), colon2 = take(s, ':');
+  const int hour = take_digits(s, 2), colon = take(s, ':'), minute = take_digits(s, 2);
+  if (hour < 0 || hour > 23 || !colon || minute < 0 || minute > 59) return std::nullopt;
   double second = 0;
-  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), second, std::chars_format::fixed);
-  if (hour < 0 || hour > 23 || !colon1 || minute < 0 || minute > 59 || !colon2 || error != std::errc() || !(second >= 0 && second < 61)) {
-    return std::nullopt;
+  if (take(s, ':')) {
+    const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), second, std::chars_format::fixed);
+    if (error != std::errc() || !(second >= 0 && second < 61)) return std::nullopt;
+    s.remove_prefix(static_cast<std::size_t>(end - s.data()));
   }
-  s.remove_prefix(static_cast<std::size_t>(end - s.data()));
-  if (!s.empty() && s != "Z" && s != " UTC" && s != "+00:00" && s != "+00") return std::nullopt;
-  return seconds + 3600.0 * hour + 60.0 * minute + second;
+  const std::optional<double> east = parse_zone(s);
+  if (!east) return std::nullopt;
+  return seconds + 3600.0 * hour + 60.0 * minute + second - *east;
 }
 
 std::optional<double> parse_number(std::string_view s) {
@@ -58,6 +73,16 @@ std::optional<double> parse_number(std::string_view s) {
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
   if (s.empty() || error != std::errc() || end != s.data() + s.size() || !std::isfinite(value)) return std::nullopt;
   return value;
+}
+
+double seconds_of(TimeUnit unit) {
+  switch (unit) {
+    case TimeUnit::seconds: return 1.0;
+    case TimeUnit::milliseconds: return 0.001;
+    case TimeUnit::microseconds: return 1e-6;
+    case TimeUnit::nanoseconds: return 1e-9;
+  }
+  return 1.0;
 }
 
 /// Seconds of a number in units of `unit` seconds, or of a date.
@@ -86,10 +111,13 @@ std::string plain(std::string_view name) {
   return out;
 }
 
-constexpr std::string_view kUserNames[] = {"userid", "user", "uid", "visitorid", "visitor", "customerid", "customer"};
-constexpr std::string_view kSessionNames[] = {"sessionid", "session", "usersession", "sessid"};
-constexpr std::string_view kItemNames[] = {"itemid", "item", "iid", "movieid", "productid", "asin", "isbn"};
-constexpr std::string_view kTimeNames[] = {"timestamp", "time", "unixtimestamp", "datetime", "eventtime", "ts", "when"};
+constexpr std::string_view kUserNames[] = {"userid",   "user",       "uid",      "visitorid", "visitor",  "customerid",
+                                           "customer", "reviewerid", "reviewer", "memberid",  "clientid", "username"};
+constexpr std::string_view kSessionNames[] = {"sessionid", "session", "usersession", "sessid",  "sid",
+                                              "visitid",   "visit",   "basketid",    "orderid", "playlistid"};
+constexpr std::string_view kItemNames[] = {"itemid",     "item",      "iid",    "movieid", "productid", "asin",   "isbn",   "articleid",
+                                           "parentasin", "stockcode", "bookid", "trackid", "songid",    "newsid", "gameid", "sku"};
+constexpr std::string_view kTimeNames[] = {"timestamp", "time", "unixtimestamp", "datetime", "eventtime", "ts", "when", "unixreviewtime"};
 constexpr std::string_view kRatingNames[] = {"rating", "stars", "score"};
 
 /// Does the name of a column say that it holds times?
@@ -100,11 +128,19 @@ bool speaks_of_time(const std::string& name) {
   return n.find("timestamp") != n.npos || n.starts_with("created") || n.ends_with("createdat");
 }
 
+/// Does it say that it holds sessions, and not when they begin or how long they are?
+bool speaks_of_session(const std::string& name) {
+  const std::string n = plain(name);
+  return n.find("session") != n.npos && std::ranges::any_of(std::array<std::string_view, 6>{"session", "id", "no", "number", "key", "hash"},
+                                                            [&](std::string_view end) { return n.ends_with(end); });
+}
+
 /// Which columns hold what; all but user and item may be missing (-1), and why.
 struct Columns {
   std::int64_t user = -1, item = -1, time = -1, owner = -1, time_offset = -1, event = -1, rating = -1, needed = 0;
   bool has_header = false, exact = false;  // exact: every line has `needed` fields
   bool time_by_name = false;               // found because its name speaks of a time: the first value must be one
+  bool users_as_sessions = false;          // sessions were wanted, but only a column of users was found
   std::int64_t other_user = -1;            // sessions: a column of users that is not part of the id
   std::vector<std::string> header;
   std::string other_times;  // further columns that could hold times
@@ -113,6 +149,13 @@ struct Columns {
 };
 
 constexpr std::string_view kNone = "none";
+
+/// The number of fields of a line, without empty ones at its end: many programs end every line with a separator.
+std::int64_t counted(const std::vector<std::string_view>& fields) {
+  std::size_t count = fields.size();
+  while (count > 1 && fields[count - 1].empty()) --count;
+  return static_cast<std::int64_t>(count);
+}
 
 class ColumnFinder {
  public:
@@ -160,29 +203,54 @@ class ColumnFinder {
     const auto at = std::ranges::find(c_.header, wanted);
     const std::int64_t column = at != c_.header.end() ? at - c_.header.begin() : numbered(wanted);
     if (column < 0) missing(what, join_text(" \"", wanted, "\""));
+    if (at != c_.header.end()) once(column, what);
+    return column;
+  }
+
+  /// Refuses a column that was found by a name that another one has too.
+  void once(std::int64_t column, std::string_view what) const {
+    if (column < 0) return;
+    const std::string& name = c_.header[static_cast<std::size_t>(column)];
+    for (std::size_t other = 0; other < c_.header.size(); ++other)
+      require<DataError>(static_cast<std::int64_t>(other) == column || c_.header[other] != name, where_, "columns ", other + 1, " and ",
+                         column + 1, " are both named \"", name, "\": say by its number which one is the ", what, " column");
+  }
+
+  std::int64_t usual(std::span<const std::string_view> names, std::string_view what) const {
+    const std::int64_t column = usual(names);
+    once(column, what);
     return column;
   }
 
   [[noreturn]] void missing(std::string_view what, const std::string& wanted) const {
     std::string names;
     for (const auto& h : c_.header) names += (names.empty() ? "" : ", ") + h;
-    throw DataError(join_text(where_, "no ", what, " column", wanted, "; the header has: ", names));
+    throw DataError(join_text(where_, "no ", what, " column", wanted, "; the header has: ", names,
+                              wanted.empty() ? join_text("; data.", what, "_column names the one that is meant") : ""));
   }
 
   void by_name() {
-    const auto users = usual(kUserNames), sessions = usual(kSessionNames);
-    c_.user = given(options_.user_column, "user");
-    if (c_.user < 0) c_.user = options_.sessions ? (sessions >= 0 ? sessions : users) : (users >= 0 ? users : sessions);
-    if (c_.user < 0) missing(options_.sessions ? "session" : "user", "");
+    const std::string_view sequence = options_.sessions ? "session" : "user";
+    const auto users = usual(kUserNames);
+    auto sessions = usual(kSessionNames);
+    for (std::size_t i = 0; i < c_.header.size() && sessions < 0; ++i)
+      if (speaks_of_session(c_.header[i])) sessions = static_cast<std::int64_t>(i);
+    c_.user = given(options_.user_column, sequence);
+    if (c_.user < 0) {
+      c_.user = options_.sessions ? (sessions >= 0 ? sessions : users) : (users >= 0 ? users : sessions);
+      c_.users_as_sessions = options_.sessions && sessions < 0;
+      once(c_.user, sequence);
+    }
+    if (c_.user < 0) missing(sequence, "");
     c_.item = given(options_.item_column, "item");
-    if (c_.item < 0) c_.item = usual(kItemNames);
+    if (c_.item < 0) c_.item = usual(kItemNames, "item");
     if (c_.item < 0) missing("item", "");
     c_.owner = given(options_.owner_column, "owner");
     c_.time_offset = given(options_.time_offset_column, "time offset");
     c_.event = given(options_.event_column, "event");
     c_.rating = given(options_.rating_column, "rating");
     if (options_.min_rating != 0 && c_.rating < 0) {
-      c_.rating = usual(kRatingNames);
+      c_.rating = usual(kRatingNames, "rating");
       if (c_.rating < 0) missing("rating", "");
     }
     if (options_.sessions && users >= 0 && users != c_.user && users != c_.owner) c_.other_user = users;
@@ -193,7 +261,7 @@ class ColumnFinder {
   void find_time() {
     const bool none = options_.time_column == kNone && std::ranges::find(c_.header, kNone) == c_.header.end();
     if (!none) c_.time = given(options_.time_column, "time");
-    if (!none && c_.time < 0) c_.time = usual(kTimeNames);
+    if (!none && c_.time < 0) c_.time = usual(kTimeNames, "time");
     for (std::size_t i = 0; i < c_.header.size(); ++i) {
       const auto column = static_cast<std::int64_t>(i);
       if (column == c_.time || column == c_.time_offset || column == c_.user || column == c_.item || !speaks_of_time(c_.header[i]))
@@ -211,9 +279,14 @@ class ColumnFinder {
     const auto has_digit = [](std::string_view f) {
       return std::any_of(f.begin(), f.end(), [](char ch) { return ch >= '0' && ch <= '9'; });
     };
+    const std::string_view start = first_.front();
     require<DataError>(options_.header == Header::absent || std::any_of(first_.begin(), first_.end(), has_digit), where_,
-                       "this looks like a header without a known column; set the column names, or say that there is no header");
-    const auto count = static_cast<std::int64_t>(first_.size());
+                       "this looks like a header without a known column: ", shown(),
+                       "; data.user_column (session_column) and data.item_column name them, data.header = absent says that it is data",
+                       start.empty() || std::isalnum(static_cast<unsigned char>(start.front()))
+                           ? ""
+                           : join_text(", data.comment = ", start.substr(0, 1), " leaves out lines that begin so"));
+    const auto count = counted(first_);
     const auto number = [&](const std::string& wanted, std::int64_t otherwise) {
       if (wanted.empty()) return otherwise;
       require<DataError>(numbered(wanted) >= 0, where_, "no column \"", wanted, "\": without a header columns are numbered from 1 to ",
@@ -229,10 +302,21 @@ class ColumnFinder {
     c_.rating = number(options_.rating_column, -1);
     require<DataError>(options_.min_rating == 0 || c_.rating >= 0, where_,
                        "a smallest rating is given, but no column of ratings, which needs its number in a file without a header");
-    require<DataError>(any_given_ || count == 2 || count == 3, where_, count, count == 1 ? " field" : " fields",
-                       ", expected \"user item\" or \"user item time\"; for other columns set their names or numbers");
+    require<DataError>(any_given_ || count > 1, where_, "1 field (", shown(),
+                       "), expected \"user item\" or \"user item time\"; data.separator says what stands between the fields");
+    require<DataError>(any_given_ || count < 4, where_, count, " fields (", shown(),
+                       "), expected \"user item\" or \"user item time\"; say by their numbers which they are, such as ",
+                       options_.sessions ? "data.session_column" : "data.user_column", "=1 data.item_column=2 data.time_column=", count);
     c_.exact = !any_given_;
     c_.needed = c_.exact ? count : c_.last() + 1;
+  }
+
+  /// The first fields of the line.
+  std::string shown() const {
+    std::string out;
+    for (std::size_t i = 0; i < std::min<std::size_t>(6, first_.size()); ++i)
+      out += join_text(i > 0 ? ", " : "", first_[i].substr(0, 30), first_[i].size() > 30 ? "..." : "");
+    return first_.size() > 6 ? out + ", ..." : out;
   }
 
   const std::vector<std::string_view>& first_;
@@ -272,7 +356,7 @@ struct Events {
 };
 
 Interactions finish(Events&& e, IdOrder order, const std::string& path) {
-  require<DataError>(!e.items.empty(), path, ": no interactions in this file");
+  require<DataError>(!e.items.empty(), path, ": no interactions in this file, which has nothing but a header");
   if (order == IdOrder::numeric) {
     renumber(e.users, sort_numerically(e.user_ids, path, "user"));
     renumber(e.items, sort_numerically(e.item_ids, path, "item"));
@@ -316,7 +400,9 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
   const std::string comments = table.comment_lines() > 0 ? join_text(", ", grouped(table.comment_lines()), " comment lines") : "";
   report.fact("file",
               join_text(table.path(), ": table, ", table.separator_text(), ", ", c.has_header ? "a header" : "no header", comments));
-  std::string columns = join_text(o.sessions ? "session " : "user ", column_text(c, c.user), ", item ", column_text(c, c.item));
+  std::string columns = join_text(o.sessions ? "session " : "user ", column_text(c, c.user),
+                                  c.users_as_sessions ? " (no session column was recognised: a session is all of a user)" : "", ", item ",
+                                  column_text(c, c.item));
   if (c.owner >= 0) columns += ", owner " + column_text(c, c.owner);
   if (c.time >= 0) columns += join_text(", time ", column_text(c, c.time), c.time_by_name ? " (its name speaks of a time)" : "");
   if (c.time_offset >= 0) columns += " + " + column_text(c, c.time_offset);
@@ -351,11 +437,42 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
 std::string day_of(double seconds) {
   namespace chrono = std::chrono;
   if (!(std::abs(seconds) < 1e13)) return join_text(seconds, " s");
-  const chrono::year_month_day date{chrono::floor<chrono::days>(chrono::sys_seconds(chrono::seconds(static_cast<std::int64_t>(seconds))))};
   if (std::abs(seconds) > 9e11) return join_text("the year ", std::llround(1970 + seconds / (365.2425 * 86400)));
+  const chrono::year_month_day date{chrono::floor<chrono::days>(chrono::sys_seconds(chrono::seconds(static_cast<std::int64_t>(seconds))))};
   const auto two = [](unsigned v) { return join_text(v < 10 ? "0" : "", v); };
   return join_text(static_cast<int>(date.year()), "-", two(static_cast<unsigned>(date.month())), "-",
                    two(static_cast<unsigned>(date.day())));
+}
+
+/// "9.3 days", "2 years", "70 s".
+std::string span_of(double seconds) {
+  constexpr std::pair<double, std::string_view> kUnits[] = {{365.2425 * 86400, "years"}, {86400, "days"}, {3600, "hours"}, {60, "minutes"}};
+  for (const auto& [unit, name] : kUnits)
+    if (seconds >= 2 * unit) return join_text(std::round(10 * seconds / unit) / 10, " ", name);
+  return join_text(seconds, " s");
+}
+
+/// What shares of events and sequences the times leave open.
+struct TimeTally {
+  std::int64_t tied = 0, longer_than_a_day = 0, of_several = 0;
+  double first = 0, last = 0;
+  bool whole_days = true;
+};
+
+TimeTally tally_times(const Interactions& x) {
+  TimeTally out{.first = x.times.front(), .last = x.times.front()};
+  for (std::int64_t s = 0; s < x.sequences(); ++s) {
+    const auto t = x.sequence_times(s);
+    for (std::size_t i = 0; i < t.size(); ++i) {
+      out.tied += (i > 0 && t[i] == t[i - 1]) || (i + 1 < t.size() && t[i] == t[i + 1]);
+      out.whole_days = out.whole_days && std::fmod(t[i], 86400) == 0;
+    }
+    out.first = std::min(out.first, t.front());
+    out.last = std::max(out.last, t.back());
+    out.of_several += t.size() > 1;
+    out.longer_than_a_day += t.back() - t.front() > 86400;
+  }
+  return out;
 }
 
 }  // namespace
@@ -407,7 +524,7 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
   require<DataError>(table.next(), path, ": file is empty, expected lines \"user item [time]\"");
   Columns columns = ColumnFinder(table.fields(), options, table.where()).find();
   const auto at = [&](std::int64_t column) { return table.fields()[static_cast<std::size_t>(column)]; };
-  const double unit = options.time_unit == TimeUnit::milliseconds ? 0.001 : 1.0;
+  const double unit = seconds_of(options.time_unit);
 
   Events e;
   Tally seen;
@@ -417,13 +534,13 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
   const std::int64_t header_line = table.line_number();
   while (have_line || table.next()) {
     have_line = false;
-    const auto count = static_cast<std::int64_t>(table.fields().size());
+    const auto count = columns.exact ? counted(table.fields()) : static_cast<std::int64_t>(table.fields().size());
     if (count < columns.needed || (columns.exact && count != columns.needed)) [[unlikely]]
       throw DataError(join_text(table.where(), count, count == 1 ? " field" : " fields", ", expected ", columns.exact ? "" : "at least ",
                                 columns.needed));
     if (columns.has_header) {
       const auto named = static_cast<std::int64_t>(columns.header.size());
-      if (count > named && !at(count - 1).empty()) [[unlikely]]
+      if (count > named && counted(table.fields()) > named) [[unlikely]]
         throw DataError(join_text(table.where(), count, " fields, but the header names ", named, " columns: is the separator ",
                                   separator_name(table.separator()), " part of a field that is not quoted?"));
       if (at(columns.user) == columns.header[static_cast<std::size_t>(columns.user)] &&
@@ -464,7 +581,8 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
         columns.other_times = columns.header[static_cast<std::size_t>(columns.time)];
         columns.time = -1;
       } else if (!time) [[unlikely]] {
-        throw DataError(join_text(table.where(), "time \"", text, "\" is neither a number nor a date like 2014-04-07T10:51:09Z"));
+        throw DataError(join_text(table.where(), "time \"", text, "\" of column ", column_text(columns, columns.time),
+                                  " is neither a number nor a date like 2014-04-07T10:51:09Z"));
       } else {
         double offset = 0;
         if (columns.time_offset >= 0) {
@@ -491,36 +609,38 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
 }
 
 void report_events(const Interactions& x, std::string_view what, std::string_view sequences, DataReport& report) {
+  std::int64_t longest = 0;
+  for (std::int64_t s = 0; s < x.sequences(); ++s) longest = std::max(longest, x.length(s));
   report.fact(std::string(what), join_text(grouped(x.events()), " events of ", grouped(x.sequences()), " ", sequences, ", ",
-                                           grouped(x.item_count()), " items"));
+                                           grouped(x.item_count()), " items; the longest has ", grouped(longest)));
   if (x.times.empty()) return;
-  std::int64_t tied = 0;
-  double first = x.times.front(), last = first;
-  for (std::int64_t s = 0; s < x.sequences(); ++s) {
-    const auto t = x.sequence_times(s);
-    for (std::size_t i = 0; i < t.size(); ++i) {
-      first = std::min(first, t[i]);
-      last = std::max(last, t[i]);
-      tied += (i > 0 && t[i] == t[i - 1]) || (i + 1 < t.size() && t[i] == t[i + 1]);
-    }
-  }
-  const double share = static_cast<double>(tied) / static_cast<double>(x.events());
+  const TimeTally seen = tally_times(x);
+  const double share = static_cast<double>(seen.tied) / static_cast<double>(x.events());
   const std::string percent = join_text(std::round(1000 * share) / 10, " %");
-  report.fact(
-      "times",
-      join_text(day_of(first), " to ", day_of(last),
-                tied == 0
-                    ? ""
-                    : join_text(", ", percent,
-                                " of the events at the same time as a neighbour of their sequence: there the order of the file counts")));
-  constexpr double kYear = 365.2425 * 86400;
-  if (last - first > 1000 * kYear || last > 1000 * kYear)
-    report.warn(join_text(what, ": times up to ", day_of(last), ", a span of ", std::llround((last - first) / kYear),
-                          " years: milliseconds read as seconds? See data.time_unit"));
-  else if (share > 0.5 && x.events() > 20)
-    report.warn(join_text(what, ": ", percent,
-                          " of the events have the time of a neighbour of their sequence (days without the time of "
-                          "day?): most of the order is that of the file"));
+  report.fact("times",
+              join_text(day_of(seen.first), " to ", day_of(seen.last), " (", span_of(seen.last - seen.first), ")",
+                        seen.tied == 0 ? ""
+                                       : join_text("; ", percent,
+                                                   " of the events have the time of a neighbour in their sequence: there the order of the "
+                                                   "file counts")));
+  constexpr double kThousandYears = 1000 * 365.2425 * 86400;
+  if (seen.last > kThousandYears || seen.last - seen.first > kThousandYears) {
+    const bool milliseconds = seen.last < 1e14, microseconds = seen.last < 1e17, nanoseconds = seen.last < 1e20;
+    const std::string_view unit = milliseconds ? "milliseconds" : microseconds ? "microseconds" : "nanoseconds";
+    report.warn(join_text(what, ": times from ", day_of(seen.first), " up to ", day_of(seen.last),
+                          nanoseconds ? join_text(": ", unit, " read as seconds? data.time_unit = ", unit, " reads them as such")
+                                      : std::string(": is this a column of times?")));
+  } else if (seen.first == seen.last && x.events() > 1) {
+    report.warn(join_text(what, ": all times are equal: the order is that of the file"));
+  } else if (share > 0.5 && x.events() > 20) {
+    report.warn(join_text(what, ": ", percent, " of the events have the time of a neighbour in their sequence",
+                          seen.whole_days ? " (days without the time of day)" : "",
+                          ": most of the order is that of the file; data.time_offset_column names a column that orders them"));
+  }
+  if (sequences == "sessions" && 2 * seen.longer_than_a_day > seen.of_several)
+    report.warn(join_text(what, ": ", grouped(seen.longer_than_a_day), " of ", grouped(seen.of_several),
+                          " sessions last longer than a day: are these users (data.session_gap cuts their events into sessions), or ids "
+                          "that are used again (data.user_column)?"));
 }
 
 Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& table, DataReport* report) {

@@ -47,7 +47,7 @@ enum class IdOrder {
   numeric,           ///< index 0 is the smallest; all ids must be integers
 };
 enum class Header { automatic, present, absent };
-enum class TimeUnit { seconds, milliseconds };
+enum class TimeUnit { seconds, milliseconds, microseconds, nanoseconds };
 
 struct ReadOptions {
   /// Names in the header, or numbers from 1. Empty: the usual names (user_id, SessionId, item_id, ItemId, timestamp, Time, ... in any
@@ -75,12 +75,14 @@ struct ReadOptions {
 };
 
 /// Reads "user item [time]" with or without a header from a text table (data/table.h). RecBole headers (name:type) are understood. Times
-/// are numbers, or dates like 2014-04-07T10:51:09.277Z or 2019-10-01 00:00:00 UTC. `report` gets the form, the columns and why, what was
-/// left out, and warnings. Throws DataError "path:line: ...", IoError, or ConfigError for options that do not go together.
+/// are numbers, or dates like 2014-04-07T10:51:09.277Z, 2019-10-01 00:00:00 UTC or 2020-01-01T08:00+02:00. `report` gets the form, the
+/// columns and why, what was left out, and warnings. Throws DataError "path:line: ...", IoError, or ConfigError for options that do not go
+/// together.
 Interactions read_interactions(const std::string& path, const ReadOptions& options = {}, DataReport* report = nullptr);
 
 /// Counts, span of times and the share of events that tie with a neighbour of their sequence, as facts named `what`; a warning for times
-/// that were read in the wrong unit or leave most of the order to the file. `sequences`: "users", "sessions".
+/// that were read in the wrong unit or leave most of the order to the file, and for sessions of which most last longer than a day.
+/// `sequences`: "users", "sessions".
 void report_events(const Interactions& x, std::string_view what, std::string_view sequences, DataReport& report);
 
 /// Reads one session a line: item ids in click order, separated as in any text table. Sessions are named by their line number.

@@ -82,6 +82,13 @@ TEST(Table, BrokenQuotesNameTheirLine) {
 
 TEST(Table, OldMacLineEndsAreNamed) { EXPECT_THAT(refusal("u\ta\rv\tb\r"), HasSubstr("CR alone")); }
 
+TEST(Table, DamagedLinesAreNamed) {
+  EXPECT_THAT(refusal(std::string("user,item\nv,b\0c\n", 16)), HasSubstr("f:2: byte 4 is NUL"));
+  EXPECT_THAT(refusal("{\"user\": 1, \"item\": 2}\n"), HasSubstr("f:1: the file begins with '{\"': JSON"));
+  EXPECT_THAT(refusal("u,a\nv,b\rw,c\nx,d\n"), HasSubstr("f:2: a carriage return stands within the line, after 3 bytes"));
+  EXPECT_THAT(records("u,\"a\rb\"\r\r\nv,c\n"), ElementsAre("comma", "1: [u][a\rb]", "2: [v][c]"));
+}
+
 TEST(Table, ManyLinesAndAnEmptyFile) {
   std::string content;
   for (int i = 0; i < 1000; ++i) content += join_text("u", i, ",a\n");
