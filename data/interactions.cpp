@@ -414,7 +414,9 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
   if (seen.low_ratings > 0) report.fact("left out", join_text(grouped(seen.low_ratings), " lines rated below ", o.min_rating));
 
   if (table.not_utf8().lines > 0) report.warn(join_text(table.path(), ": ", to_text(table.not_utf8())));
-  if (c.time >= 0 && !c.has_header && o.time_column.empty() && seen.few_times.size() <= Tally::kFewTimes && events > 50) {
+  // No scale of ratings goes beyond 100.
+  if (c.time >= 0 && !c.has_header && o.time_column.empty() && seen.few_times.size() <= Tally::kFewTimes && events > 50 &&
+      std::ranges::max(seen.few_times) <= 100) {
     std::vector<double> values = seen.few_times;
     std::ranges::sort(values);
     std::string text;

@@ -35,6 +35,9 @@ class Dataset {
   Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
           const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why = nullptr);
 
+  /// Leaves the named sessions in validation and test. Throws DataError if there is none of them.
+  void evaluate_only(const data::IdMap& sessions);
+
   const data::Interactions& train() const { return train_.events; }
   /// Null if there is no such split.
   const Sessions* split(engine::Split split) const;
@@ -53,6 +56,9 @@ class Dataset {
   const std::optional<data::MarkovChain>& chain() const { return chain_; }
 
  private:
+  void read(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
+            const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why);
+
   Sessions train_;
   std::optional<Sessions> validation_, test_;
   std::shared_ptr<const data::IdMap> items_;

@@ -189,6 +189,24 @@ TEST_F(Gru4RecProgram, SaysWhatItReadAndEvaluatesATestFileAlone) {
                         "'a', 'b'"));
 }
 
+TEST_F(Gru4RecProgram, EvaluatesChosenSessionsAndWritesTheirRanks) {
+  ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
+  const std::string test = scratch.write("e.tsv", "SessionId\tItemId\n8\t1\n8\t2\n8\t3\n9\t2\n9\t1\n");
+  const std::string ranks = scratch / "ranks.tsv";
+  const Arguments of{"evaluate",          config,
+                     "--checkpoint",      checkpoint("run"),
+                     "model.layers=24",   "data.source=split",
+                     "data.test=" + test, "data.validation=",
+                     "data.train=",       "evaluate.output=" + ranks};
+  ASSERT_EQ(capstan(of), engine::kOk) << err.str();
+  EXPECT_EQ(metric("cases"), 3);
+  EXPECT_THAT(engine::test::text_of(ranks), ::testing::MatchesRegex("session\titem\trank\n8\t2\t[0-9.]+\n8\t3\t[0-9.]+\n9\t1\t[0-9.]+\n"));
+  ASSERT_EQ(capstan(joined(of, {"evaluate.user_list=" + scratch.write("list", "9\n")})), engine::kOk) << err.str();
+  EXPECT_EQ(metric("cases"), 1);
+  EXPECT_EQ(capstan(joined(of, {"evaluate.user_list=" + scratch.write("list", "7\n")})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("evaluate.user_list: none of the 1 sessions"));
+}
+
 TEST_F(Gru4RecProgram, ARisingLossStopsWithANumericalError) {
   EXPECT_EQ(train_generated("wild", {"optimizer.learning_rate=1e38", "train.epochs=1"}), engine::kNumerical);
   EXPECT_THAT(err.str(), HasSubstr("not finite"));
