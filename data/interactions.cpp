@@ -125,7 +125,17 @@ bool speaks_of_time(const std::string& name) {
   const std::string n = plain(name);
   for (const std::string_view word : {"time", "date"})
     if (n.starts_with(word) || n.ends_with(word)) return n != "update";
-  return n.find("timestamp") != n.npos || n.starts_with("created") || n.ends_with("createdat");
+  return n.find("timestamp") != n.npos || n.starts_with("created") || n.ends_with("createdat") || lower(name).ends_with("_at") ||
+         n.starts_with("unix") || n == "epoch" || n == "day" || n == "dt";
+}
+
+/// What the published set of that name has beside its days: the time since a session began.
+bool is_offset(const std::string& name) { return plain(name) == "timeframe"; }
+
+/// Does a value look like the time of an event: a date, or seconds or milliseconds since 1970 that lie between 1998 and 2033?
+bool looks_like_time(std::string_view value) {
+  const auto number = parse_number(value);
+  return number ? (*number >= 9e8 && *number < 2e9) || (*number >= 9e11 && *number < 2e12) : parse_date(value).has_value();
 }
 
 /// Does it say that it holds sessions, and not when they begin or how long they are?
@@ -143,7 +153,8 @@ struct Columns {
   bool users_as_sessions = false;          // sessions were wanted, but only a column of users was found
   std::int64_t other_user = -1;            // sessions: a column of users that is not part of the id
   std::vector<std::string> header;
-  std::string other_times;  // further columns that could hold times
+  std::string other_times;  // further columns that could hold times: their names say so
+  std::string like_times;   // without a column of times: one whose first value looks like a time
 
   std::int64_t last() const { return std::max({user, item, time, owner, time_offset, event, rating}); }
 };
@@ -266,7 +277,7 @@ class ColumnFinder {
       const auto column = static_cast<std::int64_t>(i);
       if (column == c_.time || column == c_.time_offset || column == c_.user || column == c_.item || !speaks_of_time(c_.header[i]))
         continue;
-      if (!none && c_.time < 0) {
+      if (!none && c_.time < 0 && !is_offset(c_.header[i])) {
         c_.time = column;
         c_.time_by_name = true;
       } else {
@@ -306,7 +317,8 @@ class ColumnFinder {
                        "), expected \"user item\" or \"user item time\"; data.separator says what stands between the fields");
     require<DataError>(any_given_ || count < 4, where_, count, " fields (", shown(),
                        "), expected \"user item\" or \"user item time\"; say by their numbers which they are, such as ",
-                       options_.sessions ? "data.session_column" : "data.user_column", "=1 data.item_column=2 data.time_column=", count);
+                       options_.sessions ? "data.session_column" : "data.user_column", "=1 data.item_column=2 data.time_column=", count,
+                       "; where a line is a whole sequence, data.form = lines");
     c_.exact = !any_given_;
     c_.needed = c_.exact ? count : c_.last() + 1;
   }
@@ -404,8 +416,10 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
                                   c.users_as_sessions ? " (no session column was recognised: a session is all of a user)" : "", ", item ",
                                   column_text(c, c.item));
   if (c.owner >= 0) columns += ", owner " + column_text(c, c.owner);
-  if (c.time >= 0) columns += join_text(", time ", column_text(c, c.time), c.time_by_name ? " (its name speaks of a time)" : "");
+  if (c.time >= 0) columns += ", time " + column_text(c, c.time);
   if (c.time_offset >= 0) columns += " + " + column_text(c, c.time_offset);
+  if (c.time_by_name) columns += " (its name speaks of a time)";
+  if (c.time >= 0 && c.time_offset < 0 && !c.other_times.empty()) columns += join_text(" (not read as times: ", c.other_times, ")");
   if (c.event >= 0) columns += ", event " + column_text(c, c.event);
   if (c.rating >= 0) columns += ", rating " + column_text(c, c.rating);
   if (c.time < 0) columns += "; no times: the order of the file counts";
@@ -425,9 +439,10 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
                           " different values (", text,
                           "): ratings? data.time_column = none leaves it out, and the order of the file counts"));
   }
-  if (c.time < 0 && c.has_header && o.time_column.empty())
+  if (c.time < 0 && (c.has_header || !c.like_times.empty()) && o.time_column.empty())
     report.warn(join_text(table.path(), ": no column of times was recognised, so the order of the file counts",
                           c.other_times.empty() ? "" : " (not read as times: " + c.other_times + ")",
+                          c.like_times.empty() ? "" : join_text("; is it column ", c.like_times, "?"),
                           "; data.time_column names one, or none"));
   if (const auto shared = std::ranges::count(seen.shared, 1); shared > 0)
     report.warn(join_text(table.path(), ": ", grouped(shared), " of ", grouped(sequences),
@@ -582,6 +597,7 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
       if (!time && columns.time_by_name && e.items.empty()) {
         columns.other_times = columns.header[static_cast<std::size_t>(columns.time)];
         columns.time = -1;
+        columns.time_by_name = false;
       } else if (!time) [[unlikely]] {
         throw DataError(join_text(table.where(), "time \"", text, "\" of column ", column_text(columns, columns.time),
                                   " is neither a number nor a date like 2014-04-07T10:51:09Z"));
@@ -599,6 +615,10 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
         if (report != nullptr) seen.see_time(e.times.back());
       }
     }
+    if (report != nullptr && e.items.empty() && columns.time < 0 && options.time_column.empty())
+      for (std::int64_t column = 0; column < count && columns.like_times.empty(); ++column)
+        if (column != columns.user && column != columns.item && looks_like_time(at(column)))
+          columns.like_times = column_text(columns, column);
     if (report != nullptr && columns.other_user >= 0 && columns.other_user < count) seen.see_user(last_user, at(columns.other_user));
     e.users.push_back(last_user);
     e.items.push_back(e.item_ids.add(item));
@@ -638,11 +658,11 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
     report.warn(join_text(what, ": ", percent, " of the events have the time of a neighbour in their sequence",
                           seen.whole_days ? " (days without the time of day)" : "",
                           ": most of the order is that of the file; data.time_offset_column names a column that orders them"));
-  }
-  if (sequences == "sessions" && 2 * seen.longer_than_a_day > seen.of_several)
+  } else if (sequences == "sessions" && 2 * seen.longer_than_a_day > seen.of_several) {
     report.warn(join_text(what, ": ", grouped(seen.longer_than_a_day), " of ", grouped(seen.of_several),
                           " sessions last longer than a day: are these users (data.session_gap cuts their events into sessions), or ids "
                           "that are used again (data.user_column)?"));
+  }
 }
 
 Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& table, DataReport* report) {

@@ -177,6 +177,12 @@ TEST(Interactions, TimeColumnsUnderOtherNames) {
     EXPECT_THAT(report_of("user_id,item_id," + name + "\nu,b,20\nu,a,10\n"), HasSubstr("(its name speaks of a time)")) << name;
   }
   EXPECT_THAT(report_of("user_id,item_id,timestamp\nu,b,20\nu,a,10\n"), HasSubstr("from the newest event to the oldest"));
+  EXPECT_THAT(report_of("user_id,item_id,visited_at\nu,b,20\nu,a,10\n"), HasSubstr("time 3 'visited_at'"));
+  EXPECT_THAT(report_of("user_id,item_id,timeframe,eventdate\nu,b,20,2016-05-09\nu,a,10,2016-05-09\n"),
+              HasSubstr("time 4 'eventdate' (its name speaks of a time) (not read as times: timeframe)"));
+  EXPECT_THAT(report_of("user_id,item_id,seen\nu,b,2020-01-02\nu,a,2020-01-01\n"),
+              HasSubstr("no column of times was recognised, so the order of the file counts; is it column 3 'seen'?"));
+  EXPECT_THAT(report_of("u::a::5::978300760\n", {.user_column = "1", .item_column = "2"}), HasSubstr("is it column 4?"));
   const std::string no_times = "user_id,item_id,mealtime\nu,b,noon\nu,a,noon\n";
   EXPECT_THAT(shown(read(no_times)), ElementsAre("u: b a"));
   EXPECT_THAT(report_of(no_times), HasSubstr("no column of times was recognised"));
@@ -249,6 +255,7 @@ TEST(Interactions, FormsThatAreNoTableAreNamed) {
   EXPECT_THAT(refusal("# ratings, of all\nuser,item\n"), HasSubstr("data.comment = # leaves out lines that begin so"));
   EXPECT_THAT(refusal("1::7::5::978300760\n"), HasSubstr("4 fields (1, 7, 5, 978300760)"));
   EXPECT_THAT(refusal("u1\nu2\n"), HasSubstr("data.separator"));
+  EXPECT_THAT(refusal("i1 i2 i3 i4 i5\n"), HasSubstr("where a line is a whole sequence, data.form = lines"));
   EXPECT_THAT(refusal("user,item\n"), HasSubstr("nothing but a header"));
 }
 

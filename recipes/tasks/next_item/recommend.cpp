@@ -48,6 +48,8 @@ Query Recommender::read(std::string_view line, std::int64_t number) const {
     return q;
   }
   if (options_.input == PredictInput::users) {
+    while (!user_of_.contains(line) && (line.starts_with(' ') || line.starts_with('\t'))) line.remove_prefix(1);
+    while (!user_of_.contains(line) && (line.ends_with(' ') || line.ends_with('\t'))) line.remove_suffix(1);
     q.key = line;
     const auto user = user_of_.find(line);
     const std::vector<std::string>* unknown = users_->unknown_items(q.key);

@@ -103,6 +103,7 @@ TEST(NextItemRecommend, FindsUsersByTheirId) {
   const Dataset users(interactions({{1, 2, 3}, {2}}, 5));
   const PredictOptions options{.input = PredictInput::users, .top = 1};
   EXPECT_EQ(shop.ask(options, "u1\nu0\n", &users), "u1\t-\tc\t13\nu0\t-\td\t14\n") << "the whole sequence counts, the test item too";
+  EXPECT_EQ(shop.ask(options, " u1\t\n", &users), "u1\t-\tc\t13\n") << "as a table is read";
   EXPECT_EQ(shop.ask(options, "u1\nu7\nu0\n", &users), "u1\t-\tc\t13\nu7\tu7\nu0\t-\td\t14\n") << "an unknown user costs its own answer";
 }
 
