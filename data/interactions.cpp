@@ -45,9 +45,12 @@ std::optional<double> parse_zone(std::string_view s) {
   return (east ? 1 : -1) * (3600.0 * hours + 60.0 * minutes);
 }
 
-/// "2014-04-07", "2014-04-07 10:51", "2014-04-07T10:51:09.277Z", "2019-10-01 00:00:00 UTC", "2020-01-01T08:00:00+02:00", in seconds
+/// "2014-04-07", "2014/04/07", "2014-04-07 10:51", "2014-04-07T10:51:09.277Z", "2019-10-01 00:00:00 UTC", "2020-01-01T08:00:00+02:00", in
+/// seconds
 std::optional<double> parse_date(std::string_view s) {
-  const int y = take_digits(s, 4), dash1 = take(s, '-'), m = take_digits(s, 2), dash2 = take(s, '-'), d = take_digits(s, 2);
+  const int y = take_digits(s, 4);
+  const char dash = s.starts_with('/') ? '/' : '-';
+  const int dash1 = take(s, dash), m = take_digits(s, 2), dash2 = take(s, dash), d = take_digits(s, 2);
   if (y < 0 || !dash1 || m < 0 || !dash2 || d < 0) return std::nullopt;
   namespace chrono = std::chrono;
   const chrono::year_month_day date{chrono::year(y), chrono::month(static_cast<unsigned>(m)), chrono::day(static_cast<unsigned>(d))};
@@ -386,6 +389,7 @@ struct Tally {
   IdMap users;                        // sessions: names of their users
   bool time_refused = false;          // a column whose name speaks of a time holds none
   bool falling = true;                // no time is later than the one before it
+  bool newest_first = false;          // and some are earlier
 
   static constexpr std::size_t kFewTimes = 10;
   void see_time(double t) {
@@ -405,6 +409,21 @@ struct Tally {
 
 std::string column_text(const Columns& c, std::int64_t column) {
   return c.has_header ? join_text(column + 1, " '", c.header[static_cast<std::size_t>(column)], "'") : join_text(column + 1);
+}
+
+/// Warns of ids that other programs write where a value is missing.
+void report_missing(const std::string& path, const Events& e, std::string_view user, DataReport& report) {
+  const auto look = [&](const IdMap& ids, const std::vector<std::int32_t>& of, std::string_view what) {
+    for (const std::string_view name :
+         {"nan", "NaN", "NAN", "null", "NULL", "Null", "None", "none", "NA", "N/A", "<NA>", "\\N", "undefined"})
+      if (const std::int64_t id = ids.find(name); id >= 0) {
+        const std::int64_t count = std::ranges::count(of, id);
+        report.warn(join_text(path, ": ", grouped(count), count == 1 ? " event has" : " events have", " the ", what, " '", name,
+                              "': is it missing there? It counts as one ", what));
+      }
+  };
+  look(e.user_ids, e.users, user);
+  look(e.item_ids, e.items, "item");
 }
 
 void report_table(const TableReader& table, const ReadOptions& o, const Columns& c, const Tally& seen, std::int64_t events,
@@ -448,7 +467,7 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
     report.warn(join_text(table.path(), ": ", grouped(shared), " of ", grouped(sequences),
                           " session ids are used by several users of column ", column_text(c, c.other_user),
                           ": if ids restart with every user, set data.user_column = ", c.header[static_cast<std::size_t>(c.other_user)]));
-  if (c.time >= 0 && seen.falling && seen.few_times.size() > 1) report.fact("order", "the file runs from the newest event to the oldest");
+  if (seen.newest_first) report.fact("order", "the file runs from the newest event to the oldest: it was read from its end");
 }
 
 std::string day_of(double seconds) {
@@ -469,12 +488,21 @@ std::string span_of(double seconds) {
   return join_text(seconds, " s");
 }
 
-/// What shares of events and sequences the times leave open.
+/// What the times leave open, and what they may be instead.
 struct TimeTally {
-  std::int64_t tied = 0, longer_than_a_day = 0, of_several = 0;
+  std::int64_t tied = 0, longer_than_a_day = 0, of_several = 0, zero = 0;
   double first = 0, last = 0;
   bool whole_days = true;
+  bool written_days = true;  // all are numbers such as 20200131
 };
+
+/// 20200131, or 20200131235959.
+bool is_written_day(double t) {
+  if (t >= 1e13) t = std::floor(t / 1e6);
+  const auto number = t >= 19000101 && t <= 21001231 && t == std::floor(t) ? static_cast<std::int64_t>(t) : 0;
+  const std::int64_t month = number / 100 % 100, day = number % 100;
+  return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
 
 TimeTally tally_times(const Interactions& x) {
   TimeTally out{.first = x.times.front(), .last = x.times.front()};
@@ -482,7 +510,9 @@ TimeTally tally_times(const Interactions& x) {
     const auto t = x.sequence_times(s);
     for (std::size_t i = 0; i < t.size(); ++i) {
       out.tied += (i > 0 && t[i] == t[i - 1]) || (i + 1 < t.size() && t[i] == t[i + 1]);
+      out.zero += t[i] == 0 || t[i] == -1;
       out.whole_days = out.whole_days && std::fmod(t[i], 86400) == 0;
+      out.written_days = out.written_days && is_written_day(t[i]);
     }
     out.first = std::min(out.first, t.front());
     out.last = std::max(out.last, t.back());
@@ -490,6 +520,13 @@ TimeTally tally_times(const Interactions& x) {
     out.longer_than_a_day += t.back() - t.front() > 86400;
   }
   return out;
+}
+
+/// The unit that makes times of our days of these numbers, if they are no seconds.
+std::optional<std::string_view> likely_unit(double t) {
+  for (const auto& [unit, name] : {std::pair{1e3, "milliseconds"}, std::pair{1e6, "microseconds"}, std::pair{1e9, "nanoseconds"}})
+    if (t / unit > 1e8 && t / unit < 4.2e9) return name;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -626,6 +663,16 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
   require<DataError>(!e.items.empty() || options.events.empty(), path, ": no line has one of the chosen events in column \"",
                      options.event_column, "\"");
   require<DataError>(!e.items.empty() || seen.low_ratings == 0, path, ": no line is rated ", options.min_rating, " or above");
+  seen.newest_first = seen.falling && !e.times.empty() && e.times.front() > e.times.back();
+  if (seen.newest_first) {  // so are events of the same time
+    std::ranges::reverse(e.users);
+    std::ranges::reverse(e.items);
+    std::ranges::reverse(e.times);
+  }
+  if (report != nullptr) report_missing(path, e, options.sessions ? "session" : "user", *report);
+  if (report != nullptr && unit != 1 && !e.times.empty() && std::ranges::max(e.times) < 1e8)
+    report->warn(join_text(path, ": data.time_unit makes times of 1970 of the numbers in column ", column_text(columns, columns.time),
+                           ": are they seconds?"));
   if (report != nullptr) report_table(table, options, columns, seen, static_cast<std::int64_t>(e.items.size()), e.user_ids.size(), *report);
   return finish(std::move(e), options.order, path);
 }
@@ -635,6 +682,15 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
   for (std::int64_t s = 0; s < x.sequences(); ++s) longest = std::max(longest, x.length(s));
   report.fact(std::string(what), join_text(grouped(x.events()), " events of ", grouped(x.sequences()), " ", sequences, ", ",
                                            grouped(x.item_count()), " items; the longest has ", grouped(longest)));
+  std::int64_t repeats = 0;
+  for (std::int64_t s = 0; s < x.sequences(); ++s) {
+    const auto items = x.sequence(s);
+    for (std::size_t i = 1; i < items.size(); ++i) repeats += items[i] == items[i - 1];
+  }
+  if (repeats > 0)
+    report.fact("repeats", join_text(grouped(repeats),
+                                     repeats == 1 ? " event repeats the item just before it" : " events repeat the item just before them",
+                                     " (see data.drop_repeats)"));
   if (x.times.empty()) return;
   const TimeTally seen = tally_times(x);
   const double share = static_cast<double>(seen.tied) / static_cast<double>(x.events());
@@ -646,12 +702,14 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
                                                    " of the events have the time of a neighbour in their sequence: there the order of the "
                                                    "file counts")));
   constexpr double kThousandYears = 1000 * 365.2425 * 86400;
-  if (seen.last > kThousandYears || seen.last - seen.first > kThousandYears) {
-    const bool milliseconds = seen.last < 1e14, microseconds = seen.last < 1e17, nanoseconds = seen.last < 1e20;
-    const std::string_view unit = milliseconds ? "milliseconds" : microseconds ? "microseconds" : "nanoseconds";
+  if (seen.written_days) {
+    report.warn(join_text(what, ": times such as ", std::llround(seen.first),
+                          " are read as seconds: are they days written without dashes? Write 2020-01-31, or 2020-01-31 23:59:59"));
+  } else if (seen.last > kThousandYears || seen.last - seen.first > kThousandYears) {
+    const auto unit = likely_unit(seen.last);
     report.warn(join_text(what, ": times from ", day_of(seen.first), " up to ", day_of(seen.last),
-                          nanoseconds ? join_text(": ", unit, " read as seconds? data.time_unit = ", unit, " reads them as such")
-                                      : std::string(": is this a column of times?")));
+                          unit ? join_text(": ", *unit, " read as seconds? data.time_unit = ", *unit, " reads them as such")
+                               : std::string(": is this a column of times?")));
   } else if (seen.first == seen.last && x.events() > 1) {
     report.warn(join_text(what, ": all times are equal: the order is that of the file"));
   } else if (share > 0.5 && x.events() > 20) {
@@ -663,6 +721,9 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
                           " sessions last longer than a day: are these users (data.session_gap cuts their events into sessions), or ids "
                           "that are used again (data.user_column)?"));
   }
+  if (seen.zero > 0 && seen.last > 1e8)
+    report.warn(join_text(what, ": ", grouped(seen.zero), seen.zero == 1 ? " event has" : " events have",
+                          " the time 0 or -1: is it missing there? They come first"));
 }
 
 Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& table, DataReport* report) {

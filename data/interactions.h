@@ -3,7 +3,8 @@
 //
 // A sequence is all events of one user or one session. Sequences lie one after the other (CSR): those of sequence s are
 // items[offsets[s] .. offsets[s + 1]). Within a sequence events are ordered by (time, place in the file), stable; without times
-// the place in the file is the order. Items and users are dense 0-based indices; padding ids are a matter of the model.
+// the place in the file is the order. A file none of whose times is later than the one before it stands newest first: it is read from its
+// end, so that events of the same time are in order too. Items and users are dense 0-based indices; padding ids are a matter of the model.
 // What is done with interactions afterwards (filters, splits) is in data/splits.h.
 
 #include <cstdint>

@@ -177,6 +177,8 @@ TEST(Interactions, TimeColumnsUnderOtherNames) {
     EXPECT_THAT(report_of("user_id,item_id," + name + "\nu,b,20\nu,a,10\n"), HasSubstr("(its name speaks of a time)")) << name;
   }
   EXPECT_THAT(report_of("user_id,item_id,timestamp\nu,b,20\nu,a,10\n"), HasSubstr("from the newest event to the oldest"));
+  EXPECT_THAT(shown(read("u c 2\nu b 1\nu a 1\n")), ElementsAre("u: a b c")) << "events of the same time too";
+  EXPECT_THAT(shown(read("u c 2\nu b 1\nu a 1\nu d 3\n")), ElementsAre("u: b a c d")) << "no order: as they stand";
   EXPECT_THAT(report_of("user_id,item_id,visited_at\nu,b,20\nu,a,10\n"), HasSubstr("time 3 'visited_at'"));
   EXPECT_THAT(report_of("user_id,item_id,timeframe,eventdate\nu,b,20,2016-05-09\nu,a,10,2016-05-09\n"),
               HasSubstr("time 4 'eventdate' (its name speaks of a time) (not read as times: timeframe)"));
@@ -203,6 +205,10 @@ TEST(Interactions, TimesInAnotherUnitAreNoticed) {
   EXPECT_THAT(report_of("u a 1700000000000000\nu b 1700000030000000\n"), HasSubstr("data.time_unit = microseconds"));
   EXPECT_THAT(report_of("u a 1700000000000000000\nu b 1700000030000000000\n"), HasSubstr("data.time_unit = nanoseconds"));
   EXPECT_THAT(report_of("u a 1\nu b 1e300\n"), HasSubstr("is this a column of times?"));
+  EXPECT_THAT(report_of("u a 20200131\nu b 20200201\n"), HasSubstr("times such as 20200131 are read as seconds: are they days written"));
+  EXPECT_THAT(report_of("u a 20200131235959\nu b 20200201000000\n"), HasSubstr("are they days written without dashes?"));
+  EXPECT_THAT(report_of("u a 1700000000\nu b 1700000030\n", {.time_unit = TimeUnit::milliseconds}), HasSubstr("are they seconds?"));
+  EXPECT_THAT(report_of("u a 1700000000\nu b 0\n"), HasSubstr("1 event has the time 0 or -1: is it missing there?"));
   EXPECT_THAT(read("u a 1700000000000000\n", {.time_unit = TimeUnit::microseconds}).times, ElementsAre(1.7e9));
 }
 
@@ -222,6 +228,13 @@ TEST(Interactions, TiedTimesAreNoticed) {
   EXPECT_THAT(report_of("u a 7\nu b 7\n"), HasSubstr("all times are equal"));
 }
 
+TEST(Interactions, IdsThatStandForMissingOnesAndRepeatsAreNoticed) {
+  const std::string report = report_of("user,item\nu,a\nNaN,b\nNaN,c\nv,null\nv,d\nv,d\n");
+  EXPECT_THAT(report, HasSubstr("2 events have the user 'NaN': is it missing there? It counts as one user"));
+  EXPECT_THAT(report, HasSubstr("1 event has the item 'null'"));
+  EXPECT_THAT(report, HasSubstr("1 event repeats the item just before it"));
+}
+
 TEST(Interactions, SessionsThatLastForDaysAreNoticed) {
   const std::string file = "user_id,item_id,time\nu,a,0\nu,b,100000\nv,a,0\n";
   const std::string sessions = report_of(file, {.sessions = true});
@@ -233,9 +246,11 @@ TEST(Interactions, SessionsThatLastForDaysAreNoticed) {
 TEST(Interactions, DatesWithZonesAndWithoutSeconds) {
   const auto time = [](const std::string& date) { return read("u,a," + date + "\n").times.front(); };
   EXPECT_EQ(time("2020-01-01T08:00"), time("2020-01-01 08:00:00Z"));
+  EXPECT_EQ(time("2020/01/01 08:00"), time("2020-01-01 08:00"));
   EXPECT_EQ(time("2020-01-01T08:00:00+02:00"), time("2020-01-01T06:00:00"));
   EXPECT_EQ(time("2020-01-01T08:00:00.5-0530"), time("2020-01-01T13:30:00.5"));
-  for (const std::string bad : {"2020-01-01T08", "2020-01-01T08:61", "2020-01-01T08:00+2", "2020-01-01T08:00:00 CET", "2020-02-30"})
+  for (const std::string bad :
+       {"2020-01-01T08", "2020-01-01T08:61", "2020-01-01T08:00+2", "2020-01-01T08:00:00 CET", "2020-02-30", "2020/01-01", "01/02/2020"})
     EXPECT_THAT(refusal("u,a," + bad + "\n"), HasSubstr("of column 3 is neither a number nor a date")) << bad;
 }
 

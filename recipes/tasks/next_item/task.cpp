@@ -110,6 +110,9 @@ data::DataReport Task::data_report() const {
   data::DataReport report = data_->report();
   if (setup_.purpose == engine::Purpose::train && options_.loss.kind != LossKind::ce && options_.loss.negatives > data_->item_count())
     report.warn(join_text("loss.negatives = ", options_.loss.negatives, " is more than the ", data_->item_count(), " items there are"));
+  if (protocols_ && options_.evaluate.sampled_negatives > data_->item_count())
+    report.warn(join_text("evaluate.sampled_negatives = ", options_.evaluate.sampled_negatives, " is more than the ", data_->item_count(),
+                          " items there are: most are drawn several times"));
   return report;
 }
 
