@@ -382,7 +382,8 @@ Interactions finish(Events&& e, IdOrder order, const std::string& path) {
 
 /// What was left out while reading, and what was seen that may be wrong.
 struct Tally {
-  std::int64_t other_events = 0, low_ratings = 0;
+  std::int64_t other_events = 0, low_ratings = 0, bad_lines = 0;
+  std::string first_bad;
   std::vector<double> few_times;      // distinct ones, up to kFewTimes + 1
   std::vector<std::int32_t> user_of;  // sessions: the first user of each
   std::vector<char> shared;           // sessions of several users
@@ -426,8 +427,9 @@ void report_missing(const std::string& path, const Events& e, std::string_view u
   look(e.item_ids, e.items, "item");
 }
 
-void report_table(const TableReader& table, const ReadOptions& o, const Columns& c, const Tally& seen, std::int64_t events,
-                  std::int64_t sequences, DataReport& report) {
+void report_table(const TableReader& table, const ReadOptions& o, const Columns& c, const Tally& seen, const Events& e,
+                  DataReport& report) {
+  report_missing(table.path(), e, o.sessions ? "session" : "user", report);
   const std::string comments = table.comment_lines() > 0 ? join_text(", ", grouped(table.comment_lines()), " comment lines") : "";
   report.fact("file",
               join_text(table.path(), ": table, ", table.separator_text(), ", ", c.has_header ? "a header" : "no header", comments));
@@ -446,9 +448,15 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
   if (seen.other_events > 0) report.fact("left out", join_text(grouped(seen.other_events), " lines of other events"));
   if (seen.low_ratings > 0) report.fact("left out", join_text(grouped(seen.low_ratings), " lines rated below ", o.min_rating));
 
+  if (seen.bad_lines > 0)
+    report.warn(join_text(table.path(), ": ", grouped(seen.bad_lines), seen.bad_lines == 1 ? " line" : " lines",
+                          " that could not be read are left out (data.bad_lines = skip), the first: ", seen.first_bad));
+  if (o.time_unit != TimeUnit::seconds && !e.times.empty() && std::ranges::max(e.times) < 1e8)
+    report.warn(join_text(table.path(), ": data.time_unit makes times of 1970 of the numbers in column ", column_text(c, c.time),
+                          ": are they seconds?"));
   if (table.not_utf8().lines > 0) report.warn(join_text(table.path(), ": ", to_text(table.not_utf8())));
   // No scale of ratings goes beyond 100.
-  if (c.time >= 0 && !c.has_header && o.time_column.empty() && seen.few_times.size() <= Tally::kFewTimes && events > 50 &&
+  if (c.time >= 0 && !c.has_header && o.time_column.empty() && seen.few_times.size() <= Tally::kFewTimes && e.items.size() > 50 &&
       std::ranges::max(seen.few_times) <= 100) {
     std::vector<double> values = seen.few_times;
     std::ranges::sort(values);
@@ -464,11 +472,151 @@ void report_table(const TableReader& table, const ReadOptions& o, const Columns&
                           c.like_times.empty() ? "" : join_text("; is it column ", c.like_times, "?"),
                           "; data.time_column names one, or none"));
   if (const auto shared = std::ranges::count(seen.shared, 1); shared > 0)
-    report.warn(join_text(table.path(), ": ", grouped(shared), " of ", grouped(sequences),
+    report.warn(join_text(table.path(), ": ", grouped(shared), " of ", grouped(e.user_ids.size()),
                           " session ids are used by several users of column ", column_text(c, c.other_user),
                           ": if ids restart with every user, set data.user_column = ", c.header[static_cast<std::size_t>(c.other_user)]));
   if (seen.newest_first) report.fact("order", "the file runs from the newest event to the oldest: it was read from its end");
 }
+
+/// Takes the events out of the lines of a table.
+class EventTaker {
+ public:
+  /// Stands at the first line.
+  EventTaker(const TableReader& table, const ReadOptions& options, bool reports)
+      : table_(table),
+        options_(options),
+        reports_(reports),
+        unit_(seconds_of(options.time_unit)),
+        header_line_(table.line_number()),
+        columns_(ColumnFinder(table.fields(), options, table.where()).find()) {}
+
+  const Columns& columns() const { return columns_; }
+
+  /// The present line. Throws DataError if it makes no sense; then nothing of it is kept.
+  void take() {
+    check_fields();
+    if (!is_wanted()) return;
+    auto user = field(columns_.user);
+    const auto item = field(columns_.item);
+    if (user.empty() || item.empty()) [[unlikely]]
+      throw DataError(join_text(table_.where(), "empty ", user.empty() ? "user" : "item", " id in column ",
+                                (user.empty() ? columns_.user : columns_.item) + 1));
+    const std::optional<double> time = columns_.time >= 0 ? time_of_line() : std::nullopt;
+    if (columns_.owner >= 0) {
+      name_.assign(field(columns_.owner)).append(1, '\x1f').append(user);
+      user = name_;
+    }
+    if (last_user_ < 0 || user != last_name_) {
+      last_user_ = events_.user_ids.add(user);
+      last_name_.assign(user);
+    }
+    if (reports_) look_at_other_columns();
+    if (time) {
+      if (!events_.times.empty() && *time > events_.times.back()) seen_.falling = false;
+      events_.times.push_back(*time);
+      if (reports_) seen_.see_time(*time);
+    }
+    events_.users.push_back(last_user_);
+    events_.items.push_back(events_.item_ids.add(item));
+  }
+
+  /// Counts a line that take() refused.
+  void skip(const std::string& why) {
+    if (++seen_.bad_lines == 1) seen_.first_bad = why;
+  }
+
+  /// All events; reports what was seen.
+  Events done(DataReport* report) {
+    const std::string& path = table_.path();
+    require<DataError>(!events_.items.empty() || seen_.bad_lines == 0, path, ": no line could be read; ", seen_.first_bad);
+    require<DataError>(!events_.items.empty() || options_.events.empty(), path, ": no line has one of the chosen events in column \"",
+                       options_.event_column, "\"");
+    require<DataError>(!events_.items.empty() || seen_.low_ratings == 0, path, ": no line is rated ", options_.min_rating, " or above");
+    seen_.newest_first = seen_.falling && !events_.times.empty() && events_.times.front() > events_.times.back();
+    if (seen_.newest_first) {  // so are events of the same time
+      std::ranges::reverse(events_.users);
+      std::ranges::reverse(events_.items);
+      std::ranges::reverse(events_.times);
+    }
+    if (report != nullptr) report_table(table_, options_, columns_, seen_, events_, *report);
+    return std::move(events_);
+  }
+
+ private:
+  std::string_view field(std::int64_t column) const { return table_.fields()[static_cast<std::size_t>(column)]; }
+  std::int64_t count() const { return columns_.exact ? counted(table_.fields()) : static_cast<std::int64_t>(table_.fields().size()); }
+
+  void check_fields() const {
+    const std::int64_t fields = count();
+    if (fields < columns_.needed || (columns_.exact && fields != columns_.needed)) [[unlikely]]
+      throw DataError(join_text(table_.where(), fields, fields == 1 ? " field" : " fields", ", expected ",
+                                columns_.exact ? "" : "at least ", columns_.needed));
+    if (!columns_.has_header) return;
+    const auto named = static_cast<std::int64_t>(columns_.header.size());
+    if (fields > named && counted(table_.fields()) > named) [[unlikely]]
+      throw DataError(join_text(table_.where(), fields, " fields, but the header names ", named, " columns: is the separator ",
+                                separator_name(table_.separator()), " part of a field that is not quoted?"));
+    if (field(columns_.user) == columns_.header[static_cast<std::size_t>(columns_.user)] &&
+        field(columns_.item) == columns_.header[static_cast<std::size_t>(columns_.item)]) [[unlikely]]
+      throw DataError(join_text(table_.where(), "the header of line ", header_line_,
+                                " again: take it out (files that were joined keep their headers)"));
+  }
+
+  /// By the kind of event and the rating.
+  bool is_wanted() {
+    if (columns_.event >= 0 && std::ranges::find(options_.events, field(columns_.event)) == options_.events.end()) {
+      ++seen_.other_events;
+      return false;
+    }
+    if (options_.min_rating == 0) return true;
+    const auto rating = parse_number(field(columns_.rating));
+    if (!rating) [[unlikely]]
+      throw DataError(join_text(table_.where(), "rating \"", field(columns_.rating), "\" is not a number"));
+    if (*rating >= options_.min_rating) return true;
+    ++seen_.low_ratings;
+    return false;
+  }
+
+  /// Nothing if a column whose name alone speaks of times turns out to hold none: it is a column of times no longer.
+  std::optional<double> time_of_line() {
+    const auto text = field(columns_.time);
+    const auto time = parse_time(text, unit_);
+    if (!time) [[unlikely]] {
+      if (!columns_.time_by_name || !events_.items.empty())
+        throw DataError(join_text(table_.where(), "time \"", text, "\" of column ", column_text(columns_, columns_.time),
+                                  " is neither a number nor a date like 2014-04-07T10:51:09Z"));
+      columns_.other_times = columns_.header[static_cast<std::size_t>(columns_.time)];
+      columns_.time = -1;
+      columns_.time_by_name = false;
+      return std::nullopt;
+    }
+    if (columns_.time_offset < 0) return time;
+    const auto offset = parse_number(field(columns_.time_offset));
+    if (!offset) [[unlikely]]
+      throw DataError(join_text(table_.where(), "time offset \"", field(columns_.time_offset), "\" is not a number"));
+    return *time + *offset * unit_;
+  }
+
+  void look_at_other_columns() {
+    const std::int64_t fields = count();
+    if (events_.items.empty() && columns_.time < 0 && options_.time_column.empty())
+      for (std::int64_t column = 0; column < fields && columns_.like_times.empty(); ++column)
+        if (column != columns_.user && column != columns_.item && looks_like_time(field(column)))
+          columns_.like_times = column_text(columns_, column);
+    if (columns_.other_user >= 0 && columns_.other_user < fields) seen_.see_user(last_user_, field(columns_.other_user));
+  }
+
+  const TableReader& table_;
+  const ReadOptions& options_;
+  bool reports_;
+  double unit_;
+  std::int64_t header_line_;
+  Columns columns_;
+  Events events_;
+  Tally seen_;
+  std::string last_name_, name_;  // files are mostly grouped by user, so most lines need no lookup
+  std::int32_t last_user_ = -1;
+};
 
 std::string day_of(double seconds) {
   namespace chrono = std::chrono;
@@ -576,105 +724,21 @@ Interactions read_interactions(const std::string& path, const ReadOptions& optio
                        options.events.size(), " events");
   TableReader table(path, options.table);
   require<DataError>(table.next(), path, ": file is empty, expected lines \"user item [time]\"");
-  Columns columns = ColumnFinder(table.fields(), options, table.where()).find();
-  const auto at = [&](std::int64_t column) { return table.fields()[static_cast<std::size_t>(column)]; };
-  const double unit = seconds_of(options.time_unit);
-
-  Events e;
-  Tally seen;
-  std::string last_name, name;  // files are mostly grouped by user, so most lines need no lookup
-  std::int32_t last_user = -1;
-  bool have_line = !columns.has_header;
-  const std::int64_t header_line = table.line_number();
+  EventTaker taker(table, options, report != nullptr);
+  bool have_line = !taker.columns().has_header;
   while (have_line || table.next()) {
     have_line = false;
-    const auto count = columns.exact ? counted(table.fields()) : static_cast<std::int64_t>(table.fields().size());
-    if (count < columns.needed || (columns.exact && count != columns.needed)) [[unlikely]]
-      throw DataError(join_text(table.where(), count, count == 1 ? " field" : " fields", ", expected ", columns.exact ? "" : "at least ",
-                                columns.needed));
-    if (columns.has_header) {
-      const auto named = static_cast<std::int64_t>(columns.header.size());
-      if (count > named && counted(table.fields()) > named) [[unlikely]]
-        throw DataError(join_text(table.where(), count, " fields, but the header names ", named, " columns: is the separator ",
-                                  separator_name(table.separator()), " part of a field that is not quoted?"));
-      if (at(columns.user) == columns.header[static_cast<std::size_t>(columns.user)] &&
-          at(columns.item) == columns.header[static_cast<std::size_t>(columns.item)]) [[unlikely]]
-        throw DataError(join_text(table.where(), "the header of line ", header_line,
-                                  " again: take it out (files that were joined keep their headers)"));
-    }
-    if (columns.event >= 0 && std::ranges::find(options.events, at(columns.event)) == options.events.end()) {
-      ++seen.other_events;
+    if (options.bad_lines == BadLines::refuse) {
+      taker.take();
       continue;
     }
-    if (options.min_rating != 0) {
-      const auto rating = parse_number(at(columns.rating));
-      if (!rating) [[unlikely]]
-        throw DataError(join_text(table.where(), "rating \"", at(columns.rating), "\" is not a number"));
-      if (*rating < options.min_rating) {
-        ++seen.low_ratings;
-        continue;
-      }
+    try {
+      taker.take();
+    } catch (const DataError& e) {
+      taker.skip(e.what());
     }
-    auto user = at(columns.user);
-    const auto item = at(columns.item);
-    if (user.empty() || item.empty()) [[unlikely]]
-      throw DataError(join_text(table.where(), "empty ", user.empty() ? "user" : "item", " id in column ",
-                                (user.empty() ? columns.user : columns.item) + 1));
-    if (columns.owner >= 0) {
-      name.assign(at(columns.owner)).append(1, '\x1f').append(user);
-      user = name;
-    }
-    if (last_user < 0 || user != last_name) {
-      last_user = e.user_ids.add(user);
-      last_name.assign(user);
-    }
-    if (columns.time >= 0) {
-      const auto text = at(columns.time);
-      const auto time = parse_time(text, unit);
-      if (!time && columns.time_by_name && e.items.empty()) {
-        columns.other_times = columns.header[static_cast<std::size_t>(columns.time)];
-        columns.time = -1;
-        columns.time_by_name = false;
-      } else if (!time) [[unlikely]] {
-        throw DataError(join_text(table.where(), "time \"", text, "\" of column ", column_text(columns, columns.time),
-                                  " is neither a number nor a date like 2014-04-07T10:51:09Z"));
-      } else {
-        double offset = 0;
-        if (columns.time_offset >= 0) {
-          const auto added = at(columns.time_offset);
-          const auto number = parse_number(added);
-          if (!number) [[unlikely]]
-            throw DataError(join_text(table.where(), "time offset \"", added, "\" is not a number"));
-          offset = *number * unit;
-        }
-        if (!e.times.empty() && *time + offset > e.times.back()) seen.falling = false;
-        e.times.push_back(*time + offset);
-        if (report != nullptr) seen.see_time(e.times.back());
-      }
-    }
-    if (report != nullptr && e.items.empty() && columns.time < 0 && options.time_column.empty())
-      for (std::int64_t column = 0; column < count && columns.like_times.empty(); ++column)
-        if (column != columns.user && column != columns.item && looks_like_time(at(column)))
-          columns.like_times = column_text(columns, column);
-    if (report != nullptr && columns.other_user >= 0 && columns.other_user < count) seen.see_user(last_user, at(columns.other_user));
-    e.users.push_back(last_user);
-    e.items.push_back(e.item_ids.add(item));
   }
-  require<DataError>(!e.items.empty() || options.events.empty(), path, ": no line has one of the chosen events in column \"",
-                     options.event_column, "\"");
-  require<DataError>(!e.items.empty() || seen.low_ratings == 0, path, ": no line is rated ", options.min_rating, " or above");
-  seen.newest_first = seen.falling && !e.times.empty() && e.times.front() > e.times.back();
-  if (seen.newest_first) {  // so are events of the same time
-    std::ranges::reverse(e.users);
-    std::ranges::reverse(e.items);
-    std::ranges::reverse(e.times);
-  }
-  if (report != nullptr) report_missing(path, e, options.sessions ? "session" : "user", *report);
-  if (report != nullptr && unit != 1 && !e.times.empty() && std::ranges::max(e.times) < 1e8)
-    report->warn(join_text(path, ": data.time_unit makes times of 1970 of the numbers in column ", column_text(columns, columns.time),
-                           ": are they seconds?"));
-  if (report != nullptr) report_table(table, options, columns, seen, static_cast<std::int64_t>(e.items.size()), e.user_ids.size(), *report);
-  return finish(std::move(e), options.order, path);
+  return finish(taker.done(report), options.order, path);
 }
 
 void report_events(const Interactions& x, std::string_view what, std::string_view sequences, DataReport& report) {

@@ -48,6 +48,8 @@ enum class IdOrder {
   numeric,           ///< index 0 is the smallest; all ids must be integers
 };
 enum class Header { automatic, present, absent };
+/// What becomes of a line with too few or too many fields, an empty id or no time, and of a header that is repeated.
+enum class BadLines { refuse, skip };
 enum class TimeUnit { seconds, milliseconds, microseconds, nanoseconds };
 
 struct ReadOptions {
@@ -71,6 +73,7 @@ struct ReadOptions {
   double min_rating = 0;
   std::string rating_column = {};
   Header header = Header::automatic;
+  BadLines bad_lines = BadLines::refuse;
   TableOptions table = {};
   IdOrder order = IdOrder::first_appearance;
 };

@@ -289,6 +289,18 @@ TEST(Interactions, LinesThatAreNotUtf8AreCounted) {
   EXPECT_THAT(shown(read("u1 caf\xe9\nu1 b\n")), ElementsAre("u1: caf\xe9 b"));
 }
 
+TEST(Interactions, BadLinesCanBeLeftOut) {
+  const ReadOptions options{.bad_lines = BadLines::skip};
+  const std::string file = "user,item,time\nu,a,1\nu\nv,,2\nw,b,noon\nuser,item,time\nu,b,3,4\nu,c,2\n";
+  const Interactions x = read(file, options);
+  EXPECT_THAT(shown(x), ElementsAre("u: a c"));
+  EXPECT_EQ(x.item_count(), 2) << "nothing of a bad line is kept";
+  EXPECT_EQ(x.user_ids->size(), 1);
+  EXPECT_THAT(report_of(file, options), HasSubstr("5 lines that could not be read are left out (data.bad_lines = skip), the first: "));
+  EXPECT_THAT(report_of(file, options), HasSubstr("f:3: 1 field, expected at least 3"));
+  EXPECT_THAT(refusal("user,item\nu,\n", options), HasSubstr("no line could be read; "));
+}
+
 TEST(Interactions, LinesBelowARating) {
   const std::string file = "user,item,rating\nu,a,5\nu,b,2\nu,c,4\n";
   EXPECT_THAT(shown(read(file, {.min_rating = 4})), ElementsAre("u: a c"));

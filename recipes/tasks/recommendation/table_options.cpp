@@ -57,6 +57,7 @@ data::Interactions TableOptions::read(const std::string& path, data::ReadOptions
   columns.min_rating = min_rating;
   columns.rating_column = rating_column;
   columns.header = header;
+  columns.bad_lines = bad_lines;
   return data::read_interactions(path, columns, &report);
 }
 
@@ -66,7 +67,7 @@ std::string TableOptions::key() const {
   return join_text("form ", form == FileForm::table ? "table" : "lines", " item ", item_column, " time ", time_column, " + ",
                    time_offset_column, " unit ", name_of(time_unit), " event ", event_column, " ", kept, " rating ", rating_column, " ",
                    min_rating, " separator ", separator, " comment ", comment, " quotes ", quotes ? "yes" : "no", " header ",
-                   name_of(header));
+                   name_of(header), " bad ", bad_lines == data::BadLines::skip ? "skip" : "refuse");
 }
 
 double TimeSplitOptions::cut(const data::Interactions& x) const { return split_time > 0 ? split_time : data::last_days(x, test_days); }

@@ -24,6 +24,7 @@ struct TableOptions {
   std::string separator, comment;
   bool quotes = true;
   data::Header header = data::Header::automatic;
+  data::BadLines bad_lines = data::BadLines::refuse;
 
   template <class V>
   void visit(V& v) {
@@ -49,6 +50,8 @@ struct TableOptions {
     v("quotes", quotes, "fields may stand in double quotes (RFC 4180); no: a quote is a letter like any other");
     v("header", header, "whether the first line names the columns",
       {{"auto", data::Header::automatic}, {"present", data::Header::present}, {"absent", data::Header::absent}});
+    v("bad_lines", bad_lines, "lines with too few or too many fields, an empty id or no time, and repeated headers",
+      {{"refuse", data::BadLines::refuse}, {"skip", data::BadLines::skip}});
   }
 
   /// Throws ConfigError for keys that do not go together.
