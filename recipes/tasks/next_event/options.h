@@ -114,6 +114,7 @@ struct PredictOptions {
   PredictInput input = PredictInput::events;
   std::int64_t top = 20, sessions = 1000000;
   bool filter_seen = false;
+  std::string candidates = {};
 
   template <class V>
   void visit(V& v) {
@@ -122,6 +123,7 @@ struct PredictOptions {
     v("top", top, "items recommended after each event", V::between(1, 1e6));
     v("sessions", sessions, "sessions whose state is kept; beyond that the one idle for longest is forgotten", V::between(1, 1e9));
     v("filter_seen", filter_seen, "do not recommend the item just seen");
+    v("candidates", candidates, "a file of items, one a line, which alone are recommended; relative to run.data; empty: all");
   }
 };
 

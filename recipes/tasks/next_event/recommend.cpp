@@ -37,7 +37,10 @@ std::vector<Recommender::Recommendation> Recommender::observe(std::string_view s
   }
   if (s.last < 0) return {};
   const Tensor scores = network_.scores(s.hidden.back()).contiguous();
-  if (options_.filter_seen) scores.data<float>()[s.last] = -std::numeric_limits<float>::infinity();
+  constexpr float never = -std::numeric_limits<float>::infinity();
+  if (options_.filter_seen) scores.data<float>()[s.last] = never;
+  for (std::size_t i = 0; i < allowed_.size(); ++i)
+    if (allowed_[i] == 0) scores.data<float>()[i] = never;
   std::vector<Recommendation> out;
   for (const std::int64_t best : engine::top_k(scores.span<const float>(), options_.top))
     out.push_back({best, scores.data<const float>()[best]});

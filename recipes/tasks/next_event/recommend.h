@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "data/id_map.h"
@@ -37,6 +38,9 @@ class Recommender {
   /// The network and the names must outlive it.
   Recommender(const Network& network, const data::IdMap& item_names, const PredictOptions& options, bool json = false,
               recommendation::TableOptions table = {});
+
+  /// Only these items are recommended: 1 for each of them, in the order of the names.
+  void recommend_only(std::vector<char> items) { allowed_ = std::move(items); }
 
   struct Recommendation {
     std::int64_t item = 0;
@@ -63,6 +67,7 @@ class Recommender {
   PredictOptions options_;
   bool json_;
   recommendation::TableOptions table_;
+  std::vector<char> allowed_;                                                   // empty: all
   std::list<Session> newest_;                                                   // in order of their last event, newest first
   std::unordered_map<std::string_view, std::list<Session>::iterator> by_name_;  // keys live in the list
 };

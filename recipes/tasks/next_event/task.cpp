@@ -71,8 +71,12 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     steps_per_epoch_ = count_steps(*batches_);
     require<DataError>(steps_per_epoch_ > 0, "next_event: the training sessions make no step: ", data_->summary());
   }
-  if (setup_.purpose == Purpose::predict)
+  if (setup_.purpose == Purpose::predict) {
     recommender_.emplace(network_, *item_names_, options_.predict, setup_.json_answers, options_.data.table);
+    if (const std::string& path = options_.predict.candidates; !path.empty())
+      engine::named_by("predict.candidates",
+                       [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
+  }
 }
 
 const Dataset& Task::dataset() const {

@@ -123,6 +123,7 @@ struct PredictOptions {
   PredictInput input = PredictInput::sequences;
   std::int64_t top = 10;
   bool filter_seen = true;
+  std::string candidates = {};
 
   template <class V>
   void visit(V& v) {
@@ -131,6 +132,7 @@ struct PredictOptions {
       {{"sequences", PredictInput::sequences}, {"users", PredictInput::users}, {"items", PredictInput::items}});
     v("top", top, "items recommended", V::between(1, 1e6));
     v("filter_seen", filter_seen, "never recommend an item of the sequence");
+    v("candidates", candidates, "a file of items, one a line, which alone are recommended; relative to run.data; empty: all");
   }
 };
 

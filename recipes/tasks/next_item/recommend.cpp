@@ -80,6 +80,8 @@ std::string Recommender::recommended(const Query& q, std::span<float> scores) co
   scores[0] = never;
   if (options_.filter_seen)
     for (const auto item : q.items) scores[static_cast<std::size_t>(item)] = never;
+  for (std::size_t item = 0; item < allowed_.size(); ++item)
+    if (allowed_[item] == 0) scores[item + 1] = never;
   return text_of(q, engine::top_k(scores, options_.top), scores, item_names_, json_);
 }
 

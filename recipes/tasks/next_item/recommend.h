@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "autograd/core/tensor.h"
@@ -48,6 +49,8 @@ class Recommender {
   /// `users` is needed for predict.input = users.
   Recommender(const PredictOptions& options, const recommendation::TableOptions& table, bool json, const data::IdMap& item_names,
               const Dataset* users);
+  /// Only these items are recommended: 1 for each of them, in the order of the names.
+  void recommend_only(std::vector<char> items) { allowed_ = std::move(items); }
 
   Query read(std::string_view line, std::int64_t number) const;
   /// A line without its end for each. Scores are held of as many queries at a time as have 16 MiB of them, of one at least.
@@ -58,6 +61,7 @@ class Recommender {
 
   PredictOptions options_;
   recommendation::TableOptions table_;
+  std::vector<char> allowed_;  // empty: all
   bool json_;
   const data::IdMap& item_names_;
   const Dataset* users_;

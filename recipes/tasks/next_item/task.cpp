@@ -39,6 +39,9 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   if (setup_.purpose == Purpose::predict) {
     require<CheckpointError>(item_names_ != nullptr, "next_item: the checkpoint does not name its items");
     recommender_.emplace(options_.predict, options_.data.table, setup_.json_answers, *item_names_, data_.get());
+    if (const std::string& path = options_.predict.candidates; !path.empty())
+      engine::named_by("predict.candidates",
+                       [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
   }
   network_ = make(scope, item_names_ ? item_names_->size() : data_ ? data_->item_count() : options_.bench.items);
 }

@@ -97,6 +97,19 @@ data::IdMap read_names(const std::string& path) {
   return names;
 }
 
+std::vector<char> read_candidates(const std::string& path, const data::IdMap& items) {
+  const data::IdMap names = read_names(path);
+  std::vector<char> out(static_cast<std::size_t>(items.size()));
+  bool any = false;
+  for (std::int64_t i = 0; i < names.size(); ++i)
+    if (const std::int64_t item = items.find(names[i]); item >= 0) {
+      out[static_cast<std::size_t>(item)] = 1;
+      any = true;
+    }
+  require<DataError>(any, path, ": none of its ", names.size(), " items is known: ", side_by_side(names, items));
+  return out;
+}
+
 std::vector<std::string> query_fields(std::string_view line, const data::IdMap& names, const TableOptions& table) {
   const std::string given = table.separator.empty() ? "" : data::separator_from(table.separator);
   const bool has_given = !given.empty() && line.find(given) != line.npos;

@@ -96,6 +96,8 @@ auto with_report(const data::DataReport& report, const F& make) {
 
 /// The names in a file, a line each, blank lines left out.
 data::IdMap read_names(const std::string& path);
+/// Which items a file names: 1 for those, 0 for others. Throws DataError if it names none.
+std::vector<char> read_candidates(const std::string& path, const data::IdMap& items);
 
 /// How a line of a query is cut: at data.separator where it has one; else at tabs; not at all if it is one of the names as it stands; else
 /// at blanks. Quotes around a field are taken off.

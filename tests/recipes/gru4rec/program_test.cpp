@@ -45,6 +45,16 @@ TEST_F(Gru4RecProgram, ATrainedModelRecommends) {
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(std::ranges::count(all[0], '\t'), 4);
   EXPECT_EQ(all[2], all[0]);
+  const auto among = [&](const std::string& candidates) {
+    return capstan({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "model.layers=24",
+                    "predict.candidates=" + scratch.write("candidates", candidates)},
+                   "s\t1\n");
+  };
+  ASSERT_EQ(among("7\n9\nnew\n"), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(),
+              ::testing::AnyOf(::testing::MatchesRegex("s\t7\t[^\t]+\t9\t[^\t]+\n"), ::testing::MatchesRegex("s\t9\t[^\t]+\t7\t[^\t]+\n")));
+  EXPECT_EQ(among("7.0\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("none of its 1 items is known: items here are '7.0'"));
 }
 
 // The published sets in the form in which they are published: two sessions of three items, a line that does not count where there are such.

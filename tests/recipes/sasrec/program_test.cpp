@@ -98,6 +98,12 @@ TEST_F(SasrecProgram, LearnsSelectsOnValidationAndIsUsed) {
             engine::kOk)
       << err.str();
   EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t-\titem6\t[^\t]+\n2\tnothing\titem0\t[^\t]+\n"));
+  ASSERT_EQ(capstan(with_checkpoint({"predict", config, "--input", "-", "--output", "-",
+                                     "predict.candidates=" + scratch.write("candidates", "item6\nitem3\nitem9\n")}),
+                    "item3 item4 item5\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t-\titem6\t[^\t]+\titem9\t[^\t]+\n")) << "item3 was seen";
   ASSERT_EQ(capstan(with_checkpoint({"predict", config, "--input", "-", "--output", "-", "predict.top=1", "predict.input=users",
                                      "predict.format=jsonl"}),
                     "user1\n"),
