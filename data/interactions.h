@@ -91,7 +91,7 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
 
 /// Reads one session a line: item ids in click order, separated as in any text table. Sessions are named by their line number.
 Interactions read_session_lines(const std::string& path, IdOrder order = IdOrder::first_appearance,
-                                const TableOptions& table = {.separator = "blank"}, DataReport* report = nullptr);
+                                const TableOptions& options = {.separator = "blank"}, DataReport* report = nullptr);
 
 /// The same interactions in CSR form from single events in file order. `times` has one per event or is empty.
 Interactions group_events(std::span<const std::int32_t> users, std::span<const std::int32_t> items, std::span<const double> times,

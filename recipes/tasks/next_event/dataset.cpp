@@ -135,6 +135,12 @@ std::span<const std::byte> bytes_of(const std::vector<T>& v) {
 
 }  // namespace
 
+std::string Sessions::name(std::int64_t session) const {
+  std::string name((*events.user_ids)[events.users[at(session)]]);
+  std::ranges::replace(name, '\x1f', ' ');  // what stands between an owner and an id
+  return name;
+}
+
 std::int64_t Sessions::cases() const { return events.events() - events.sequences(); }
 
 Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
@@ -189,7 +195,7 @@ void Dataset::evaluate_only(const data::IdMap& sessions) {
     some.user_ids = all.user_ids;
     some.item_ids = all.item_ids;
     for (std::int64_t s = 0; s < all.sequences(); ++s) {
-      if (sessions.find((*all.user_ids)[all.users[at(s)]]) < 0) continue;
+      if (sessions.find((*part)->name(s)) < 0) continue;
       const auto items = all.sequence(s);
       some.items.insert(some.items.end(), items.begin(), items.end());
       if (!all.times.empty()) std::ranges::copy(all.sequence_times(s), std::back_inserter(some.times));

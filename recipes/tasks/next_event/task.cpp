@@ -177,13 +177,8 @@ void Task::evaluated(engine::Split split, Evaluation evaluation) const {
   // Within a session cases came in order, but sessions ran side by side.
   std::ranges::stable_sort(evaluation.cases, {}, &CaseRank::session);
   std::string out = "session\titem\trank\n";
-  for (const CaseRank& c : evaluation.cases) {
-    const data::Interactions& events = sessions->events;
-    const std::string_view name = (*events.user_ids)[events.users[static_cast<std::size_t>(c.session)]];
-    const auto own = name.find('\x1f');  // behind the owner, if there is one
-    out += join_text(own == name.npos ? name : join_text(name.substr(0, own), ' ', name.substr(own + 1)), "\t", (*events.item_ids)[c.item],
-                     "\t", c.rank, "\n");
-  }
+  for (const CaseRank& c : evaluation.cases)
+    out += join_text(sessions->name(c.session), "\t", (*sessions->events.item_ids)[c.item], "\t", c.rank, "\n");
   data::write_output(options_.evaluate.output, out);
 }
 

@@ -225,9 +225,23 @@ TEST(Dataset, EvaluatesChosenSessions) {
   chosen.add("9");
   d.evaluate_only(chosen);
   EXPECT_EQ(d.split(engine::Split::test)->cases(), 2);
+  EXPECT_EQ(d.split(engine::Split::test)->name(0), "8");
   data::IdMap nobody;
   nobody.add("9");
   EXPECT_THAT(message_of([&] { d.evaluate_only(nobody); }), HasSubstr("none of the 1 sessions, such as '9', is in"));
+}
+
+TEST(Dataset, NamesSessionsOfAUserByBoth) {
+  const data::Scratch scratch;
+  DataOptions o;
+  o.user_column = "UserId";
+  o.train = o.test = scratch.write("train.tsv", "UserId\tSessionId\tItemId\nu\t1\ta\nu\t1\tb\nv\t1\tb\nv\t1\ta\n");
+  Dataset d(o, {}, {}, nullptr, false);
+  data::IdMap chosen;
+  chosen.add("v 1");
+  d.evaluate_only(chosen);
+  EXPECT_EQ(d.split(engine::Split::test)->events.sequences(), 1);
+  EXPECT_EQ(d.split(engine::Split::test)->name(0), "v 1");
 }
 
 // ---- recommendation
