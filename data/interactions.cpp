@@ -240,7 +240,8 @@ class ColumnFinder {
     std::string names;
     for (const auto& h : c_.header) names += (names.empty() ? "" : ", ") + h;
     throw DataError(join_text(where_, "no ", what, " column", wanted, "; the header has: ", names,
-                              wanted.empty() ? join_text("; data.", what, "_column names the one that is meant") : ""));
+                              wanted.empty() ? join_text("; data.", what, "_column names the one that is meant") : "",
+                              c_.header.size() == 1 ? "; data.separator says what stands between the fields" : ""));
   }
 
   void by_name() {
@@ -293,6 +294,8 @@ class ColumnFinder {
     const auto has_digit = [](std::string_view f) {
       return std::any_of(f.begin(), f.end(), [](char ch) { return ch >= '0' && ch <= '9'; });
     };
+    require<DataError>(any_given_ || first_.size() > 1, where_, "1 field (", shown(),
+                       "), expected \"user item\" or \"user item time\"; data.separator says what stands between the fields");
     const std::string_view start = first_.front();
     require<DataError>(options_.header == Header::absent || std::any_of(first_.begin(), first_.end(), has_digit), where_,
                        "this looks like a header without a known column: ", shown(),
@@ -316,8 +319,6 @@ class ColumnFinder {
     c_.rating = number(options_.rating_column, -1);
     require<DataError>(options_.min_rating == 0 || c_.rating >= 0, where_,
                        "a smallest rating is given, but no column of ratings, which needs its number in a file without a header");
-    require<DataError>(any_given_ || count > 1, where_, "1 field (", shown(),
-                       "), expected \"user item\" or \"user item time\"; data.separator says what stands between the fields");
     require<DataError>(any_given_ || count < 4, where_, count, " fields (", shown(),
                        "), expected \"user item\" or \"user item time\"; say by their numbers which they are, such as ",
                        options_.sessions ? "data.session_column" : "data.user_column", "=1 data.item_column=2 data.time_column=", count,
@@ -546,6 +547,12 @@ class EventTaker {
   std::string_view field(std::int64_t column) const { return table_.fields()[static_cast<std::size_t>(column)]; }
   std::int64_t count() const { return columns_.exact ? counted(table_.fields()) : static_cast<std::int64_t>(table_.fields().size()); }
 
+  /// Whether a field is the name of its column, also with a type as RecBole writes it.
+  bool names_itself(std::int64_t column) const {
+    const std::string_view text = field(column), name = columns_.header[static_cast<std::size_t>(column)];
+    return text.starts_with(name) && (text.size() == name.size() || text[name.size()] == ':');
+  }
+
   void check_fields() const {
     const std::int64_t fields = count();
     if (fields < columns_.needed || (columns_.exact && fields != columns_.needed)) [[unlikely]]
@@ -556,8 +563,7 @@ class EventTaker {
     if (fields > named && counted(table_.fields()) > named) [[unlikely]]
       throw DataError(join_text(table_.where(), fields, " fields, but the header names ", named, " columns: is the separator ",
                                 separator_name(table_.separator()), " part of a field that is not quoted?"));
-    if (field(columns_.user) == columns_.header[static_cast<std::size_t>(columns_.user)] &&
-        field(columns_.item) == columns_.header[static_cast<std::size_t>(columns_.item)]) [[unlikely]]
+    if (names_itself(columns_.user) && names_itself(columns_.item)) [[unlikely]]
       throw DataError(join_text(table_.where(), "the header of line ", header_line_,
                                 " again: take it out (files that were joined keep their headers)"));
   }

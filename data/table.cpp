@@ -32,7 +32,7 @@ struct Fit {
 };
 
 Fit fit_of(std::string_view separator, const TableOptions& options, std::span<const std::string> lines) {
-  RecordCutter cutter{std::string(separator), options.quotes};
+  RecordCutter cutter{std::string(separator), options.quotes}, plain{std::string(separator), /*quotes=*/false};
   std::map<std::size_t, std::size_t> counts;
   Fit fit;
   bool open = false;
@@ -42,7 +42,9 @@ Fit fit_of(std::string_view separator, const TableOptions& options, std::span<co
     open = state == RecordCutter::State::open;
     if (open) continue;
     ++fit.records;
-    if (state == RecordCutter::State::complete && cutter.fields().size() >= 2) ++counts[cutter.fields().size()];
+    if (state == RecordCutter::State::broken) plain.cut(line);  // the error about it should not speak of another separator
+    const std::size_t fields = (state == RecordCutter::State::complete ? cutter : plain).fields().size();
+    if (fields >= 2) ++counts[fields];
   }
   for (const auto& [fields, count] : counts)
     if (count >= fit.alike) fit = {fit.records, count, fields};

@@ -270,6 +270,8 @@ TEST(Interactions, FormsThatAreNoTableAreNamed) {
   EXPECT_THAT(refusal("# ratings, of all\nuser,item\n"), HasSubstr("data.comment = # leaves out lines that begin so"));
   EXPECT_THAT(refusal("1::7::5::978300760\n"), HasSubstr("4 fields (1, 7, 5, 978300760)"));
   EXPECT_THAT(refusal("u1\nu2\n"), HasSubstr("data.separator"));
+  EXPECT_THAT(refusal("user^item\nu1^i1\n"), HasSubstr(":1: 1 field (user^item), expected"));
+  EXPECT_THAT(refusal("user^item\nu1^i1\n", {.header = Header::present}), HasSubstr("data.separator says"));
   EXPECT_THAT(refusal("i1 i2 i3 i4 i5\n"), HasSubstr("where a line is a whole sequence, data.form = lines"));
   EXPECT_THAT(refusal("user,item\n"), HasSubstr("nothing but a header"));
 }
@@ -280,6 +282,7 @@ TEST(Interactions, HeaderWithColumnsByNumberAndARepeatedHeader) {
   EXPECT_THAT(refusal("user,item,item\nu,a,b\n"), HasSubstr(":1: columns 3 and 2 are both named \"item\": say by its number"));
   EXPECT_THAT(shown(read("user,item,item\nu,a,b\n", {.item_column = "3"})), ElementsAre("u: b"));
   EXPECT_THAT(refusal("user,item\nu,a\nuser,item\nu,b\n"), HasSubstr(":3: the header of line 1 again"));
+  EXPECT_THAT(refusal("user_id:token\titem_id:token\nu\ta\nuser_id:token\titem_id:token\n"), HasSubstr(":3: the header of line 1 again"));
   EXPECT_THAT(refusal("user,item\nu,a, the\n"), HasSubstr(":2: 3 fields, but the header names 2 columns"));
   EXPECT_THAT(shown(read("user,item\nu,a,\n")), ElementsAre("u: a"));
 }

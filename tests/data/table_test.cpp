@@ -77,6 +77,7 @@ TEST(Table, AQuoteInsideAFieldIsALetter) {
 TEST(Table, BrokenQuotesNameTheirLine) {
   EXPECT_THAT(refusal("u,a\nu,\"b\nu,c\n"), HasSubstr("f:2: a quote opened in this line is never closed (looked as far as line 3)"));
   EXPECT_THAT(refusal("u,a\nu,\"b\" c\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 2 and followed"));
+  EXPECT_THAT(refusal("u\t\"x\" y\nv\t\"x\" z\n"), HasSubstr("closed in line 1 and followed by more than the separator tab"));
   EXPECT_THAT(refusal("u,a\nu,\"b\nu,\"c\"\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 3"));
 }
 
