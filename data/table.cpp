@@ -209,11 +209,11 @@ bool TableReader::next() {
   }
   if (state == RecordCutter::State::open) [[unlikely]]
     throw DataError(join_text(where(), "a quote opened in this line is never closed (looked as far as line ", read_lines_,
-                              "); a quote inside a quoted field is written twice, and quotes = no makes it a letter"));
+                              "); a quote inside a quoted field is written twice, and data.quotes = no makes it a letter"));
   if (state == RecordCutter::State::broken) [[unlikely]]
     throw DataError(join_text(where(), "a quoted field that begins in this line is closed in line ", read_lines_,
                               " and followed by more than the separator ", separator_name(separator()),
-                              "; a quote inside a quoted field is written twice, and quotes = no makes it a letter"));
+                              "; a quote inside a quoted field is written twice, and data.quotes = no makes it a letter"));
   return true;
 }
 

@@ -75,7 +75,7 @@ std::string Recommender::answer(const Query& query, const nn::Run& run) {
   bool first = true;
   for (const auto& [item, score] : observe(query.session, query.item, run)) {
     out += json_ ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(names_[item]), R"(,"score":)", score, "}")
-                 : join_text("\t", names_[item], "\t", score);
+                 : join_text("\t", recommendation::as_field(names_[item]), "\t", score);
     first = false;
   }
   return json_ ? out + "]}" : out;

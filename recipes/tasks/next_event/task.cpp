@@ -178,7 +178,8 @@ void Task::evaluated(engine::Split split, Evaluation evaluation) const {
   std::ranges::stable_sort(evaluation.cases, {}, &CaseRank::session);
   std::string out = "session\titem\trank\n";
   for (const CaseRank& c : evaluation.cases)
-    out += join_text(sessions->name(c.session), "\t", (*sessions->events.item_ids)[c.item], "\t", c.rank, "\n");
+    out += join_text(recommendation::as_field(sessions->name(c.session)), "\t",
+                     recommendation::as_field((*sessions->events.item_ids)[c.item]), "\t", c.rank, "\n");
   data::write_output(options_.evaluate.output, out);
 }
 

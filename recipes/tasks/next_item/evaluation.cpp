@@ -196,7 +196,8 @@ std::string Protocols::table(std::span<const CaseRanks> cases) const {
   if (sampled) out += join_text("\tsampled", options_.sampled_negatives);
   out += join_text(options_.filtered ? "\tfull_filtered" : "", options_.unfiltered ? "\tfull_unfiltered" : "", "\n");
   for (const CaseRanks& c : cases) {
-    out += join_text(data_.user_name(c.of.user), "\t", data_.item_names()[data_.target(c.of) - 1], "\t", c.of.place);
+    out += join_text(recommendation::as_field(data_.user_name(c.of.user)), "\t",
+                     recommendation::as_field(data_.item_names()[data_.target(c.of) - 1]), "\t", c.of.place);
     if (sampled) out += join_text("\t", c.sampled);
     if (options_.filtered) out += join_text("\t", c.filtered);
     if (options_.unfiltered) out += join_text("\t", c.unfiltered);

@@ -17,15 +17,16 @@ namespace {
 std::string text_of(const Query& q, std::span<const std::int64_t> best, std::span<const float> scores, const data::IdMap& names,
                     bool json) {
   std::string unknown;
-  for (const auto& u : q.unknown) unknown += (unknown.empty() ? "" : ",") + (json ? engine::json_string(u) : u);
-  std::string out = json ? R"({"input":)" + engine::json_string(q.key) + R"(,"unknown":[)" + unknown + R"(],"items":[)"
-                         : q.key + "\t" + (unknown.empty() ? "-" : unknown);
+  for (const auto& u : q.unknown)
+    unknown += join_text(unknown.empty() ? "" : ",", json ? engine::json_string(u) : recommendation::as_field(u));
+  std::string out = json ? join_text(R"({"input":)", engine::json_string(q.key), R"(,"unknown":[)", unknown, R"(],"items":[)")
+                         : join_text(recommendation::as_field(q.key), "\t", unknown.empty() ? "-" : unknown);
   bool first = true;
   for (const auto item : best) {
     const std::string_view name = names[item - 1];
     const float score = scores[static_cast<std::size_t>(item)];
     out += json ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), R"(,"score":)", score, "}")
-                : join_text("\t", name, "\t", score);
+                : join_text("\t", recommendation::as_field(name), "\t", score);
     first = false;
   }
   return json ? out + "]}" : out;

@@ -2,12 +2,13 @@
 
 #include "autograd/core/error.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::recommendation {
 namespace {
 
 std::string line_of(std::string_view name, const std::vector<float>& vector, bool json) {
-  std::string out = json ? R"({"item":)" + engine::json_string(name) + R"(,"vector":[)" : std::string(name);
+  std::string out = json ? R"({"item":)" + engine::json_string(name) + R"(,"vector":[)" : as_field(name);
   for (std::size_t i = 0; i < vector.size(); ++i) out += join_text(!json ? "\t" : i > 0 ? "," : "", vector[i]);
   return json ? out + "]}" : out;
 }

@@ -110,6 +110,13 @@ std::vector<char> read_candidates(const std::string& path, const data::IdMap& it
   return out;
 }
 
+std::string as_field(std::string_view name) {
+  std::string out(name);
+  for (char& c : out)
+    if (c == '\t' || c == '\n' || c == '\r') c = ' ';
+  return out;
+}
+
 std::vector<std::string> query_fields(std::string_view line, const data::IdMap& names, const TableOptions& table) {
   const std::string given = table.separator.empty() ? "" : data::separator_from(table.separator);
   const bool has_given = !given.empty() && line.find(given) != line.npos;

@@ -99,6 +99,9 @@ data::IdMap read_names(const std::string& path);
 /// Which items a file names: 1 for those, 0 for others. Throws DataError if it names none.
 std::vector<char> read_candidates(const std::string& path, const data::IdMap& items);
 
+/// A name as a field of an answer: tabs and line breaks, which stand between fields and answers, become blanks.
+std::string as_field(std::string_view name);
+
 /// How a line of a query is cut: at data.separator where it has one; else at tabs; not at all if it is one of the names as it stands; else
 /// at blanks. Quotes around a field are taken off.
 std::vector<std::string> query_fields(std::string_view line, const data::IdMap& names, const TableOptions& table = {});

@@ -82,6 +82,12 @@ TEST(NextItemRecommend, CutsQueriesAsTheTableIsCut) {
   EXPECT_EQ(shop.ask({.top = 1}, "a;b\na b\nd\ta\n"), "1\t-\tc\t13\n2\t-\tc\t13\n3\t-\tb\t12\n");
 }
 
+TEST(NextItemRecommend, ANameWithALineBreakStaysInItsLine) {
+  Shop shop;
+  shop.names.add("f\ng\th");
+  EXPECT_EQ(shop.ask({.top = 1}, "a\te \"x\"\n"), "1\t-\tf g h\t16\n");
+}
+
 TEST(NextItemRecommend, AnswersItemsByTheirVectors) {
   Shop shop;
   const PredictOptions options{.input = PredictInput::items};
