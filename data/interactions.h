@@ -3,7 +3,8 @@
 //
 // A sequence is all events of one user or one session. Sequences lie one after the other (CSR): those of sequence s are
 // items[offsets[s] .. offsets[s + 1]). Within a sequence events are ordered by (time, place in the file), stable; without times
-// the place in the file is the order. Items and users are dense 0-based indices; padding ids are a matter of the model.
+// the place in the file is the order. A file none of whose times is later than the one before it stands newest first: it is read from its
+// end, so that events of the same time are in order too. Items and users are dense 0-based indices; padding ids are a matter of the model.
 // What is done with interactions afterwards (filters, splits) is in data/splits.h.
 
 #include <cstdint>
@@ -47,7 +48,9 @@ enum class IdOrder {
   numeric,           ///< index 0 is the smallest; all ids must be integers
 };
 enum class Header { automatic, present, absent };
-enum class TimeUnit { seconds, milliseconds };
+/// What becomes of a line with too few or too many fields, an empty id or no time, and of a header that is repeated.
+enum class BadLines { refuse, skip };
+enum class TimeUnit { seconds, milliseconds, microseconds, nanoseconds };
 
 struct ReadOptions {
   /// Names in the header, or numbers from 1. Empty: the usual names (user_id, SessionId, item_id, ItemId, timestamp, Time, ... in any
@@ -70,22 +73,25 @@ struct ReadOptions {
   double min_rating = 0;
   std::string rating_column = {};
   Header header = Header::automatic;
+  BadLines bad_lines = BadLines::refuse;
   TableOptions table = {};
   IdOrder order = IdOrder::first_appearance;
 };
 
 /// Reads "user item [time]" with or without a header from a text table (data/table.h). RecBole headers (name:type) are understood. Times
-/// are numbers, or dates like 2014-04-07T10:51:09.277Z or 2019-10-01 00:00:00 UTC. `report` gets the form, the columns and why, what was
-/// left out, and warnings. Throws DataError "path:line: ...", IoError, or ConfigError for options that do not go together.
+/// are numbers, or dates like 2014-04-07T10:51:09.277Z, 2019-10-01 00:00:00 UTC or 2020-01-01T08:00+02:00. `report` gets the form, the
+/// columns and why, what was left out, and warnings. Throws DataError "path:line: ...", IoError, or ConfigError for options that do not go
+/// together.
 Interactions read_interactions(const std::string& path, const ReadOptions& options = {}, DataReport* report = nullptr);
 
 /// Counts, span of times and the share of events that tie with a neighbour of their sequence, as facts named `what`; a warning for times
-/// that were read in the wrong unit or leave most of the order to the file. `sequences`: "users", "sessions".
+/// that were read in the wrong unit or leave most of the order to the file, and for sessions of which most last longer than a day.
+/// `sequences`: "users", "sessions".
 void report_events(const Interactions& x, std::string_view what, std::string_view sequences, DataReport& report);
 
 /// Reads one session a line: item ids in click order, separated as in any text table. Sessions are named by their line number.
 Interactions read_session_lines(const std::string& path, IdOrder order = IdOrder::first_appearance,
-                                const TableOptions& table = {.separator = "blank"}, DataReport* report = nullptr);
+                                const TableOptions& options = {.separator = "blank"}, DataReport* report = nullptr);
 
 /// The same interactions in CSR form from single events in file order. `times` has one per event or is empty.
 Interactions group_events(std::span<const std::int32_t> users, std::span<const std::int32_t> items, std::span<const double> times,

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <string_view>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
@@ -15,7 +17,7 @@
 namespace capstan::data {
 namespace {
 
-constexpr auto kKey = "/prepared/key";
+constexpr auto kKey = "/prepared/key", kReport = "/prepared/report";
 
 template <class T>
 Tensor as_tensor(const std::vector<T>& values) {
@@ -48,6 +50,27 @@ std::shared_ptr<const IdMap> read_ids(const Hdf5Reader& from, const std::string&
   }
   require<DataError>(ids->size() == from.find(prefix + "/ends")->spec.shape.numel(), from.path(), ": ", prefix, ": an id occurs twice");
   return ids;
+}
+
+// A report as text: a line each, "what <tab> text"; warnings have no `what`.
+std::string as_lines(const DataReport& report) {
+  std::string out;
+  for (const DataReport::Fact& f : report.facts) out += f.what + "\t" + f.text + "\n";
+  for (const std::string& w : report.warnings) out += "\t" + w + "\n";
+  return out;
+}
+
+void add_lines(std::string_view lines, DataReport& to) {
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    const auto tab = line.find('\t');
+    if (tab == 0) {
+      to.warn(std::string(line.substr(1)));
+    } else if (tab != line.npos) {
+      to.fact(std::string(line.substr(0, tab)), std::string(line.substr(tab + 1)));
+    }
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+  }
 }
 
 }  // namespace
@@ -127,7 +150,7 @@ PreparationLock::~PreparationLock() {
 }
 
 Interactions prepared_interactions(const std::string& path, std::string_view key, const std::function<Interactions()>& make,
-                                   std::string* why, KeepPrepared keep) {
+                                   std::string* why, KeepPrepared keep, DataReport* report) {
   if (why != nullptr) why->clear();
   if (path.empty()) {
     if (why != nullptr) *why = "no file for prepared data";
@@ -136,7 +159,11 @@ Interactions prepared_interactions(const std::string& path, std::string_view key
   std::string reason;
   const auto found = [&]() -> std::optional<Interactions> {
     try {
-      if (const auto file = open_prepared(path, key, &reason)) return read_interactions(*file, "/interactions");
+      if (const auto file = open_prepared(path, key, &reason)) {
+        Interactions x = read_interactions(*file, "/interactions");
+        if (report != nullptr) add_lines(file->read_text(kReport), *report);
+        return x;
+      }
     } catch (const DataError& e) {
       reason = e.what();
     }
@@ -149,9 +176,17 @@ Interactions prepared_interactions(const std::string& path, std::string_view key
   }
   const PreparationLock lock(path);
   if (auto there = found()) return *std::move(there);
+  DataReport before;
+  if (report != nullptr) before = std::exchange(*report, {});
   Interactions x = make();
   Hdf5Writer writer;
   write_interactions(writer, "/interactions", x);
+  if (report != nullptr) {
+    const std::string lines = as_lines(*report);
+    writer.write_text(kReport, lines);
+    *report = std::move(before);
+    add_lines(lines, *report);
+  }
   write_prepared(path, key, std::move(writer));
   if (why != nullptr) *why = reason;
   return x;

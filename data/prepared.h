@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "data/data_report.h"
 #include "data/hdf5/hdf5.h"
 #include "data/interactions.h"
 
@@ -44,8 +45,8 @@ Interactions read_interactions(const Hdf5Reader& from, const std::string& prefix
 
 enum class KeepPrepared { yes, no };
 /// Interactions from the prepared file if it fits, else made and, unless `path` is empty or `keep` is no, written there. `why` is empty if
-/// they were not made anew.
+/// they were not made anew. What `make` adds to `report` is kept with them and added again when they are used.
 Interactions prepared_interactions(const std::string& path, std::string_view key, const std::function<Interactions()>& make,
-                                   std::string* why = nullptr, KeepPrepared keep = KeepPrepared::yes);
+                                   std::string* why = nullptr, KeepPrepared keep = KeepPrepared::yes, DataReport* report = nullptr);
 
 }  // namespace capstan::data

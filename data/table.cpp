@@ -32,7 +32,7 @@ struct Fit {
 };
 
 Fit fit_of(std::string_view separator, const TableOptions& options, std::span<const std::string> lines) {
-  RecordCutter cutter{std::string(separator), options.quotes};
+  RecordCutter cutter{std::string(separator), options.quotes}, plain{std::string(separator), /*quotes=*/false};
   std::map<std::size_t, std::size_t> counts;
   Fit fit;
   bool open = false;
@@ -42,7 +42,9 @@ Fit fit_of(std::string_view separator, const TableOptions& options, std::span<co
     open = state == RecordCutter::State::open;
     if (open) continue;
     ++fit.records;
-    if (state == RecordCutter::State::complete && cutter.fields().size() >= 2) ++counts[cutter.fields().size()];
+    if (state == RecordCutter::State::broken) plain.cut(line);  // the error about it should not speak of another separator
+    const std::size_t fields = (state == RecordCutter::State::complete ? cutter : plain).fields().size();
+    if (fields >= 2) ++counts[fields];
   }
   for (const auto& [fields, count] : counts)
     if (count >= fit.alike) fit = {fit.records, count, fields};
@@ -177,6 +179,7 @@ bool TableReader::next_line(std::string_view& line) {
     ahead_at_ = 0;
     if (!lines_.next(line)) return false;
   }
+  while (line.ends_with('\r')) line.remove_suffix(1);  // CR CR LF
   ++read_lines_;
   return true;
 }
@@ -192,18 +195,33 @@ bool TableReader::next() {
     }
   }
   line_number_ = read_lines_;
+  if (line_number_ == 1)
+    for (const std::string_view start : {"{\"", "[{", "<!", "<html", "<?xml"})
+      require<DataError>(!line.starts_with(start), where(), "the file begins with '", start, "': JSON, HTML or XML is no table");
+  for (const char odd : {'\0', '\r'})
+    if (const auto place = line.find(odd); place != line.npos) [[unlikely]]
+      refuse_odd(line, place);
   std::size_t bytes = line.size();
   auto state = cutter_.cut(line);
   while (state == RecordCutter::State::open && bytes < kRecordBytes && next_line(line)) {
     bytes += line.size();
     state = cutter_.go_on(line);
   }
-  require<DataError>(state != RecordCutter::State::open, where(), "a quote opened in this line is never closed (looked as far as line ",
-                     read_lines_, "); a quote inside a quoted field is written twice, and quotes = false makes it a letter");
-  require<DataError>(state != RecordCutter::State::broken, where(), "a quoted field that begins in this line is closed in line ",
-                     read_lines_, " and followed by more than the separator ", separator_name(separator()),
-                     "; a quote inside a quoted field is written twice, and quotes = false makes it a letter");
+  if (state == RecordCutter::State::open) [[unlikely]]
+    throw DataError(join_text(where(), "a quote opened in this line is never closed (looked as far as line ", read_lines_,
+                              "); a quote inside a quoted field is written twice, and data.quotes = no makes it a letter"));
+  if (state == RecordCutter::State::broken) [[unlikely]]
+    throw DataError(join_text(where(), "a quoted field that begins in this line is closed in line ", read_lines_,
+                              " and followed by more than the separator ", separator_name(separator()),
+                              "; a quote inside a quoted field is written twice, and data.quotes = no makes it a letter"));
   return true;
+}
+
+void TableReader::refuse_odd(std::string_view line, std::size_t at) const {
+  require<DataError>(line[at] != '\0', where(), "byte ", at + 1, " is NUL: the file is damaged, or is no text");
+  // Inside quotes it is part of a field: old spreadsheets break the lines of a cell so.
+  require<DataError>(options_.quotes && line.find('"') < at, where(), "a carriage return stands within the line, after ", at,
+                     R"( bytes: some lines end in CR alone: convert them, as by tr '\r' '\n')");
 }
 
 std::string TableReader::where() const { return join_text(path(), ":", line_number_, ": "); }

@@ -71,7 +71,8 @@ class TableReader {
   /// no text, or ConfigError.
   explicit TableReader(const std::string& path, const TableOptions& options = {});
 
-  /// The next record; false at the end. Throws DataError for a quote that is never closed, or followed by text.
+  /// The next record; false at the end. Throws DataError for a quote that is never closed, or followed by text, for a NUL byte, and for a
+  /// CR within a line that does not stand in quotes.
   bool next();
   /// Valid until the next call.
   const std::vector<std::string_view>& fields() const { return cutter_.fields(); }
@@ -88,6 +89,7 @@ class TableReader {
 
  private:
   bool next_line(std::string_view& line);
+  void refuse_odd(std::string_view line, std::size_t at) const;
   std::string judged();
 
   LineReader lines_;

@@ -18,7 +18,9 @@
 namespace capstan::data {
 namespace {
 
+using testing::Contains;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(Prepared, InteractionsRoundTrip) {
   const Scratch dir;
@@ -85,6 +87,23 @@ TEST(Prepared, EvaluationLeavesNothing) {
   prepared_interactions(dir / "cache.h5", "k", make);
   prepared_interactions(dir / "cache.h5", "k", make, &why, KeepPrepared::no);
   EXPECT_EQ(made, 2) << "what is there is used";
+}
+
+TEST(Prepared, WhatWasReadIsToldAgain) {
+  const Scratch dir;
+  DataReport first, second;
+  first.fact("before", "of another file");
+  const auto get = [&](DataReport& report) {
+    const auto make = [&] { return read_interactions(dir.write("in", "user,item\nu,a\nu,null\n"), {}, &report); };
+    prepared_interactions(dir / "cache.h5", "k", make, nullptr, KeepPrepared::yes, &report);
+    return lines_of(report);
+  };
+  const auto told = get(first), again = get(second);
+  EXPECT_THAT(told.front(), HasSubstr("of another file"));
+  ASSERT_EQ(again.size() + 1, told.size());
+  EXPECT_THAT(again, Contains(HasSubstr("1 event has the item 'null'")));
+  EXPECT_THAT(again, Contains(HasSubstr("separator comma")));
+  EXPECT_THAT(again, Not(Contains(HasSubstr("of another file"))));
 }
 
 TEST(Prepared, OnePreparesTheOthersWait) {

@@ -77,10 +77,18 @@ TEST(Table, AQuoteInsideAFieldIsALetter) {
 TEST(Table, BrokenQuotesNameTheirLine) {
   EXPECT_THAT(refusal("u,a\nu,\"b\nu,c\n"), HasSubstr("f:2: a quote opened in this line is never closed (looked as far as line 3)"));
   EXPECT_THAT(refusal("u,a\nu,\"b\" c\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 2 and followed"));
+  EXPECT_THAT(refusal("u\t\"x\" y\nv\t\"x\" z\n"), HasSubstr("closed in line 1 and followed by more than the separator tab"));
   EXPECT_THAT(refusal("u,a\nu,\"b\nu,\"c\"\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 3"));
 }
 
 TEST(Table, OldMacLineEndsAreNamed) { EXPECT_THAT(refusal("u\ta\rv\tb\r"), HasSubstr("CR alone")); }
+
+TEST(Table, DamagedLinesAreNamed) {
+  EXPECT_THAT(refusal(std::string("user,item\nv,b\0c\n", 16)), HasSubstr("f:2: byte 4 is NUL"));
+  EXPECT_THAT(refusal("{\"user\": 1, \"item\": 2}\n"), HasSubstr("f:1: the file begins with '{\"': JSON"));
+  EXPECT_THAT(refusal("u,a\nv,b\rw,c\nx,d\n"), HasSubstr("f:2: a carriage return stands within the line, after 3 bytes"));
+  EXPECT_THAT(records("u,\"a\rb\"\r\r\nv,c\n"), ElementsAre("comma", "1: [u][a\rb]", "2: [v][c]"));
+}
 
 TEST(Table, ManyLinesAndAnEmptyFile) {
   std::string content;

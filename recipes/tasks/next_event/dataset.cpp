@@ -1,6 +1,8 @@
 #include "recipes/tasks/next_event/dataset.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -14,21 +16,7 @@ namespace {
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 data::Interactions read(const DataOptions& o, const std::string& path, data::DataReport& report) {
-  data::ReadOptions reading = o.table.reading();
-  if (o.form == FileForm::lines) {
-    if (reading.table.separator.empty()) reading.table.separator = "blank";
-    return data::read_session_lines(path, data::IdOrder::first_appearance, reading.table, &report);
-  }
-  reading.user_column = o.session_column;
-  reading.item_column = o.item_column;
-  reading.time_column = o.time_column;
-  reading.sessions = true;
-  reading.owner_column = o.user_column;
-  reading.time_offset_column = o.time_offset_column;
-  reading.time_unit = o.time_unit;
-  reading.event_column = o.event_column;
-  reading.events = o.events;
-  data::Interactions x = data::read_interactions(path, reading, &report);
+  data::Interactions x = o.table.read(path, {.user_column = o.session_column, .sessions = true, .owner_column = o.user_column}, report);
   return x.has_times() ? data::order_by_start(x) : x;
 }
 
@@ -48,19 +36,15 @@ data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, da
     if (why != nullptr) *why = "data.prepared is empty";
     return make();
   }
-  std::string kept;
-  for (const std::string& event : o.events) kept += event + ",";
-  const std::string shaping =
-      join_text("gru4rec 3 session ", o.session_column, " user ", o.user_column, " item ", o.item_column, " time ", o.time_column, " + ",
-                o.time_offset_column, " unit ", o.time_unit == data::TimeUnit::seconds ? "seconds" : "milliseconds", " event ",
-                o.event_column, " ", kept, " ", o.table.key(), " form ", o.form == FileForm::table ? "table" : "lines", " gap ",
-                o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length, " support ", o.min_support, " filter ",
-                o.filter == data::FilterMode::in_turn ? "in_turn" : "until_stable");
+  const std::string shaping = join_text("gru4rec 4 session ", o.session_column, " user ", o.user_column, " ", o.table.key(), " gap ",
+                                        o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length, " support ", o.min_support,
+                                        " filter ", o.filter == data::FilterMode::in_turn ? "in_turn" : "until_stable");
   const std::string prepared = setup.data_path(o.prepared);
+  const bool writes = setup.purpose == engine::Purpose::train || setup.purpose == engine::Purpose::prepare;
+  const auto kept = writes ? data::KeepPrepared::yes : data::KeepPrepared::no;
   std::string reason;
   data::Interactions x =
-      data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason,
-                                  setup.purpose == engine::Purpose::evaluate ? data::KeepPrepared::no : data::KeepPrepared::yes);
+      data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason, kept, &report);
   if (reason.empty()) report.fact("file", join_text(prepared, ": prepared from ", path));
   if (why != nullptr) *why = reason;
   return x;
@@ -82,6 +66,12 @@ std::pair<data::Interactions, data::Interactions> split_after(const data::Intera
   return {std::move(head), std::move(tail)};
 }
 
+/// Seconds from the first event to the last.
+double span_of_times(const data::Interactions& x) {
+  const auto [first, last] = std::ranges::minmax(x.times);
+  return last - first;
+}
+
 // What was read, before items have their final numbers.
 struct Parts {
   data::Interactions train;
@@ -101,16 +91,20 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, bool needs_tr
     const data::Interactions all = engine::named_by("data.log", [&] { return read_log(o, setup, report, why); });
     require<DataError>(all.events() > 0, "next_event: ", o.log,
                        ": no event is left by the filters (data.min_length, data.min_support, data.session_gap, data.time_unit)");
-    const double cut = o.split_time > 0 ? o.split_time : data::last_days(all, o.test_days);
+    const double cut = o.time_split.cut(all);
     data::TimeSplit s = data::split_at(all, cut, o.split_by);
+    require<DataError>(s.train.sequences() > 0, "next_event: ", o.log,
+                       ": the split leaves no training session of two events: its times span ", std::round(span_of_times(all) / 864) / 100,
+                       " days, and ", o.time_split.split_time > 0 ? "data.split_time = " : "data.test_days = ",
+                       o.time_split.split_time > 0 ? o.time_split.split_time : o.time_split.test_days, " puts all into the test part");
     parts.train = std::move(s.train);
     parts.test = std::move(s.test);
     report.fact("split",
                 join_text(data::grouped(parts.train.sequences()), " training sessions, ", data::grouped(parts.test->sequences()),
                           " test sessions; ", data::grouped(s.unknown_events), " test events of items that training lacks left out"));
     if (parts.test->events() == 0)
-      report.warn(join_text("the test part is empty: no session of known items at or after the cut; see data.test_days = ", o.test_days,
-                            ", data.split_time, data.time_unit"));
+      report.warn(join_text("the test part is empty: no session of known items at or after the cut; see data.test_days = ",
+                            o.time_split.test_days, ", data.split_time, data.time_unit"));
   } else {
     require<ConfigError>(!o.train.empty() || !needs_train,
                          "next_event: data.train must name the file of training sessions (or set data.source)");
@@ -119,8 +113,8 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, bool needs_tr
   }
   if (!o.validation.empty()) {
     parts.validation = file("data.validation", o.validation);
-  } else if (o.validation_days > 0) {
-    data::TimeSplit s = data::split_at(parts.train, data::last_days(parts.train, o.validation_days), o.split_by);
+  } else if (o.time_split.validation_days > 0) {
+    data::TimeSplit s = data::split_at(parts.train, data::last_days(parts.train, o.time_split.validation_days), o.split_by);
     parts.train = std::move(s.train);
     parts.validation = std::move(s.test);
   }
@@ -130,14 +124,7 @@ Parts read_parts(const DataOptions& o, const engine::Setup& setup, bool needs_tr
 Sessions in_items_of(const data::Interactions& x, const std::shared_ptr<const data::IdMap>& items, std::string_view part,
                      data::DataReport& report) {
   Sessions out;
-  out.events = data::drop_short(data::translate(x, items, &out.unknown_events), 2);
-  require<DataError>(x.events() == 0 || out.unknown_events < x.events(), "next_event: none of the ", data::grouped(x.events()),
-                     " events of the ", part, " part is of a known item: ", recommendation::side_by_side(*x.item_ids, *items));
-  if (out.unknown_events > 0)
-    report.fact("unknown", join_text(data::grouped(out.unknown_events), " of ", data::grouped(x.events()), " events of the ", part,
-                                     " part are of items that are not known, and left out"));
-  if (2 * out.unknown_events > x.events())
-    report.warn(join_text("most events of the ", part, " part are of unknown items: ", recommendation::side_by_side(*x.item_ids, *items)));
+  out.events = data::drop_short(recommendation::known_events(x, items, join_text("the ", part, " part"), out.unknown_events, report), 2);
   return out;
 }
 
@@ -148,10 +135,21 @@ std::span<const std::byte> bytes_of(const std::vector<T>& v) {
 
 }  // namespace
 
+std::string Sessions::name(std::int64_t session) const {
+  std::string name((*events.user_ids)[events.users[at(session)]]);
+  std::ranges::replace(name, '\x1f', ' ');  // what stands between an owner and an id
+  return name;
+}
+
 std::int64_t Sessions::cases() const { return events.events() - events.sequences(); }
 
 Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
                  const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why) {
+  recommendation::with_report(report_, [&] { read(data, synthetic, setup, known, extend, why); });
+}
+
+void Dataset::read(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
+                   const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why) {
   Parts parts;
   if (data.source == Source::synthetic) {
     chain_ = synthetic.chain();
@@ -181,11 +179,34 @@ Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions
     train_.events = std::move(parts.train);
   }
   require<DataError>(train_.events.sequences() > 0 || !trains, "next_event: no training session has two events of known items",
-                     data.source == Source::log ? "; is everything in the test part? See data.test_days and data.split_time" : "");
+                     data.source == Source::log ? "; see data.test_days, data.split_time and data.validation_days" : "");
   if (parts.validation) validation_ = in_items_of(*parts.validation, items_, "validation", report_);
   if (parts.test) test_ = in_items_of(*parts.test, items_, "test", report_);
   if (!trains) report_.fact("train", "no file: baselines are left out");
   support_ = recommendation::supports(sequences_of(train_.events));
+}
+
+void Dataset::evaluate_only(const data::IdMap& sessions) {
+  std::int64_t left = 0;
+  for (auto* part : {&validation_, &test_}) {
+    if (!*part) continue;
+    const data::Interactions& all = (*part)->events;
+    data::Interactions some;
+    some.user_ids = all.user_ids;
+    some.item_ids = all.item_ids;
+    for (std::int64_t s = 0; s < all.sequences(); ++s) {
+      if (sessions.find((*part)->name(s)) < 0) continue;
+      const auto items = all.sequence(s);
+      some.items.insert(some.items.end(), items.begin(), items.end());
+      if (!all.times.empty()) std::ranges::copy(all.sequence_times(s), std::back_inserter(some.times));
+      some.users.push_back(all.users[at(s)]);
+      some.offsets.push_back(some.events());
+    }
+    left += some.sequences();
+    (*part)->events = std::move(some);
+  }
+  require<DataError>(left > 0, "none of the ", sessions.size(), " sessions, such as '", sessions[0],
+                     "', is in the validation or test part with two events of known items");
 }
 
 const Sessions* Dataset::split(engine::Split split) const {

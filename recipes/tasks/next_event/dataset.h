@@ -21,6 +21,8 @@ namespace capstan::next_event {
 
 struct Sessions {
   data::Interactions events;
+  /// As people write it: with data.user_column the user, a blank and the id.
+  std::string name(std::int64_t session) const;
   std::int64_t unknown_events = 0;  ///< left out: the model does not know their items
 
   /// Predictions that can be made: an event follows.
@@ -34,6 +36,9 @@ class Dataset {
   /// DataError, ConfigError, IoError.
   Dataset(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
           const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why = nullptr);
+
+  /// Leaves the sessions with these names (Sessions::name) in validation and test. Throws DataError if there is none of them.
+  void evaluate_only(const data::IdMap& sessions);
 
   const data::Interactions& train() const { return train_.events; }
   /// Null if there is no such split.
@@ -53,6 +58,9 @@ class Dataset {
   const std::optional<data::MarkovChain>& chain() const { return chain_; }
 
  private:
+  void read(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
+            const std::shared_ptr<const data::IdMap>& known, bool extend, std::string* why);
+
   Sessions train_;
   std::optional<Sessions> validation_, test_;
   std::shared_ptr<const data::IdMap> items_;

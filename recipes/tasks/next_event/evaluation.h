@@ -17,13 +17,20 @@
 
 namespace capstan::next_event {
 
+/// Where the next event of a session ranked.
+struct CaseRank {
+  std::int64_t session = 0, item = 0;
+  double rank = 0;
+};
+
 /// Where the pass over a split stands: recall@k, mrr@k, "tied" (share of targets whose score is not unique), "cases", and
 /// "unknown_events", the events left out because their items are unknown.
 struct Evaluation {
   explicit Evaluation(const EvaluateOptions& options);
   engine::RankMetrics ranks;
   engine::Count unknown_events{"unknown_events"};
-  nn::Hidden hidden = {};  ///< of the slots of the batch before; empty at the start
+  nn::Hidden hidden = {};            ///< of the slots of the batch before; empty at the start
+  std::vector<CaseRank> cases = {};  ///< with evaluate.output, step by step
   std::vector<engine::Accumulator*> accumulators() { return {&ranks, &unknown_events}; }
 };
 

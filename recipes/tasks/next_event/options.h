@@ -20,22 +20,18 @@ enum class Source {
   log,        ///< one file of all events, filtered and split here
   synthetic,  ///< the generator of data/synthetic/markov.h
 };
-enum class FileForm { table, lines };
 
 struct DataOptions {
   Source source = Source::split;
   std::string train, validation, test, log;
-  FileForm form = FileForm::table;
-  std::string session_column, user_column, item_column, time_column, time_offset_column, event_column;
+  std::string session_column, user_column;
   recommendation::TableOptions table;
-  data::TimeUnit time_unit = data::TimeUnit::seconds;
-  std::vector<std::string> events;
   double session_gap = 0;
   bool drop_repeats = false;
   std::int64_t min_length = 2, min_support = 5;
   data::FilterMode filter = data::FilterMode::until_stable;
   data::SplitBy split_by = data::SplitBy::session_start;
-  double test_days = 1, split_time = 0, validation_days = 0;
+  recommendation::TimeSplitOptions time_split;
   std::string prepared;
 
   template <class V>
@@ -48,24 +44,10 @@ struct DataOptions {
     v("validation", validation, "validation sessions; empty: see validation_days").of_use();
     v("test", test, "test sessions; may be empty for training alone").of_use();
     v("log", log, "all events, for source = log").of_use();
-    v("form", form,
-      "table: a line 'session item time' an event, TSV or CSV, plain or gzip; lines: a line of item ids a session, in file order",
-      {{"table", FileForm::table}, {"lines", FileForm::lines}})
-        .of_use();
     v("session_column", session_column, "name, or number from 1, of the session column of a table; empty: found by the usual names")
         .of_use();
     v("user_column", user_column, "a column of users: one session id of two users is two sessions; empty: session ids are unique").of_use();
-    v("item_column", item_column, "the same for the item column").of_use();
-    v("time_column", time_column, "the same for the time column; none: the order of the file counts, as in a file without one").of_use();
     table.visit(v);
-    v("time_offset_column", time_offset_column,
-      "a column whose number is added to the time (files that keep the day and the time within it apart); empty: none")
-        .of_use();
-    v("time_unit", time_unit, "of times and offsets that are numbers, not dates",
-      {{"seconds", data::TimeUnit::seconds}, {"milliseconds", data::TimeUnit::milliseconds}})
-        .of_use();
-    v("event_column", event_column, "the column with the kind of event, for `events`; empty: every line counts").of_use();
-    v("events", events, "kinds of events that count, such as view; other lines are left out").of_data();
     v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file",
       V::non_negative())
         .of_data();
@@ -80,12 +62,7 @@ struct DataOptions {
       "which time puts a session into the test part: of its last event (RSC15), or of its first, cutting sessions at the split",
       {{"session_end", data::SplitBy::session_end}, {"session_start", data::SplitBy::session_start}})
         .of_data();
-    v("test_days", test_days, "log: days at the end that are for test", V::positive()).of_data();
-    v("split_time", split_time, "log: where the test part begins, in seconds, instead of test_days; 0: not given", V::non_negative())
-        .of_data();
-    v("validation_days", validation_days,
-      "days at the end of the training part that are for validation, split in the same way; 0: no validation", V::non_negative())
-        .of_data();
+    time_split.visit(v);
     v("prepared", prepared, "log: HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
   }
 };
@@ -124,24 +101,34 @@ struct NegativeOptions {
 struct EvaluateOptions {
   std::vector<std::int64_t> k{1, 5, 10, 20};
   engine::Ties ties = engine::Ties::median;
+  std::string user_list = {}, output = {};
 
   template <class V>
   void visit(V& v) {
     v("k", k, "cut-offs of recall and MRR", V::between(1, 1e6));
     v("ties", ties, "rank of a target whose score others share: best, worst or middle place (the originals: standard)",
       {{"standard", engine::Ties::standard}, {"conservative", engine::Ties::conservative}, {"median", engine::Ties::median}});
+    v("user_list", user_list, "a file of sessions, one a line, which alone are evaluated; relative to run.data; empty: all");
+    v("output", output, "a file for `evaluate` to write, a line a prediction: session, item, rank; empty: none").output();
   }
 };
 
+enum class PredictInput { events, items };
+
 struct PredictOptions {
+  PredictInput input = PredictInput::events;
   std::int64_t top = 20, sessions = 1000000;
   bool filter_seen = false;
+  std::string candidates = {};
 
   template <class V>
   void visit(V& v) {
+    v("input", input, "what a line holds: an event; or an item (* is every item), answered by its vector",
+      {{"events", PredictInput::events}, {"items", PredictInput::items}});
     v("top", top, "items recommended after each event", V::between(1, 1e6));
     v("sessions", sessions, "sessions whose state is kept; beyond that the one idle for longest is forgotten", V::between(1, 1e9));
     v("filter_seen", filter_seen, "do not recommend the item just seen");
+    v("candidates", candidates, "a file of items, one a line, which alone are recommended; relative to run.data; empty: all");
   }
 };
 
@@ -196,10 +183,7 @@ struct Options {
                          ": must be at least 10, since a tenth of them is generated on top for validation and for test");
     require<ConfigError>(loss.elu == 0 || loss.kind != SessionLossKind::cross_entropy, "loss.elu = ", loss.elu,
                          ": scores pass no ELU in loss.kind = cross_entropy; set loss.elu = 0 or a ranking loss");
-    require<ConfigError>(data.event_column.empty() == data.events.empty(), "data.event_column and data.events go together: ",
-                         data.event_column.empty() ? "events are named, but no column" : "a column is named, but no events");
-    require<ConfigError>(data.time_offset_column.empty() || !data.time_column.empty(),
-                         "data.time_offset_column = ", data.time_offset_column, ": data.time_column must name what it is added to");
+    data.table.validate();
   }
 };
 

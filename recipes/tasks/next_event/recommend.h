@@ -7,18 +7,22 @@
 // A line that is no event is answered without items, and with "error" in jsonl. Fields may stand in double quotes.
 // An event costs the same however long its session is: what is kept of a session is its hidden state. Sessions may interleave. An item
 // that the model does not know leaves the state as it was; the answer is then that of the event before, or no items if there was none.
-// Scores are comparable within a line only. engine/command/answer_lines.h says when answers appear.
+// With predict.input = items a line is an item, answered as recommendation/item_vectors.h says; the last number is the item's bias, so that
+// the score is the product with the output and a 1 behind it. Scores are comparable within a line only. engine/command/answer_lines.h says
+// when answers appear.
 
 #include <cstdint>
 #include <list>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "data/id_map.h"
 #include "recipes/tasks/next_event/network.h"
 #include "recipes/tasks/next_event/options.h"
+#include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_event {
 
@@ -32,7 +36,11 @@ struct Query {
 class Recommender {
  public:
   /// The network and the names must outlive it.
-  Recommender(const Network& network, const data::IdMap& item_names, const PredictOptions& options, bool json = false);
+  Recommender(const Network& network, const data::IdMap& item_names, const PredictOptions& options, bool json = false,
+              recommendation::TableOptions table = {});
+
+  /// Only these items are recommended: 1 for each of them, in the order of the names.
+  void recommend_only(std::vector<char> items) { allowed_ = std::move(items); }
 
   struct Recommendation {
     std::int64_t item = 0;
@@ -58,6 +66,8 @@ class Recommender {
   const data::IdMap& names_;
   PredictOptions options_;
   bool json_;
+  recommendation::TableOptions table_;
+  std::vector<char> allowed_;                                                   // empty: all
   std::list<Session> newest_;                                                   // in order of their last event, newest first
   std::unordered_map<std::string_view, std::list<Session>::iterator> by_name_;  // keys live in the list
 };

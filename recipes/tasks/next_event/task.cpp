@@ -8,6 +8,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "data/output_file.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/tasks/next_event/update.h"
@@ -51,6 +52,8 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
                            "next_event: the checkpoint does not name its items");
   if (needs_data(setup_.purpose)) {
     data_ = std::make_unique<Dataset>(options_.data, options_.synthetic, setup_, item_names_, update);
+    if (const std::string& list = options_.evaluate.user_list; !list.empty())
+      engine::named_by("evaluate.user_list", [&] { data_->evaluate_only(recommendation::read_names(setup_.data_path(list))); });
     item_names_ = data_->item_names();
     support_.resize(static_cast<std::size_t>(item_names_->size()));
     if (setup_.purpose != Purpose::evaluate)  // an update adds to what the checkpoint counted
@@ -68,7 +71,12 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     steps_per_epoch_ = count_steps(*batches_);
     require<DataError>(steps_per_epoch_ > 0, "next_event: the training sessions make no step: ", data_->summary());
   }
-  if (setup_.purpose == Purpose::predict) recommender_.emplace(network_, *item_names_, options_.predict, setup_.json_answers);
+  if (setup_.purpose == Purpose::predict) {
+    recommender_.emplace(network_, *item_names_, options_.predict, setup_.json_answers, options_.data.table);
+    if (const std::string& path = options_.predict.candidates; !path.empty())
+      engine::named_by("predict.candidates",
+                       [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
+  }
 }
 
 const Dataset& Task::dataset() const {
@@ -154,7 +162,25 @@ Evaluation Task::evaluation(engine::Split split) const {
 }
 
 void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
-  rank_step(network_, batch, to.hidden, run, [&](std::int64_t, const engine::Rank& rank) { to.ranks.add(rank); });
+  rank_step(network_, batch, to.hidden, run, [&](std::int64_t slot, const engine::Rank& rank) {
+    to.ranks.add(rank);
+    if (!options_.evaluate.output.empty())
+      to.cases.push_back({.session = batch.sessions[static_cast<std::size_t>(slot)],
+                          .item = batch.candidates.items.data<const std::int64_t>()[slot],
+                          .rank = rank.at(options_.evaluate.ties)});
+  });
+}
+
+void Task::evaluated(engine::Split split, Evaluation evaluation) const {
+  const Sessions* const sessions = dataset().split(split);
+  if (setup_.purpose != Purpose::evaluate || options_.evaluate.output.empty() || sessions == nullptr) return;
+  // Within a session cases came in order, but sessions ran side by side.
+  std::ranges::stable_sort(evaluation.cases, {}, &CaseRank::session);
+  std::string out = "session\titem\trank\n";
+  for (const CaseRank& c : evaluation.cases)
+    out += join_text(recommendation::as_field(sessions->name(c.session)), "\t",
+                     recommendation::as_field((*sessions->events.item_ids)[c.item]), "\t", c.rank, "\n");
+  data::write_output(options_.evaluate.output, out);
 }
 
 engine::Metrics Task::baselines(engine::Split split) const {

@@ -62,6 +62,8 @@ class Task {
   std::function<std::optional<Batch>()> evaluation_batches(engine::Split split) const;
   Evaluation evaluation(engine::Split split) const;
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const;
+  /// Writes evaluate.output.
+  void evaluated(engine::Split split, Evaluation evaluation) const;
   engine::Metrics baselines(engine::Split split) const;
 
   Query query(const std::string& line, std::int64_t number) const { return recommender_->read(line, number); }

@@ -25,7 +25,7 @@ Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form) 
     with_targets = with_targets && !s.targets.empty();
   }
   Batch out;
-  out.layout = nn::token_layout(lengths, form.max_length, form.packed, nn::Align::right);
+  out.layout = nn::token_layout(lengths, form.max_length, form.packed, form.align);
   out.items = Tensor::zeros({out.layout.tokens()}, DType::i64);
   if (with_targets) out.targets = Tensor(Shape{out.layout.real_tokens()}, DType::i64);
   const auto offsets = out.layout.offsets.span<const std::int64_t>(), first = out.layout.first.span<const std::int64_t>();
@@ -58,12 +58,11 @@ Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOp
   return out;
 }
 
-Batch evaluation_batch(const Dataset& data, const SequenceForm& form, engine::Split split, std::vector<std::int64_t> users) {
+Batch evaluation_batch(const Dataset& data, const SequenceForm& form, std::vector<Case> cases) {
   std::vector<Sequence> sequences;
-  for (const auto u : users) sequences.push_back({data.history(u, split), {}});
+  for (const Case& c : cases) sequences.push_back({data.history(c), {}});
   Batch out = make_batch(sequences, form);
-  out.split = split;
-  out.users = std::move(users);
+  out.cases = std::move(cases);
   return out;
 }
 

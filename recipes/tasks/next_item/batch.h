@@ -1,7 +1,8 @@
 #pragma once
 // Batch: sequences of items as a network reads them, padded or packed (nn/token_layout.h), and what their loss needs.
 //
-// Sequences stand at the right end of max_length places: the newest item is always at the last one. Targets and candidates are packed in
+// Sequences stand at one end of max_length places: at the right, so that the newest item is always at the last one (SASRec), or at the
+// left, with padding behind, which a network that walks from left to right (nn::Gru) never passes. Targets and candidates are packed in
 // both forms.
 
 #include <cstdint>
@@ -20,6 +21,7 @@ namespace capstan::next_item {
 struct SequenceForm {
   std::int64_t max_length = 50;
   bool packed = true;
+  nn::Align align = nn::Align::right;
 };
 
 struct Batch {
@@ -28,9 +30,7 @@ struct Batch {
   Tensor targets;     ///< i64 [real tokens]: the next items; undefined: only hidden states are wanted
   Tensor candidates;  ///< i64 [real tokens, 1 + k]: the next item and k drawn ones, for losses with negatives
 
-  // Of an evaluation: whose targets these are.
-  engine::Split split = engine::Split::train;
-  std::vector<std::int64_t> users = {};
+  std::vector<Case> cases = {};  ///< of an evaluation
 };
 
 /// What goes in: at most max_length model ids each, oldest first, and as many targets.
@@ -44,8 +44,8 @@ Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form);
 /// sequence, whose positions share them (gbce, sampled_softmax).
 Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
                      std::span<const std::int64_t> users);
-/// The histories of users before their targets in a split.
-Batch evaluation_batch(const Dataset& data, const SequenceForm& form, engine::Split split, std::vector<std::int64_t> users);
+/// What precedes the targets of cases.
+Batch evaluation_batch(const Dataset& data, const SequenceForm& form, std::vector<Case> cases);
 
 /// Puts the targets and `negatives` into batch.candidates: [real tokens, k], or [sequences, k] to be shared.
 void set_candidates(Batch& batch, std::span<const std::int32_t> negatives, std::int64_t k, bool shared);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <unordered_set>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "data/sampler.h"
@@ -67,32 +69,81 @@ std::vector<std::int32_t> draw_distinct(Rng& rng, std::int64_t items, std::span<
 
 }  // namespace
 
-Protocols::Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed)
-    : data_(data), options_(options), seed_(seed), users_(data.evaluated_users(options.users, seed)) {
+Protocols::Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed, const data::IdMap& only)
+    : data_(data),
+      options_(options),
+      seed_(seed),
+      validation_(data.cases(Split::validation, options.users, seed, only)),
+      test_(data.cases(Split::test, options.users, seed, only)) {
   require<ConfigError>(!options_.metrics.empty() && !options_.k.empty(), "evaluate.metrics and evaluate.k must not be empty");
   engine::named_by("evaluate.metrics, evaluate.k", [&] { return start(); });  // refuses unknown names
   require<ConfigError>(options_.sampled_negatives > 0 || options_.filtered || options_.unfiltered,
                        "evaluate: all protocols are off: sampled_negatives = 0, filtered = false, unfiltered = false");
-  require<DataError>(!users_.empty(), "next_item: no user has three or more items, so nothing can be evaluated: ", data_.summary());
-  if (options_.sampled_negatives > 0) check_negatives();
-}
-
-void Protocols::check_negatives() const {
-  for (const auto u : users_) {
-    const bool original = options_.negatives == NegativeRule::original;
-    const std::int64_t taken = static_cast<std::int64_t>(original ? data_.train_items(u).size() : distinct(data_.everything(u)).size());
-    const std::int64_t needed = original ? 1 : options_.sampled_negatives, left = data_.item_count() - taken;
-    require<DataError>(left >= needed, "next_item: evaluate.sampled_negatives = ", options_.sampled_negatives, " needs ", needed,
-                       " items that user '", data_.user_name(u), "' has not had, there are ", left);
+  if (only.size() > 0)
+    require<DataError>(!validation_.empty() || !test_.empty(), "none of the ", only.size(), " users, such as '", only[0],
+                       "', has an item to predict; users of the data are such as '", data.user_name(0), "'");
+  const bool known_parts = data.part_files() || data.rule() == SplitRule::time;
+  require<DataError>(!validation_.empty() || !test_.empty() || known_parts,
+                     "next_item: no user has three or more items, so nothing can be evaluated: ", data_.summary());
+  if (options_.sampled_negatives > 0) {
+    if (options_.negatives == NegativeRule::popularity) {
+      popular_.assign(data.popularity().begin(), data.popularity().end());
+      std::partial_sum(popular_.begin(), popular_.end(), popular_.begin());
+    }
+    check_negatives();
   }
 }
 
-std::vector<std::int32_t> Protocols::negatives(std::int64_t user) const {
-  Rng rng(random_key(seed_, "evaluation negatives", {static_cast<std::uint64_t>(user)}));
+void Protocols::check_negatives() const {
+  const bool original = options_.negatives == NegativeRule::original, popular = options_.negatives == NegativeRule::popularity;
+  const auto& popularity = data_.popularity();
+  const std::int64_t drawn_from = popular ? std::ranges::count_if(popularity, [](auto p) { return p > 0; }) : data_.item_count();
+  for (const auto* cases : {&validation_, &test_})
+    for (const Case& c : *cases) {
+      if (c.index > 0) continue;
+      const auto had = original ? std::vector<std::int32_t>() : distinct(data_.everything(c.user));
+      const std::int64_t taken = original  ? static_cast<std::int64_t>(data_.train_items(c.user).size())
+                                 : popular ? std::ranges::count_if(had, [&](auto item) { return popularity[at(item)] > 0; })
+                                           : static_cast<std::int64_t>(had.size());
+      const std::int64_t needed = original ? 1 : options_.sampled_negatives, left = drawn_from - taken;
+      require<DataError>(left >= needed, "next_item: evaluate.sampled_negatives = ", options_.sampled_negatives, " needs ", needed,
+                         " items that user '", data_.user_name(c.user), "' has not had", popular ? " and that occur in training" : "",
+                         ", there are ", left);
+    }
+}
+
+std::vector<std::int32_t> Protocols::draw_popular(Rng& rng, std::span<const std::int32_t> excluded) const {
+  // One after the other in proportion to training events, what was had or drawn again being drawn anew.
+  std::unordered_set<std::int32_t> taken(excluded.begin(), excluded.end());
+  std::vector<std::int32_t> out;
+  for (std::int64_t left = 50 * options_.sampled_negatives; left > 0 && std::ssize(out) < options_.sampled_negatives; --left) {
+    const double u = rng.uniform() * popular_.back();
+    const auto item = static_cast<std::int32_t>(std::ranges::upper_bound(popular_, u) - popular_.begin());
+    if (at(item) < popular_.size() && taken.insert(item).second) out.push_back(item);
+  }
+  if (std::ssize(out) == options_.sampled_negatives) return out;
+  // Most of what is frequent is taken. The items with the smallest -log(u) / weight are such a draw too (Efraimidis and Spirakis 2006).
+  std::vector<std::pair<double, std::int32_t>> keys;
+  for (std::size_t i = 1; i < popular_.size(); ++i) {
+    const auto item = static_cast<std::int32_t>(i);
+    const double weight = popular_[i] - popular_[i - 1];
+    if (weight > 0 && !taken.contains(item)) keys.emplace_back(-std::log1p(-rng.uniform()) / weight, item);
+  }
+  const auto missing = at(options_.sampled_negatives) - out.size();
+  std::ranges::nth_element(keys, keys.begin() + static_cast<std::ptrdiff_t>(missing - 1));
+  for (std::size_t i = 0; i < missing; ++i) out.push_back(keys[i].second);
+  return out;
+}
+
+std::vector<std::int32_t> Protocols::negatives(const Case& c) const {
+  const auto user = static_cast<std::uint64_t>(c.user);
+  Rng rng(c.index == 0 ? random_key(seed_, "evaluation negatives", {user})
+                       : random_key(seed_, "evaluation negatives", {user, static_cast<std::uint64_t>(c.index)}));
+  if (options_.negatives == NegativeRule::popularity) return draw_popular(rng, data_.everything(c.user));
   if (options_.negatives == NegativeRule::distinct)
-    return draw_distinct(rng, data_.item_count(), distinct(data_.everything(user)), options_.sampled_negatives);
+    return draw_distinct(rng, data_.item_count(), distinct(data_.everything(c.user)), options_.sampled_negatives);
   std::vector<std::int32_t> out(at(options_.sampled_negatives));
-  data::draw_excluding(rng, 1, data_.item_count() + 1, data_.train_items(user), out);
+  data::draw_excluding(rng, 1, data_.item_count() + 1, data_.train_items(c.user), out);
   return out;
 }
 
@@ -115,46 +166,70 @@ Evaluation Protocols::start(std::string_view prefix) const {
           .unfiltered = ranks(options_.unfiltered, "full_unfiltered")};
 }
 
-void Protocols::add(Evaluation& to, std::int64_t user, Split split, std::span<const float> scores) const {
-  const std::int32_t target = data_.target(user, split);
+void Protocols::add(Evaluation& to, const Case& c, std::span<const float> scores) const {
+  const std::int32_t target = data_.target(c);
   const float score = scores[at(target)];
+  CaseRanks ranks{.of = c};
+  const auto keep = [](engine::RankMetrics& metrics, const Rank& rank, double& place) {
+    metrics.add(rank);
+    place = rank.at(engine::Ties::median);
+  };
   if (to.filtered || to.unfiltered) {
     Rank rank = count_against(scores.subspan(1), score);
-    if (to.unfiltered) to.unfiltered->add(rank);
-    for (const std::int32_t item : distinct(data_.history(user, split)))
+    if (to.unfiltered) keep(*to.unfiltered, rank, ranks.unfiltered);
+    for (const std::int32_t item : distinct(data_.history(c)))
       if (item != target) count_in(rank, scores[at(item)], score, -1);
-    if (to.filtered) to.filtered->add(rank);
+    if (to.filtered) keep(*to.filtered, rank, ranks.filtered);
   }
   if (to.sampled) {
     require<NumericalError>(score == score, "evaluate: the score of a target is NaN");
     Rank rank;
-    for (const std::int32_t item : negatives(user)) count_in(rank, scores[at(item)], score, 1);
-    to.sampled->add(rank);
+    for (const std::int32_t item : negatives(c)) count_in(rank, scores[at(item)], score, 1);
+    keep(*to.sampled, rank, ranks.sampled);
   }
+  if (!options_.output.empty()) to.cases.push_back(ranks);
+}
+
+std::string Protocols::table(std::span<const CaseRanks> cases) const {
+  const bool sampled = options_.sampled_negatives > 0;
+  std::string out = "user\titem\thistory";
+  if (sampled) out += join_text("\tsampled", options_.sampled_negatives);
+  out += join_text(options_.filtered ? "\tfull_filtered" : "", options_.unfiltered ? "\tfull_unfiltered" : "", "\n");
+  for (const CaseRanks& c : cases) {
+    out += join_text(recommendation::as_field(data_.user_name(c.of.user)), "\t",
+                     recommendation::as_field(data_.item_names()[data_.target(c.of) - 1]), "\t", c.of.place);
+    if (sampled) out += join_text("\t", c.sampled);
+    if (options_.filtered) out += join_text("\t", c.filtered);
+    if (options_.unfiltered) out += join_text("\t", c.unfiltered);
+    out += "\n";
+  }
+  return out;
 }
 
 engine::Metrics Protocols::run(Split split, const Scorer& scorer, std::string_view prefix) const {
   Evaluation evaluation = start(prefix);
+  const auto all = cases(split);
   const std::int64_t width = data_.item_count() + 1, block = std::min<std::int64_t>(256, recommendation::score_rows(width));
   std::vector<float> scores(at(block * width));
-  for (std::int64_t first = 0; first < static_cast<std::int64_t>(users_.size()); first += block) {
-    const auto users = std::span(users_).subspan(at(first), at(std::min(block, static_cast<std::int64_t>(users_.size()) - first)));
-    scorer(users, std::span(scores).first(users.size() * at(width)));
-    for (std::size_t i = 0; i < users.size(); ++i)
-      add(evaluation, users[i], split, std::span<const float>(scores).subspan(i * at(width), at(width)));
+  for (std::int64_t first = 0; first < std::ssize(all); first += block) {
+    const auto some = all.subspan(at(first), at(std::min<std::int64_t>(block, std::ssize(all) - first)));
+    scorer(some, std::span(scores).first(some.size() * at(width)));
+    for (std::size_t i = 0; i < some.size(); ++i)
+      add(evaluation, some[i], std::span<const float>(scores).subspan(i * at(width), at(width)));
   }
   return engine::reported(evaluation.accumulators());
 }
 
 engine::Metrics Protocols::baselines(Split split) const {
+  if (data_.training_users() == 0 || cases(split).empty()) return {};
   engine::Metrics out = run(split, popularity_scorer(data_), "popularity/");
-  const engine::Metrics markov = run(split, markov_scorer(data_, split), "markov/");
+  const engine::Metrics markov = run(split, markov_scorer(data_), "markov/");
   out.insert(out.end(), markov.begin(), markov.end());
   const bool recall = std::ranges::any_of(options_.metrics, [](const auto& m) { return m == "recall" || m == "hit"; });
   if (data_.chain() && options_.unfiltered && recall) {
     const std::vector<std::int32_t> states = data_.chain()->states(data_.item_names());
     std::vector<std::int32_t> last;
-    for (const auto u : users_) last.push_back(states[at(data_.history(u, split).back() - 1)]);
+    for (const Case& c : cases(split)) last.push_back(states[at(data_.history(c).back() - 1)]);
     const bool named_hit = std::ranges::find(options_.metrics, "recall") == options_.metrics.end();
     for (const auto k : options_.k)
       out.push_back({join_text("optimum/full_unfiltered/", named_hit ? "hit" : "recall", "@", k),
@@ -164,13 +239,22 @@ engine::Metrics Protocols::baselines(Split split) const {
 }
 
 std::string Protocols::text(Split split) const {
-  const std::string what = split == Split::validation ? "second last item of " : "last item of ";
-  std::string out = join_text("protocol: the ", what, users_.size(), " users, given all items before it; ties take the median place\n");
+  const auto all = cases(split);
+  const bool validation = split == Split::validation;
+  std::string out =
+      data_.part_files() || data_.rule() == SplitRule::time
+          ? join_text("protocol: ", all.size(), " items of ", std::ranges::count(all, 0, &Case::index), " users in the ",
+                      engine::name_of(split), " part, each given all items of the user before it; ties take the median place\n")
+          : join_text("protocol: the ", validation ? "second last" : "last", " item of ", all.size(),
+                      " users, given all items before it; ties take the median place\n");
   if (options_.sampled_negatives > 0)
     out += join_text("  sampled", options_.sampled_negatives, ": among ", options_.sampled_negatives, " other items, ",
-                     options_.negatives == NegativeRule::original ? "drawn with replacement from those not in training"
-                                                                  : "drawn without replacement from those the user never had",
-                     ", once per user (run.seed ", seed_, ")\n");
+                     options_.negatives == NegativeRule::original   ? "drawn with replacement from those not in training"
+                     : options_.negatives == NegativeRule::distinct ? "drawn without replacement from those the user never had"
+                                                                    : "drawn without replacement from those the user never had, in "
+                                                                      "proportion to training events",
+                     ", once per ", all.size() == at(std::ranges::count(all, 0, &Case::index)) ? "user" : "prediction", " (run.seed ",
+                     seed_, ")\n");
   if (options_.filtered) out += join_text("  full_filtered: among all ", data_.item_count(), " items except the user's history\n");
   if (options_.unfiltered) out += join_text("  full_unfiltered: among all ", data_.item_count(), " items\n");
   return out;
@@ -178,12 +262,12 @@ std::string Protocols::text(Split split) const {
 
 Scorer popularity_scorer(const Dataset& data) {
   std::vector<float> scores(data.popularity().begin(), data.popularity().end());
-  return [scores = std::move(scores)](std::span<const std::int64_t> users, std::span<float> out) {
-    for (std::size_t i = 0; i < users.size(); ++i) std::ranges::copy(scores, out.begin() + static_cast<std::ptrdiff_t>(i * scores.size()));
+  return [scores = std::move(scores)](std::span<const Case> cases, std::span<float> out) {
+    for (std::size_t i = 0; i < cases.size(); ++i) std::ranges::copy(scores, out.begin() + static_cast<std::ptrdiff_t>(i * scores.size()));
   };
 }
 
-Scorer markov_scorer(const Dataset& data, Split split) {
+Scorer markov_scorer(const Dataset& data) {
   const auto table = std::make_shared<recommendation::ScoreTable>(recommendation::transitions(
       {.count = data.user_count(), .items = data.item_count() + 1, .get = [&](std::int64_t user) { return data.train(user); }}));
   // Popularity as a fraction of 1, so that it orders items of equal count and nothing else.
@@ -191,11 +275,11 @@ Scorer markov_scorer(const Dataset& data, Split split) {
   const auto& popularity = data.popularity();
   const double most = 1.0 + static_cast<double>(*std::ranges::max_element(popularity));
   for (const auto p : popularity) base.push_back(static_cast<float>(static_cast<double>(p) / most));
-  return [&data, split, table, base = std::move(base)](std::span<const std::int64_t> users, std::span<float> out) {
-    for (std::size_t i = 0; i < users.size(); ++i) {
+  return [&data, table, base = std::move(base)](std::span<const Case> cases, std::span<float> out) {
+    for (std::size_t i = 0; i < cases.size(); ++i) {
       const auto scores = out.subspan(i * base.size(), base.size());
       std::ranges::copy(base, scores.begin());
-      for (const auto& [item, count] : table->row(data.history(users[i], split).back())) scores[at(item)] += count;
+      for (const auto& [item, count] : table->row(data.history(cases[i]).back())) scores[at(item)] += count;
     }
   };
 }

@@ -1,7 +1,7 @@
 #pragma once
 // Evaluation: where the next item of each user ranks, under protocols whose name is part of every number.
 //
-//   sampled<N>       among N drawn items (once per user and run.seed; the same in every evaluation) and the target
+//   sampled<N>       among N drawn items (once per case and run.seed; the same in every evaluation) and the target
 //   full_filtered    among all items except those of the user's history before the target: the literature's full ranking
 //   full_unfiltered  among all items
 //
@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/core/rng.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/recipe.h"
 #include "recipes/tasks/next_item/dataset.h"
@@ -24,50 +25,62 @@
 
 namespace capstan::next_item {
 
+/// Where the target of a case ranked; 0: under this protocol it was not.
+struct CaseRanks {
+  Case of;
+  double sampled = 0, filtered = 0, unfiltered = 0;
+};
+
 /// The ranks under the protocols that are on.
 struct Evaluation {
   std::optional<engine::RankMetrics> sampled, filtered, unfiltered;
+  std::vector<CaseRanks> cases = {};  ///< with evaluate.output
   std::vector<engine::Accumulator*> accumulators();
 };
 
-/// Scores all items for some users: scores[i * (item_count + 1) + item], entry 0 of a row is not read.
-using Scorer = std::function<void(std::span<const std::int64_t> users, std::span<float> scores)>;
+/// Scores all items for some cases: scores[i * (item_count + 1) + item], entry 0 of a row is not read.
+using Scorer = std::function<void(std::span<const Case> cases, std::span<float> scores)>;
 
 class Protocols {
  public:
-  /// Throws ConfigError for unknown metric names, DataError if no user has a target or items to draw are too few.
-  Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed);
+  /// Only the users named in `only` are evaluated (empty: all). Throws ConfigError for unknown metric names, DataError if there is no case,
+  /// or items to draw are too few.
+  Protocols(const Dataset& data, const EvaluateOptions& options, std::uint64_t seed, const data::IdMap& only = {});
 
   /// Those that are evaluated.
-  std::span<const std::int64_t> users() const { return users_; }
+  std::span<const Case> cases(engine::Split split) const { return split == engine::Split::validation ? validation_ : test_; }
   /// Nothing ranked yet; names after `prefix` ("popularity/").
   Evaluation start(std::string_view prefix = {}) const;
-  /// Ranks the target of a user by a row of scores [item_count + 1].
-  void add(Evaluation& to, std::int64_t user, engine::Split split, std::span<const float> scores) const;
+  /// Ranks the target of a case by a row of scores [item_count + 1].
+  void add(Evaluation& to, const Case& c, std::span<const float> scores) const;
 
-  /// All users through a scorer that is no network.
+  /// All cases through a scorer that is no network.
   engine::Metrics run(engine::Split split, const Scorer& scorer, std::string_view prefix = {}) const;
   /// Popularity and a first-order Markov chain of the training items ("popularity/", "markov/"), and for synthetic data the best that
-  /// any model can reach on average ("optimum/").
+  /// any model can reach on average ("optimum/"). Nothing without training items.
   engine::Metrics baselines(engine::Split split) const;
   /// The protocols in words, one line each.
   std::string text(engine::Split split) const;
 
   /// The negatives of the sampled protocol.
-  std::vector<std::int32_t> negatives(std::int64_t user) const;
+  std::vector<std::int32_t> negatives(const Case& c) const;
+  /// The ranks of cases as a table: a header, then a line each.
+  std::string table(std::span<const CaseRanks> cases) const;
 
  private:
   void check_negatives() const;
+  std::vector<std::int32_t> draw_popular(Rng& rng, std::span<const std::int32_t> excluded) const;
 
   const Dataset& data_;
   EvaluateOptions options_;
   std::uint64_t seed_;
-  std::vector<std::int64_t> users_;
+  std::vector<Case> validation_, test_;
+  std::vector<double> popular_;  // negatives = popularity: sums of the training events up to each model id
 };
 
 /// Scores every item by its number of training interactions.
 Scorer popularity_scorer(const Dataset& data);
 /// Scores every item by how often it followed the user's newest item in training; popularity decides among equals.
-Scorer markov_scorer(const Dataset& data, engine::Split split);
+Scorer markov_scorer(const Dataset& data);
 
 }  // namespace capstan::next_item

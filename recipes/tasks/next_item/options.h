@@ -15,6 +15,11 @@
 namespace capstan::next_item {
 
 enum class Source { file, synthetic };
+/// What is kept for validation and test where data.validation and data.test name no files.
+enum class SplitRule {
+  leave_one_out,  ///< the second last and the last item of each user
+  time,           ///< what comes at or after a time: validation_days, test_days, split_time
+};
 /// How the users of an epoch are chosen.
 enum class Sampling {
   uniform,   ///< each batch draws users with replacement; an epoch is floor(users / batch) steps (the original)
@@ -23,9 +28,11 @@ enum class Sampling {
 
 struct DataOptions {
   Source source = Source::file;
-  std::string path;
+  std::string path, validation, test;
   std::string prepared;
-  std::string user_column, item_column, time_column;
+  SplitRule split = SplitRule::leave_one_out;
+  recommendation::TimeSplitOptions time_split;
+  std::string user_column;
   recommendation::TableOptions table;
   bool drop_repeats = false;
   std::int64_t min_length = 0, min_support = 0;
@@ -36,10 +43,16 @@ struct DataOptions {
   void visit(V& v) {
     v("source", source, "where interactions come from", {{"file", Source::file}, {"synthetic", Source::synthetic}}).of_use();
     v("path", path, "file of lines 'user item [time]': text, TSV, CSV or .inter, plain or gzip; relative to run.data").of_use();
+    v("validation", validation, "a file of later events of these users, each to be predicted; data.path then trains whole").of_use();
+    v("test", test, "the same for test, after the events of data.validation; evaluate does with it alone").of_use();
+    v("split", split,
+      "of data.path: leave_one_out: the second last item of a user validates, the last tests; time: the events of the last days do, each "
+      "from all before it",
+      {{"leave_one_out", SplitRule::leave_one_out}, {"time", SplitRule::time}})
+        .of_data();
+    time_split.visit(v);
     v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
     v("user_column", user_column, "name, or number from 1, of the user column; empty: found by the usual names").of_use();
-    v("item_column", item_column, "the same for the item column").of_use();
-    v("time_column", time_column, "the same for the time column; none: the order of the file counts, as in a file without one").of_use();
     table.visit(v);
     v("drop_repeats", drop_repeats, "leave out interactions that repeat the item just before them").of_data();
     v("min_length", min_length, "users with fewer interactions are left out", V::non_negative()).of_data();
@@ -75,8 +88,9 @@ struct LossOptions {
 
 /// How the negatives of the sampled protocol are drawn, once per (seed, user).
 enum class NegativeRule {
-  original,  ///< with replacement from all items outside the training part, as the paper: may hit the target
-  distinct,  ///< without replacement from items the user never touched
+  original,    ///< with replacement from all items outside the training part, as the paper: may hit the target
+  distinct,    ///< without replacement from items the user never touched
+  popularity,  ///< the same, each item with a probability proportional to its training events
 };
 
 struct EvaluateOptions {
@@ -86,6 +100,7 @@ struct EvaluateOptions {
   NegativeRule negatives = NegativeRule::original;
   bool filtered = true, unfiltered = true;
   std::int64_t users = 0;
+  std::string user_list = {}, output = {};
 
   template <class V>
   void visit(V& v) {
@@ -93,27 +108,34 @@ struct EvaluateOptions {
     v("metrics", metrics, "any of hit, recall (the same number under another name), ndcg, mrr");
     v("sampled_negatives", sampled_negatives, "the target is ranked among this many drawn items (sampled<N>/...); 0: leave this out",
       V::between(0, 1e6));
-    v("negatives", negatives, "original: with replacement, not among the training items; distinct: without, none the user ever touched",
-      {{"original", NegativeRule::original}, {"distinct", NegativeRule::distinct}});
+    v("negatives", negatives,
+      "original: with replacement, not among the training items; distinct: without, none the user ever touched; popularity: as distinct, "
+      "drawn in proportion to training events",
+      {{"original", NegativeRule::original}, {"distinct", NegativeRule::distinct}, {"popularity", NegativeRule::popularity}});
     v("filtered", filtered, "rank among all items but those of the user's history (full_filtered/...)");
     v("unfiltered", unfiltered, "rank among all items (full_unfiltered/...)");
     v("users", users, "evaluate this many users, drawn once by run.seed; 0: all", V::non_negative());
+    v("user_list", user_list, "a file of users, one a line, who alone are evaluated; relative to run.data; empty: all");
+    v("output", output, "a file for `evaluate` to write, a line a prediction: user, item, rank under each protocol; empty: none").output();
   }
 };
 
-enum class PredictInput { sequences, users };
+enum class PredictInput { sequences, users, items };
 
 struct PredictOptions {
   PredictInput input = PredictInput::sequences;
   std::int64_t top = 10;
   bool filter_seen = true;
+  std::string candidates = {};
 
   template <class V>
   void visit(V& v) {
-    v("input", input, "what a line holds: item ids, oldest first; or the id of a user of data.path",
-      {{"sequences", PredictInput::sequences}, {"users", PredictInput::users}});
+    v("input", input,
+      "what a line holds: item ids, oldest first; or the id of a user of the data; or an item (* is every item), answered by its vector",
+      {{"sequences", PredictInput::sequences}, {"users", PredictInput::users}, {"items", PredictInput::items}});
     v("top", top, "items recommended", V::between(1, 1e6));
     v("filter_seen", filter_seen, "never recommend an item of the sequence");
+    v("candidates", candidates, "a file of items, one a line, which alone are recommended; relative to run.data; empty: all");
   }
 };
 
@@ -143,6 +165,16 @@ struct Options {
     v.section("evaluate", evaluate, V::of_use());
     v.section("predict", predict, V::of_use());
     v.section("bench", bench, V::of_use());
+  }
+
+  /// Throws ConfigError for values that do not go together.
+  void validate() const {
+    data.table.validate();
+    const bool files = !data.validation.empty() || !data.test.empty();
+    require<ConfigError>(data.source == Source::file || (!files && data.split == SplitRule::leave_one_out),
+                         "data.source = synthetic: its sequences have no times and are split by data.split = leave_one_out alone");
+    require<ConfigError>(!files || data.split == SplitRule::leave_one_out,
+                         "data.split = time: data.validation and data.test name the parts already");
   }
 };
 

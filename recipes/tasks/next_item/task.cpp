@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <ostream>
+#include <type_traits>
 
 #include "autograd/core/error.h"
 #include "autograd/ops/shape_ops.h"
+#include "data/output_file.h"
 #include "data/sampler.h"
 #include "recipes/tasks/next_item/losses.h"
 #include "recipes/tasks/recommendation/item_names.h"
@@ -28,10 +30,18 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     require<DataError>(!data_->trainable_users().empty(), "next_item: no user has two training items: ", data_->summary());
     if (options_.loss.kind != LossKind::ce) data_->check_negatives();
   }
-  if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::evaluate) protocols_.emplace(*data_, options_.evaluate, setup_.seed);
+  if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::evaluate) {
+    const std::string& list = options_.evaluate.user_list;
+    const data::IdMap only = engine::named_by(
+        "evaluate.user_list", [&] { return list.empty() ? data::IdMap() : recommendation::read_names(setup_.data_path(list)); });
+    protocols_.emplace(*data_, options_.evaluate, setup_.seed, only);
+  }
   if (setup_.purpose == Purpose::predict) {
     require<CheckpointError>(item_names_ != nullptr, "next_item: the checkpoint does not name its items");
-    recommender_.emplace(options_.predict, setup_.json_answers, *item_names_, data_.get());
+    recommender_.emplace(options_.predict, options_.data.table, setup_.json_answers, *item_names_, data_.get());
+    if (const std::string& path = options_.predict.candidates; !path.empty())
+      engine::named_by("predict.candidates",
+                       [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
   }
   network_ = make(scope, item_names_ ? item_names_->size() : data_ ? data_->item_count() : options_.bench.items);
 }
@@ -49,14 +59,14 @@ const Protocols& Task::protocols() const {
 // ---- data
 
 std::int64_t Task::size(engine::Split split) const {
-  const std::size_t users = split == engine::Split::train ? dataset().trainable_users().size() : protocols().users().size();
-  return static_cast<std::int64_t>(users);
+  const std::size_t samples = split == engine::Split::train ? dataset().trainable_users().size() : protocols().cases(split).size();
+  return static_cast<std::int64_t>(samples);
 }
 
 std::int64_t Task::samples_per_epoch() const {
   if (options_.data.sampling == Sampling::shuffled) return size(engine::Split::train);
   const std::int64_t step = setup_.batch_size * setup_.batches_per_step;
-  return std::max<std::int64_t>(1, dataset().user_count() / step) * step;
+  return std::max<std::int64_t>(1, dataset().training_users() / step) * step;
 }
 
 std::optional<std::vector<std::int64_t>> Task::order(std::int64_t epoch, std::int64_t first, std::int64_t count) const {
@@ -69,12 +79,14 @@ std::optional<std::vector<std::int64_t>> Task::order(std::int64_t epoch, std::in
 }
 
 Batch Task::batch(const engine::Samples& samples) const {
-  const bool training = samples.split == engine::Split::train;
-  const auto all = training ? std::span<const std::int64_t>(dataset().trainable_users()) : protocols().users();
-  std::vector<std::int64_t> users;
-  for (const auto i : samples.indices) users.push_back(all[static_cast<std::size_t>(i)]);
-  return training ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first, users)
-                  : evaluation_batch(dataset(), network_.form, samples.split, std::move(users));
+  const auto of = [&](const auto& all) {
+    std::vector<std::decay_t<decltype(all[0])>> out;
+    for (const auto i : samples.indices) out.push_back(all[static_cast<std::size_t>(i)]);
+    return out;
+  };
+  return samples.split == engine::Split::train
+             ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first, of(dataset().trainable_users()))
+             : evaluation_batch(dataset(), network_.form, of(protocols().cases(samples.split)));
 }
 
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
@@ -101,6 +113,9 @@ data::DataReport Task::data_report() const {
   data::DataReport report = data_->report();
   if (setup_.purpose == engine::Purpose::train && options_.loss.kind != LossKind::ce && options_.loss.negatives > data_->item_count())
     report.warn(join_text("loss.negatives = ", options_.loss.negatives, " is more than the ", data_->item_count(), " items there are"));
+  if (protocols_ && options_.evaluate.sampled_negatives > data_->item_count())
+    report.warn(join_text("evaluate.sampled_negatives = ", options_.evaluate.sampled_negatives, " is more than the ", data_->item_count(),
+                          " items there are: most are drawn several times"));
   return report;
 }
 
@@ -123,26 +138,40 @@ double Task::multiply_adds() const {
 // ---- use
 
 void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
-  const Tensor hidden = last_hidden(network_, batch, run);  // [users, d]
-  const std::int64_t users = hidden.size(0), width = network_.item_table.value().size(0);
+  const Tensor hidden = last_hidden(network_, batch, run);  // [cases, d]
+  const std::int64_t cases = hidden.size(0), width = network_.item_table.value().size(0);
   const std::int64_t block = recommendation::score_rows(width);
-  for (std::int64_t first = 0; first < users; first += block) {
-    const std::int64_t count = std::min(block, users - first);
+  for (std::int64_t first = 0; first < cases; first += block) {
+    const std::int64_t count = std::min(block, cases - first);
     const Tensor rows = scores(network_, slice(hidden, 0, first, count));  // [count, items + 1]
     const auto all = rows.span<const float>();
     for (std::int64_t i = 0; i < count; ++i)
-      protocols().add(to, batch.users[static_cast<std::size_t>(first + i)], batch.split,
+      protocols().add(to, batch.cases[static_cast<std::size_t>(first + i)],
                       all.subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(width)));
   }
 }
 
+void Task::evaluated(engine::Split, const Evaluation& evaluation) const {
+  if (setup_.purpose == engine::Purpose::evaluate && !options_.evaluate.output.empty())
+    data::write_output(options_.evaluate.output, protocols().table(evaluation.cases));
+}
+
 std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) const {
-  return recommender_->answer(queries, [&](std::span<const std::span<const std::int32_t>> sequences, std::span<float> out) {
-    std::vector<Sequence> inputs;
-    for (const auto s : sequences) inputs.push_back({s, {}});
-    const Tensor all = scores(network_, last_hidden(network_, make_batch(inputs, network_.form), run));
-    std::ranges::copy(all.span<const float>(), out.begin());
-  });
+  const SequenceScorer scorer{.hidden =
+                                  [&](std::span<const std::span<const std::int32_t>> sequences) {
+                                    std::vector<Sequence> inputs;
+                                    for (const auto s : sequences) inputs.push_back({s, {}});
+                                    return last_hidden(network_, make_batch(inputs, network_.form), run);
+                                  },
+                              .scores = [&](const Tensor& hidden) { return scores(network_, hidden); },
+                              .vector =
+                                  [&](std::int64_t item) {
+                                    const Tensor table = network_.item_table.value();
+                                    const auto width = static_cast<std::size_t>(table.size(1));
+                                    const auto row = table.span<const float>().subspan(static_cast<std::size_t>(item + 1) * width, width);
+                                    return std::vector<float>(row.begin(), row.end());
+                                  }};
+  return recommender_->answer(queries, scorer);
 }
 
 }  // namespace capstan::next_item

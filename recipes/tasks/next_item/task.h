@@ -44,6 +44,8 @@ class Task {
 
   Evaluation evaluation(engine::Split) const { return protocols().start(); }
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const;
+  /// Writes evaluate.output.
+  void evaluated(engine::Split split, const Evaluation& evaluation) const;
   engine::Metrics baselines(engine::Split split) const { return protocols().baselines(split); }
   std::string protocol(engine::Split split) const { return protocols().text(split); }
 

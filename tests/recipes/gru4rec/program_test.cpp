@@ -45,6 +45,16 @@ TEST_F(Gru4RecProgram, ATrainedModelRecommends) {
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(std::ranges::count(all[0], '\t'), 4);
   EXPECT_EQ(all[2], all[0]);
+  const auto among = [&](const std::string& candidates) {
+    return capstan({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "model.layers=24",
+                    "predict.candidates=" + scratch.write("candidates", candidates)},
+                   "s\t1\n");
+  };
+  ASSERT_EQ(among("7\n9\nnew\n"), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(),
+              ::testing::AnyOf(::testing::MatchesRegex("s\t7\t[^\t]+\t9\t[^\t]+\n"), ::testing::MatchesRegex("s\t9\t[^\t]+\t7\t[^\t]+\n")));
+  EXPECT_EQ(among("7.0\n"), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("none of its 1 items is known: items here are '7.0'"));
 }
 
 // The published sets in the form in which they are published: two sessions of three items, a line that does not count where there are such.
@@ -191,6 +201,24 @@ TEST_F(Gru4RecProgram, SaysWhatItReadAndEvaluatesATestFileAlone) {
   EXPECT_THAT(err.str(),
               HasSubstr("none of the 2 events of the test part is of a known item: items here are 'a.0', 'b.0', ..., those known are "
                         "'a', 'b'"));
+}
+
+TEST_F(Gru4RecProgram, EvaluatesChosenSessionsAndWritesTheirRanks) {
+  ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
+  const std::string test = scratch.write("e.tsv", "SessionId\tItemId\n8\t1\n8\t2\n8\t3\n9\t2\n9\t1\n");
+  const std::string ranks = scratch / "ranks.tsv";
+  const Arguments of{"evaluate",          config,
+                     "--checkpoint",      checkpoint("run"),
+                     "model.layers=24",   "data.source=split",
+                     "data.test=" + test, "data.validation=",
+                     "data.train=",       "evaluate.output=" + ranks};
+  ASSERT_EQ(capstan(of), engine::kOk) << err.str();
+  EXPECT_EQ(metric("cases"), 3);
+  EXPECT_THAT(engine::test::text_of(ranks), ::testing::MatchesRegex("session\titem\trank\n8\t2\t[0-9.]+\n8\t3\t[0-9.]+\n9\t1\t[0-9.]+\n"));
+  ASSERT_EQ(capstan(joined(of, {"evaluate.user_list=" + scratch.write("list", "9\n")})), engine::kOk) << err.str();
+  EXPECT_EQ(metric("cases"), 1);
+  EXPECT_EQ(capstan(joined(of, {"evaluate.user_list=" + scratch.write("list", "7\n")})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("evaluate.user_list: none of the 1 sessions"));
 }
 
 TEST_F(Gru4RecProgram, ARisingLossStopsWithANumericalError) {

@@ -98,6 +98,12 @@ TEST_F(SasrecProgram, LearnsSelectsOnValidationAndIsUsed) {
             engine::kOk)
       << err.str();
   EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t-\titem6\t[^\t]+\n2\tnothing\titem0\t[^\t]+\n"));
+  ASSERT_EQ(capstan(with_checkpoint({"predict", config, "--input", "-", "--output", "-",
+                                     "predict.candidates=" + scratch.write("candidates", "item6\nitem3\nitem9\n")}),
+                    "item3 item4 item5\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), ::testing::MatchesRegex("1\t-\titem6\t[^\t]+\titem9\t[^\t]+\n")) << "item3 was seen";
   ASSERT_EQ(capstan(with_checkpoint({"predict", config, "--input", "-", "--output", "-", "predict.top=1", "predict.input=users",
                                      "predict.format=jsonl"}),
                     "user1\n"),
@@ -133,6 +139,55 @@ TEST_F(SasrecProgram, SaysWhatIsWrong) {
   EXPECT_EQ(train("bad", {"evaluate.metrics=hits"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("evaluate.metrics, evaluate.k: metrics: must be among hit, recall, ndcg, mrr, got 'hits'"));
   EXPECT_EQ(train("bad", {"train.metric=sampled100/ndcg@10", "train.epochs=1"}), engine::kUsage) << err.str();
+}
+
+TEST_F(SasrecProgram, SplitsByTimeEvaluatesChosenUsersAndWritesTheirRanks) {
+  std::string file = "user\titem\ttime\n";
+  for (int u = 0; u < 20; ++u)
+    for (int i = 0; i < 8; ++i) file += join_text("u", u, "\ti", (u + i) % 10, "\t", 86400 * i + u, "\n");
+  const Arguments options = joined(small(), {"data.source=file", "data.path=" + scratch.write("days.tsv", file), "data.split=time",
+                                             "data.test_days=1.5", "data.validation_days=1", "train.epochs=1"});
+  ASSERT_EQ(train("run", options), engine::kOk) << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "run/log.txt"),
+              HasSubstr("events of 20 users for training, 21 events of 20 users for validation, 40 events of 20 users for test"));
+  const Arguments use = joined({"--checkpoint", checkpoint("run")}, options);
+  const std::string ranks = scratch / "ranks.tsv";
+  const Arguments evaluate = joined(joined({"evaluate", config}, use),
+                                    {"evaluate.output=" + ranks, "evaluate.user_list=" + scratch.write("users", "u3\nnobody\n")});
+  ASSERT_EQ(capstan(evaluate), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("protocol: 2 items of 1 users in the test part, each given all items of the user before it"));
+  EXPECT_THAT(engine::test::text_of(ranks),
+              ::testing::MatchesRegex("user\titem\thistory\tfull_unfiltered\nu3\ti9\t6\t[0-9.]+\nu3\ti0\t7\t[0-9.]+\n"));
+  EXPECT_EQ(capstan(joined(evaluate, {"evaluate.user_list=" + scratch.write("nobody", "nobody\n")})), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("none of the 1 users, such as 'nobody', has an item to predict"));
+  ASSERT_EQ(capstan(joined(joined({"predict", config, "--input", "-", "--output", "-", "predict.input=items"}, use), {}), "*\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_EQ(std::ranges::count(out.str(), '\n'), 10);
+  EXPECT_EQ(train("bad", joined(options, {"data.source=synthetic"})), engine::kUsage);
+}
+
+// A schedule that counts fewer steps than are taken ends in steps at rate 0.
+TEST_F(SasrecProgram, ScheduleAndTrainingCountTheSameSteps) {
+  const auto last_row = [&](const std::string& run, const Arguments& more) {
+    EXPECT_EQ(train(run, joined({"synthetic.sequences=70", "train.epochs=3", "schedule.kind=linear", "train.metric="}, more)), engine::kOk)
+        << err.str();
+    std::istringstream rows(engine::test::text_of(scratch / (run + "/metrics.jsonl")));
+    std::string last;
+    for (std::string row; std::getline(rows, row);)
+      if (row.find("\"lr\"") != row.npos) last = row;
+    return last;
+  };
+  const std::string shuffled = last_row("shuffled", {"data.sampling=shuffled"});  // 70 users are 5 steps of 16
+  EXPECT_THAT(shuffled, HasSubstr("\"step\":15,"));
+  EXPECT_THAT(shuffled, ::testing::Not(HasSubstr("\"lr\":0,")));
+  const std::string parts = last_row("parts", {"data.sampling=shuffled", "train.micro_batch_size=4"});  // 18 of 4, four a step
+  EXPECT_THAT(parts, HasSubstr("\"step\":15,"));
+  EXPECT_EQ(engine::test::text_of(scratch / "parts/log.txt").find("step 16"), std::string::npos);
+  EXPECT_THAT(parts, ::testing::Not(HasSubstr("\"lr\":0,")));
+  const std::string uniform = last_row("uniform", {"data.sampling=uniform", "train.micro_batch_size=8"});  // whole steps alone
+  EXPECT_THAT(uniform, HasSubstr("\"step\":12,"));
+  EXPECT_THAT(uniform, ::testing::Not(HasSubstr("\"lr\":0,")));
 }
 
 TEST_F(SasrecProgram, PreparesAFileOnce) {

@@ -9,6 +9,7 @@
 
 #include "recipes/engine/evaluate/evaluate.h"
 #include "recipes/tasks/next_event/recommend.h"
+#include "tests/message_of.h"
 #include "tests/recipes/tasks/next_event/fixtures.h"
 
 namespace capstan::next_event {
@@ -200,6 +201,49 @@ TEST(Dataset, OrdersSessionsAfterTheFilters) {
   EXPECT_THAT(d.train().times, ElementsAre(10, 20, 50, 60));
 }
 
+TEST(Dataset, SaysWhatItReadWhenTheSplitLeavesNothing) {
+  const data::Scratch scratch;
+  DataOptions o;
+  o.source = Source::log;
+  o.min_support = 1;
+  o.log = scratch.write("log.csv", "session_id,item_id,click_time\n1,A,1701000000\n1,B,1701000010\n2,A,1701070000\n2,B,1701070010\n");
+  EXPECT_THAT(message_of([&] { Dataset(o, {}, {}, nullptr, false); }),
+              testing::AllOf(HasSubstr("its times span 0.81 days, and data.test_days = 1 puts all into the test part"),
+                             HasSubstr("time 3 'click_time' (its name speaks of a time)")));
+  o.time_split.test_days = 0.5;
+  EXPECT_EQ(Dataset(o, {}, {}, nullptr, false).split(engine::Split::test)->cases(), 1);
+}
+
+TEST(Dataset, EvaluatesChosenSessions) {
+  const data::Scratch scratch;
+  DataOptions o;
+  o.train = scratch.write("train.tsv", "SessionId\tItemId\n1\ta\n1\tb\n");
+  o.test = scratch.write("test.tsv", "SessionId\tItemId\n7\ta\n7\tb\n8\tb\n8\ta\n8\tb\n");
+  Dataset d(o, {}, {}, nullptr, false);
+  data::IdMap chosen;
+  chosen.add("8");
+  chosen.add("9");
+  d.evaluate_only(chosen);
+  EXPECT_EQ(d.split(engine::Split::test)->cases(), 2);
+  EXPECT_EQ(d.split(engine::Split::test)->name(0), "8");
+  data::IdMap nobody;
+  nobody.add("9");
+  EXPECT_THAT(message_of([&] { d.evaluate_only(nobody); }), HasSubstr("none of the 1 sessions, such as '9', is in"));
+}
+
+TEST(Dataset, NamesSessionsOfAUserByBoth) {
+  const data::Scratch scratch;
+  DataOptions o;
+  o.user_column = "UserId";
+  o.train = o.test = scratch.write("train.tsv", "UserId\tSessionId\tItemId\nu\t1\ta\nu\t1\tb\nv\t1\tb\nv\t1\ta\n");
+  Dataset d(o, {}, {}, nullptr, false);
+  data::IdMap chosen;
+  chosen.add("v 1");
+  d.evaluate_only(chosen);
+  EXPECT_EQ(d.split(engine::Split::test)->events.sequences(), 1);
+  EXPECT_EQ(d.split(engine::Split::test)->name(0), "v 1");
+}
+
 // ---- recommendation
 
 TEST_F(NextEventTask, StreamsRecommendationsWithTheStateOfEachSession) {
@@ -243,6 +287,21 @@ TEST_F(NextEventTask, AnswersAsJson) {
   EXPECT_EQ(recommender.answer(recommender.read("s\"1\tnew", 1)), R"({"session":"s\"1","items":[]})");
   EXPECT_THAT(recommender.answer(recommender.read("s\"1\t2", 2)),
               ::testing::MatchesRegex(R"(.*"items":\[\{"item":"[1-6]","score":[-.0-9e]+\},\{"item":"[1-6]","score":[-.0-9e]+\}\]\})"));
+}
+
+TEST_F(NextEventTask, AnswersItemsByVectorAndBias) {
+  Learner recipe(config, setup);
+  Recommender recommender(recipe.network(), *recipe.dataset().item_names(), {.input = PredictInput::items}, /*json=*/false);
+  const auto answer = [&](const std::string& line) { return recommender.answer(recommender.read(line, 1)); };
+  const std::int64_t item = recipe.dataset().item_names()->find("4");
+  const Tensor table = recipe.network().table.value();
+  std::string expected = "4";
+  for (std::int64_t i = 0; i < table.size(1); ++i) expected += join_text("\t", table.data<const float>()[item * table.size(1) + i]);
+  expected += join_text("\t", recipe.network().bias.value().data<const float>()[item]);
+  EXPECT_EQ(answer("4"), expected);
+  EXPECT_EQ(answer("nope"), "nope");
+  const std::string all = answer("*");
+  EXPECT_EQ(std::ranges::count(all, '\n'), 5) << "six items";
 }
 
 TEST_F(NextEventTask, ForgetsTheSessionThatIsIdleForLongest) {

@@ -105,7 +105,7 @@ struct NextEventTask : testing::Test {
   engine::Setup setup{.seed = 3, .batch_size = 3, .epochs = 1};
 
   NextEventTask() {
-    config.data.form = FileForm::lines;
+    config.data.table.form = recommendation::FileForm::lines;
     config.data.train = scratch.write("train.txt", lines(kExample));
     config.model.layers = {3};
     config.negatives.count = 4;

@@ -27,18 +27,90 @@ std::vector<std::int32_t> values(std::span<const std::int32_t> s) { return {s.be
 TEST(NextItemDataset, LeavesTheLastTwoItemsOut) {
   const Dataset d(interactions({{5, 2, 9, 7}, {4, 8}, {1, 2, 3}}, 9));
   EXPECT_THAT(values(d.train(0)), ElementsAre(5, 2));
-  EXPECT_EQ(d.target(0, Split::validation), 9);
-  EXPECT_EQ(d.target(0, Split::test), 7);
-  EXPECT_THAT(values(d.history(0, Split::validation)), ElementsAre(5, 2));
-  EXPECT_THAT(values(d.history(0, Split::test)), ElementsAre(5, 2, 9));
+  const auto validation = d.cases(Split::validation), test = d.cases(Split::test);
+  EXPECT_THAT(validation, ElementsAre(Case{0, 2, 0}, Case{2, 1, 0})) << "of two items nothing is left out";
+  EXPECT_THAT(test, ElementsAre(Case{0, 3, 0}, Case{2, 2, 0}));
+  EXPECT_EQ(d.target(validation[0]), 9);
+  EXPECT_EQ(d.target(test[0]), 7);
+  EXPECT_THAT(values(d.history(validation[0])), ElementsAre(5, 2));
+  EXPECT_THAT(values(d.history(test[0])), ElementsAre(5, 2, 9));
   EXPECT_THAT(values(d.train(1)), ElementsAre(4, 8));
-  EXPECT_EQ(d.target(1, Split::test), 0);
   EXPECT_THAT(values(d.train_items(0)), ElementsAre(2, 5));
   EXPECT_THAT(d.popularity(), ElementsAre(0, 1, 1, 0, 1, 1, 0, 0, 1, 0));
   EXPECT_THAT(d.trainable_users(), ElementsAre(0, 1));
-  EXPECT_THAT(d.evaluated_users(0, 1), ElementsAre(0, 2));
-  EXPECT_EQ(d.evaluated_users(1, 1), d.evaluated_users(1, 1));
-  EXPECT_EQ(d.evaluated_users(1, 1).size(), 1u);
+  EXPECT_EQ(d.training_users(), 3);
+  EXPECT_EQ(d.cases(Split::test, 1, 1), d.cases(Split::test, 1, 1));
+  EXPECT_EQ(d.cases(Split::test, 1, 1).size(), 1u);
+  data::IdMap only;
+  only.add("u2");
+  only.add("nobody");
+  EXPECT_THAT(d.cases(Split::test, 0, 0, only), ElementsAre(Case{2, 2, 0}));
+}
+
+/// A data set of these files: lines "user item time".
+struct PartFiles {
+  data::Scratch scratch;
+  engine::Setup setup;
+  DataOptions options;
+  explicit PartFiles(const std::string& content) {
+    setup.data_dir = scratch.path();
+    options.path = scratch.write("data.txt", content);
+  }
+  Dataset read() const { return Dataset(options, {}, setup); }
+  /// "user: history > target" of every case.
+  static std::vector<std::string> shown(const Dataset& d, Split split) {
+    std::vector<std::string> out;
+    for (const Case& c : d.cases(split)) {
+      out.push_back(std::string(d.user_name(c.user)) + ":");
+      for (const auto item : d.history(c)) out.back() += " " + std::string(d.item_names()[item - 1]);
+      out.back() += " > " + std::string(d.item_names()[d.target(c) - 1]);
+    }
+    return out;
+  }
+};
+
+TEST(NextItemDataset, SplitsByTime) {
+  constexpr int kDay = 86400;
+  PartFiles f(join_text("u a 0\nu b 10\nv b 20\nv a 30\nu c ", kDay, "\nv a ", kDay + 1, "\nv b ", 2 * kDay, "\nu a ", 2 * kDay + 5,
+                        "\nu b ", 2 * kDay + 6, "\nw b ", 2 * kDay + 7, "\nw a ", 2 * kDay + 8, "\n"));
+  f.options.split = SplitRule::time;
+  f.options.time_split = {.test_days = 1, .validation_days = 0.9};
+  const Dataset d = f.read();
+  EXPECT_EQ(d.item_count(), 2) << "c is not in training";
+  EXPECT_THAT(f.shown(d, Split::validation), ElementsAre("v: b a > a"));
+  EXPECT_THAT(f.shown(d, Split::test), ElementsAre("u: a b > a", "u: a b a > b", "v: b a a > b", "w: b > a"))
+      << "an event of an unknown item is left out; the first item of a new user follows from nothing";
+  EXPECT_EQ(d.training_users(), 2);
+  f.options.time_split.validation_days = 0;
+  EXPECT_TRUE(f.read().cases(Split::validation).empty());
+  EXPECT_NE(f.read().digest(), d.digest());
+  f.options.time_split.test_days = 9;
+  EXPECT_THAT(message_of([&] { f.read(); }), HasSubstr("data.test_days = 9 puts all events into the test part\n  file"));
+  f.options.table.time_column = "none";
+  EXPECT_THAT(message_of([&] { f.read(); }), HasSubstr("data.split = time needs times"));
+}
+
+TEST(NextItemDataset, TakesPartsFromFiles) {
+  PartFiles f("u a\nu b\nv b\nv a\n");
+  f.options.table.header = data::Header::absent;
+  f.options.validation = f.scratch.write("validation.txt", "u a\n");
+  f.options.test = f.scratch.write("test.txt", "u b\nv new\nv b\nw a\nw b\n");
+  const Dataset d = f.read();
+  EXPECT_THAT(values(d.train(0)), ElementsAre(1, 2)) << "whole";
+  EXPECT_THAT(f.shown(d, Split::validation), ElementsAre("u: a b > a"));
+  EXPECT_THAT(f.shown(d, Split::test), ElementsAre("u: a b a > b", "v: b a > b", "w: a > b"));
+  EXPECT_THAT(d.summary(), HasSubstr("1 others left out"));
+  f.options.test = f.scratch.write("floats.txt", "u a.0\nu b.0\n");
+  EXPECT_THAT(message_of([&] { f.read(); }),
+              HasSubstr("none of the 2 events of the test part is of a known item: items here are 'a.0', 'b.0'"));
+
+  // A test file alone, for a model that names its items.
+  f.options.path = f.options.validation = "";
+  f.options.test = "test.txt";
+  f.setup.purpose = engine::Purpose::evaluate;
+  EXPECT_THAT(message_of([&] { f.read(); }), HasSubstr("data.path"));
+  recommendation::store_items(f.setup.artifacts, d.item_names());
+  EXPECT_THAT(f.shown(f.read(), Split::test), ElementsAre("w: a > b"));
 }
 
 TEST(NextItemDataset, DrawsNegativesOutsideTraining) {
@@ -70,6 +142,17 @@ TEST(NextItemDataset, AlignsTrainingSequencesRight) {
   EXPECT_THAT(values(b.targets), ElementsAre(2));
   EXPECT_THAT(values(b.layout.last), ElementsAre(2));
   EXPECT_EQ(b.layout.padding.to_vector(), (std::vector<double>{0, 0, 1}));
+}
+
+TEST(NextItemDataset, ANetworkMayAskForPaddingBehind) {
+  const Dataset d(interactions({{5, 2, 9, 7}, {1, 2, 3, 4, 5, 6, 7, 8}}, 9));
+  const SequenceForm form{.max_length = 3, .packed = false, .align = nn::Align::left};
+  const Batch b = training_batch(d, form, {.kind = LossKind::ce}, 0, 0, std::vector<std::int64_t>{0, 1});
+  EXPECT_THAT(values(b.items), ElementsAre(5, 0, 0, 3, 4, 5)) << "the newest of a longer one";
+  EXPECT_THAT(values(b.targets), ElementsAre(2, 4, 5, 6));
+  EXPECT_THAT(values(b.layout.real), ElementsAre(0, 3, 4, 5));
+  EXPECT_THAT(values(b.layout.last), ElementsAre(0, 5));
+  EXPECT_THAT(values(b.layout.positions), ElementsAre(0, 1, 2, 0, 1, 2));
 }
 
 TEST(NextItemDataset, PacksTheSameTokens) {
@@ -114,7 +197,7 @@ TEST(NextItemDataset, ReadsFilesAndKeepsPreparedOnes) {
   EXPECT_TRUE(why.empty()) << why;
   EXPECT_EQ(first.digest(), second.digest());
   EXPECT_EQ(first.summary(), "2 users, 3 items, 6 interactions");
-  EXPECT_EQ(first.item_names()[first.target(1, Split::test) - 1], "r") << "by time: p q r";
+  EXPECT_EQ(PartFiles::shown(first, Split::test).back(), "a: p q > r");
   options.min_support = 3;
   EXPECT_THAT(message_of([&] { Dataset(options, {}, setup, &why); }), HasSubstr("no interactions are left"));
 }

@@ -7,6 +7,7 @@
 #include <limits>
 #include <set>
 
+#include "tests/message_of.h"
 #include "tests/recipes/tasks/next_item/fixtures.h"
 
 namespace capstan::next_item {
@@ -62,12 +63,12 @@ TEST(NextItemEvaluation, NanIsAnError) {
 TEST(NextItemEvaluation, FilterRemovesExactlyTheHistory) {
   const Dataset d = walkers();
   // The history scores above everything, two other items above the target, which ranks third when filtered.
-  const Scorer scorer = [&](std::span<const std::int64_t> users, std::span<float> scores) {
+  const Scorer scorer = [&](std::span<const Case> cases, std::span<float> scores) {
     std::ranges::fill(scores, 0.f);
     const std::size_t width = kItems + 1;
-    for (std::size_t i = 0; i < users.size(); ++i) {
-      for (const auto item : d.history(users[i], Split::test)) scores[i * width + static_cast<std::size_t>(item)] = 9;
-      const auto target = d.target(users[i], Split::test);
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      for (const auto item : d.history(cases[i])) scores[i * width + static_cast<std::size_t>(item)] = 9;
+      const auto target = d.target(cases[i]);
       scores[i * width + static_cast<std::size_t>(target)] = 5;
       for (const int off : {20, 40}) scores[i * width + static_cast<std::size_t>(1 + (target + off) % kItems)] = 7;
     }
@@ -84,13 +85,16 @@ TEST(NextItemEvaluation, NegativesAreDrawnOncePerUser) {
   const Dataset d = walkers();
   EvaluateOptions o;
   const Protocols a(d, o, 1), b(d, o, 1), other(d, o, 2);
-  EXPECT_EQ(a.negatives(3), b.negatives(3));
-  EXPECT_NE(a.negatives(3), a.negatives(4));
-  EXPECT_NE(a.negatives(3), other.negatives(3));
+  const Case of{.user = 3, .place = 5}, another{.user = 4, .place = 5}, later{.user = 3, .place = 6, .index = 1};
+  EXPECT_EQ(a.negatives(of), b.negatives(of));
+  EXPECT_EQ(a.negatives(of), a.negatives({.user = 3, .place = 4})) << "in validation and test";
+  EXPECT_NE(a.negatives(of), a.negatives(another));
+  EXPECT_NE(a.negatives(of), a.negatives(later));
+  EXPECT_NE(a.negatives(of), other.negatives(of));
   o.negatives = NegativeRule::distinct;
   for (const std::int64_t n : {std::int64_t{100}, std::int64_t{kItems - 6}}) {
     o.sampled_negatives = n;
-    const auto drawn = Protocols(d, o, 1).negatives(3);
+    const auto drawn = Protocols(d, o, 1).negatives(of);
     const std::set<std::int32_t> unique(drawn.begin(), drawn.end());
     EXPECT_EQ(unique.size(), static_cast<std::size_t>(n));
     for (const auto item : d.everything(3)) EXPECT_FALSE(unique.contains(item));
@@ -99,6 +103,55 @@ TEST(NextItemEvaluation, NegativesAreDrawnOncePerUser) {
   }
   o.sampled_negatives = kItems - 5;
   EXPECT_THROW(Protocols(d, o, 1), DataError);
+}
+
+TEST(NextItemEvaluation, NegativesByPopularity) {
+  // User 0 has item 1 alone. Of the others item 2 is had by 60, 3 by 20, 4 by 20, and 5 never in training.
+  std::vector<std::vector<std::int32_t>> sequences{{1, 1, 1, 1}};
+  for (int u = 0; u < 100; ++u) sequences.push_back({u < 60 ? 2 : u < 80 ? 3 : 4, 1, 5});
+  const Dataset d(interactions(sequences, 5));
+  data::IdMap only;
+  only.add("u0");
+  EvaluateOptions o;
+  o.sampled_negatives = 1;
+  o.negatives = NegativeRule::popularity;
+  int twos = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) twos += Protocols(d, o, seed, only).negatives({.user = 0, .place = 3}).front() == 2;
+  EXPECT_NEAR(twos, 240, 40);
+  o.sampled_negatives = 3;
+  auto all = Protocols(d, o, 1, only).negatives({.user = 0, .place = 3});
+  std::ranges::sort(all);
+  EXPECT_EQ(all, (std::vector<std::int32_t>{2, 3, 4}));
+  o.sampled_negatives = 4;
+  EXPECT_THAT(message_of([&] { Protocols(d, o, 1, only); }),
+              HasSubstr("needs 4 items that user 'u0' has not had and that occur in training, there are 3"));
+}
+
+TEST(NextItemEvaluation, RareItemsAreDrawnWhenFrequentOnesAreHad) {
+  // Nearly all events are of item 1, which the user has: drawing again and again would not end.
+  std::vector<std::vector<std::int32_t>> sequences{{1, 1, 1}};
+  sequences.emplace_back(200000, 1);
+  for (std::int32_t i = 2; i < 40; ++i) sequences.push_back({i, 1});
+  const Dataset d(interactions(sequences, 40));
+  EvaluateOptions o;
+  o.sampled_negatives = 38;
+  o.negatives = NegativeRule::popularity;
+  const auto drawn = Protocols(d, o, 1).negatives({.user = 0, .place = 2});
+  EXPECT_EQ(std::set<std::int32_t>(drawn.begin(), drawn.end()).size(), 38u);
+}
+
+TEST(NextItemEvaluation, TellsTheRankOfEachCase) {
+  const Dataset d = walkers(2);
+  EvaluateOptions o;
+  o.sampled_negatives = 0;
+  o.output = "ranks.tsv";
+  const Protocols protocols(d, o, 1);
+  Evaluation evaluation = protocols.start();
+  std::vector<float> scores(kItems + 1);
+  scores[6] = scores[7] = scores[1] = 1;  // the target of u0, an item of nobody, one of its history
+  for (const Case& c : protocols.cases(Split::test)) protocols.add(evaluation, c, scores);
+  EXPECT_EQ(protocols.table(evaluation.cases),
+            "user\titem\thistory\tfull_filtered\tfull_unfiltered\nu0\t6\t5\t1.5\t2\nu1\t13\t5\t149.5\t152\n");
 }
 
 TEST(NextItemEvaluation, BaselinesKnowWhatTheyKnow) {

@@ -55,7 +55,7 @@ TEST(NextItemTask, EvaluationBatchesHoldHistories) {
   const Task task = files.task();
   const std::vector<std::int64_t> both{0, 1};
   const Batch b = task.batch({.split = Split::test, .indices = both});
-  EXPECT_THAT(b.users, ElementsAre(0, 2)) << "b has no target";
+  EXPECT_THAT(b.cases, ElementsAre(Case{0, 3, 0}, Case{2, 2, 0})) << "b has no target";
   EXPECT_EQ(b.items.to_vector(), (std::vector<double>{1, 2, 3, 3, 1}));
   EXPECT_FALSE(b.targets.defined());
   EXPECT_EQ(task.batch({.split = Split::validation, .indices = both}).items.to_vector(), (std::vector<double>{1, 2, 3}));
