@@ -205,6 +205,8 @@ void Dataset::evaluate_only(const data::IdMap& sessions) {
     left += some.sequences();
     (*part)->events = std::move(some);
   }
+  report_.fact("evaluated", join_text(data::grouped(left), " of the ", data::grouped(sessions.size()),
+                                      " sessions of evaluate.user_list are in the validation or test part"));
   require<DataError>(left > 0, "none of the ", sessions.size(), " sessions, such as '", sessions[0],
                      "', is in the validation or test part with two events of known items");
 }

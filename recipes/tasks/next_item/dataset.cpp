@@ -149,6 +149,8 @@ void Dataset::read(const DataOptions& data, const recommendation::SyntheticOptio
       if (setup.purpose == engine::Purpose::predict) remember_unknown(given);
     }
     leave_one_out();
+    report_.fact("split", join_text("leave-one-out: the last item of ", data::grouped(std::ssize(cases(engine::Split::test))),
+                                    " users tests, the one before it validates; users with fewer than three items only train"));
   }
 }
 

@@ -35,6 +35,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     const data::IdMap only = engine::named_by(
         "evaluate.user_list", [&] { return list.empty() ? data::IdMap() : recommendation::read_names(setup_.data_path(list)); });
     protocols_.emplace(*data_, options_.evaluate, setup_.seed, only);
+    listed_users_ = only.size();
   }
   if (setup_.purpose == Purpose::predict) {
     require<CheckpointError>(item_names_ != nullptr, "next_item: the checkpoint does not name its items");
@@ -113,6 +114,10 @@ data::DataReport Task::data_report() const {
   data::DataReport report = data_->report();
   if (setup_.purpose == engine::Purpose::train && options_.loss.kind != LossKind::ce && options_.loss.negatives > data_->item_count())
     report.warn(join_text("loss.negatives = ", options_.loss.negatives, " is more than the ", data_->item_count(), " items there are"));
+  if (protocols_ && listed_users_ > 0)
+    report.fact("evaluated",
+                join_text(std::ranges::count(protocols().cases(engine::Split::test), 0, &Case::index), " of the ",
+                          data::grouped(listed_users_), " users of evaluate.user_list have an item to predict in the test part"));
   if (protocols_ && options_.evaluate.sampled_negatives > data_->item_count())
     report.warn(join_text("evaluate.sampled_negatives = ", options_.evaluate.sampled_negatives, " is more than the ", data_->item_count(),
                           " items there are: most are drawn several times"));

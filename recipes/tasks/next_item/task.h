@@ -71,6 +71,7 @@ class Task {
   std::shared_ptr<const data::IdMap> item_names_;  // of the checkpoint, for predict
   Network network_;
   std::optional<Protocols> protocols_;
+  std::int64_t listed_users_ = 0;  // in evaluate.user_list
   std::optional<Recommender> recommender_;
 };
 

@@ -155,6 +155,7 @@ TEST_F(SasrecProgram, SplitsByTimeEvaluatesChosenUsersAndWritesTheirRanks) {
   const Arguments evaluate = joined(joined({"evaluate", config}, use),
                                     {"evaluate.output=" + ranks, "evaluate.user_list=" + scratch.write("users", "u3\nnobody\n")});
   ASSERT_EQ(capstan(evaluate), engine::kOk) << err.str();
+  EXPECT_THAT(err.str(), HasSubstr("1 of the 2 users of evaluate.user_list have an item to predict in the test part"));
   EXPECT_THAT(out.str(), HasSubstr("protocol: 2 items of 1 users in the test part, each given all items of the user before it"));
   EXPECT_THAT(engine::test::text_of(ranks),
               ::testing::MatchesRegex("user\titem\thistory\tfull_unfiltered\nu3\ti9\t6\t[0-9.]+\nu3\ti0\t7\t[0-9.]+\n"));

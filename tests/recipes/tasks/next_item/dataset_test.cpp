@@ -212,6 +212,8 @@ TEST(NextItemDataset, TakesTheNumberingOfACheckpoint) {
   for (const char* n : {"a", "b", "c", "d"}) names.add(n);
   recommendation::store_items(setup.artifacts, names);
   const Dataset d(options, {}, setup);
+  EXPECT_EQ(d.report().facts.back().text,
+            "leave-one-out: the last item of 1 users tests, the one before it validates; users with fewer than three items only train");
   EXPECT_THAT(values(d.everything(0)), ElementsAre(3, 1, 2));
   EXPECT_EQ(d.item_count(), 4);
   EXPECT_THAT(d.summary(), HasSubstr("3 interactions, 1 others left out"));
