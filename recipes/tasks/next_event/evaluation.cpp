@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 
+#include "recipes/engine/system.h"
 #include "recipes/tasks/recommendation/score_rows.h"
 
 namespace capstan::next_event {
@@ -63,6 +64,7 @@ engine::Metrics Baselines::evaluate(const data::Interactions& events, const Eval
   engine::RankMetrics popularity = rank_metrics(options, /*counts=*/false, "popularity/");
   engine::RankMetrics markov = rank_metrics(options, false, "markov/"), neighbours = rank_metrics(options, false, "item_knn/");
   for (std::int64_t s = 0; s < events.sequences(); ++s) {
+    engine::throw_if_stopped();
     const auto items = events.sequence(s);
     for (std::size_t i = 0; i + 1 < items.size(); ++i) {
       popularity.add(popularity_[at(items[i + 1])]);

@@ -9,6 +9,7 @@
 
 #include "autograd/core/error.h"
 #include "data/sampler.h"
+#include "recipes/engine/system.h"
 #include "recipes/tasks/recommendation/baselines.h"
 #include "recipes/tasks/recommendation/score_rows.h"
 
@@ -212,6 +213,7 @@ engine::Metrics Protocols::run(Split split, const Scorer& scorer, std::string_vi
   const std::int64_t width = data_.item_count() + 1, block = std::min<std::int64_t>(256, recommendation::score_rows(width));
   std::vector<float> scores(at(block * width));
   for (std::int64_t first = 0; first < std::ssize(all); first += block) {
+    engine::throw_if_stopped();
     const auto some = all.subspan(at(first), at(std::min<std::int64_t>(block, std::ssize(all) - first)));
     scorer(some, std::span(scores).first(some.size() * at(width)));
     for (std::size_t i = 0; i < some.size(); ++i)

@@ -1,4 +1,5 @@
 #include "recipes/tasks/recommendation/baselines.h"
+#include "recipes/engine/system.h"
 
 #include <algorithm>
 #include <cmath>
@@ -77,6 +78,7 @@ ScoreTable neighbours(const ItemSequences& all) {
   std::vector<std::int32_t> together(at(all.items)), touched;
   std::vector<ScoreTable::Entry> row;
   for (std::int64_t item = 0; item < all.items; ++item) {
+    engine::throw_if_stopped();
     for (const auto& [s, index] : of_item[at(item)]) {
       std::span<const std::int32_t> others = sequences[at(s)];
       if (others.size() > kPairedWhole) {
