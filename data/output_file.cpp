@@ -86,7 +86,10 @@ void require_output(const std::string& path) {
   const std::string end = end_of_links(path);
   struct stat info {};
   const bool other = ::stat(end.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
-  if (descriptor_named(end) < 0 && !other) const OutputFile tried(path);
+  if (descriptor_named(end) >= 0 || other) return;
+  const fs::path folder = fs::path(end).parent_path();
+  require<IoError>(folder.empty() || fs::is_directory(folder), path, ": the folder ", folder.string(), " is not there");
+  const OutputFile tried(path);
 }
 
 void write_output(const std::string& path, std::string_view text) {

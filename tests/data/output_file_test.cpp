@@ -106,7 +106,8 @@ TEST(OutputFile, ATrialLeavesEverythingAsItIs) {
   EXPECT_EQ(content(dir / "there"), "old");
   EXPECT_FALSE(fs::exists(dir / "new"));
   EXPECT_THAT(message<IoError>([&] { require_output(dir.path()); }), HasSubstr("is a directory"));
-  EXPECT_THAT(message<IoError>([&] { require_output(dir / "missing/x"); }), HasSubstr("missing/x"));
+  EXPECT_THAT(message<IoError>([&] { require_output(dir / "missing/x"); }),
+              HasSubstr("missing/x: the folder " + dir / "missing" + " is not there"));
 }
 
 TEST(OutputFile, AReaderThatHasGoneIsNoOrdinaryError) {
