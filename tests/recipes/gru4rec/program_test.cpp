@@ -207,11 +207,8 @@ TEST_F(Gru4RecProgram, EvaluatesChosenSessionsAndWritesTheirRanks) {
   ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
   const std::string test = scratch.write("e.tsv", "SessionId\tItemId\n8\t1\n8\t2\n8\t3\n9\t2\n9\t1\n");
   const std::string ranks = scratch / "ranks.tsv";
-  const Arguments of{"evaluate",          config,
-                     "--checkpoint",      checkpoint("run"),
-                     "model.layers=24",   "data.source=split",
-                     "data.test=" + test, "data.validation=",
-                     "data.train=",       "evaluate.output=" + ranks};
+  const Arguments of{"evaluate",          "--checkpoint",     checkpoint("run"), "data.source=split",
+                     "data.test=" + test, "data.validation=", "data.train=",     "evaluate.output=" + ranks};
   ASSERT_EQ(capstan(of), engine::kOk) << err.str();
   EXPECT_EQ(metric("cases"), 3);
   EXPECT_THAT(engine::test::text_of(ranks), ::testing::MatchesRegex("session\titem\trank\n8\t2\t[0-9.]+\n8\t3\t[0-9.]+\n9\t1\t[0-9.]+\n"));
