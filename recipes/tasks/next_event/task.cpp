@@ -11,6 +11,7 @@
 #include "data/output_file.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/checkpoint/initial_weights.h"
+#include "recipes/engine/system.h"
 #include "recipes/tasks/next_event/update.h"
 #include "recipes/tasks/recommendation/item_names.h"
 
@@ -180,7 +181,7 @@ void Task::evaluated(engine::Split split, Evaluation evaluation) const {
   for (const CaseRank& c : evaluation.cases)
     out += join_text(recommendation::as_field(sessions->name(c.session)), "\t",
                      recommendation::as_field((*sessions->events.item_ids)[c.item]), "\t", c.rank, "\n");
-  data::write_output(options_.evaluate.output, out);
+  data::write_output(engine::expand_home(options_.evaluate.output), out);
 }
 
 engine::Metrics Task::baselines(engine::Split split) const {

@@ -8,6 +8,7 @@
 #include "autograd/ops/shape_ops.h"
 #include "data/output_file.h"
 #include "data/sampler.h"
+#include "recipes/engine/system.h"
 #include "recipes/tasks/next_item/losses.h"
 #include "recipes/tasks/recommendation/item_names.h"
 #include "recipes/tasks/recommendation/score_rows.h"
@@ -158,7 +159,7 @@ void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) cons
 
 void Task::evaluated(engine::Split, const Evaluation& evaluation) const {
   if (setup_.purpose == engine::Purpose::evaluate && !options_.evaluate.output.empty())
-    data::write_output(options_.evaluate.output, protocols().table(evaluation.cases));
+    data::write_output(engine::expand_home(options_.evaluate.output), protocols().table(evaluation.cases));
 }
 
 std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) const {

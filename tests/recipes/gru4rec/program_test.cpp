@@ -1,5 +1,7 @@
 // GRU4Rec through the command line: quickstart data, interruption and resume in mid-epoch, prediction, update with new items.
 
+#include <cstdlib>
+
 #include "data/hdf5/hdf5.h"
 #include "recipes/gru4rec/recipe.h"
 #include "tests/recipes/recipe_program.h"
@@ -216,6 +218,12 @@ TEST_F(Gru4RecProgram, EvaluatesChosenSessionsAndWritesTheirRanks) {
   EXPECT_EQ(metric("cases"), 1);
   EXPECT_EQ(capstan(joined(of, {"evaluate.user_list=" + scratch.write("list", "7\n")})), engine::kData);
   EXPECT_THAT(err.str(), HasSubstr("evaluate.user_list: none of the 1 sessions"));
+  const char* const home = std::getenv("HOME");
+  const std::string before = home != nullptr ? home : "";
+  ::setenv("HOME", scratch.path().c_str(), 1);
+  EXPECT_EQ(capstan(joined(of, {"evaluate.output=~/at_home.tsv"})), engine::kOk) << err.str();
+  ::setenv("HOME", before.c_str(), 1);
+  EXPECT_THAT(engine::test::text_of(scratch / "at_home.tsv"), ::testing::StartsWith("session\titem\trank\n8\t2\t"));
 }
 
 TEST_F(Gru4RecProgram, ARisingLossStopsWithANumericalError) {
