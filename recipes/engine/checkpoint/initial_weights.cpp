@@ -64,7 +64,7 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
 
 std::vector<std::string> start_from_weights(const InitOptions& options, AnyRecipe& recipe) {
   return named_by("init.from", [&] {
-    const Checkpoint file(expand_home(options.from));
+    const Checkpoint file(expand_home(options.from), Checkpoint::Reading::in_parts);
     const std::vector<NamedRows> rows = recipe.named_rows();
     if (rows.empty()) require_same_names(recipe, file);
     const std::vector<nn::RowMap> maps = row_maps(rows, recipe.artifacts(), file.artifacts());

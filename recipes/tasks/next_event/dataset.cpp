@@ -39,15 +39,7 @@ data::Interactions read_log(const DataOptions& o, const engine::Setup& setup, da
   const std::string shaping = join_text("gru4rec 4 session ", o.session_column, " user ", o.user_column, " ", o.table.key(), " gap ",
                                         o.session_gap, " repeats ", o.drop_repeats, " length ", o.min_length, " support ", o.min_support,
                                         " filter ", o.filter == data::FilterMode::in_turn ? "in_turn" : "until_stable");
-  const std::string prepared = setup.data_path(o.prepared);
-  const bool writes = setup.purpose == engine::Purpose::train || setup.purpose == engine::Purpose::prepare;
-  const auto kept = writes ? data::KeepPrepared::yes : data::KeepPrepared::no;
-  std::string reason;
-  data::Interactions x =
-      data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason, kept, &report);
-  if (reason.empty()) report.fact("file", join_text(prepared, ": prepared from ", path));
-  if (why != nullptr) *why = reason;
-  return x;
+  return recommendation::kept_or_made(setup.data_path(o.prepared), path, shaping, setup.purpose, make, report, why);
 }
 
 // The first `count` sessions, and the rest.

@@ -144,7 +144,7 @@ void Task::set_state(const engine::NamedTensors& state) {
 
 void Task::initialize(nn::ParameterStore& parameters, optim::Optimizer& optimizer) const {
   if (options_.update.from.empty()) return;
-  const engine::Checkpoint from(options_.update.from);
+  const engine::Checkpoint from(options_.update.from, engine::Checkpoint::Reading::in_parts);
   take_over(from, engine::row_maps(named_rows(), artifacts(), from.artifacts()), parameters, optimizer);
 }
 

@@ -46,18 +46,9 @@ data::Interactions read_file(const DataOptions& options, const engine::Setup& se
   const std::string shaping = join_text(
       "sasrec 3 user ", options.user_column, " ", options.table.key(), " repeats ", options.drop_repeats ? "dropped" : "kept", " length ",
       options.min_length, " support ", options.min_support, " filter ", options.filter == data::FilterMode::once ? "once" : "until_stable");
-  const std::string prepared = setup.data_path(options.prepared);
-  const auto open = [&] {
-    const bool writes = setup.purpose == engine::Purpose::train || setup.purpose == engine::Purpose::prepare;
-    const auto kept = writes ? data::KeepPrepared::yes : data::KeepPrepared::no;
-    std::string reason;
-    data::Interactions x =
-        data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason, kept, &report);
-    if (reason.empty()) report.fact("file", join_text(prepared, ": prepared from ", path));
-    if (why != nullptr) *why = reason;
-    return x;
-  };
-  return engine::named_by("data.path", open);
+  return engine::named_by("data.path", [&] {
+    return recommendation::kept_or_made(setup.data_path(options.prepared), path, shaping, setup.purpose, make, report, why);
+  });
 }
 
 /// The events of each user from one place to another.

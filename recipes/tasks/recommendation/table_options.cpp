@@ -1,9 +1,11 @@
 #include "recipes/tasks/recommendation/table_options.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "data/line_reader.h"
+#include "data/prepared.h"
 #include "data/splits.h"
 
 namespace capstan::recommendation {
@@ -83,6 +85,18 @@ data::Interactions known_events(const data::Interactions& x, const std::shared_p
   if (2 * unknown > x.events())
     report.warn(join_text("most events of ", part, " are of unknown items: ", side_by_side(*x.item_ids, *items)));
   return known;
+}
+
+data::Interactions kept_or_made(const std::string& prepared, const std::string& path, const std::string& shaping, engine::Purpose purpose,
+                                const std::function<data::Interactions()>& make, data::DataReport& report, std::string* why) {
+  const bool writes = purpose == engine::Purpose::train || purpose == engine::Purpose::prepare;
+  const auto kept = writes ? data::KeepPrepared::yes : data::KeepPrepared::no;
+  std::string reason;
+  data::Interactions x =
+      data::prepared_interactions(prepared, data::prepared_key(std::span(&path, 1), shaping), make, &reason, kept, &report);
+  if (reason.empty()) report.fact("file", join_text(prepared, ": prepared from ", path));
+  if (why != nullptr) *why = reason;
+  return x;
 }
 
 data::IdMap read_names(const std::string& path) {

@@ -2,6 +2,7 @@
 // Keys of the section `data` that recommenders share: the form of files of events, which of their lines count, and where a time divides
 // them. One key means the same in every recipe.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -101,6 +102,11 @@ auto with_report(const data::DataReport& report, const F& make) {
     throw DataError(message);
   }
 }
+
+/// What `make` reads of `path`, or what the file at `prepared` has kept of it, as long as that file and the options named in `shaping` are
+/// the same. Only `train` and `prepare` write it. `why`, if not null, gets the reason it was written for; empty: it was up to date.
+data::Interactions kept_or_made(const std::string& prepared, const std::string& path, const std::string& shaping, engine::Purpose purpose,
+                                const std::function<data::Interactions()>& make, data::DataReport& report, std::string* why);
 
 /// The names in a file, a line each, blank lines left out.
 data::IdMap read_names(const std::string& path);

@@ -108,7 +108,8 @@ TEST_F(CommandLineTest, CompletionKnowsCommandsFlagsAndKeys) {
   const std::string script = scratch.write("completion.sh", out.str());
   const auto completed = [&](const std::string& words) {
     const std::string command = "COMP_WORDS=(" + words + "); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _capstan; echo \"${COMPREPLY[*]}\"";
-    const std::string file = scratch.write("try.sh", "source " + script + "; " + command);
+    // Files complete too, so that those of this folder alone are there.
+    const std::string file = scratch.write("try.sh", "cd " + scratch.path() + "; source " + script + "; " + command);
     std::FILE* answers = ::popen(("bash " + file + " 2>&1").c_str(), "r");
     std::string text;
     for (int c = 0; (c = std::fgetc(answers)) != EOF;) text += static_cast<char>(c);
