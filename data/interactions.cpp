@@ -796,8 +796,8 @@ void report_events(const Interactions& x, std::string_view what, std::string_vie
                           " the time 0 or -1: is it missing there? They come first"));
 }
 
-Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& table, DataReport* report) {
-  TableReader reader(path, table);
+Interactions read_session_lines(const std::string& path, IdOrder order, const TableOptions& options, DataReport* report) {
+  TableReader reader(path, options);
   Events e;
   while (reader.next()) {
     const auto session = e.user_ids.add(std::to_string(reader.line_number()));
