@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "data/data_report.h"
+#include "data/event_time.h"
 #include "data/id_map.h"
 #include "data/table.h"
 
@@ -50,7 +51,6 @@ enum class IdOrder {
 enum class Header { automatic, present, absent };
 /// What becomes of a line with too few or too many fields, an empty id or no time, and of a header that is repeated.
 enum class BadLines { refuse, skip };
-enum class TimeUnit { seconds, milliseconds, microseconds, nanoseconds };
 
 struct ReadOptions {
   /// Names in the header, or numbers from 1. Empty: the usual names (user_id, SessionId, item_id, ItemId, timestamp, Time, ... in any
