@@ -11,7 +11,6 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
-#include "data/text/unicode.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
@@ -26,28 +25,6 @@ int open_to_append(const std::string& path) {
 }
 
 }  // namespace
-
-std::string json_string(std::string_view text) {
-  namespace unicode = data::unicode;
-  // JSON is UTF-8: what is not becomes U+FFFD.
-  if (!unicode::is_valid_utf8(text)) return json_string(unicode::to_utf8(unicode::to_utf32(text)));
-  std::string out(1, '"');
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (code < 0x20) {
-      constexpr std::string_view kHex = "0123456789abcdef";
-      out += "\\u00";
-      out += kHex[code >> 4];
-      out += kHex[code & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 std::string to_json(const JsonRow& row) {
   std::string out = "{", not_finite;

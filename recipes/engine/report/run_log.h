@@ -12,13 +12,14 @@
 #include <variant>
 #include <vector>
 
+#include "data/json.h"
+
 namespace capstan::engine {
 
 using JsonValue = std::variant<bool, std::int64_t, double, std::string>;
 using JsonRow = std::vector<std::pair<std::string, JsonValue>>;
 
-/// "text", escaped as JSON wants it.
-std::string json_string(std::string_view text);
+using data::json_string;
 
 /// {"step":1,"loss":null,"not_finite":{"loss":"nan"}}
 std::string to_json(const JsonRow& row);

@@ -1,0 +1,200 @@
+#include "data/json.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "data/text/unicode.h"
+
+namespace capstan::data {
+namespace {
+
+using simdjson::dom::element;
+using simdjson::dom::element_type;
+
+/// What a view keeps of an element, so that json.h names no simdjson.
+struct Place {
+  const void* tape;
+  std::size_t at;
+};
+static_assert(sizeof(element) == sizeof(Place) && std::is_trivially_copyable_v<element>);
+
+std::string_view name_of(element_type type) {
+  switch (type) {
+    case element_type::ARRAY: return "a list";
+    case element_type::OBJECT: return "an object";
+    case element_type::INT64:
+    case element_type::UINT64: return "an integer";
+    case element_type::DOUBLE: return "a number";
+    case element_type::STRING: return "text";
+    case element_type::BOOL: return "true or false";
+    case element_type::NULL_VALUE: return "null";
+  }
+  return "something else";
+}
+
+void require_unique_names(const element& e, const std::string& place) {
+  if (simdjson::dom::array list; e.get(list) == simdjson::SUCCESS) {
+    std::size_t i = 0;
+    for (const element item : list) require_unique_names(item, join_text(place, "/", i++));
+  } else if (simdjson::dom::object object; e.get(object) == simdjson::SUCCESS) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : object) {
+      names.push_back(name);
+      if (value.is_array() || value.is_object()) require_unique_names(value, join_text(place, "/", name));
+    }
+    std::ranges::sort(names);
+    const auto twice = std::ranges::adjacent_find(names);
+    require<DataError>(twice == names.end(), place, ": the name ", twice == names.end() ? "" : json_string(*twice),
+                       " stands twice in one object");
+  }
+}
+
+}  // namespace
+
+std::string json_string(std::string_view text) {
+  if (!unicode::is_valid_utf8(text)) return json_string(unicode::to_utf8(unicode::to_utf32(text)));
+  constexpr std::string_view kNamed = "\n\t\r\b\f", kNames = "ntrbf";
+  std::string out(1, '"');
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (const auto named = kNamed.find(c); code < 0x20 && named != std::string_view::npos) {
+      out += '\\';
+      out += kNames[named];
+    } else if (code < 0x20) {
+      constexpr std::string_view kHex = "0123456789abcdef";
+      out += "\\u00";
+      out += kHex[code >> 4];
+      out += kHex[code & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+struct Json::Document {
+  simdjson::dom::parser parser;
+};
+
+namespace {
+
+element element_of(const void* tape, std::size_t at) { return std::bit_cast<element>(Place{tape, at}); }
+
+}  // namespace
+
+template <class Element>
+Json Json::made(const Element& element, std::string place) const {
+  const auto [tape, at] = std::bit_cast<Place>(element);
+  return Json(document_, tape, at, std::move(place));
+}
+
+Json parse_json(std::string_view text, std::string name) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  auto document = std::make_shared<Json::Document>();
+  element root;
+  const auto error = document->parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root);
+  require<DataError>(error == simdjson::SUCCESS, name, ": is no valid JSON: ", simdjson::error_message(error));
+  require_unique_names(root, name + ": ");
+  const auto [tape, at] = std::bit_cast<Place>(root);
+  return Json(std::move(document), tape, at, name + ": ");
+}
+
+Json read_json(const std::string& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+}
+
+void Json::fail(std::string_view expected) const {
+  throw DataError(
+      join_text(place_, place_.ends_with(": ") ? "" : ": ", "expected ", expected, ", found ", name_of(element_of(tape_, at_).type())));
+}
+
+Json::Kind Json::kind() const {
+  switch (element_of(tape_, at_).type()) {
+    case element_type::ARRAY: return Kind::list;
+    case element_type::OBJECT: return Kind::object;
+    case element_type::INT64:
+    case element_type::UINT64:
+    case element_type::DOUBLE: return Kind::number;
+    case element_type::STRING: return Kind::text;
+    case element_type::BOOL: return Kind::boolean;
+    case element_type::NULL_VALUE: return Kind::null;
+  }
+  throw InternalError("json: an element of unknown type");
+}
+
+bool Json::boolean() const {
+  bool value = false;
+  if (element_of(tape_, at_).get(value) != simdjson::SUCCESS) fail("true or false");
+  return value;
+}
+
+std::int64_t Json::integer() const {
+  std::int64_t value = 0;
+  if (element_of(tape_, at_).get(value) != simdjson::SUCCESS) fail("an integer of 64 bits");
+  return value;
+}
+
+std::uint64_t Json::natural() const {
+  std::uint64_t value = 0;
+  if (element_of(tape_, at_).get(value) != simdjson::SUCCESS) fail("an integer that is not negative");
+  return value;
+}
+
+double Json::number() const {
+  double value = 0;
+  if (element_of(tape_, at_).get(value) != simdjson::SUCCESS) fail("a number");
+  return value;
+}
+
+std::string_view Json::text() const {
+  std::string_view value;
+  if (element_of(tape_, at_).get(value) != simdjson::SUCCESS) fail("text");
+  return value;
+}
+
+std::size_t Json::size() const {
+  const element e = element_of(tape_, at_);
+  if (simdjson::dom::array list; e.get(list) == simdjson::SUCCESS) return list.size();
+  if (simdjson::dom::object object; e.get(object) == simdjson::SUCCESS) return object.size();
+  fail("a list or an object");
+}
+
+std::vector<Json> Json::items() const {
+  simdjson::dom::array list;
+  if (element_of(tape_, at_).get(list) != simdjson::SUCCESS) fail("a list");
+  std::vector<Json> out;
+  for (const element item : list) out.push_back(made(item, join_text(place_, "/", out.size())));
+  return out;
+}
+
+std::vector<std::pair<std::string_view, Json>> Json::members() const {
+  simdjson::dom::object object;
+  if (element_of(tape_, at_).get(object) != simdjson::SUCCESS) fail("an object");
+  std::vector<std::pair<std::string_view, Json>> out;
+  for (const auto& [name, value] : object) out.emplace_back(name, made(value, join_text(place_, "/", name)));
+  return out;
+}
+
+std::optional<Json> Json::find(std::string_view name) const {
+  simdjson::dom::object object;
+  if (element_of(tape_, at_).get(object) != simdjson::SUCCESS) fail("an object");
+  element value;
+  if (object.at_key(name).get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
+  return made(value, join_text(place_, "/", name));
+}
+
+Json Json::operator[](std::string_view name) const {
+  const auto found = find(name);
+  require<DataError>(found.has_value(), place_, place_.ends_with(": ") ? "" : ": ", "has no ", json_string(name));
+  return *found;
+}
+
+}  // namespace capstan::data

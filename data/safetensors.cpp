@@ -1,0 +1,335 @@
+#include "data/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <tuple>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "data/json.h"
+
+namespace capstan::data {
+namespace {
+
+constexpr std::uint64_t kMaxHeader = 100'000'000;
+constexpr std::string_view kMetadata = "__metadata__";
+
+/// In the order of the format, in which larger elements stand behind.
+constexpr std::array<SafetensorsType, 22> kTypes{
+    {{"BOOL", 8},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8},
+     {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16}, {"F16", 16}, {"BF16", 16},   {"I32", 32},
+     {"U32", 32},    {"F32", 32},        {"C64", 64},        {"F64", 64},    {"I64", 64}, {"U64", 64}}};
+
+const SafetensorsType* type_named(std::string_view name) {
+  const auto found = std::ranges::find(kTypes, name, &SafetensorsType::name);
+  return found == kTypes.end() ? nullptr : &*found;
+}
+
+/// Sizes as JSON.
+std::string listed(std::span<const std::int64_t> shape) {
+  std::string out = "[";
+  for (const std::int64_t size : shape) out += join_text(out.size() > 1 ? "," : "", size);
+  return out + "]";
+}
+
+template <class T>
+T loaded(const std::byte* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+/// Elements of type From as To; a number that To does not hold is an error.
+template <class From, class To>
+void convert(std::span<const std::byte> bytes, std::span<To> to, const std::string& what) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const auto value = loaded<From>(bytes.data() + i * sizeof(From));
+    if constexpr (std::is_same_v<From, std::uint64_t>)
+      require<DataError>(value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()), what, ": the number ", value,
+                         " does not fit into 64 bits with a sign");
+    to[i] = static_cast<To>(value);
+  }
+}
+
+std::string type_written(DType dtype, SafetensorsFloat floats) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::bf16: return floats == SafetensorsFloat::f32 ? "F32" : floats == SafetensorsFloat::bf16 ? "BF16" : "F16";
+    case DType::f64: return "F64";
+    case DType::i32: return "I32";
+    case DType::i64: return "I64";
+    case DType::u8: return "U8";
+  }
+  throw InternalError("safetensors: unknown element type");
+}
+
+std::vector<std::byte> bytes_written(const Tensor& value, std::string_view type) {
+  const Tensor t = value.contiguous();
+  const auto n = static_cast<std::size_t>(t.numel());
+  const auto copied = [&](const auto& list) {
+    std::vector<std::byte> out(list.size() * sizeof(list[0]));
+    if (!list.empty()) std::memcpy(out.data(), list.data(), out.size());
+    return out;
+  };
+  if (t.dtype() != DType::f32 && t.dtype() != DType::bf16) {
+    std::vector<std::byte> out(n * size_of(t.dtype()));
+    dispatch(t.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      const std::span<const T> from = t.span<const T>();
+      if (n > 0) std::memcpy(out.data(), from.data(), out.size());
+    });
+    return out;
+  }
+  std::vector<float> numbers;
+  if (t.dtype() == DType::f32) {
+    const auto from = t.span<const float>();
+    numbers.assign(from.begin(), from.end());
+  } else {
+    const auto from = t.span<const bfloat16>();
+    numbers.assign(from.begin(), from.end());
+  }
+  if (type == "F32") return copied(numbers);
+  std::vector<std::uint16_t> halves;
+  for (const float v : numbers) halves.push_back(type == "BF16" ? bfloat16(v).bits : to_float16(v));
+  return copied(halves);
+}
+
+}  // namespace
+
+std::uint16_t to_float16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  const auto signed_bits = [&](std::uint32_t half) { return static_cast<std::uint16_t>(sign | half); };
+  if (magnitude > 0x7f800000u) return signed_bits(0x7e00u | ((magnitude >> 13) & 0x3ffu));  // NaN, quiet
+  if (magnitude >= 0x477ff000u) return signed_bits(0x7c00u);                                // 65520 and more: infinity
+  if (magnitude < 0x38800000u) {                                                            // below 2^-14: a multiple of 2^-24
+    const float scaled = std::bit_cast<float>(magnitude) * 0x1p24f;
+    return signed_bits(static_cast<std::uint32_t>(std::nearbyint(scaled)));
+  }
+  const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return signed_bits((rounded - 0x38000000u) >> 13);
+}
+
+float from_float16(std::uint16_t bits) {
+  const float sign = (bits & 0x8000u) != 0 ? -1.f : 1.f;
+  const std::uint32_t exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
+  if (exponent == 0) return sign * static_cast<float>(fraction) * 0x1p-24f;
+  const std::uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
+  return std::bit_cast<float>((static_cast<std::uint32_t>(bits & 0x8000u) << 16) | wide | (fraction << 13));
+}
+
+Spec SafetensorsEntry::spec() const {
+  require<DataError>(shape.size() <= static_cast<std::size_t>(kMaxRank), "safetensors: ", name, ": has ", shape.size(),
+                     " axes, a tensor has at most ", kMaxRank);
+  const Shape sizes{std::span<const std::int64_t>(shape)};
+  if (type == "F32" || type == "F16" || type == "BF16") return {sizes, DType::f32};
+  if (type == "F64") return {sizes, DType::f64};
+  if (type == "I64" || type == "U32" || type == "U64") return {sizes, DType::i64};
+  if (type == "I32" || type == "I8" || type == "I16" || type == "U16") return {sizes, DType::i32};
+  require<DataError>(type == "U8" || type == "BOOL", "safetensors: ", name, ": elements of the type ", type, " are not read");
+  return {sizes, DType::u8};
+}
+
+SafetensorsReader::SafetensorsReader(const std::string& path, const Options& options) : file_(path) { read_header(options); }
+
+void SafetensorsReader::read_header(const Options& options) {
+  const std::span<const std::byte> all = file_.bytes();
+  const auto fault = [&](auto&&... text) { return DataError(join_text("safetensors: ", path(), ": ", text...)); };
+  if (all.size() < 8) throw fault("the file has ", all.size(), " bytes, the length of the header alone takes 8");
+  const auto length = loaded<std::uint64_t>(all.data());
+  if (length > kMaxHeader) throw fault("the header has ", length, " bytes, at most ", kMaxHeader, " are allowed");
+  if (length > all.size() - 8) throw fault("the header has ", length, " bytes, the file only ", all.size() - 8, " behind its length");
+  buffer_ = 8 + static_cast<std::size_t>(length);
+  const std::string_view text(reinterpret_cast<const char*>(all.data()) + 8, static_cast<std::size_t>(length));
+  if (!text.starts_with('{')) throw fault("the header must begin with '{'");
+  const std::uint64_t size = all.size() - buffer_;
+
+  for (const auto& [name, value] : parse_json(text, join_text("safetensors: ", path(), ": header")).members()) {
+    if (name == kMetadata) {
+      for (const auto& [key, entry] : value.members()) metadata_.emplace(key, entry.text());
+      continue;
+    }
+    const std::string_view type = value["dtype"].text();
+    const SafetensorsType* const known = type_named(type);
+    if (known == nullptr) throw fault(json_string(name), ": unknown dtype ", json_string(type));
+    SafetensorsEntry entry{.name = std::string(name), .type = known->name, .shape = {}};
+    std::uint64_t bits = static_cast<std::uint64_t>(known->bits);
+    bool empty = false;
+    for (const Json& axis : value["shape"].items()) {
+      const std::uint64_t n = axis.natural();
+      if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) throw fault(json_string(name), ": an axis of ", n);
+      entry.shape.push_back(static_cast<std::int64_t>(n));
+      empty = empty || n == 0;
+      if (__builtin_mul_overflow(bits, n, &bits)) throw fault(json_string(name), ": the size of shape ", listed(entry.shape), " overflows");
+    }
+    if (empty) bits = 0;
+    if (bits % 8 != 0) throw fault(json_string(name), ": ", bits, " bits of ", type, " are no whole bytes");
+    const std::vector<Json> offsets = value["data_offsets"].items();
+    if (offsets.size() != 2) throw fault(json_string(name), ": data_offsets must be two numbers, has ", offsets.size());
+    entry.begin = offsets[0].natural();
+    entry.end = offsets[1].natural();
+    if (entry.begin > entry.end || entry.end > size)
+      throw fault(json_string(name), ": data_offsets [", entry.begin, ", ", entry.end, "] do not lie in the ", size,
+                  " bytes behind the header");
+    if (entry.end - entry.begin != bits / 8)
+      throw fault(json_string(name), ": ", type, " of shape ", listed(entry.shape), " takes ", bits / 8, " bytes, data_offsets have ",
+                  entry.end - entry.begin);
+    entries_.push_back(std::move(entry));
+  }
+  std::ranges::sort(entries_, [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  std::uint64_t at = 0;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].begin != at)
+      throw fault(json_string(entries_[i].name), ": begins at byte ", entries_[i].begin, ", ",
+                  entries_[i].begin > at ? "which leaves a hole behind " : "inside the tensors that end at ", at);
+    at = entries_[i].end;
+    index_.emplace(entries_[i].name, i);
+  }
+  if (at != size && !options.allow_trailing_bytes) throw fault("the tensors end at byte ", at, " of ", size, " behind the header");
+}
+
+const SafetensorsEntry* SafetensorsReader::find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &entries_[found->second];
+}
+
+std::span<const std::byte> SafetensorsReader::bytes(const SafetensorsEntry& entry) const {
+  return file_.bytes().subspan(buffer_ + static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(entry.end - entry.begin));
+}
+
+Tensor SafetensorsReader::read(std::string_view name) const {
+  const SafetensorsEntry* const entry = find(name);
+  require<DataError>(entry != nullptr, "safetensors: ", path(), ": has no tensor ", json_string(name));
+  const std::string what = join_text("safetensors: ", path(), ": ", json_string(name));
+  const Spec spec = entry->spec();
+  Tensor out(spec.shape, spec.dtype);
+  const std::span<const std::byte> from = bytes(*entry);
+  const std::string_view type = entry->type;
+  const auto as_is = [&] {
+    dispatch(spec.dtype, [&](auto zero) {
+      if (!from.empty()) std::memcpy(out.span<decltype(zero)>().data(), from.data(), from.size());
+    });
+  };
+  if (type == "F32" || type == "F64" || type == "I32" || type == "I64" || type == "U8" || type == "BOOL") {
+    as_is();
+  } else if (type == "F16" || type == "BF16") {
+    const auto to = out.span<float>();
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      const auto half = loaded<std::uint16_t>(from.data() + 2 * i);
+      to[i] = type == "F16" ? from_float16(half) : std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
+    }
+  } else if (type == "I8") {
+    convert<std::int8_t>(from, out.span<std::int32_t>(), what);
+  } else if (type == "I16") {
+    convert<std::int16_t>(from, out.span<std::int32_t>(), what);
+  } else if (type == "U16") {
+    convert<std::uint16_t>(from, out.span<std::int32_t>(), what);
+  } else if (type == "U32") {
+    convert<std::uint32_t>(from, out.span<std::int64_t>(), what);
+  } else {
+    convert<std::uint64_t>(from, out.span<std::int64_t>(), what);
+  }
+  return out;
+}
+
+SafetensorsSet::SafetensorsSet(const std::string& path) : path_(path) {
+  if (!path.ends_with(".json")) {
+    files_.emplace_back(path);
+    for (const SafetensorsEntry& e : files_[0].entries()) of_.emplace(e.name, &files_[0]);
+    return;
+  }
+  const Json index = read_json(path);
+  const auto names = index["weight_map"].members();
+  std::set<std::string, std::less<>> parts;
+  for (const auto& [name, file] : names) parts.emplace(file.text());
+  require<DataError>(!parts.empty(), "safetensors: ", path, ": weight_map names no tensor");
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  files_.reserve(parts.size());  // pointers to them are kept
+  std::map<std::string, const SafetensorsReader*, std::less<>> reader_of;
+  for (const std::string& part : parts) {
+    require<DataError>(std::filesystem::path(part).filename() == part, "safetensors: ", path, ": the file ", json_string(part),
+                       " of weight_map must stand beside it");
+    files_.emplace_back((directory / part).string());
+    reader_of.emplace(part, &files_.back());
+  }
+  for (const auto& [name, file] : names) {
+    const SafetensorsReader* const reader = reader_of.find(file.text())->second;
+    require<DataError>(reader->find(name) != nullptr, "safetensors: ", path, ": ", json_string(name), " should be in ", reader->path(),
+                       ", which has no tensor of this name");
+    of_.emplace(name, reader);
+  }
+  for (const SafetensorsReader& reader : files_)
+    for (const SafetensorsEntry& e : reader.entries())
+      require<DataError>(of_.contains(e.name) && of_.find(e.name)->second == &reader, "safetensors: ", path, ": does not name ",
+                         json_string(e.name), " of ", reader.path());
+}
+
+std::vector<std::pair<std::string, Spec>> SafetensorsSet::tensors() const {
+  std::vector<std::pair<std::string, Spec>> out;
+  for (const auto& [name, reader] : of_) out.emplace_back(name, reader->find(name)->spec());
+  return out;
+}
+
+Tensor SafetensorsSet::read(std::string_view name) const {
+  const auto found = of_.find(name);
+  require<DataError>(found != of_.end(), "safetensors: ", path_, ": has no tensor ", json_string(name));
+  return found->second->read(name);
+}
+
+void write_safetensors(const std::string& path, std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata,
+                       SafetensorsFloat floats) {
+  struct Item {
+    const NamedTensor* tensor;
+    std::string type;
+    std::size_t rank;  // of the type
+  };
+  std::vector<Item> items;
+  for (const NamedTensor& t : tensors) {
+    require<DataError>(t.name != kMetadata, "safetensors: ", path, ": no tensor may be called ", kMetadata);
+    std::string type = type_written(t.value.dtype(), floats);
+    const auto rank = static_cast<std::size_t>(type_named(type) - kTypes.data());
+    items.push_back({&t, std::move(type), rank});
+  }
+  std::ranges::sort(items,
+                    [](const Item& a, const Item& b) { return a.rank != b.rank ? a.rank > b.rank : a.tensor->name < b.tensor->name; });
+  std::set<std::string_view> names;
+  for (const Item& item : items)
+    require<DataError>(names.insert(item.tensor->name).second, "safetensors: ", path, ": the name ", json_string(item.tensor->name),
+                       " stands twice");
+
+  std::string header = "{";
+  if (!metadata.empty()) {
+    header += json_string(kMetadata) + ":{";
+    for (const auto& [key, value] : metadata)
+      header += join_text(header.ends_with('{') ? "" : ",", json_string(key), ":", json_string(value));
+    header += "}";
+  }
+  std::uint64_t at = 0;
+  for (const Item& item : items) {
+    const Shape& shape = item.tensor->value.shape();
+    const std::uint64_t size = static_cast<std::uint64_t>(shape.numel()) * static_cast<std::uint64_t>(type_named(item.type)->bits) / 8;
+    header += join_text(header.size() > 1 ? "," : "", json_string(item.tensor->name), ":{\"dtype\":\"", item.type,
+                        "\",\"shape\":", listed(shape.sizes()), ",\"data_offsets\":[", at, ",", at + size, "]}");
+    at += size;
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+
+  StreamedFile file(path);
+  const auto length = static_cast<std::uint64_t>(header.size());
+  file.append(std::as_bytes(std::span(&length, 1)));
+  file.append(std::as_bytes(std::span(header)));
+  for (const Item& item : items) file.append(bytes_written(item.tensor->value, item.type));
+  file.commit();
+}
+
+}  // namespace capstan::data
