@@ -1,8 +1,12 @@
 #include "recipes/engine/checkpoint/initial_weights.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
 
 #include "autograd/core/error.h"
+#include "data/safetensors.h"
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/config/options.h"
@@ -21,6 +25,38 @@ std::vector<nn::NameMap::Rename> renames_of(const InitOptions& options) {
   }
   return out;
 }
+
+/// Tensors of a safetensors file, or of the set that an index names, with / for . in their names.
+nn::TensorSource safetensors_source(const std::string& path) {
+  const auto set = std::make_shared<const data::SafetensorsSet>(path);
+  std::map<std::string, std::string, std::less<>> in_file;
+  nn::TensorSource source{.name = path, .tensors = {}, .read = {}};
+  for (const auto& [name, spec] : set->tensors()) {
+    std::string ours = name;
+    std::ranges::replace(ours, '.', '/');
+    source.tensors.emplace_back(ours, spec);
+    in_file.emplace(std::move(ours), name);
+  }
+  source.read = [set, in_file = std::move(in_file)](std::string_view name) { return set->read(in_file.find(name)->second); };
+  return source;
+}
+
+/// What init.from names.
+struct Weights {
+  explicit Weights(const std::string& path) {
+    if (path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json")) {
+      tensors = safetensors_source(path);
+      text = path;
+      return;
+    }
+    checkpoint.emplace(path, Checkpoint::Reading::in_parts);
+    tensors = checkpoint->weights();
+    text = join_text(checkpoint->path(), " (", checkpoint->meta().recipe, ", step ", checkpoint->step(), ")");
+  }
+  std::optional<Checkpoint> checkpoint;
+  nn::TensorSource tensors;
+  std::string text;
+};
 
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 8;
@@ -64,15 +100,16 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
 
 std::vector<std::string> start_from_weights(const InitOptions& options, AnyRecipe& recipe) {
   return named_by("init.from", [&] {
-    const Checkpoint file(expand_home(options.from), Checkpoint::Reading::in_parts);
+    const Weights file(expand_home(options.from));
     const std::vector<NamedRows> rows = recipe.named_rows();
-    if (rows.empty()) require_same_names(recipe, file);
-    const std::vector<nn::RowMap> maps = row_maps(rows, recipe.artifacts(), file.artifacts());
+    std::vector<nn::RowMap> maps;
+    if (file.checkpoint && rows.empty()) require_same_names(recipe, *file.checkpoint);
+    if (file.checkpoint) maps = row_maps(rows, recipe.artifacts(), file.checkpoint->artifacts());
     const nn::NameMap names{.renames = renames_of(options), .dropped = options.drop, .fresh = options.fresh};
-    const nn::Imported done = nn::import_parameters(file.weights(), names, maps, recipe.parameters());
+    const nn::Imported done = nn::import_parameters(file.tensors, names, maps, recipe.parameters());
 
-    std::vector<std::string> report{join_text("start: ", done.taken.size(), " of ", recipe.parameters().parameters().size(),
-                                              " parameters from ", file.path(), " (", file.meta().recipe, ", step ", file.step(), ")")};
+    std::vector<std::string> report{
+        join_text("start: ", done.taken.size(), " of ", recipe.parameters().parameters().size(), " parameters from ", file.text)};
     for (const NamedRows& r : rows)
       for (const nn::RowMap& m : maps) {
         if (!kept(r, m.target) || std::ranges::find(done.taken, m.target) == done.taken.end()) continue;

@@ -14,6 +14,7 @@
 #include "data/file.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "recipes/engine/command/completion.h"
+#include "recipes/engine/command/export.h"
 #include "recipes/engine/command/inspect.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/tokenize.h"
@@ -215,6 +216,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   }
   if (command == "list") return list(recipes, rest, console);
   if (command == "tokenize") return tokenize(rest, console);
+  if (command == "export") return export_weights(rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
   if (command == "inspect") {
     const auto directory = value_in(rest, "run.dir");
@@ -258,7 +260,12 @@ std::span<const CommandText> commands() {
        "CONFIG [section.key=value]... [--steps N] [--json]",
        "Times training steps on random data.",
        {{"steps", "N", "steps to time (default 20)"}, {"json", "", "print one JSON line"}, kPrintConfig}},
-      {"inspect", "FILE|best|latest [run.dir=DIRECTORY]", "Shows what is in a checkpoint or data file.", {}, false},
+      {"inspect", "FILE|best|latest [run.dir=DIRECTORY]", "Shows what is in a checkpoint, a data file or a safetensors file.", {}, false},
+      {"export",
+       "CHECKPOINT FILE.safetensors [--as capstan]",
+       "Writes the weights of a checkpoint for other programs.",
+       {{"as", "capstan", "whose names the tensors get: ours, with . for /"}},
+       false},
       {"list",
        "[--options RECIPE]",
        "Names the recipes and their configurations.",

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "data/hdf5/hdf5.h"
+#include "data/safetensors.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/system.h"
 
@@ -14,9 +15,27 @@ std::string text_of(const data::Hdf5Attribute& a) {
   return std::visit([](const auto& v) { return join_text(v); }, a);
 }
 
+void inspect_safetensors(const std::string& path, std::ostream& out) {
+  const data::SafetensorsReader reader(path, {.allow_trailing_bytes = true});
+  out << path << "\n";
+  for (const auto& [name, value] : reader.metadata()) out << "  " << name << " = " << value << "\n";
+  std::size_t width = 0;
+  for (const auto& e : reader.entries()) width = std::max(width, e.name.size());
+  std::uint64_t total = 0;
+  for (const auto& e : reader.entries()) {
+    std::string shape;
+    for (const std::int64_t size : e.shape) shape += join_text(shape.empty() ? "" : ", ", size);
+    out << e.name << std::string(width - e.name.size() + 2, ' ') << e.type << "[" << shape << "]  "
+        << bytes_text(static_cast<double>(e.end - e.begin)) << "\n";
+    total += e.end - e.begin;
+  }
+  out << reader.entries().size() << " tensors, " << bytes_text(static_cast<double>(total)) << "\n";
+}
+
 }  // namespace
 
 void inspect_file(const std::string& path, std::ostream& out) {
+  if (path.ends_with(".safetensors")) return inspect_safetensors(path, out);
   const data::Hdf5Reader reader(path, {.require_seal = false});
   out << path << "\n";
   for (const std::string& group : reader.groups()) {

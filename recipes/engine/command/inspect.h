@@ -1,5 +1,5 @@
 #pragma once
-// `capstan inspect`: what a checkpoint or data file holds.
+// `capstan inspect`: what a checkpoint, a data file or a safetensors file holds.
 
 #include <iosfwd>
 #include <string>

@@ -34,7 +34,8 @@ struct InitOptions {
 
   template <class V>
   void visit(V& v) {
-    v("from", from, "checkpoint whose parameters a new run starts from; empty: random ones. A run that is resumed does not read it");
+    v("from", from,
+      "checkpoint or safetensors file whose parameters a new run starts from; empty: random ones. A run that is resumed does not read it");
     v("rename", rename, "prefixes of its names, old=new: encoder=bert/encoder; one side may be empty");
     v("drop", drop, "prefixes of its names whose tensors are not taken, such as a head; parameters of these names start at random");
     v("fresh", fresh, "prefixes of this model's names that start at random though the file may have them");

@@ -91,5 +91,27 @@ TEST_F(InitFrom, AveragesBeginWithTheWeightsAndRatesAreScaled) {
   EXPECT_NE(after.at("/weights/last_norm/weight"), before.at("/model/last_norm/weight"));
 }
 
+// Weights go out and come in again through a safetensors file, to the bit.
+TEST_F(InitFrom, SafetensorsGoRound) {
+  const std::string data = "data.path=" + table("t.tsv", {"a", "b", "c", "d"}), first = scratch / "first.safetensors";
+  ASSERT_EQ(train("old", {data, "model.blocks=1"}), engine::kOk) << err.str();
+  ASSERT_EQ(capstan({"export", checkpoint("old"), first}), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("first.safetensors: 18 tensors, 512 parameters, of "));
+  ASSERT_EQ(train("new", {data, "model.blocks=1", "init.from=" + first, "optimizer.learning_rate_scale==0"}), engine::kOk) << err.str();
+  const auto before = tensors(checkpoint("old")), after = tensors(checkpoint("new"));
+  for (const auto& [name, values] : before) EXPECT_TRUE(!name.starts_with("/model/") || after.at(name) == values) << name;
+  const std::string second = scratch / "second.safetensors";
+  ASSERT_EQ(capstan({"export", checkpoint("new"), second}), engine::kOk) << err.str();
+  EXPECT_TRUE(engine::test::text_of(second) == engine::test::text_of(first));
+
+  ASSERT_EQ(capstan({"inspect", first}), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("  format = pt\n"), HasSubstr("item_embedding.weight "), HasSubstr("F32[5, 8]  160 B\n")));
+  EXPECT_EQ(capstan({"export", checkpoint("old"), scratch / "weights.h5"}), engine::kUsage);
+  EXPECT_EQ(capstan({"export", checkpoint("old")}), engine::kUsage);
+  EXPECT_EQ(capstan({"export", first, second}), engine::kBadCheckpoint);
+  EXPECT_EQ(train("odd", {data, "model.blocks=1", "init.from=" + scratch.write("odd.safetensors", "no"), "--check"}), engine::kData);
+  EXPECT_THAT(err.str(), HasSubstr("init.from: safetensors: "));
+}
+
 }  // namespace
 }  // namespace capstan::sasrec
