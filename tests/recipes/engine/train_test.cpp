@@ -436,14 +436,14 @@ TEST_F(SignalTest, AFailedSaveIsReportedBeforeTheNextOne) {
         const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};
         ::setrlimit(RLIMIT_FSIZE, &small);
         Trouble::batch = milliseconds(20);
-        return train("linear", {"train.max_steps=15", "checkpoint.every=2", "train.evaluate_every=1000"});
+        return train("linear", {"train.max_steps=15", "checkpoint.every=6", "train.evaluate_every=1000"});
       },
       [&](pid_t child) {
-        wait_for_row(3);
+        wait_for_row(11);  // a tenth of a second after the save began, and before the next one
         ::kill(child, SIGKILL);
       });
   ASSERT_TRUE(WIFSIGNALED(status));
-  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("the checkpoint of step 2 could not be saved, training goes on"));
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("the checkpoint of step 6 could not be saved, training goes on"));
 }
 
 TEST_F(TrainTest, AnErrorIsLoggedAndWhatWasLearntIsSaved) {
