@@ -36,8 +36,6 @@ constexpr std::string_view kUsageEnd =
     "Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 input/output or disk full, 5 not a finite number,\n"
     "6 bad checkpoint, 70 internal error, 129, 130 or 143 stopped by a signal (training after saving), 141 nobody reads\n"
     "the output any more.\n";
-constexpr std::string_view kSeeHelp = "\n`capstan --help` shows the commands";
-
 std::string usage_text() {
   std::string text(kUsageStart);
   for (const CommandText& c : commands()) {
@@ -45,15 +43,6 @@ std::string usage_text() {
     text += "              " + std::string(c.help) + "\n";
   }
   return text.append(kUsageEnd);
-}
-
-const CommandText& command_text(std::string_view name) {
-  std::vector<std::string> known{"help"};
-  for (const CommandText& c : commands()) {
-    if (c.name == name) return c;
-    known.emplace_back(c.name);
-  }
-  throw ConfigError(join_text("unknown command '", name, "'", suggestion(name, known), kSeeHelp));
 }
 
 /// The first line of a configuration's opening comment.
@@ -230,68 +219,6 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
 
 }  // namespace
 
-std::span<const CommandText> commands() {
-  static const Flag kPrintConfig{"print-config", "", "print the resolved configuration with the origin of every value, then stop"};
-  static const std::vector<CommandText> all = {
-      {"train",
-       "CONFIG [section.key=value]... [--resume auto|best|latest|FILE] [--check] [--print-config]",
-       "Trains a recipe and keeps checkpoints, metrics.jsonl and log.txt in run.dir.",
-       {{"resume", "auto|best|latest|FILE",
-         "go on from the newest usable checkpoint of run.dir, from its best or newest one, or from a file, of another run where run.dir "
-         "holds none"},
-        {"check", "", "build the model, make one batch, run it forward and backward; train nothing"},
-        kPrintConfig}},
-      {"evaluate",
-       "[CONFIG] --checkpoint FILE|best|latest [section.key=value]... [--split validation|test] [--json]",
-       "Computes the metrics of a checkpoint.",
-       {{"checkpoint", "FILE|best|latest", "the model to evaluate: a file, or the best or newest one of run.dir"},
-        {"split", "validation|test", "the part that is evaluated: test unless it is given"},
-        {"json", "", "print one JSON line"},
-        kPrintConfig}},
-      {"predict",
-       "[CONFIG] --checkpoint FILE|best|latest --input FILE|- --output FILE|- [section.key=value]...",
-       "Answers each line of the input with one line.",
-       {{"checkpoint", "FILE|best|latest", "the model to use: a file, or the best or newest one of run.dir"},
-        {"input", "FILE|-", "lines to answer, - for standard input"},
-        {"output", "FILE|-", "answers, - for standard output"},
-        kPrintConfig}},
-      {"prepare", "CONFIG [section.key=value]...", "Builds what training reads: vocabulary, instances, splits.", {kPrintConfig}},
-      {"bench",
-       "CONFIG [section.key=value]... [--steps N] [--json]",
-       "Times training steps on random data.",
-       {{"steps", "N", "steps to time (default 20)"}, {"json", "", "print one JSON line"}, kPrintConfig}},
-      {"inspect", "FILE|best|latest [run.dir=DIRECTORY]", "Shows what is in a checkpoint, a data file or a safetensors file.", {}, false},
-      {"export",
-       "CHECKPOINT FILE.safetensors [--as capstan]",
-       "Writes the weights of a checkpoint for other programs.",
-       {{"as", "capstan", "whose names the tensors get: ours, with . for /"}},
-       false},
-      {"list",
-       "[--options RECIPE]",
-       "Names the recipes and their configurations.",
-       {{"options", "RECIPE", "all keys of a recipe as a Markdown table"}},
-       false},
-      {"tokenize",
-       "--vocab FILE [--cased] [--strip-accents yes|no] [--variant google|hf_slow|hf_fast]",
-       "Writes lines of standard input as WordPiece tokens.",
-       {{"vocab", "FILE", "vocabulary, a token a line"},
-        {"cased", "", "keep capitals, and accents but for --strip-accents"},
-        {"strip-accents", "yes|no", "take accents off; without it: not with --cased"},
-        {"variant", "google|hf_slow|hf_fast", "whose results where these programs differ: google unless it is given"}},
-       false},
-      {"completion",
-       "bash",
-       "Prints what completes commands, configurations, flags and keys: source <(capstan completion bash)",
-       {},
-       false},
-  };
-  return all;
-}
-
-bool CommandText::uses_checkpoint() const {
-  return std::ranges::any_of(flags, [](const Flag& f) { return f.name == "checkpoint"; });
-}
-
 std::vector<std::string> configs_of(std::string_view recipe) {
   std::vector<std::string> names;
   std::error_code error;
@@ -328,12 +255,6 @@ int run_program(std::span<const RecipeEntry> recipes, std::span<const std::strin
     console.err << (shows_colour(console.progress_fd) ? highlighted(text) : text) << std::endl;
     return code;
   }
-}
-
-std::vector<Flag> flags_of(std::string_view command) {
-  std::vector<Flag> flags = command_text(command).flags;
-  flags.push_back({"help", "", "this text"});
-  return flags;
 }
 
 bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments, const Console& console) {

@@ -13,6 +13,7 @@
 
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/command/commands.h"
 #include "recipes/engine/config/arguments.h"
 
 namespace capstan::engine {
@@ -44,20 +45,8 @@ struct CommandLine {
 /// The program, without the process around it. Returns the exit code; errors are reported on console.err.
 int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console);
 
-/// A command, as help and completion show it.
-struct CommandText {
-  std::string_view name, arguments, help;
-  std::vector<Flag> flags;
-  bool on_recipe = true;  ///< its first argument is CONFIG
-  /// That may be left out for the sake of --checkpoint.
-  bool uses_checkpoint() const;
-};
-std::span<const CommandText> commands();
 /// The names of a recipe's configurations, "vit/tiny", in byte order.
 std::vector<std::string> configs_of(std::string_view recipe);
-
-/// The flags of a command on a recipe.
-std::vector<Flag> flags_of(std::string_view command);
 
 /// Reads checkpoint, file and arguments into a configuration (stored_config.h). True if the command is answered already (--help,
 /// --print-config).
