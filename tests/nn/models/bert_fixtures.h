@@ -22,7 +22,7 @@ inline BertOptions worked_options(Activation activation) {
 }
 
 /// Parameter t gets 0.2 sin(0.7 i + 0.3 t + 0.1), gains of layer norms 1 more.
-inline void fill_by_formula(const ParameterStore& store) {
+inline void fill_bert_by_formula(const ParameterStore& store) {
   std::size_t t = 0;
   for (const Parameter& p : store.parameters()) {
     const bool gain = p.name().find("orm/weight") != std::string::npos;

@@ -29,7 +29,7 @@ double sum_of(const std::vector<double>& v, bool absolute = false) {
 TEST(Bert, ComputesTheWorkedExample) {
   ParameterStore store(1, DType::f64);
   const Bert model(store.root(), 20, worked_options(Activation::gelu));
-  fill_by_formula(store);
+  fill_bert_by_formula(store);
   const WorkedInput in;
   const Tensor x = model.encode(in.ids, in.segments, in.layout, {});
   const auto values = x.to_vector();

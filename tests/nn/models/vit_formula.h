@@ -42,7 +42,7 @@ inline void fill_linear(const ParameterStore& store, const std::string& name, in
 inline const VitOptions kTiny{.image_size = 8, .classes = 3, .patch_size = 4, .hidden_size = 8, .layers = 2, .heads = 2, .mlp_size = 16};
 
 /// By the formulas of tests/nn/formulas.h, for kTiny.
-inline void fill_by_formula(const ParameterStore& store) {
+inline void fill_vit_by_formula(const ParameterStore& store) {
   int t = 0;
   fill(store, "positions", t);
   fill(store, "class_token", t);

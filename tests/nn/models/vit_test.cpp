@@ -28,7 +28,7 @@ TEST(Vit, GivesTheNumbersOfTheFormula) {
   for (const DType dtype : {DType::f64, DType::f32}) {
     ParameterStore store(1, dtype);
     const Vit model(store.root(), kTiny);
-    fill_by_formula(store);
+    fill_vit_by_formula(store);
     const Tensor images = cast(cosine({1, 3, 8, 8}, 0), dtype);
     const Vit::WithAttention seen = model.with_attention(images, {});
     expect_close(seen.logits.to_vector(), {-.187931, -.643031, -.80921}, 1e-5, "logits");
@@ -135,7 +135,7 @@ TEST(Vit, WithConstantPositionsDoesNotNoticeTheirInterpolation) {
     o.interpolation = how;
     ParameterStore store(4, DType::f64);
     const Vit model(store.root(), o);
-    fill_by_formula(store);
+    fill_vit_by_formula(store);
     set_values(store.find("positions").value(), std::vector<double>(40, .3));
     return model.logits(cosine({1, 3, 16, 12}, 0), {}).to_vector();
   };
@@ -151,7 +151,7 @@ TEST(Vit, DropsOutByImageNotByBatch) {
   o.stochastic_depth = .3;
   ParameterStore store(4, DType::f64);
   const Vit model(store.root(), o);
-  fill_by_formula(store);
+  fill_vit_by_formula(store);
   const Tensor images = cosine({4, 3, 8, 8}, 0);
   const auto run = [&](const Tensor& batch, const std::vector<std::int64_t>& names, std::int64_t step = 0) {
     return model.logits(batch, {.training = true, .seed = 3, .step = step, .token_ids = Tensor::from(names, {batch.size(0)})}).to_vector();
@@ -169,7 +169,7 @@ TEST(Vit, DropsOutByImageNotByBatch) {
 TEST(Vit, ComputesInTheTypeOfTheImages) {
   ParameterStore store;
   const Vit model(store.root(), kTiny);
-  fill_by_formula(store);
+  fill_vit_by_formula(store);
   const Tensor images = cosine({2, 3, 8, 8}, 0);
   const Tensor wide = model.logits(cast(images, DType::f32), {}), narrow = model.logits(cast(images, DType::bf16), {});
   EXPECT_EQ(narrow.dtype(), DType::f32);

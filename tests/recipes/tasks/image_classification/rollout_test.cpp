@@ -28,7 +28,7 @@ TEST(AttentionRollout, OfAVisionTransformer) {
   for (const DType dtype : {DType::f64, DType::f32}) {
     nn::ParameterStore store(1, dtype);
     const nn::Vit model(store.root(), nn::kTiny);
-    nn::fill_by_formula(store);
+    nn::fill_vit_by_formula(store);
     const auto seen = model.with_attention(cast(nn::cosine({1, 3, 8, 8}, 0), dtype), {});
     const std::vector<double> rollout = attention_rollout(seen.probabilities).to_vector();
     expect_close({rollout.begin(), rollout.begin() + 5}, {.515217, .141611, .119665, .107955, .115552}, 1e-5, "rollout");

@@ -22,7 +22,7 @@ namespace capstan::masked_lm {
 namespace {
 
 using nn::BertOptions;
-using nn::fill_by_formula;
+using nn::fill_bert_by_formula;
 using nn::Golden;
 using nn::worked_options;
 
@@ -47,7 +47,7 @@ TEST(MaskedLmLosses, ComputesTheWorkedExample) {
                                    Expected{Activation::gelu_tanh, 3.163713, .704519, 2.7159, 2.957168}}) {
     nn::ParameterStore store(1, DType::f64);
     const Network network = bert::network(worked_options(expected.activation), store.root(), 20, DType::f32);
-    fill_by_formula(store);
+    fill_bert_by_formula(store);
     const Batch batch = make_batch(worked_instances(), 10, /*packed=*/false, 0);
     optim::BertAdam optimizer(store.parameters());
     Tape tape;
