@@ -95,7 +95,7 @@ Json Json::made(const Element& element, std::string place) const {
   return Json(document_, tape, at, std::move(place));
 }
 
-Json parse_json(std::string_view text, std::string name) {
+Json parse_json(std::string_view text, const std::string& name) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   auto document = std::make_shared<Json::Document>();
   element root;

@@ -47,7 +47,7 @@ class Json {
   [[noreturn]] void fail(std::string_view expected) const;
 
  private:
-  friend Json parse_json(std::string_view, std::string);
+  friend Json parse_json(std::string_view, const std::string&);
   struct Document;
   Json(std::shared_ptr<const Document> document, const void* tape, std::size_t at, std::string place)
       : document_(std::move(document)), tape_(tape), at_(at), place_(std::move(place)) {}
@@ -61,7 +61,7 @@ class Json {
 };
 
 /// `name` stands for the file in messages. Throws DataError.
-Json parse_json(std::string_view text, std::string name);
+Json parse_json(std::string_view text, const std::string& name);
 /// Throws IoError, too.
 Json read_json(const std::string& path);
 
