@@ -11,12 +11,7 @@
 namespace capstan::nn {
 namespace {
 
-constexpr double kEpsilon = 1e-12;
-
-LayerNormOptions norm(const BertOptions& o) { return {.width = o.hidden_size, .epsilon = kEpsilon}; }
-LinearOptions linear_to(std::int64_t out, const BertOptions& o) {
-  return {.in = o.hidden_size, .out = out, .init = truncated_normal(o.initializer_range)};
-}
+LayerNormOptions norm(const BertOptions& o) { return {.width = o.hidden_size, .epsilon = o.norm_epsilon}; }
 bool is_relative(const BertOptions& o) { return o.positions != RelativePositions::none; }
 
 TransformerStackOptions encoder(const BertOptions& o) {
@@ -27,7 +22,7 @@ TransformerStackOptions encoder(const BertOptions& o) {
                     .activation = o.activation,
                     .dropout = o.hidden_dropout,
                     .attention_dropout = o.attention_dropout,
-                    .epsilon = kEpsilon,
+                    .epsilon = o.norm_epsilon,
                     .relative = o.positions,
                     .max_length = o.max_positions,
                     .init = truncated_normal(o.initializer_range)},
@@ -47,22 +42,23 @@ void BertOptions::validate() const {
                        heads);
 }
 
-Bert::Bert(const Scope& scope, std::int64_t vocab_size, const BertOptions& o, DType precision)
+Linear bert_linear(const Scope& scope, std::int64_t out, const BertOptions& o) {
+  return Linear(scope, {.in = o.hidden_size, .out = out, .init = truncated_normal(o.initializer_range)});
+}
+
+BertEncoder::BertEncoder(const Scope& scope, std::int64_t vocab_size, const BertOptions& o, const Parts& parts)
     : options_(o),
-      precision_(precision),
+      precision_(parts.precision),
       words_(table(scope / "bert" / "embeddings", "word_embeddings", vocab_size, o)),
       positions_(is_relative(o) ? Parameter() : table(scope / "bert" / "embeddings", "position_embeddings", o.max_positions, o)),
       types_(table(scope / "bert" / "embeddings", "token_type_embeddings", o.token_types, o)),
       embedding_norm_(scope / "bert" / "embeddings" / "LayerNorm", norm(o)),
       embedding_dropout_(scope / "bert" / "embeddings" / "dropout", o.hidden_dropout),
-      encoder_(scope / "bert" / "encoder", encoder(o)),
-      pooler_(scope / "bert" / "pooler" / "dense", linear_to(o.hidden_size, o)),
-      output_bias_((scope / "cls" / "predictions").parameter("output_bias", {vocab_size}, zeros(), {.decay = false})),
-      transform_(scope / "cls" / "predictions" / "transform" / "dense", linear_to(o.hidden_size, o)),
-      transform_norm_(scope / "cls" / "predictions" / "transform" / "LayerNorm", norm(o)),
-      seq_relationship_(scope / "cls" / "seq_relationship", linear_to(2, o)) {}
+      encoder_(scope / "bert" / "encoder", encoder(o)) {
+  if (parts.pooler) pooler_.emplace(bert_linear(scope / "bert" / "pooler" / "dense", o.hidden_size, o));
+}
 
-Tensor Bert::embed(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+Tensor BertEncoder::embed(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
   require(layout.length <= options_.max_positions, "bert: a sequence must not exceed the model's positions: length ", layout.length,
           ", positions ", options_.max_positions);
   Tensor x = add(embedding(words_.value(), ids, {.sparse = true}), embedding(types_.value(), segments));
@@ -70,7 +66,7 @@ Tensor Bert::embed(const Tensor& ids, const Tensor& segments, const TokenLayout&
   return embedding_dropout_(embedding_norm_(x), run);  // [tokens, H]
 }
 
-Bert::EncoderInput Bert::encoder_input(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+BertEncoder::EncoderInput BertEncoder::encoder_input(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
   require(!layout.packed || !is_relative(options_), "bert: relative positions need a padded batch");
   Tensor x = embed(ids, segments, layout, run);
   if (precision_ == DType::bf16) x = cast(x, DType::bf16);
@@ -78,12 +74,12 @@ Bert::EncoderInput Bert::encoder_input(const Tensor& ids, const Tensor& segments
   return {reshape(x, {layout.sequences, layout.length, options_.hidden_size}), {.keys = layout.padding}};
 }
 
-Tensor Bert::encode(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+Tensor BertEncoder::encode(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
   const auto [x, mask] = encoder_input(ids, segments, layout, run);
   return reshape(encoder_(x, mask, run), {layout.tokens(), options_.hidden_size});
 }
 
-std::vector<Tensor> Bert::all_layers(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+std::vector<Tensor> BertEncoder::all_layers(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
   const auto [x, mask] = encoder_input(ids, segments, layout, run);
   std::vector<Tensor> layers = encoder_.all_layers(x, mask, run);
   layers.insert(layers.begin(), x);
@@ -91,21 +87,16 @@ std::vector<Tensor> Bert::all_layers(const Tensor& ids, const Tensor& segments, 
   return layers;
 }
 
-Tensor Bert::pooled(const Tensor& encoded, const TokenLayout& layout) const {
+Tensor BertEncoder::pooled(const Tensor& encoded, const TokenLayout& layout) const {
+  require<InternalError>(pooler_.has_value(), "bert: this encoder has no pooler");
   const Tensor first = index_select(encoded, 0, layout.first);  // [B, H]
-  return bias_activation(pooler_.without_bias(first), weight_for(pooler_.bias(), first), Activation::tanh);
+  return bias_activation(pooler_->without_bias(first), weight_for(pooler_->bias(), first), Activation::tanh);
 }
 
-Tensor Bert::transformed(const Tensor& encoded, const Tensor& tokens) const {
-  const Tensor x = index_select(encoded, 0, tokens);  // [N, H]
-  return transform_norm_(bias_activation(transform_.without_bias(x), weight_for(transform_.bias(), x), options_.activation));
-}
-
-double multiply_adds(const BertOptions& o, std::int64_t vocab_size, std::int64_t sequences, std::int64_t length, std::int64_t predictions) {
-  const auto b = static_cast<double>(sequences), t = static_cast<double>(length), n = static_cast<double>(predictions);
-  const auto h = static_cast<double>(o.hidden_size), i = static_cast<double>(o.intermediate_size), v = static_cast<double>(vocab_size);
-  const double layer = t * (4 * h * h + 2 * h * i) + 2 * t * t * h;
-  return b * (static_cast<double>(o.layers) * layer + h * h + 2 * h + n * (h * h + v * h));
+double multiply_adds(const BertOptions& o, std::int64_t sequences, std::int64_t length) {
+  const auto b = static_cast<double>(sequences), t = static_cast<double>(length);
+  const auto h = static_cast<double>(o.hidden_size), i = static_cast<double>(o.intermediate_size);
+  return b * static_cast<double>(o.layers) * (t * (4 * h * h + 2 * h * i) + 2 * t * t * h);
 }
 
 }  // namespace capstan::nn

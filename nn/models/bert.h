@@ -1,22 +1,20 @@
 #pragma once
-// The BERT network with both heads of pretraining (Devlin, Chang, Lee, Toutanova, "BERT", 2019, and its released code):
+// The BERT encoder (Devlin, Chang, Lee, Toutanova, "BERT", 2019, and its released code); its heads are in bert_heads.h.
 //
 //     x = dropout(LN(word[ids] + type[segments] + position[0 .. n - 1]))
 //     each layer (post-norm):  x = LN(x + dropout(attention(x)));  x = LN(x + dropout(outer(act(inner(x)))))
-//     masked tokens:  h = LN(act(transform(x[masked])));  logits = h . word^T + output_bias       the table is tied
-//     next sentence:  logits = seq_relationship(tanh(pooler(x[CLS])))
+//     pooled = tanh(pooler(x[CLS]))
 //
-// LN: epsilon 1e-12. Start: normal within two standard deviations of 0.02, biases 0. With relative positions there is no position
-// table, and every layer has distance vectors (nn/relative_position.h). Parameters have the original's names down to the layer:
+// Start: normal within two standard deviations of 0.02, biases 0. With relative positions there is no position table, and every layer has
+// distance vectors (nn/relative_position.h). Parameters have the original's names down to the layer:
 //     bert/embeddings/word_embeddings           bert/encoder/layer_N/attention/{query, key, value, output}/{weight, bias}
 //     bert/embeddings/token_type_embeddings     bert/encoder/layer_N/attention_norm/{weight, bias}
 //     bert/embeddings/position_embeddings       bert/encoder/layer_N/feed_forward/{inner, outer}/{weight, bias}
 //     bert/embeddings/LayerNorm/{weight, bias}  bert/encoder/layer_N/feed_forward_norm/{weight, bias}
-//     bert/pooler/dense/{weight, bias}          cls/predictions/{output_bias, transform/dense/..., transform/LayerNorm/...}
-//                                               cls/seq_relationship/{weight, bias}
-// The last product with the word table is the caller's: losses compute it block by block.
+//     bert/pooler/dense/{weight, bias}
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "autograd/core/dtype.h"
@@ -36,6 +34,7 @@ namespace capstan::nn {
 struct BertOptions {
   std::int64_t layers = 12, hidden_size = 768, heads = 12, intermediate_size = 3072, max_positions = 512, token_types = 2;
   Activation activation = Activation::gelu;
+  double norm_epsilon = 1e-12;
   double hidden_dropout = 0.1, attention_dropout = 0.1, initializer_range = 0.02;
   RelativePositions positions = RelativePositions::none;
   bool packed = true;
@@ -50,6 +49,7 @@ struct BertOptions {
     v("token_types", token_types, "rows of the segment table", V::between(2, 1024));
     v("activation", activation, "gelu: by erf, as the first releases; gelu_tanh: its approximation, as the last released code",
       {{"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh}, {"relu", Activation::relu}, {"tanh", Activation::tanh}});
+    v("norm_epsilon", norm_epsilon, "epsilon of the layer normalisations", V::positive());
     v("hidden_dropout", hidden_dropout, "share of activations set to zero in training", V::fraction()).of_training();
     v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction()).of_training();
     v("initializer_range", initializer_range, "standard deviation of the initial matrices, cut off at two", V::positive()).of_training();
@@ -66,25 +66,24 @@ struct BertOptions {
   bool reads_packed() const { return packed && positions == RelativePositions::none; }
 };
 
-class Bert {
+class BertEncoder {
  public:
-  /// `precision` of the matrix work, f32 or bf16; what the store holds stays as it is.
-  Bert(const Scope& scope, std::int64_t vocab_size, const BertOptions& options, DType precision = DType::f32);
+  struct Parts {
+    bool pooler = true;            ///< whether there is one
+    DType precision = DType::f32;  ///< of the matrix work, f32 or bf16; what the store holds stays as it is
+  };
+  BertEncoder(const Scope& scope, std::int64_t vocab_size, const BertOptions& options, const Parts& parts);
 
   /// The last layer: [tokens, H]. Token ids and segments (0 or 1) are i64 [tokens], laid out with Align::left. At padded positions the
   /// result means nothing.
   Tensor encode(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const;
   /// The result of the embeddings and of every layer, each [tokens, H].
   std::vector<Tensor> all_layers(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const;
-  /// What the encoder makes of a sequence as a whole: [sequences, H].
+  /// What the encoder makes of a sequence as a whole: [sequences, H]. Only with a pooler.
   Tensor pooled(const Tensor& encoded, const TokenLayout& layout) const;
 
-  /// Logits of "B follows A" and "B is random": [sequences, 2].
-  Tensor next_sentence_logits(const Tensor& pooled) const { return seq_relationship_(pooled); }
-  /// h of some tokens, i64 [N]: [N, H]; their logits are h . word_table^T + output_bias.
-  Tensor transformed(const Tensor& encoded, const Tensor& tokens) const;
-  const Parameter& word_table() const { return words_; }         // [V, H]
-  const Parameter& output_bias() const { return output_bias_; }  // [V]
+  const Parameter& word_table() const { return words_; }  // [V, H]
+  const BertOptions& options() const { return options_; }
 
  private:
   struct EncoderInput {
@@ -100,16 +99,14 @@ class Bert {
   LayerNorm embedding_norm_;
   Dropout embedding_dropout_;
   TransformerStack<EncoderLayer> encoder_;
-  Linear pooler_;
-  Parameter output_bias_;  // [V]
-  Linear transform_;
-  LayerNorm transform_norm_;
-  Linear seq_relationship_;
+  std::optional<Linear> pooler_;
 };
 
-/// Multiply-adds of the matrix products of a forward pass with both heads over full sequences of `length` tokens, `predictions` masked:
-///     layers (tokens (4 H^2 + 2 H I) + sequences 2 length^2 H) + sequences (H^2 + 2 H + predictions (H^2 + V H)).
-double multiply_adds(const BertOptions& options, std::int64_t vocab_size, std::int64_t sequences, std::int64_t length,
-                     std::int64_t predictions);
+/// A linear map from the hidden width, with the initial values of `options`.
+Linear bert_linear(const Scope& scope, std::int64_t out, const BertOptions& options);
+
+/// Multiply-adds of the matrix products of the encoder without its pooler over full sequences of `length` tokens:
+///     tokens (4 H^2 + 2 H I) + sequences 2 length^2 H, for each layer.
+double multiply_adds(const BertOptions& options, std::int64_t sequences, std::int64_t length);
 
 }  // namespace capstan::nn

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "nn/models/bert_heads.h"
 #include "recipes/engine/erased_recipe.h"
 #include "recipes/tasks/masked_lm/task.h"
 
@@ -41,20 +42,20 @@ class Bert : public masked_lm::Task {
 }  // namespace
 
 masked_lm::Network network(const nn::BertOptions& options, const nn::Scope& scope, std::int64_t vocab_size, DType precision) {
-  const auto model = std::make_shared<const nn::Bert>(scope, vocab_size, options, precision);
+  const auto model = std::make_shared<const nn::BertPretraining>(scope, vocab_size, options, precision);
   return {.packed = options.reads_packed(),
           .max_length = options.max_positions,
           .encode = [model](const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout,
-                            const nn::Run& run) { return model->encode(ids, segments, layout, run); },
+                            const nn::Run& run) { return model->encoder().encode(ids, segments, layout, run); },
           .all_layers = [model](const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout,
-                                const nn::Run& run) { return model->all_layers(ids, segments, layout, run); },
+                                const nn::Run& run) { return model->encoder().all_layers(ids, segments, layout, run); },
           .transformed = [model](const Tensor& encoded, const Tensor& tokens) { return model->transformed(encoded, tokens); },
           .decoder_weight = model->word_table(),
           .decoder_bias = model->output_bias(),
           .token_parameters = {model->word_table(), model->output_bias()},
           .next_sentence_logits =
               [model](const Tensor& encoded, const nn::TokenLayout& layout) {
-                return model->next_sentence_logits(model->pooled(encoded, layout));
+                return model->next_sentence_logits(encoded, layout);
               },
           .multiply_adds =
               [options, vocab_size](std::int64_t sequences, std::int64_t length, std::int64_t predictions) {

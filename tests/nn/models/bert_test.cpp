@@ -1,5 +1,5 @@
 // The BERT network against numbers computed by hand; its parameters. tests/recipes/tasks/masked_lm/losses_test.cpp has its losses.
-#include "nn/models/bert.h"
+#include "nn/models/bert_heads.h"
 
 #include <gtest/gtest.h>
 
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/close.h"
+#include "tests/nn/gradient_check.h"
 #include "tests/nn/models/bert_fixtures.h"
 
 namespace capstan::nn {
@@ -28,7 +29,7 @@ double sum_of(const std::vector<double>& v, bool absolute = false) {
 
 TEST(Bert, ComputesTheWorkedExample) {
   ParameterStore store(1, DType::f64);
-  const Bert model(store.root(), 20, worked_options(Activation::gelu));
+  const BertEncoder model(store.root(), 20, worked_options(Activation::gelu), {});
   fill_bert_by_formula(store);
   const WorkedInput in;
   const Tensor x = model.encode(in.ids, in.segments, in.layout, {});
@@ -62,7 +63,7 @@ TEST(Bert, HasTheParametersOfTheReleasedSizes) {
     EXPECT_EQ(encoder_parameters(options, s.vocabulary), s.parameters);
     if (s.parameters > 20'000'000) continue;  // the small ones show that the formula is the model's
     ParameterStore store;
-    const Bert model(store.root(), s.vocabulary, options);
+    const BertPretraining model(store.root(), s.vocabulary, options);
     const std::int64_t heads = s.width * s.width + 3 * s.width + s.vocabulary + 2 * s.width + 2;
     EXPECT_EQ(store.numel() - heads, s.parameters);
   }
@@ -70,7 +71,7 @@ TEST(Bert, HasTheParametersOfTheReleasedSizes) {
 
 TEST(Bert, NamesDecayAndStartOfParameters) {
   ParameterStore store(7);
-  const Bert model(store.root(), 50, worked_options(Activation::gelu));
+  const BertPretraining model(store.root(), 50, worked_options(Activation::gelu));
   for (const Parameter& p : store.parameters()) {
     const auto values = p.value().to_vector();
     const bool plain = p.name().find("bias") != std::string::npos || p.name().find("LayerNorm/") != std::string::npos ||
@@ -94,11 +95,55 @@ TEST(Bert, NamesDecayAndStartOfParameters) {
     EXPECT_NO_THROW(store.find(name)) << name;
 }
 
+/// Two texts of three and two tokens in training, dropout on.
+struct SmallInput {
+  Tensor ids = Tensor::from<std::int64_t>({1, 4, 2, 3, 0}, {5});
+  Tensor segments = Tensor::from<std::int64_t>({0, 1, 1, 0, 1}, {5});
+  TokenLayout layout = token_layout(std::vector<std::int64_t>{3, 2}, 3, /*packed=*/true, Align::left);
+  Run run{.training = true, .seed = 3, .token_ids = layout.keys};
+};
+
+BertOptions small_options() {
+  return {.layers = 1,
+          .hidden_size = 4,
+          .heads = 2,
+          .intermediate_size = 5,
+          .max_positions = 5,
+          .activation = Activation::tanh,
+          .hidden_dropout = .2,
+          .attention_dropout = .2};
+}
+
+TEST(BertClassifier, HasRightGradients) {
+  const auto build = [](const Scope& scope) -> LayerFunction {
+    return [m = BertClassifier(scope, 5, small_options(), {.classes = 3, .dropout = .3})](Inputs) {
+      const SmallInput in;
+      return m.logits(in.ids, in.segments, in.layout, in.run);
+    };
+  };
+  EXPECT_EQ(gradient_errors(build, {}), "");
+}
+
+TEST(BertSpans, HasRightGradientsAndNoPooler) {
+  const auto build = [](const Scope& scope) -> LayerFunction {
+    return [m = BertSpans(scope, 5, small_options())](Inputs) {
+      const SmallInput in;
+      return m.logits(in.ids, in.segments, in.layout, in.run);
+    };
+  };
+  EXPECT_EQ(gradient_errors(build, {}), "");
+  ParameterStore store;
+  const BertSpans model(store.root(), 5, small_options());
+  for (const Parameter& p : store.parameters()) EXPECT_FALSE(p.name().starts_with("bert/pooler")) << p.name();
+  const SmallInput in;
+  EXPECT_THROW(model.encoder().pooled(model.encoder().encode(in.ids, in.segments, in.layout, {}), in.layout), InternalError);
+}
+
 TEST(Bert, RefusesSequencesBeyondItsPositions) {
   ParameterStore store;
   BertOptions options = worked_options(Activation::gelu);
   options.max_positions = 9;
-  const Bert model(store.root(), 20, options);
+  const BertEncoder model(store.root(), 20, options, {});
   const WorkedInput in;
   EXPECT_THROW(model.encode(in.ids, in.segments, in.layout, {}), ShapeError);
 }
@@ -109,7 +154,7 @@ TEST(Bert, RefusesPackedSequencesWithRelativePositions) {
   options.positions = RelativePositions::key;
   options.packed = true;
   EXPECT_FALSE(options.reads_packed());
-  const Bert model(store.root(), 20, options);
+  const BertEncoder model(store.root(), 20, options, {});
   const TokenLayout packed = token_layout(std::vector<std::int64_t>{20}, 20, /*packed=*/true, Align::left);
   const WorkedInput in;
   EXPECT_THROW(model.encode(in.ids, in.segments, packed, {}), ShapeError);
