@@ -66,7 +66,8 @@ Tensor BertEncoder::embed(const Tensor& ids, const Tensor& segments, const Token
   return embedding_dropout_(embedding_norm_(x), run);  // [tokens, H]
 }
 
-BertEncoder::EncoderInput BertEncoder::encoder_input(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
+BertEncoder::EncoderInput BertEncoder::encoder_input(const Tensor& ids, const Tensor& segments, const TokenLayout& layout,
+                                                     const Run& run) const {
   require(!layout.packed || !is_relative(options_), "bert: relative positions need a padded batch");
   Tensor x = embed(ids, segments, layout, run);
   if (precision_ == DType::bf16) x = cast(x, DType::bf16);

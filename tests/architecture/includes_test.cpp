@@ -72,7 +72,10 @@ std::string room_of(const std::string& path) {
 std::string kind_of(const std::string& room) { return room.substr(0, room.find_last_of('/', room.size() - 2) + 1); }
 
 // What several rooms of a kind share.
-constexpr std::string_view kShared = "recipes/tasks/recommendation/";
+const std::set<std::string>& shared() {
+  static const std::set<std::string> all{"recipes/tasks/recommendation/", "recipes/tasks/text/"};
+  return all;
+}
 
 /// What is wrong with including `header` in `file`; empty if nothing.
 std::string violation(const std::string& file, const std::string& header, bool quoted) {
@@ -83,7 +86,7 @@ std::string violation(const std::string& file, const std::string& header, bool q
       if (!starts_with_any(header, rule.allowed) || starts_with_any(header, rule.except)) return fault;
       break;
     }
-    const bool stranger = !own.empty() && !other.empty() && kind_of(own) == kind_of(other) && own != other && other != kShared;
+    const bool stranger = !own.empty() && !other.empty() && kind_of(own) == kind_of(other) && own != other && !shared().contains(other);
     return stranger ? fault + ": they do not know each other" : "";
   }
   for (const auto& [pattern, files] : vendor_rules())

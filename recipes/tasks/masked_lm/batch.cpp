@@ -14,29 +14,21 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 }  // namespace
 
 Batch make_batch(std::span<const data::Instance> instances, std::int64_t length, bool packed, std::int32_t pad_id) {
-  std::vector<std::int64_t> lengths;
+  std::vector<text::TokenSequence> sequences;
   std::int64_t predictions = 0;
   for (const data::Instance& x : instances) {
-    lengths.push_back(static_cast<std::int64_t>(x.ids.size()));
+    sequences.push_back({.ids = x.ids, .first_segment = x.first_segment});
     predictions += static_cast<std::int64_t>(x.positions.size());
   }
-  Batch out;
-  out.layout = nn::token_layout(lengths, length, packed, nn::Align::left);
-  out.ids = Tensor(Shape{out.layout.tokens()}, DType::i64);
-  out.segments = Tensor::zeros({out.layout.tokens()}, DType::i64);
+  Batch out{text::token_batch(sequences, length, packed, pad_id), {}, {}, {}};
   for (Tensor* t : {&out.masked, &out.labels}) *t = Tensor(Shape{predictions}, DType::i64);
   out.next = Tensor(Shape{out.layout.sequences}, DType::i64);
 
-  const auto ids = out.ids.span<std::int64_t>(), segments = out.segments.span<std::int64_t>();
   const auto masked = out.masked.span<std::int64_t>(), labels = out.labels.span<std::int64_t>();
-  std::ranges::fill(ids, pad_id);
   std::size_t prediction = 0;
   for (std::size_t b = 0; b < instances.size(); ++b) {
     const data::Instance& x = instances[b];
     const std::int64_t first = out.layout.first.span<const std::int64_t>()[b];
-    std::ranges::copy(x.ids, ids.begin() + first);
-    const auto second = std::min(static_cast<std::size_t>(x.first_segment), x.ids.size());
-    std::ranges::fill(segments.subspan(at(first) + second, x.ids.size() - second), 1);
     out.next.span<std::int64_t>()[b] = x.random_next ? 1 : 0;
     for (std::size_t k = 0; k < x.positions.size(); ++k, ++prediction) {
       masked[prediction] = first + x.positions[k];

@@ -8,14 +8,11 @@
 
 #include "autograd/core/tensor.h"
 #include "data/text/pretraining.h"
-#include "nn/token_layout.h"
+#include "recipes/tasks/text/token_batch.h"
 
 namespace capstan::masked_lm {
 
-struct Batch {
-  Tensor ids;       ///< i64 [tokens], rows of the word table
-  Tensor segments;  ///< i64 [tokens], 0 or 1
-  nn::TokenLayout layout;
+struct Batch : text::TokenBatch {
   Tensor masked;  ///< i64 [predictions]: where masked tokens are in the list of tokens
   Tensor labels;  ///< i64 [predictions]: their ids
   Tensor next;    ///< i64 [sequences]: 0 = B follows A, 1 = B is random

@@ -66,10 +66,4 @@ class Dataset {
   std::optional<data::InstanceFiles> original_;
 };
 
-/// A vocabulary and how text is cut for it, as artifacts of a checkpoint, and back; null: there is none.
-engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, const data::TokenizerOptions& tokenizer);
-std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors& artifacts);
-std::vector<std::string> tokens_of(const engine::NamedTensors& artifacts);  ///< in the order of their numbers
-data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts);
-
 }  // namespace capstan::masked_lm

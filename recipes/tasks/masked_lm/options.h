@@ -8,26 +8,16 @@
 
 #include "autograd/core/error.h"
 #include "data/text/corpus_builder.h"
-#include "data/text/tokenizer.h"
+#include "recipes/tasks/text/tokenizer_keys.h"
 
 namespace capstan::masked_lm {
 
-/// Whether accents are taken off.
-enum class StripAccents {
-  automatic,  ///< as lower_case
-  yes,
-  no,
-};
-
-struct DataOptions {
+struct DataOptions : text::TokenizerKeys {
   std::vector<std::string> train, validation, test;
   data::TextForm form = data::TextForm::prose;
   double held_out = 0.1;
   std::string vocabulary;
   std::int64_t vocab_size = 30000, alphabet = 0, longest_sentence = 0;
-  bool lower_case = true;
-  StripAccents strip_accents = StripAccents::automatic;
-  data::TokenizerVariant tokenizer = data::TokenizerVariant::google;
   std::string prepared;
 
   template <class V>
@@ -58,16 +48,7 @@ struct DataOptions {
       "an instance has no room for, so about half of instances.max_length",
       V::between(0, 65536))
         .of_data();
-    v("lower_case", lower_case, "lower-case the text (uncased models); with data.train empty as data.prepared says");
-    v("strip_accents", strip_accents, "take accents off; auto: as lower_case; with data.train empty as data.prepared says",
-      {{"auto", StripAccents::automatic}, {"yes", StripAccents::yes}, {"no", StripAccents::no}});
-    v("tokenizer", tokenizer,
-      "whose pieces, where they differ. google: the original; hf_slow, hf_fast: BertTokenizer and BertTokenizerFast of HF transformers; "
-      "with "
-      "data.train empty as data.prepared says",
-      {{"google", data::TokenizerVariant::google},
-       {"hf_slow", data::TokenizerVariant::hf_slow},
-       {"hf_fast", data::TokenizerVariant::hf_fast}});
+    TokenizerKeys::visit(v);  // with data.train empty they are as data.prepared says
     v("prepared", prepared,
       "directory that keeps vocabulary, corpora and instances, relative to the working directory; made anew when texts or options change")
         .of_use();

@@ -14,11 +14,12 @@
 #include "recipes/engine/report/run_log.h"
 #include "recipes/tasks/masked_lm/batch.h"
 #include "recipes/tasks/masked_lm/losses.h"
+#include "recipes/tasks/text/pair.h"
 
 namespace capstan::masked_lm {
 namespace {
 
-constexpr std::string_view kMask = "[MASK]", kCls = "[CLS]", kSep = "[SEP]", kBar = " ||| ", kContinuation = "##";
+constexpr std::string_view kMask = "[MASK]", kCls = "[CLS]", kSep = "[SEP]", kContinuation = "##";
 
 double rounded(float value) { return std::nearbyint(static_cast<double>(value) * 1e6) / 1e6; }
 
@@ -32,25 +33,6 @@ std::string open_json(const engine::JsonRow& row) {
   std::string text = engine::to_json(row);
   text.pop_back();
   return text;
-}
-
-struct Texts {
-  std::string_view a, b;
-  bool two = false;
-};
-
-/// The beginning of a line for a message.
-std::string quoted(std::string_view line) {
-  constexpr std::size_t kShown = 60;
-  const std::u32string text = data::unicode::to_utf32(line.substr(0, 4 * (kShown + 1)));  // a character has at most four bytes
-  if (text.size() <= kShown) return join_text("'", data::unicode::to_utf8(text), "'");
-  return join_text("'", data::unicode::to_utf8(text.substr(0, kShown)), "...'");
-}
-
-Texts split(std::string_view line, bool at_tabs) {
-  if (const auto at = line.rfind(kBar); at != std::string_view::npos) return {line.substr(0, at), line.substr(at + kBar.size()), true};
-  if (const auto at = line.find('\t'); at_tabs && at != std::string_view::npos) return {line.substr(0, at), line.substr(at + 1), true};
-  return {line, {}, false};
 }
 
 /// The same options for text that may hold special tokens.
@@ -94,14 +76,14 @@ Predictor::Predictor(const Network& network, const data::Vocabulary& vocabulary,
 
 Query Predictor::read(std::string line, std::int64_t number) const {
   Query q{.number = number, .line = std::move(line), .task = options_.task, .tokens = {}};
-  const Texts texts = split(q.line, /*at_tabs=*/!reads_lines(q.task));
+  const text::Texts texts = text::split_pair(q.line, /*at_tabs=*/!reads_lines(q.task));
   std::vector<std::int32_t> a = tokenizer_.encode(texts.a), b = tokenizer_.encode(texts.b);
   const std::int32_t mask = vocabulary_.id(kMask), cls = vocabulary_.id(kCls), sep = vocabulary_.id(kSep);
   const std::ptrdiff_t masks = std::ranges::count(a, mask) + std::ranges::count(b, mask);
   if (q.task == PredictTask::automatic) q.task = masks > 0 ? PredictTask::fill : PredictTask::next_sentence;
-  if (q.task == PredictTask::fill) require<DataError>(masks > 0, "line ", number, ": there is no [MASK] to fill in ", quoted(q.line));
+  if (q.task == PredictTask::fill) require<DataError>(masks > 0, "line ", number, ": there is no [MASK] to fill in ", text::quoted(q.line));
   if (q.task == PredictTask::next_sentence)
-    require<DataError>(texts.two && !a.empty() && !b.empty(), "line ", number, ": found ", quoted(q.line),
+    require<DataError>(texts.two && !a.empty() && !b.empty(), "line ", number, ": found ", text::quoted(q.line),
                        ", expected two texts with ' ||| ' or a tab between them",
                        options_.task == PredictTask::automatic ? ", or a text with [MASK]" : "");
 
@@ -113,7 +95,7 @@ Query Predictor::read(std::string line, std::int64_t number) const {
   const auto room = static_cast<std::size_t>(length_ - (texts.two ? 3 : 2));
   require<DataError>(q.task != PredictTask::fill || a.size() + b.size() <= room, "line ", number, ": the text has ", a.size() + b.size(),
                      " tokens, the model reads ", room);
-  while (a.size() + b.size() > room) (a.size() > b.size() ? a : b).pop_back();
+  text::truncate_pair(a, b, room);
 
   std::vector<std::int32_t>& ids = q.tokens.ids;
   ids.push_back(cls);

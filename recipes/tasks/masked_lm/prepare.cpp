@@ -265,7 +265,7 @@ class Preparation {
     std::string key = join_text("capstan bert data, form 1\ntext form ", number_of(data_.form), kLowerCase, data_.lower_case, ", held out ",
                                 data_.held_out, "\n");
     if (data_.tokenizer != data::TokenizerVariant::google) key += join_text(kTokenizer, name_of(data_.tokenizer), "\n");
-    if (const auto strip = tokenizer_options().strip_accents) key += join_text(kStripAccents, *strip, "\n");
+    if (const auto strip = data_.options().strip_accents) key += join_text(kStripAccents, *strip, "\n");
     if (longest_sentence() > 0) key += join_text("sentences of at most ", longest_sentence(), " tokens\n");
     if (instances_.whole_words) key += "ideographs between blanks are a word\n";
     const bool lines = data_.form == data::TextForm::sentences || data_.form == data::TextForm::paragraphs;
@@ -339,12 +339,6 @@ class Preparation {
     for (const std::string_view token : {"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"}) given_->id(token);
   }
 
-  data::TokenizerOptions tokenizer_options() const {
-    data::TokenizerOptions options{.lower_case = data_.lower_case, .variant = data_.tokenizer};
-    if (data_.strip_accents != StripAccents::automatic) options.strip_accents = data_.strip_accents == StripAccents::yes;
-    return options;
-  }
-
   data::Vocabulary make_vocabulary(const std::vector<Parts>& parts, std::ostream* report) const {
     if (given_) {
       if (report != nullptr)
@@ -353,7 +347,7 @@ class Preparation {
     }
     data::WordpieceLearner learner({.vocab_size = static_cast<std::int32_t>(data_.vocab_size),
                                     .alphabet_limit = static_cast<std::size_t>(data_.alphabet),
-                                    .tokenizer = tokenizer_options()});
+                                    .tokenizer = data_.options()});
     std::string plain;
     const bool wikitext = data_.form == data::TextForm::wikitext;
     const Lines add = [&](std::string_view line) {
@@ -403,7 +397,7 @@ class Preparation {
     for (const std::string& file : train_files_) parts.push_back(parts_of(file));
     make_vocabulary(parts, report).save(path(kVocabulary));
     const data::Vocabulary vocabulary = data::load_vocabulary(path(kVocabulary), data_.tokenizer);
-    const data::Tokenizer tokenizer(vocabulary, tokenizer_options());
+    const data::Tokenizer tokenizer(vocabulary, data_.options());
     {
       const data::CorpusOptions options = corpus_options();
       Part train(path(kTrain), tokenizer, data_.form, options), validation(path(kValidation), tokenizer, data_.form, options),

@@ -21,7 +21,7 @@ bool strips(const data::TokenizerOptions& o) { return o.strip_accents.value_or(o
 }  // namespace
 
 Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
-    : options_(options), setup_(setup), vocabulary_(vocabulary_of(setup.artifacts)), tokenizer_(tokenizer_of(setup.artifacts)) {
+    : options_(options), setup_(setup), vocabulary_(text::vocabulary_of(setup.artifacts)), tokenizer_(text::tokenizer_of(setup.artifacts)) {
   using engine::Purpose;
   require<CheckpointError>(setup_.purpose != Purpose::predict || vocabulary_ != nullptr, "masked_lm: the checkpoint has no vocabulary");
   if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::evaluate) open_data();

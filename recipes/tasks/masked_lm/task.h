@@ -24,6 +24,7 @@
 #include "recipes/tasks/masked_lm/network.h"
 #include "recipes/tasks/masked_lm/options.h"
 #include "recipes/tasks/masked_lm/predict.h"
+#include "recipes/tasks/text/vocabulary.h"
 
 namespace capstan::masked_lm {
 
@@ -58,9 +59,9 @@ class Task {
   std::vector<std::string> answer(std::span<const Query> queries, const nn::Run& run) const { return predictor_->answer(queries, run); }
 
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
-  engine::NamedTensors artifacts() const { return vocabulary_artifacts(*vocabulary_, tokenizer_); }
+  engine::NamedTensors artifacts() const { return text::vocabulary_artifacts(*vocabulary_, tokenizer_); }
   std::vector<engine::NamedRows> named_rows() const {
-    return {{.what = "tokens", .names = tokens_of, .parameters = network_.token_parameters}};
+    return {{.what = "tokens", .names = text::tokens_of, .parameters = network_.token_parameters}};
   }
   data::DataReport data_report() const { return data_ ? data_->report(options_.data, options_.instances) : data::DataReport{}; }
   std::string data_digest() const { return data_ ? data_->digest() : ""; }

@@ -8,7 +8,7 @@
 #include "recipes/engine/train/optimizer.h"
 #include "recipes/engine/train/schedule.h"
 #include "recipes/engine/train/step.h"
-#include "recipes/tasks/masked_lm/dataset.h"
+#include "recipes/tasks/text/vocabulary.h"
 #include "tests/recipes/bert/fixtures.h"
 #include "tests/recipes/tasks/masked_lm/fixtures.h"
 
@@ -248,7 +248,7 @@ TEST_F(BertProgram, TakesAccentsOffApartFromCapitals) {
   EXPECT_EQ(pieces({"data.lower_case=no", "data.strip_accents=yes"}), "E\ne\nt\n##E\n##e\n##t\n");
   ASSERT_EQ(train("run", {"data.strip_accents=no", "train.max_steps=1"}), engine::kOk) << err.str();
   EXPECT_EQ(artifact(checkpoint("run"), "strip_accents"), "no");
-  ASSERT_TRUE(masked_lm::tokenizer_of({{"strip_accents", engine::text_tensor("no")}}).strip_accents.has_value());
+  ASSERT_TRUE(text::tokenizer_of({{"strip_accents", engine::text_tensor("no")}}).strip_accents.has_value());
 }
 
 TEST_F(BertProgram, TrainsWithoutPairs) {
@@ -263,7 +263,7 @@ TEST_F(BertProgram, TrainsWithoutPairs) {
 }
 
 TEST_F(BertProgram, TheTokenizerGoesWithTheCheckpoint) {
-  using masked_lm::tokenizer_of;
+  using text::tokenizer_of;
   EXPECT_EQ(tokenizer_of({}).variant, data::TokenizerVariant::google);
   EXPECT_TRUE(tokenizer_of({}).lower_case);
   EXPECT_THROW(tokenizer_of({{"tokenizer", engine::text_tensor("other")}}), CheckpointError);

@@ -1,0 +1,21 @@
+#pragma once
+// A vocabulary and how text is cut for it, as artifacts of a checkpoint and back: what every task on text keeps beside the parameters.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/text/tokenizer.h"
+#include "data/text/vocabulary.h"
+#include "recipes/engine/recipe.h"
+
+namespace capstan::text {
+
+engine::NamedTensors vocabulary_artifacts(const data::Vocabulary& vocabulary, const data::TokenizerOptions& tokenizer);
+/// Null: there is none.
+std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors& artifacts);
+std::vector<std::string> tokens_of(const engine::NamedTensors& artifacts);  ///< in the order of their numbers
+/// Throws CheckpointError for a tokenizer that is not known here.
+data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts);
+
+}  // namespace capstan::text
