@@ -114,32 +114,41 @@ Imported import_tensors(const TensorSource& source, const NameMap& map, std::spa
     const RowMap* rows;
   };
   std::vector<Copy> copies;
+  const auto lenient = [&](std::string_view name) { return !map.strict || is_below_any(name, map.heads); };
+  // As the file says it, where that is another name.
+  const auto original = [&](const std::string& name) {
+    const auto at = source.originals.find(name);
+    return at == source.originals.end() ? name : at->second;
+  };
   for (const ImportTarget& t : targets) {
     const auto at = found.find(t.name);
-    if (is_below_any(t.name, map.fresh) || (at == found.end() && std::ranges::find(replaced, t.name) != replaced.end())) {
-      result.fresh.push_back(t.name);
-      if (at != found.end()) {
-        result.dropped.push_back(*at->second.name);
-        found.erase(at);
-      }
-      continue;
-    }
-    if (at == found.end()) {
-      problems += join_text("\n  missing: ", t.name, " ", t.value);
-      continue;
-    }
     const auto by_name = std::ranges::find(rows, t.name, &RowMap::target);
     const RowMap* const own_rows = by_name == rows.end() ? nullptr : &*by_name;
-    if (fits(*at->second.spec, t.value, own_rows)) {
+    const bool is_there = at != found.end(), fitting = is_there && fits(*at->second.spec, t.value, own_rows);
+    const bool left_out = is_below_any(t.name, map.fresh) || (!is_there && std::ranges::find(replaced, t.name) != replaced.end());
+    if (left_out || (is_there ? !fitting && !map.strict : lenient(t.name))) {
+      result.fresh.push_back(t.name);
+      if (is_there) result.dropped.push_back(original(*at->second.name));
+    } else if (fitting) {
       copies.push_back({&t, at->second.name, own_rows});
       result.taken.push_back(t.name);
+    } else if (is_there) {
+      const std::string in_file = original(*at->second.name);
+      problems += join_text("\n  of another shape or type: ", t.name, ": the model has ", t.value, ", the file ", *at->second.spec,
+                            in_file == t.name ? "" : " (" + in_file + ")");
     } else {
-      problems += join_text("\n  of another shape or type: ", t.name, ": the model has ", t.value, ", the file ", *at->second.spec);
+      problems += join_text("\n  missing: ", t.name, " ", t.value);
     }
-    found.erase(at);
+    if (is_there) found.erase(at);
   }
-  for (const auto& [name, f] : found)
-    problems += join_text("\n  unexpected: ", *f.name, name == *f.name ? "" : " (as " + name + ")", " ", *f.spec);
+  for (const auto& [name, f] : found) {
+    const std::string in_file = original(*f.name);
+    if (lenient(name)) {
+      result.dropped.push_back(in_file);
+    } else {
+      problems += join_text("\n  unexpected: ", in_file, name == in_file ? "" : " (as " + name + ")", " ", *f.spec);
+    }
+  }
   require<CheckpointError>(problems.empty(), "import: ", source.name, ": does not fit the model:", problems);
 
   std::vector<Tensor> values;  // all are read before the first is written

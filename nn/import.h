@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,8 @@ struct TensorSource {
   std::string name;  ///< of the file, for messages
   std::vector<std::pair<std::string, Spec>> tensors;
   std::function<Tensor(std::string_view tensor)> read;  ///< called once for each tensor that is taken
+  /// What the file calls a tensor, where that is another name (nn/foreign_names.h); for messages.
+  std::map<std::string, std::string, std::less<>> originals = {};
 };
 
 struct NameMap {
@@ -36,6 +39,11 @@ struct NameMap {
   std::vector<Rename> renames = {};       ///< of the source's names; the longest `from` that fits a name counts
   std::vector<std::string> dropped = {};  ///< prefixes of the source's names: not taken; a parameter that would have taken one is fresh
   std::vector<std::string> fresh = {};    ///< prefixes of the model's names: they keep their values
+  /// Prefixes of the model's names, of heads: a parameter below them that the file lacks is fresh, a tensor below them that the model
+  /// lacks is not taken.
+  std::vector<std::string> heads = {};
+  /// No: all names count as those of heads, and a parameter of another shape is fresh.
+  bool strict = true;
 };
 
 /// Row i of the tensor `target` [rows, ...] is row rows[i] of what the source has for it; -1: it keeps its value.

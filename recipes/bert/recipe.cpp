@@ -1,9 +1,11 @@
 #include "recipes/bert/recipe.h"
 
 #include <memory>
+#include <vector>
 
 #include "nn/models/bert_heads.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/bert.h"
 #include "recipes/tasks/masked_lm/task.h"
 
 namespace capstan::bert {
@@ -32,6 +34,9 @@ class Bert : public masked_lm::Task {
       : Task(config, setup, scope,
              [&](const nn::Scope& below, std::int64_t vocab_size) { return network(config.model, below, vocab_size, setup.precision); }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
+    return formats::bert_forms(config.model, formats::BertHead::pretraining);
+  }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::bert_adam);
     o.schedule.kind = engine::ScheduleKind::linear;

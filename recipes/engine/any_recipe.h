@@ -15,6 +15,7 @@
 #include "optim/optimizer.h"
 #include "recipes/engine/config/option_table.h"
 #include "recipes/engine/config/options.h"
+#include "recipes/engine/pretrained/foreign_form.h"
 #include "recipes/engine/recipe.h"
 
 namespace capstan::engine {
@@ -122,6 +123,8 @@ class AnyConfig {
   virtual bool prepare(const Setup& setup, std::ostream& report) const = 0;
   /// Whether `capstan bench` needs no data.
   virtual bool benches_without_data() const = 0;
+  /// The forms of other programs' models, for the model as it is configured now; they must not outlive this.
+  virtual std::vector<ForeignForm> foreign_forms() const = 0;
 };
 
 /// A recipe as the program lists it.

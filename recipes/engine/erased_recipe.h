@@ -263,6 +263,13 @@ class ErasedConfig final : public AnyConfig {
       return false;
     }
   }
+  std::vector<ForeignForm> foreign_forms() const override {
+    if constexpr (requires { R::foreign_forms(fields_.recipe); }) {
+      return R::foreign_forms(fields_.recipe);
+    } else {
+      return {};
+    }
+  }
   bool benches_without_data() const override {
     return requires(R r, std::int64_t n) { r.bench_batch(n); };
   }

@@ -40,6 +40,8 @@
 //     std::string protocol(Split)                             how the metrics of a split are taken, in words, a line each
 //     NamedTensors artifacts() const                          what evaluate and predict need besides the parameters (id map, vocabulary)
 //     std::vector<NamedRows> named_rows() const               parameters whose rows stand for names: init.from takes rows by name
+//     static std::vector<ForeignForm> foreign_forms(const Config&)   other programs' models of this kind (pretrained/foreign_form.h), as
+//                                                             configured; they may refer to the Config
 //     data::DataReport data_report() const                    what was read, in words; printed before anything is done with it
 //     std::string data_digest() const                         identity of the data; a resume with other data is refused. Without it: of
 //                                                             artifacts and numbers of samples, which do not see every change
@@ -139,6 +141,7 @@ struct Setup {
   std::string data_dir = {};          ///< run.data: relative data paths start here; see data_path
   bool json_answers = false;          ///< predict.format: answers are JSON objects, else columns with tabs between them
   NamedTensors artifacts = {};        ///< of the checkpoint, for evaluate and predict; otherwise empty
+  NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from
 
   /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.
   std::string data_path(std::string_view path) const;

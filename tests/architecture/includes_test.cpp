@@ -73,7 +73,7 @@ std::string kind_of(const std::string& room) { return room.substr(0, room.find_l
 
 // What several rooms of a kind share.
 const std::set<std::string>& shared() {
-  static const std::set<std::string> all{"recipes/tasks/recommendation/", "recipes/tasks/text/"};
+  static const std::set<std::string> all{"recipes/formats/", "recipes/tasks/recommendation/", "recipes/tasks/text/"};
   return all;
 }
 

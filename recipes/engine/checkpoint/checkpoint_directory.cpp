@@ -97,6 +97,13 @@ std::string checkpoint_file(const std::string& named, const std::string& run_dir
   return best ? best_in(folder) : path_in(folder, steps.front());
 }
 
+std::vector<std::string> checkpoints_of(const std::string& run_directory) {
+  const std::string folder = run_directory + "/" + std::string(kCheckpointFolder);
+  std::vector<std::string> paths;
+  for (const std::int64_t step : steps_in(folder)) paths.push_back(path_in(folder, step));
+  return paths;
+}
+
 RunLock::RunLock(const std::string& directory) {
   const std::string path = directory + "/run.lock";
   fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -26,6 +26,8 @@ inline constexpr std::string_view kRunConfig = "config.cfg", kCheckpointFolder =
 /// The file that --checkpoint or --resume names: for the word best or latest the best or newest one of a run directory, else itself.
 /// Throws ConfigError if the directory is empty, which means that there is none, or holds no such file.
 std::string checkpoint_file(const std::string& named, const std::string& run_directory);
+/// The checkpoints of a run directory, the newest first; none if there is no such directory.
+std::vector<std::string> checkpoints_of(const std::string& run_directory);
 
 /// Keeps a second process out of a run directory until destroyed. Throws ConfigError naming the holder.
 class RunLock {

@@ -1,16 +1,14 @@
 #include "recipes/engine/checkpoint/initial_weights.h"
 
 #include <algorithm>
-#include <map>
-#include <memory>
 #include <optional>
 
 #include "autograd/core/error.h"
-#include "data/safetensors.h"
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/config/options.h"
 #include "recipes/engine/config/value.h"
+#include "recipes/engine/pretrained/foreign_model.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
@@ -26,35 +24,32 @@ std::vector<nn::NameMap::Rename> renames_of(const InitOptions& options) {
   return out;
 }
 
-/// Tensors of a safetensors file, or of the set that an index names, with / for . in their names.
-nn::TensorSource safetensors_source(const std::string& path) {
-  const auto set = std::make_shared<const data::SafetensorsSet>(path);
-  std::map<std::string, std::string, std::less<>> in_file;
-  nn::TensorSource source{.name = path, .tensors = {}, .read = {}};
-  for (const auto& [name, spec] : set->tensors()) {
-    std::string ours = name;
-    std::ranges::replace(ours, '.', '/');
-    source.tensors.emplace_back(ours, spec);
-    in_file.emplace(std::move(ours), name);
-  }
-  source.read = [set, in_file = std::move(in_file)](std::string_view name) { return set->read(in_file.find(name)->second); };
-  return source;
-}
-
 /// What init.from names.
 struct Weights {
-  explicit Weights(const std::string& path) {
-    if (path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json")) {
-      tensors = safetensors_source(path);
-      text = path;
+  Weights(const std::string& path, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
+    if (is_foreign(path)) {
+      ForeignWeights foreign = foreign_weights(path, forms, recipe.parameters(), recipe.name());
+      tensors = std::move(foreign.tensors);
+      heads = std::move(foreign.heads);
+      text = join_text(tensors.name, foreign.form.empty() ? "" : " (" + foreign.form + ")");
+      if (ModelDirectory::is(path)) {
+        const ModelDirectory directory(path);
+        artifacts = form_of(directory, forms, recipe.name()).directory.artifacts(directory);
+      }
       return;
     }
     checkpoint.emplace(path, Checkpoint::Reading::in_parts);
     tensors = checkpoint->weights();
+    artifacts = checkpoint->artifacts();
     text = join_text(checkpoint->path(), " (", checkpoint->meta().recipe, ", step ", checkpoint->step(), ")");
+    if (checkpoint->meta().recipe == recipe.name()) return;
+    for (const ForeignForm& f : forms)  // of a recipe for another task: the heads differ
+      for (std::string& head : f.names({}).heads) heads.push_back(std::move(head));
   }
   std::optional<Checkpoint> checkpoint;
   nn::TensorSource tensors;
+  std::vector<std::string> heads;  // paths of our parameters that the file may lack, or have others for
+  NamedTensors artifacts;          // vocabulary, class names
   std::string text;
 };
 
@@ -75,6 +70,23 @@ void require_same_names(const AnyRecipe& recipe, const Checkpoint& file) {
                                name, "), and the recipe ", recipe.name(), " does not say which rows stand for them (named_rows)");
 }
 
+/// Parameters of a head with a row for each class, and of another number in the file, which does not name its classes.
+std::vector<std::string> other_heads(const nn::TensorSource& source, std::span<const NamedRows> rows, std::span<const nn::RowMap> maps,
+                                     std::span<const std::string> heads) {
+  std::vector<std::string> out;
+  const auto is_head = [&](std::string_view name) {
+    return std::ranges::any_of(heads, [&](const std::string& head) { return name.starts_with(head); });
+  };
+  for (const NamedRows& r : rows)
+    for (const Parameter& p : r.parameters) {
+      if (!p.defined() || !is_head(p.name()) || std::ranges::find(maps, p.name(), &nn::RowMap::target) != maps.end()) continue;
+      const auto found = std::ranges::find(source.tensors, p.name(), &std::pair<std::string, Spec>::first);
+      if (found != source.tensors.end() && found->second.shape.rank() > 0 && found->second.shape[0] != p.shape()[0])
+        out.push_back(p.name());
+    }
+  return out;
+}
+
 bool kept(const NamedRows& rows, std::string_view parameter) {
   return std::ranges::any_of(rows.parameters, [&](const Parameter& p) { return p.defined() && p.name() == parameter; });
 }
@@ -82,8 +94,9 @@ bool kept(const NamedRows& rows, std::string_view parameter) {
 }  // namespace
 
 void InitOptions::validate() const {
-  require<ConfigError>(!from.empty() || (rename.empty() && drop.empty() && fresh.empty()), "init.",
-                       !rename.empty() ? "rename" : (!drop.empty() ? "drop" : "fresh"), ": there is no init.from that it could concern");
+  require<ConfigError>(!from.empty() || (rename.empty() && drop.empty() && fresh.empty() && strict), "init.",
+                       !rename.empty() ? "rename" : (!drop.empty() ? "drop" : (!fresh.empty() ? "fresh" : "strict")),
+                       ": there is no init.from that it could concern");
   renames_of(*this);
 }
 
@@ -91,25 +104,28 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
   std::vector<nn::RowMap> maps;
   for (const NamedRows& r : rows) {
     const std::vector<std::string> here = r.names(own), there = r.names(theirs);
-    if (here == there) continue;
+    if (here == there || there.empty()) continue;
     for (const Parameter& p : r.parameters)
       if (p.defined()) maps.push_back(nn::rows_by_name(p.name(), r.first, here, there));
   }
   return maps;
 }
 
-std::vector<std::string> start_from_weights(const InitOptions& options, AnyRecipe& recipe) {
+std::vector<std::string> start_from_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
   return named_by("init.from", [&] {
-    const Weights file(expand_home(options.from));
+    const Weights file(expand_home(options.from), forms, recipe);
     const std::vector<NamedRows> rows = recipe.named_rows();
-    std::vector<nn::RowMap> maps;
     if (file.checkpoint && rows.empty()) require_same_names(recipe, *file.checkpoint);
-    if (file.checkpoint) maps = row_maps(rows, recipe.artifacts(), file.checkpoint->artifacts());
-    const nn::NameMap names{.renames = renames_of(options), .dropped = options.drop, .fresh = options.fresh};
+    const std::vector<nn::RowMap> maps = row_maps(rows, recipe.artifacts(), file.artifacts);
+    nn::NameMap names{
+        .renames = renames_of(options), .dropped = options.drop, .fresh = options.fresh, .heads = file.heads, .strict = options.strict};
+    std::vector<std::string> heads = other_heads(file.tensors, rows, maps, file.heads);
+    for (const std::string& head : heads) names.fresh.push_back(head);
     const nn::Imported done = nn::import_parameters(file.tensors, names, maps, recipe.parameters());
 
     std::vector<std::string> report{
         join_text("start: ", done.taken.size(), " of ", recipe.parameters().parameters().size(), " parameters from ", file.text)};
+    for (const std::string& head : heads) report.push_back(join_text("start: ", head, " is for another number of classes"));
     for (const NamedRows& r : rows)
       for (const nn::RowMap& m : maps) {
         if (!kept(r, m.target) || std::ranges::find(done.taken, m.target) == done.taken.end()) continue;

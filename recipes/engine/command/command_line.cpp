@@ -14,12 +14,12 @@
 #include "data/file.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "recipes/engine/command/completion.h"
+#include "recipes/engine/command/configure.h"
 #include "recipes/engine/command/export.h"
 #include "recipes/engine/command/inspect.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/tokenize.h"
 #include "recipes/engine/config/config_text.h"
-#include "recipes/engine/config/stored_config.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/terminal.h"
 
@@ -113,12 +113,6 @@ int print_completion(std::span<const RecipeEntry> recipes, std::span<const std::
   return kOk;
 }
 
-void print_flags(std::span<const Flag> flags, std::ostream& out) {
-  for (const Flag& f : flags) out << "  --" << f.name << (f.value_name.empty() ? "" : " ") << f.value_name << "\n      " << f.help << "\n";
-}
-
-bool is_help(const std::string& a) { return a == "--help" || a == "-h"; }
-
 /// What the arguments say of a flag or key, for which a checkpoint must be found before it tells which keys there are.
 std::optional<std::string> value_in(std::span<const std::string> arguments, std::string_view name) {
   std::optional<std::string> value;
@@ -168,10 +162,11 @@ int run_on_recipe(std::span<const RecipeEntry> recipes, const CommandText& text,
   }
   if (named) {
     const std::string directory = run_directory(value_in(line.arguments, "run.dir").value_or(""), in_file, recipe.value, line.config_path);
-    line.checkpoint = std::make_shared<const Checkpoint>(checkpoint_file(*named, directory), Checkpoint::Reading::in_parts);
+    const std::string path = ModelDirectory::is(*named) ? *named : checkpoint_file(*named, directory);
+    line.model = open_model(path, recipe.value, recipes);
     if (!has_config) {
-      line.config_name = line.checkpoint->path();
-      recipe = {.key = "recipe", .value = line.checkpoint->meta().recipe, .origin = line.checkpoint->path()};
+      line.config_name = line.model->path();
+      recipe = {.key = "recipe", .value = std::string(line.model->recipe()), .origin = line.model->path()};
     }
   }
   return run_recipe(find_recipe(recipes, recipe.value, recipe.origin), line, console);
@@ -255,78 +250,6 @@ int run_program(std::span<const RecipeEntry> recipes, std::span<const std::strin
     console.err << (shows_colour(console.progress_fd) ? highlighted(text) : text) << std::endl;
     return code;
   }
-}
-
-bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments, const Console& console) {
-  OptionTable& table = config.table();
-  const std::vector<Flag> flags = flags_of(line.command);
-  const std::vector<Assignment> file = line.config_path.empty() ? std::vector<Assignment>{} : read_config_file(line.config_path);
-  if (line.checkpoint) line.checkpoint->require_recipe(config.engine().recipe);
-  const auto assign_all = [&](const std::vector<Assignment>& given) {
-    return line.checkpoint
-               ? assign_stored(table, line.checkpoint->meta().config, line.checkpoint->path(), given, line.command == "evaluate")
-               : (assign(table, given), StoredConfigNotes{});
-  };
-  if (std::any_of(line.arguments.begin(), line.arguments.end(), is_help)) {
-    assign_all(file);
-    const CommandText& text = command_text(line.command);
-    console.out << "capstan " << line.command << " " << text.arguments << "\n" << text.help << "\n";
-    print_flags(flags, console.out);
-    console.out << "Keys of " << line.config_name << ", with their defaults where it says something else:\n" << help_text(table);
-    return true;
-  }
-  try {
-    arguments = parse_arguments(line.arguments, flags, &table);
-  } catch (const ConfigError& e) {
-    throw ConfigError(join_text(e.what(), "\n`capstan ", line.command, " ", line.config_name, " --help` shows the flags and keys"));
-  }
-  std::vector<Assignment> all = file;
-  for (const Assignment& a : arguments.assignments) {
-    require<ConfigError>(a.key != "recipe", "command line: recipe cannot be changed, it decides which keys there are");
-    all.push_back(a);
-  }
-  const StoredConfigNotes notes = assign_all(all);
-  config.finish();
-  const auto say = [&](std::string_view what, const std::vector<std::string>& which) {
-    for (std::size_t i = 0; i < which.size(); ++i) console.err << (i == 0 ? what : "; ") << which[i] << (i + 1 == which.size() ? "\n" : "");
-  };
-  say("not known to this program, but set in the checkpoint: ", notes.unknown);
-  say("other than in the checkpoint: ", notes.replaced);
-  say("without effect on a trained model: ", notes.idle);
-  if (arguments.has("print-config")) {
-    console.out << to_config_text(table);
-    return true;
-  }
-  return false;
-}
-
-Setup make_setup(const EngineOptions& options, Purpose purpose) {
-  const TrainOptions& t = options.train;
-  const std::int64_t micro = t.micro_batch_size == 0 ? t.batch_size : t.micro_batch_size;
-  require<ConfigError>(t.batch_size % micro == 0, "train.micro_batch_size must divide train.batch_size, got ", micro, " and ",
-                       t.batch_size);
-  Setup s;
-  s.purpose = purpose;
-  s.seed = static_cast<std::uint64_t>(options.run.seed);
-  s.threads = set_threads(options.run.threads);
-  s.precision = t.precision;
-  s.batch_size = micro;
-  s.batches_per_step = t.batch_size / micro;
-  s.epochs = t.epochs;
-  s.evaluation_size = options.evaluate.batch_size;
-  s.data_dir = options.run.data;
-  s.json_answers = options.predict.format == AnswerFormat::jsonl;
-  return s;
-}
-
-std::string run_directory(std::string_view on_command_line, std::string_view in_file, std::string_view recipe,
-                          const std::string& config_path) {
-  if (!on_command_line.empty()) return expand_home(on_command_line);
-  const fs::path path(config_path), folder = path.has_parent_path() ? path.parent_path() : ".";
-  std::error_code error;
-  if (path.filename() == kRunConfig && fs::is_directory(folder / kCheckpointFolder, error)) return folder.string();
-  if (!in_file.empty()) return expand_home(in_file);
-  return config_path.empty() ? "" : join_text("runs/", recipe, "-", path.stem().string());
 }
 
 std::string recipes_directory() {

@@ -2,19 +2,15 @@
 // The command line of `capstan`: which command, which recipe, which configuration, and what an error ends with. The commands on a recipe
 // are run_recipe.h; run_program may be called in-process by tests.
 
-#include <cstdint>
 #include <exception>
 #include <iosfwd>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "recipes/engine/any_recipe.h"
-#include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/command/commands.h"
-#include "recipes/engine/config/arguments.h"
 
 namespace capstan::engine {
 
@@ -33,31 +29,11 @@ struct Console {
   int out_fd = -1;       ///< what `out` writes to if it may be a terminal, whose width and colours then count
 };
 
-/// A command on a configuration, as given.
-struct CommandLine {
-  std::string command;                                ///< train, evaluate, predict, prepare, bench
-  std::string config_path;                            ///< file; empty: the configuration is the checkpoint's
-  std::string config_name;                            ///< "sasrec/ml1m", or the path as given, or that of the checkpoint
-  std::vector<std::string> arguments;                 ///< the rest
-  std::shared_ptr<const Checkpoint> checkpoint = {};  ///< that --checkpoint names; null: not given
-};
-
 /// The program, without the process around it. Returns the exit code; errors are reported on console.err.
 int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console);
 
 /// The names of a recipe's configurations, "vit/tiny", in byte order.
 std::vector<std::string> configs_of(std::string_view recipe);
-
-/// Reads checkpoint, file and arguments into a configuration (stored_config.h). True if the command is answered already (--help,
-/// --print-config).
-bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments, const Console& console);
-
-/// What a recipe is told, after cross-checks; sets the number of OpenMP threads. Throws ConfigError.
-Setup make_setup(const EngineOptions& options, Purpose purpose);
-/// Where the run of a configuration is: what the command line says, the folder of a config.cfg that lies beside its checkpoints, what the
-/// file says, or runs/<recipe>-<config>. Empty: without any of these there is none.
-std::string run_directory(std::string_view on_command_line, std::string_view in_file, std::string_view recipe,
-                          const std::string& config_path);
 
 /// The folder that holds the recipes' configurations, found from where the program is: of an installed tree, or of a build directory.
 std::string recipes_directory();

@@ -14,6 +14,7 @@
 #include "recipes/engine/config/config_file.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/config/value.h"
+#include "recipes/engine/pretrained/adopted.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
@@ -40,10 +41,10 @@ Split split_named(std::string_view name) {
   return Split::test;
 }
 
-void print_metrics(const Metrics& metrics, Split split, const Checkpoint& checkpoint, bool json, const Console& console) {
+void print_metrics(const Metrics& metrics, Split split, const UsedModel& model, bool json, const Console& console) {
   std::ostream& out = console.out;
   if (json) {
-    JsonRow row{{"step", checkpoint.step()}, {"split", std::string(name_of(split))}, {"checkpoint", checkpoint.path()}};
+    JsonRow row{{"step", model.step()}, {"split", std::string(name_of(split))}, {"checkpoint", model.path()}};
     for (const Metric& m : metrics) row.emplace_back(m.name, m.value);
     out << to_json(row) << "\n";
   } else if (is_terminal(console.out_fd)) {
@@ -111,7 +112,9 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
 
 int train_command(const Command& c) {
   const EngineOptions& options = c.options();
-  const Setup setup = make_setup(options, Purpose::train);
+  const std::vector<ForeignForm> forms = c.config.foreign_forms();
+  Setup setup = make_setup(options, Purpose::train);
+  setup.initial = initial_artifacts(initial_model_of(c.line, c.arguments, c.config), forms, options.recipe);
   const auto recipe = c.config.make(setup);
   apply_to_parameters(options.optimizer, recipe->parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
@@ -127,7 +130,7 @@ int train_command(const Command& c) {
   const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
   std::vector<std::string> start_report;
   const auto take_initial_weights = [&] {
-    if (!options.init.from.empty()) start_report = start_from_weights(options.init, *recipe);
+    if (!options.init.from.empty()) start_report = start_from_weights(options.init, forms, *recipe);
   };
   if (c.arguments.has("check")) {
     if (!shortened.empty()) c.console.out << shortened << "\n";
@@ -136,10 +139,8 @@ int train_command(const Command& c) {
     return check(c, *recipe, *optimizer, metric);
   }
 
-  Option& dir = *c.config.table().find("run.dir");
-  const bool said = dir.origin == kCommandLineOrigin;
-  const std::string directory = run_directory(said ? options.run.dir : "", said ? "" : options.run.dir, options.recipe, c.line.config_path);
-  dir.set(directory);  // so that config.cfg leads back here
+  const std::string directory = run_directory(c.line, c.config);
+  c.config.table().find("run.dir")->set(directory);  // so that config.cfg leads back here
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
@@ -196,11 +197,11 @@ int train_command(const Command& c) {
 
 /// A recipe with the parameters of the checkpoint that is used.
 std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
-  require<ConfigError>(c.line.checkpoint != nullptr, c.line.command, ": needs --checkpoint FILE");
+  require<ConfigError>(c.line.model != nullptr, c.line.command, ": needs --checkpoint FILE");
   Setup setup = make_setup(c.options(), purpose);
-  setup.artifacts = c.line.checkpoint->artifacts();
+  setup.artifacts = c.line.model->artifacts();
   auto recipe = c.config.make(setup);
-  c.line.checkpoint->load(recipe->parameters());
+  for (const std::string& said : c.line.model->load(*recipe, c.config.foreign_forms())) c.console.err << said << "\n";
   return recipe;
 }
 
@@ -213,7 +214,7 @@ int evaluate_command(const Command& c) {
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
-  print_metrics(evaluator.run(split), split, *c.line.checkpoint, json, c.console);
+  print_metrics(evaluator.run(split), split, *c.line.model, json, c.console);
   return kOk;
 }
 
@@ -249,8 +250,9 @@ int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console
   if (line.command == "predict") return predict_command(c);
   if (line.command == "bench") return bench_command(c);
   require<InternalError>(line.command == "prepare", "command line: no command ", line.command);
-  if (!config->prepare(make_setup(config->engine(), Purpose::prepare), console.out))
-    console.out << recipe.name << " needs no preparation\n";
+  Setup setup = make_setup(config->engine(), Purpose::prepare);
+  setup.initial = initial_artifacts(initial_model_of(line, arguments, *config), config->foreign_forms(), recipe.name);
+  if (!config->prepare(setup, console.out)) console.out << recipe.name << " needs no preparation\n";
   return kOk;
 }
 

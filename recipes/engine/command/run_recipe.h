@@ -3,6 +3,7 @@
 
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/command/command_line.h"
+#include "recipes/engine/command/configure.h"
 
 namespace capstan::engine {
 

@@ -31,14 +31,17 @@ struct RunOptions {
 struct InitOptions {
   std::string from;
   std::vector<std::string> rename, drop, fresh;
+  bool strict = true;
 
   template <class V>
   void visit(V& v) {
     v("from", from,
-      "checkpoint or safetensors file whose parameters a new run starts from; empty: random ones. A run that is resumed does not read it");
+      "checkpoint, .safetensors file (or index of a set) or Hugging Face model directory that a new run starts from; empty: random "
+      "parameters. What the model's file says about model and tokenizer is taken over");
     v("rename", rename, "prefixes of its names, old=new: encoder=bert/encoder; one side may be empty");
     v("drop", drop, "prefixes of its names whose tensors are not taken, such as a head; parameters of these names start at random");
     v("fresh", fresh, "prefixes of this model's names that start at random though the file may have them");
+    v("strict", strict, "refuse a file that lacks parameters or has others; no: these start at random, or are not taken, and are listed");
   }
   /// Throws ConfigError.
   void validate() const;  // checkpoint/initial_weights.cpp

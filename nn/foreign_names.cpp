@@ -1,0 +1,156 @@
+#include "nn/foreign_names.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/shape_ops.h"
+
+namespace capstan::nn {
+namespace {
+
+std::string with_slashes(std::string_view name) {
+  std::string out(name);
+  std::ranges::replace(out, '.', '/');
+  return out;
+}
+
+const Spec* find(const TensorSource& source, std::string_view name) {
+  const auto at = std::ranges::find(source.tensors, name, &std::pair<std::string, Spec>::first);
+  return at == source.tensors.end() ? nullptr : &at->second;
+}
+
+/// Shape of our rows of theirs, and of all of theirs.
+Shape part_shape(const TensorPair& pair, const Shape& ours) {
+  if (pair.shape || pair.axes.empty()) return pair.shape.value_or(ours);
+  std::vector<std::int64_t> theirs(pair.axes.size());
+  for (std::size_t i = 0; i < theirs.size(); ++i) theirs[static_cast<std::size_t>(pair.axes[i])] = ours[static_cast<int>(i)];
+  return Shape(theirs);
+}
+Shape whole_shape(const TensorPair& pair, const Shape& ours) {
+  const Shape part = part_shape(pair, ours);
+  return pair.rows == 0 ? part : part.with(0, pair.rows);
+}
+
+Tensor in_our_form(const Tensor& theirs, const TensorPair& pair, const Spec& ours) {
+  Tensor x = pair.rows == 0 ? theirs : slice(theirs, 0, pair.first, part_shape(pair, ours.shape)[0]);
+  if (!pair.axes.empty()) x = permute(x, pair.axes);
+  x = reshape(x.contiguous(), ours.shape);
+  return x.dtype() == ours.dtype ? x : cast(x, ours.dtype);
+}
+
+/// The order of axes that takes `axes` back.
+std::vector<int> inverse(const std::vector<int>& axes) {
+  std::vector<int> out(axes.size());
+  for (std::size_t i = 0; i < axes.size(); ++i) out[static_cast<std::size_t>(axes[i])] = static_cast<int>(i);
+  return out;
+}
+
+Tensor in_their_form(const Tensor& ours, const TensorPair& pair) {
+  const Shape part = part_shape(pair, ours.shape());
+  if (pair.axes.empty()) return reshape(ours.contiguous(), part);
+  std::vector<std::int64_t> turned;
+  for (const int axis : pair.axes) turned.push_back(part[axis]);
+  return permute(reshape(ours.contiguous(), Shape(turned)), inverse(pair.axes)).contiguous();
+}
+
+bool same_bytes(const Tensor& a, const Tensor& b) {
+  if (a.spec() != b.spec()) return false;
+  const Tensor x = a.contiguous(), y = b.contiguous();
+  const auto* from =
+      static_cast<const std::byte*>(x.storage().data()) + x.layout().offset() * static_cast<std::int64_t>(size_of(x.dtype()));
+  const auto* to = static_cast<const std::byte*>(y.storage().data()) + y.layout().offset() * static_cast<std::int64_t>(size_of(y.dtype()));
+  return std::memcmp(from, to, static_cast<std::size_t>(x.numel()) * size_of(x.dtype())) == 0;
+}
+
+}  // namespace
+
+TensorSource translated(const TensorSource& theirs, const ForeignNames& names, const ParameterStore& store) {
+  struct Taken {
+    std::string name;  // of theirs
+    const TensorPair* pair = nullptr;
+    Spec ours = {};
+  };
+  const auto pairs = std::make_shared<const std::vector<TensorPair>>(names.pairs);
+  const auto taken = std::make_shared<std::map<std::string, Taken, std::less<>>>();
+  std::set<std::string, std::less<>> used(names.ignored.begin(), names.ignored.end());
+  TensorSource out{.name = theirs.name, .tensors = {}, .read = {}};
+  std::map<std::string_view, Spec> ours;
+  for (const Parameter& p : store.parameters()) ours.emplace(p.name(), p.value().spec());
+
+  std::string problems;
+  for (const auto& [copy, original] : names.copies) {
+    if (find(theirs, copy) == nullptr) continue;
+    used.insert(copy);
+    if (find(theirs, original) != nullptr && !same_bytes(theirs.read(copy), theirs.read(original)))
+      problems += join_text("\n  ", copy, " is not ", original, ", and the model here has one tensor for both");
+  }
+  for (const auto& [name, value] : names.constants) {
+    const Spec* const spec = find(theirs, name);
+    if (spec == nullptr) continue;
+    used.insert(name);
+    if (spec->shape != value.shape() || !same_bytes(cast(theirs.read(name), value.dtype()), value))
+      problems += join_text("\n  ", name, " ", *spec, " is there and does something, and the model here has no such part");
+  }
+  require<CheckpointError>(problems.empty(), "import: ", theirs.name, ": does not fit the model:", problems);
+
+  for (const TensorPair& pair : *pairs) {
+    const Spec* const spec = find(theirs, pair.theirs);
+    const auto target = ours.find(pair.ours);
+    if (spec == nullptr) continue;
+    used.insert(pair.theirs);
+    Taken t{.name = pair.theirs};
+    Spec seen = *spec;
+    if (target != ours.end() && spec->shape == whole_shape(pair, target->second.shape) && is_floating(spec->dtype)) {
+      t.pair = &pair;
+      t.ours = seen = target->second;
+    }
+    out.tensors.emplace_back(pair.ours, seen);
+    if (seen != *spec || pair.ours != pair.theirs) out.originals.emplace(pair.ours, pair.theirs);
+    taken->emplace(pair.ours, std::move(t));
+  }
+  for (const auto& [name, spec] : theirs.tensors) {
+    if (used.contains(name)) continue;
+    std::string shown = with_slashes(name);
+    out.tensors.emplace_back(shown, spec);
+    taken->emplace(std::move(shown), Taken{.name = name});
+  }
+  out.read = [theirs, pairs, taken](std::string_view name) {
+    const Taken& t = taken->find(name)->second;
+    const Tensor x = theirs.read(t.name);
+    return t.pair == nullptr ? x : in_our_form(x, *t.pair, t.ours);
+  };
+  return out;
+}
+
+std::vector<std::pair<std::string, Tensor>> translated_back(const ForeignNames& names, const ParameterStore& store) {
+  std::vector<std::pair<std::string, Tensor>> out;
+  std::map<std::string_view, std::size_t> place;
+  std::set<std::string_view> written;
+  for (const TensorPair& pair : names.pairs) {
+    const auto found = std::ranges::find(store.parameters(), pair.ours, &Parameter::name);
+    if (found == store.parameters().end()) continue;  // a part that this model does not have
+    written.insert(pair.ours);
+    const Tensor part = in_their_form(found->value(), pair);
+    const auto [at, added] = place.emplace(pair.theirs, out.size());
+    if (added) out.emplace_back(pair.theirs, pair.rows == 0 ? part : Tensor::zeros(whole_shape(pair, found->shape()), part.dtype()));
+    if (pair.rows == 0) continue;
+    const Tensor& whole = out[at->second].second;
+    const auto bytes = static_cast<std::size_t>(part.numel()) * size_of(part.dtype());
+    const auto row = static_cast<std::size_t>(whole.numel() / pair.rows) * size_of(part.dtype());
+    std::memcpy(
+        static_cast<std::byte*>(whole.storage().data()) + static_cast<std::size_t>(pair.first) * row,
+        static_cast<const std::byte*>(part.storage().data()) + part.layout().offset() * static_cast<std::int64_t>(size_of(part.dtype())),
+        bytes);
+  }
+  for (const Parameter& p : store.parameters())
+    require<InternalError>(written.contains(p.name()), "export: ", p.name(), " has no name in the other form");
+  for (const auto& [name, value] : names.constants) out.emplace_back(name, value);
+  return out;
+}
+
+}  // namespace capstan::nn

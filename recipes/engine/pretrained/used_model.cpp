@@ -1,0 +1,81 @@
+#include "recipes/engine/pretrained/used_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/checkpoint/initial_weights.h"
+#include "recipes/engine/config/options.h"
+#include "recipes/engine/pretrained/foreign_model.h"
+
+namespace capstan::engine {
+namespace {
+
+class CheckpointModel final : public UsedModel {
+ public:
+  CheckpointModel(const std::string& path, std::string_view recipe) : file_(path, Checkpoint::Reading::in_parts) {
+    if (!recipe.empty()) file_.require_recipe(recipe);
+  }
+  const std::string& path() const override { return file_.path(); }
+  std::string_view recipe() const override { return file_.meta().recipe; }
+  std::string_view config() const override { return file_.meta().config; }
+  std::int64_t step() const override { return file_.step(); }
+  NamedTensors artifacts() const override { return file_.artifacts(); }
+  std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm>) const override {
+    file_.load(recipe.parameters());
+    return {};
+  }
+
+ private:
+  Checkpoint file_;
+};
+
+class DirectoryModel final : public UsedModel {
+ public:
+  DirectoryModel(const std::string& path, std::string_view recipe, std::span<const ForeignForm> forms) : directory_(path), recipe_(recipe) {
+    const ForeignForm& form = form_of(directory_, forms, recipe);
+    artifacts_ = form.directory.artifacts(directory_);
+    for (const Assignment& a : form.directory.settings(directory_)) {
+      const auto point = a.key.find('.');
+      config_ += join_text("[", a.key.substr(0, point), "]\n", a.key.substr(point + 1), " = ", a.value, "\n");
+    }
+  }
+  const std::string& path() const override { return directory_.path(); }
+  std::string_view recipe() const override { return recipe_; }
+  std::string_view config() const override { return config_; }
+  std::int64_t step() const override { return 0; }
+  NamedTensors artifacts() const override { return artifacts_; }
+  std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const override {
+    InitOptions options;
+    options.from = directory_.path();
+    return start_from_weights(options, forms, recipe);
+  }
+
+ private:
+  ModelDirectory directory_;
+  std::string recipe_, config_;
+  NamedTensors artifacts_;
+};
+
+}  // namespace
+
+std::shared_ptr<const UsedModel> open_model(const std::string& path, std::string_view recipe, std::span<const RecipeEntry> recipes) {
+  if (!ModelDirectory::is(path)) return std::make_shared<CheckpointModel>(path, recipe);
+  const ModelDirectory directory(path);
+  for (const RecipeEntry& entry : recipes) {
+    if (!recipe.empty() && entry.name != recipe) continue;
+    const std::vector<ForeignForm> forms = entry.configuration()->foreign_forms();
+    const auto native = [&](const ForeignForm& f) {
+      return f.directory.holds && f.directory.holds(directory) && f.directory.is_native(directory);
+    };
+    if (!recipe.empty() || std::ranges::any_of(forms, native)) return std::make_shared<DirectoryModel>(path, entry.name, forms);
+  }
+  const auto names = directory.config().find("architectures");
+  std::string said;
+  if (names && names->is(data::Json::Kind::list))
+    for (const data::Json& name : names->items()) said += join_text(said.empty() ? "" : ", ", name.text());
+  throw DataError(join_text(path, ": no recipe has a model of this kind: ", said.empty() ? "config.json names no architecture" : said));
+}
+
+}  // namespace capstan::engine

@@ -1,0 +1,32 @@
+#pragma once
+// UsedModel: the finished model that evaluate, predict and export work on, behind --checkpoint: a checkpoint of ours, or a model directory.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipes/engine/any_recipe.h"
+
+namespace capstan::engine {
+
+class UsedModel {
+ public:
+  virtual ~UsedModel() = default;
+  virtual const std::string& path() const = 0;
+  virtual std::string_view recipe() const = 0;
+  /// Its configuration as a file, and where to say that it stands.
+  virtual std::string_view config() const = 0;
+  virtual std::int64_t step() const = 0;
+  virtual NamedTensors artifacts() const = 0;
+  /// Sets all parameters. `forms`: of the recipe as it is configured. Returns what is worth saying, a line each. Throws CheckpointError.
+  virtual std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const = 0;
+};
+
+/// `path`: a checkpoint file, or a model directory. `recipe`: whose the model is to be; empty: its own, for a directory the one among
+/// `recipes` that has such models with that head. Throws CheckpointError, DataError or IoError.
+std::shared_ptr<const UsedModel> open_model(const std::string& path, std::string_view recipe, std::span<const RecipeEntry> recipes);
+
+}  // namespace capstan::engine

@@ -1,0 +1,259 @@
+#include "recipes/formats/bert.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "data/json.h"
+#include "nn/models/bert_names.h"
+#include "recipes/formats/json_text.h"
+#include "recipes/tasks/text/vocabulary.h"
+
+namespace capstan::formats {
+namespace {
+
+using data::Json;
+using engine::Assignment;
+using engine::ModelDirectory;
+
+constexpr std::string_view kClassNames = "class_names";
+
+struct Choice {
+  std::string_view theirs, ours;
+};
+constexpr std::array<Choice, 6> kActivations{{{"gelu", "gelu"},
+                                              {"gelu_new", "gelu_tanh"},
+                                              {"gelu_pytorch_tanh", "gelu_tanh"},
+                                              {"gelu_python", "gelu"},
+                                              {"relu", "relu"},
+                                              {"tanh", "tanh"}}};
+constexpr std::array<Choice, 3> kPositions{
+    {{"absolute", "absolute"}, {"relative_key", "relative_key"}, {"relative_key_query", "relative_key_query"}}};
+
+/// The classes of transformers with each head; the first is the one that is written.
+struct Head {
+  BertHead head;
+  std::vector<std::string_view> architectures;
+};
+const std::vector<Head>& head_classes() {
+  static const std::vector<Head> all{{BertHead::pretraining, {"BertForPreTraining", "BertModel", "BertForMaskedLM"}},
+                                     {BertHead::classification, {"BertForSequenceClassification"}},
+                                     {BertHead::spans, {"BertForQuestionAnswering"}}};
+  return all;
+}
+const Head& classes_of(BertHead head) { return *std::ranges::find(head_classes(), head, &Head::head); }
+
+std::string chosen(const Json& value, std::span<const Choice> choices) {
+  std::string known;
+  for (const Choice& c : choices) {
+    if (c.theirs == value.text()) return std::string(c.ours);
+    known += join_text(known.empty() ? "" : ", ", c.theirs);
+  }
+  value.fail(join_text("one of ", known));
+}
+
+// ---- from a directory
+
+bool holds_bert(const ModelDirectory& d) {
+  const auto type = d.config().find("model_type");
+  return type && type->is(Json::Kind::text) && type->text() == "bert";
+}
+
+bool has_head(const ModelDirectory& d, BertHead head) {
+  const auto names = d.config().find("architectures");
+  if (!names) return head == BertHead::pretraining;
+  const auto& ours = classes_of(head).architectures;
+  return std::ranges::any_of(names->items(), [&](const Json& n) { return std::ranges::find(ours, n.text()) != ours.end(); });
+}
+
+/// How its tokenizer cuts text: what tokenizer_config.json says, or else tokenizer.json, or else the default of the program.
+struct TokenizerSays {
+  bool lower_case = true;
+  std::optional<bool> strip_accents;
+};
+TokenizerSays tokenizer_of(const ModelDirectory& d) {
+  TokenizerSays out;
+  const auto take = [&](const Json& from, std::string_view lower_case) {
+    if (const auto v = from.find(lower_case)) out.lower_case = v->boolean();
+    if (const auto v = from.find("strip_accents")) out.strip_accents = v->boolean();
+    for (const std::string_view name : {"tokenize_chinese_chars", "handle_chinese_chars"})
+      if (const auto v = from.find(name); v && !v->boolean())
+        v->fail("true: a tokenizer that leaves ideographs together is not known here");
+  };
+  if (const auto tokenizer = d.json("tokenizer.json"))
+    if (const auto normalizer = tokenizer->find("normalizer"); normalizer && normalizer->find("lowercase")) take(*normalizer, "lowercase");
+  if (const auto config = d.json("tokenizer_config.json")) take(*config, "do_lower_case");
+  return out;
+}
+
+std::string vocabulary_path(const ModelDirectory& d) {
+  for (const std::string_view name : {"vocab.txt", "tokenizer.json"})
+    if (d.has(name)) return d.file(name);
+  throw DataError(join_text(d.path(), ": has no tokenizer: neither vocab.txt nor tokenizer.json"));
+}
+
+std::vector<Assignment> settings_of(const ModelDirectory& d) {
+  const Json& c = d.config();
+  for (const std::string_view name : {"is_decoder", "add_cross_attention"})
+    if (const auto v = c.find(name); v && v->boolean()) v->fail("false: the model here is an encoder");
+  std::vector<Assignment> out;
+  const auto set = [&](std::string_view key, std::string value) { out.push_back({std::string(key), std::move(value), d.path()}); };
+  const auto number = [&](std::string_view name, std::string_view key, bool needed) {
+    if (const auto v = needed ? std::optional(c[name]) : c.find(name)) set(key, join_text(v->number()));
+  };
+  number("num_hidden_layers", "model.layers", true);
+  number("hidden_size", "model.hidden_size", true);
+  number("num_attention_heads", "model.heads", true);
+  number("intermediate_size", "model.intermediate_size", true);
+  number("max_position_embeddings", "model.max_positions", true);
+  number("type_vocab_size", "model.token_types", true);
+  number("layer_norm_eps", "model.norm_epsilon", false);
+  number("hidden_dropout_prob", "model.hidden_dropout", false);
+  number("attention_probs_dropout_prob", "model.attention_dropout", false);
+  number("classifier_dropout", "model.classifier_dropout", false);
+  number("initializer_range", "model.initializer_range", false);
+  set("model.activation", chosen(c["hidden_act"], kActivations));
+  if (const auto v = c.find("position_embedding_type")) set("model.positions", chosen(*v, kPositions));
+  const TokenizerSays t = tokenizer_of(d);
+  set("data.vocabulary", vocabulary_path(d));
+  set("data.lower_case", t.lower_case ? "true" : "false");
+  set("data.strip_accents", !t.strip_accents ? "auto" : (*t.strip_accents ? "yes" : "no"));
+  set("data.tokenizer", "hf_fast");
+  return out;
+}
+
+/// The names of its classes; none where they are only numbered.
+std::vector<std::string> class_names_of(const Json& config) {
+  std::vector<std::string> names;
+  const auto labels = config.find("id2label");
+  if (!labels) return names;
+  names.resize(labels->size());
+  std::size_t numbered = 0;
+  for (const auto& [id, name] : labels->members()) {
+    const auto index = std::string(id);
+    const bool digits = !index.empty() && index.size() < 10 && index.find_first_not_of("0123456789") == std::string::npos;
+    const std::size_t i = digits ? std::stoul(index) : names.size();
+    if (i >= names.size()) labels->fail(join_text("the numbers 0 to ", names.size() - 1));
+    names[i] = name.text();
+    numbered += name.text() == join_text("LABEL_", id) ? 1 : 0;
+  }
+  return numbered == names.size() ? std::vector<std::string>{} : names;
+}
+
+engine::NamedTensors artifacts_of(const ModelDirectory& d) {
+  const TokenizerSays t = tokenizer_of(d);
+  const data::TokenizerOptions options{
+      .lower_case = t.lower_case, .variant = data::TokenizerVariant::hf_fast, .strip_accents = t.strip_accents};
+  engine::NamedTensors out = text::vocabulary_artifacts(data::load_vocabulary(vocabulary_path(d), options.variant), options);
+  if (const auto names = class_names_of(d.config()); !names.empty()) engine::store_lines(out, kClassNames, names);
+  return out;
+}
+
+// ---- to a directory
+
+std::string_view theirs_of(std::string_view ours, std::span<const Choice> choices) {
+  return std::ranges::find(choices, ours, &Choice::ours)->theirs;
+}
+
+std::string_view name_of(Activation a) {
+  switch (a) {
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::relu: return "relu";
+    case Activation::tanh: return "tanh";
+    default: return "gelu";
+  }
+}
+
+std::string_view name_of(nn::RelativePositions p) {
+  switch (p) {
+    case nn::RelativePositions::key: return "relative_key";
+    case nn::RelativePositions::key_query: return "relative_key_query";
+    default: return "absolute";
+  }
+}
+
+std::string config_text(const nn::BertOptions& o, BertHead head, std::int64_t vocab_size, std::span<const std::string> classes) {
+  const auto text = [](std::string_view s) { return data::json_string(s); };
+  JsonMembers m{{"architectures", "[" + text(classes_of(head).architectures.front()) + "]"},
+                {"model_type", text("bert")},
+                {"vocab_size", json_number(vocab_size)},
+                {"hidden_size", json_number(o.hidden_size)},
+                {"num_hidden_layers", json_number(o.layers)},
+                {"num_attention_heads", json_number(o.heads)},
+                {"intermediate_size", json_number(o.intermediate_size)},
+                {"hidden_act", text(theirs_of(name_of(o.activation), kActivations))},
+                {"hidden_dropout_prob", json_number(o.hidden_dropout)},
+                {"attention_probs_dropout_prob", json_number(o.attention_dropout)},
+                {"max_position_embeddings", json_number(o.max_positions)},
+                {"type_vocab_size", json_number(o.token_types)},
+                {"initializer_range", json_number(o.initializer_range)},
+                {"layer_norm_eps", json_number(o.norm_epsilon)},
+                {"position_embedding_type", text(theirs_of(name_of(o.positions), kPositions))},
+                {"pad_token_id", "0"},
+                {"torch_dtype", text("float32")}};
+  if (head == BertHead::classification) {
+    JsonMembers by_id, by_name;
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+      by_id.emplace_back(std::to_string(i), text(classes[i]));
+      by_name.emplace_back(classes[i], std::to_string(i));
+    }
+    const bool number = classes.empty();
+    m.emplace_back("problem_type", text(number ? "regression" : "single_label_classification"));
+    if (number) by_id = {{"0", text("LABEL_0")}}, by_name = {{"LABEL_0", "0"}};
+    m.emplace_back("id2label", json_object(by_id));
+    m.emplace_back("label2id", json_object(by_name));
+  }
+  return json_object(m) + "\n";
+}
+
+std::string tokenizer_text(const data::TokenizerOptions& t, std::int64_t max_positions) {
+  const std::string strip = t.strip_accents ? json_boolean(*t.strip_accents) : "null";
+  return json_object({{"tokenizer_class", data::json_string("BertTokenizer")},
+                      {"do_lower_case", json_boolean(t.lower_case)},
+                      {"strip_accents", strip},
+                      {"tokenize_chinese_chars", "true"},
+                      {"model_max_length", json_number(max_positions)},
+                      {"unk_token", "\"[UNK]\""},
+                      {"sep_token", "\"[SEP]\""},
+                      {"pad_token", "\"[PAD]\""},
+                      {"cls_token", "\"[CLS]\""},
+                      {"mask_token", "\"[MASK]\""}}) +
+         "\n";
+}
+
+std::vector<std::pair<std::string, std::string>> files_of(const nn::BertOptions& o, BertHead head, const engine::NamedTensors& artifacts) {
+  const std::vector<std::string> tokens = text::tokens_of(artifacts);
+  std::string vocabulary;
+  for (const std::string& token : tokens) vocabulary += token + "\n";
+  return {{"config.json", config_text(o, head, static_cast<std::int64_t>(tokens.size()), engine::stored_lines(artifacts, kClassNames))},
+          {"vocab.txt", std::move(vocabulary)},
+          {"tokenizer_config.json", tokenizer_text(text::tokenizer_of(artifacts), o.max_positions)}};
+}
+
+}  // namespace
+
+std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, BertHead head) {
+  const nn::BertOptions* const o = &options;
+  std::vector<engine::ForeignForm> forms;
+  forms.push_back({.name = "hf",
+                   .program = "Hugging Face transformers",
+                   .fits = nn::is_hugging_face_bert,
+                   .names = [o](std::span<const std::string> tensors) { return nn::hugging_face_names(*o, tensors); },
+                   .directory = {.holds = holds_bert,
+                                 .is_native = [head](const ModelDirectory& d) { return has_head(d, head); },
+                                 .settings = settings_of,
+                                 .artifacts = artifacts_of,
+                                 .files = [o, head](const engine::NamedTensors& artifacts) { return files_of(*o, head, artifacts); }}});
+  forms.push_back({.name = "google",
+                   .program = "the original release",
+                   .fits = nn::is_google_bert,
+                   .names = [o](std::span<const std::string> tensors) { return nn::google_names(*o, tensors); },
+                   .writes = false});
+  return forms;
+}
+
+}  // namespace capstan::formats

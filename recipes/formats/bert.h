@@ -1,0 +1,18 @@
+#pragma once
+// BERT in the files of others: Hugging Face transformers, whose directories say everything about model and tokenizer, and the original
+// release, of which only the tensors are read.
+
+#include <vector>
+
+#include "nn/models/bert.h"
+#include "recipes/engine/pretrained/foreign_form.h"
+
+namespace capstan::formats {
+
+/// The head of a recipe.
+enum class BertHead { pretraining, classification, spans };
+
+/// The forms of a BERT with this head. `options`, which must outlive them, are read when they are used.
+std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, BertHead head);
+
+}  // namespace capstan::formats

@@ -1,0 +1,27 @@
+#include "recipes/formats/json_text.h"
+
+#include "autograd/core/error.h"
+#include "data/json.h"
+
+namespace capstan::formats {
+
+std::string json_object(const JsonMembers& members) {
+  std::string text = "{";
+  for (const auto& [name, value] : members) {
+    text += join_text(text.size() > 1 ? "," : "", "\n  ", data::json_string(name), ": ");
+    for (const char c : value) text.append(c == '\n' ? "\n  " : std::string(1, c));
+  }
+  return text + (members.empty() ? "}" : "\n}");
+}
+
+std::string json_number(double value) { return join_text(value); }
+std::string json_number(std::int64_t value) { return join_text(value); }
+std::string json_boolean(bool value) { return value ? "true" : "false"; }
+
+std::string json_texts(std::span<const std::string> texts) {
+  std::string text = "[";
+  for (const std::string& t : texts) text += join_text(text.size() > 1 ? ", " : "", data::json_string(t));
+  return text + "]";
+}
+
+}  // namespace capstan::formats
