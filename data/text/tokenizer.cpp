@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/json.h"
 #include "data/text/unicode.h"
 
 namespace capstan::data {
@@ -73,8 +74,29 @@ std::optional<TokenizerVariant> variant_named(std::string_view name) {
   return found == kVariants.end() ? std::nullopt : std::optional(found->second);
 }
 
+namespace {
+
+/// The vocabulary in the tokenizer.json of HF transformers.
+Vocabulary vocabulary_in_json(const std::string& path) {
+  const Json model = read_json(path)["model"];
+  if (const auto type = model.find("type"); type && type->text() != "WordPiece") type->fail("WordPiece");
+  const Json vocab = model["vocab"];
+  std::vector<std::string> tokens(vocab.size());
+  std::vector<bool> known(tokens.size());
+  for (const auto& [token, number] : vocab.members()) {
+    const std::uint64_t id = number.natural();
+    if (id >= tokens.size() || known[id]) number.fail(join_text("the numbers 0 to ", tokens.size() - 1, ", each once"));
+    tokens[id] = token;
+    known[id] = true;
+  }
+  return Vocabulary(std::move(tokens), path);
+}
+
+}  // namespace
+
 Vocabulary load_vocabulary(const std::string& path, TokenizerVariant variant) {
   using enum Vocabulary::Lines;
+  if (path.ends_with(".json")) return vocabulary_in_json(path);
   return Vocabulary::load(path, variant == TokenizerVariant::google ? stripped : kept_spaces);
 }
 

@@ -26,7 +26,8 @@ enum class TokenizerVariant {
 /// Variants as options, records and checkpoints name them; absent: there is no such variant.
 std::string_view name_of(TokenizerVariant variant);
 std::optional<TokenizerVariant> variant_named(std::string_view name);
-/// A vocabulary file as that program reads it. Throws what Vocabulary::load does.
+/// A vocabulary file as that program reads it: vocab.txt, or the WordPiece vocabulary in a tokenizer.json. Throws what Vocabulary::load and
+/// read_json do.
 Vocabulary load_vocabulary(const std::string& path, TokenizerVariant variant);
 
 struct TokenizerOptions {

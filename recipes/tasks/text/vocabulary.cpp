@@ -44,4 +44,15 @@ data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts) {
   return options;
 }
 
+TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup) {
+  if (auto own = vocabulary_of(setup.artifacts)) return {std::move(own), tokenizer_of(setup.artifacts)};
+  if (!keys.vocabulary.empty())
+    return engine::named_by("data.vocabulary", [&]() -> TextReader {
+      return {std::make_shared<data::Vocabulary>(data::load_vocabulary(setup.data_path(keys.vocabulary), keys.tokenizer)), keys.options()};
+    });
+  auto initial = vocabulary_of(setup.initial);
+  require<ConfigError>(initial != nullptr, "data.vocabulary: name a vocab.txt, or in init.from a model that has one");
+  return {std::move(initial), tokenizer_of(setup.initial)};
+}
+
 }  // namespace capstan::text

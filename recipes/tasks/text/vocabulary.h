@@ -8,6 +8,7 @@
 #include "data/text/tokenizer.h"
 #include "data/text/vocabulary.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/tasks/text/tokenizer_keys.h"
 
 namespace capstan::text {
 
@@ -17,5 +18,14 @@ std::shared_ptr<const data::Vocabulary> vocabulary_of(const engine::NamedTensors
 std::vector<std::string> tokens_of(const engine::NamedTensors& artifacts);  ///< in the order of their numbers
 /// Throws CheckpointError for a tokenizer that is not known here.
 data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts);
+
+/// What a task reads text with, where it makes no vocabulary of its own.
+struct TextReader {
+  std::shared_ptr<const data::Vocabulary> vocabulary;
+  data::TokenizerOptions tokenizer;
+};
+/// Of the checkpoint that is used; or else the file data.vocabulary, cut as the keys say; or else of the model in init.from. Throws
+/// ConfigError if there is none of these.
+TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup);
 
 }  // namespace capstan::text

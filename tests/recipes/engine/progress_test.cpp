@@ -17,6 +17,7 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "recipes/engine/command/command_line.h"
+#include "recipes/engine/command/configure.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
