@@ -200,7 +200,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   }
   if (command == "list") return list(recipes, rest, console);
   if (command == "tokenize") return tokenize(rest, console);
-  if (command == "export") return export_weights(rest, console);
+  if (command == "export") return export_model(recipes, rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
   if (command == "inspect") {
     const auto directory = value_in(rest, "run.dir");

@@ -1,15 +1,16 @@
 #pragma once
-// `capstan export`: the weights of a checkpoint for other programs.
+// The command export: a model in the form of another program.
 
 #include <span>
 #include <string>
 
+#include "recipes/engine/any_recipe.h"
 #include "recipes/engine/command/command_line.h"
 
 namespace capstan::engine {
 
-/// CHECKPOINT FILE.safetensors: the parameters that evaluate and predict use, under their own names with `.` for `/`; what init.from reads
-/// again. Returns an exit code; throws ConfigError, CheckpointError or IoError.
-int export_weights(std::span<const std::string> arguments, const Console& console);
+/// CHECKPOINT (or a model directory) and what to write: FILE.safetensors, with our names or those of a form of the recipe, or a directory
+/// with all that the form has beside the weights.
+int export_model(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console);
 
 }  // namespace capstan::engine
