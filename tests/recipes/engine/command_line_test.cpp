@@ -9,6 +9,8 @@
 #include <csignal>
 #include <new>
 
+#include "data/npy.h"
+#include "data/npz.h"
 #include "tests/recipes/engine/program.h"
 
 namespace capstan::engine::test {
@@ -238,6 +240,23 @@ TEST_F(CommandLineTest, InspectShowsNamesTypesShapesAndConfiguration) {
                                HasSubstr("4 parameters"), HasSubstr("batch_size = 8")));
   EXPECT_EQ(capstan({"inspect", scratch.write("text.h5", "no hdf5")}), kData);
   EXPECT_EQ(capstan({"inspect", scratch / "missing.h5"}), kIo);
+}
+
+TEST_F(CommandLineTest, InspectShowsArraysOfNumpy) {
+  const std::string arrays = scratch / "weights.npz", array = scratch / "rows.npy";
+  data::write_npz(arrays,
+                  std::vector<data::NamedTensor>{{"Transformer/encoderblock_0/kernel", Tensor::zeros({32, 32})},
+                                                 {"step", Tensor::from<std::int64_t>({7}, Shape{})}},
+                  data::NpzPacking::deflated);
+  ASSERT_EQ(capstan({"inspect", arrays}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("Transformer/encoderblock_0/kernel  <f4[32, 32]  4.1 kB ("), HasSubstr(" stored)"),
+                               HasSubstr("step                               <i8[]"), HasSubstr("2 arrays, 4.1 kB")));
+  data::write_npy(array, Tensor::zeros({2, 3}));
+  ASSERT_EQ(capstan({"inspect", array}), kOk) << err.str();
+  EXPECT_EQ(out.str(), array + "  <f4[2, 3]  24 B\n");
+  EXPECT_EQ(capstan({"inspect", scratch.write("text.npy", "no array")}), kData);
+  EXPECT_THAT(err.str(), HasSubstr("text.npy: does not begin as a .npy file does"));
+  EXPECT_EQ(capstan({"inspect", scratch.write("text.npz", "no archive")}), kData);
 }
 
 TEST_F(CommandLineTest, ListNamesRecipesAndTheirOptions) {
