@@ -92,6 +92,11 @@ AnyBatch first_batch(AnyRecipe& recipe) {
   return training_batch(recipe, order, 0, 0);
 }
 
+/// "  learning rate x 0.65", or nothing.
+std::string scale_text(const Parameter& parameter) {
+  return parameter.learning_rate_scale() == 1 ? "" : join_text("  learning rate x ", parameter.learning_rate_scale());
+}
+
 /// train --check: everything that can fail before training does, backward too; nothing is updated.
 int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, const std::optional<MetricInfo>& metric) {
   std::ostream& out = c.console.out;
@@ -100,7 +105,8 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
   const AnyBatch batch = first_batch(recipe);
   const StepLoss loss = gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
-    out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << "\n";
+    out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << scale_text(parameter)
+        << "\n";
   const auto image = checkpoint_image(meta_of(c, recipe), recipe.parameters(), &optimizer, {}, {});
   out << recipe.parameters().numel() << " parameters, checkpoint " << bytes_text(static_cast<double>(image.size())) << ", "
       << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"
