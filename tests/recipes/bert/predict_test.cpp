@@ -213,6 +213,8 @@ TEST_F(BertPredict, WritesVectorsAsAnArray) {
                     lines),
             engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("npy and hdf5 hold rows of numbers, but the answers of bert with predict.task = auto are text"));
+  EXPECT_EQ(predict("the [MASK]\n", {"--what", "vector"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("predict.task"));
   EXPECT_EQ(data::read_npy(npy).to_vector(), pooled) << "the file that was there stays";
 }
 

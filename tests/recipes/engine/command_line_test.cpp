@@ -267,6 +267,19 @@ TEST_F(CommandLineTest, ListNamesRecipesAndTheirOptions) {
   EXPECT_EQ(capstan({"list", "--options", "lineer"}), kUsage);
 }
 
+TEST_F(CommandLineTest, PredictAsksForWhatARecipeAnswers) {
+  ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk);
+  const auto predict = [&](const std::string& output, const std::string& more) {
+    return capstan({"predict", config("linear"), "--checkpoint", checkpoint(1), "--input", scratch.write("in.txt", "1 2 3 4\n"), "--output",
+                    output, more});
+  };
+  EXPECT_EQ(predict("-", "--what=vectors"), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("predict: --what: the recipe linear has one kind of answer"));
+  EXPECT_EQ(predict(scratch / "out.npy", "run.threads=1"), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("npy and hdf5 hold rows of numbers, but the answers of linear are text"));
+  EXPECT_FALSE(std::filesystem::exists(scratch / "out.npy"));
+}
+
 TEST_F(CommandLineTest, PredictTakesLinesOfTextAlone) {
   ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk);
   const std::string output = scratch / "out.txt";
