@@ -82,6 +82,15 @@ void OutputFile::commit() {
   require<IoError>(::close(std::exchange(fd_, -1)) == 0, path_, ": close failed: ", std::strerror(errno));
 }
 
+std::string regular_output(const std::string& path) {
+  const std::string end = end_of_links(path);
+  struct stat info {};
+  const bool there = ::stat(end.c_str(), &info) == 0;
+  require<IoError>(descriptor_named(end) < 0 && (!there || S_ISREG(info.st_mode)), path,
+                   ": must be a file: this content cannot go into a directory, a device or a FIFO");
+  return end;
+}
+
 void require_output(const std::string& path) {
   const std::string end = end_of_links(path);
   struct stat info {};

@@ -31,6 +31,10 @@ class OutputFile {
   int fd_ = -1;                        // of anything else
 };
 
+/// The file that `path` leads to, which must be a regular one or not there yet: for content that is not written from front to end. Throws
+/// IoError otherwise.
+std::string regular_output(const std::string& path);
+
 void write_output(const std::string& path, std::string_view text);
 
 /// Throws what OutputFile would, without writing anything; what is no regular file is not opened.

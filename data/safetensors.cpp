@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -13,6 +11,7 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/json.h"
+#include "data/number_type.h"
 
 namespace capstan::data {
 namespace {
@@ -31,6 +30,26 @@ const SafetensorsType* type_named(std::string_view name) {
   return found == kTypes.end() ? nullptr : &*found;
 }
 
+/// Throws DataError for a type that is not read.
+NumberType number_type(const SafetensorsEntry& entry) {
+  constexpr std::array<std::pair<std::string_view, NumberType>, 13> kRead{{{"BOOL", NumberType::boolean},
+                                                                           {"U8", NumberType::u8},
+                                                                           {"I8", NumberType::i8},
+                                                                           {"U16", NumberType::u16},
+                                                                           {"I16", NumberType::i16},
+                                                                           {"F16", NumberType::f16},
+                                                                           {"BF16", NumberType::bf16},
+                                                                           {"U32", NumberType::u32},
+                                                                           {"I32", NumberType::i32},
+                                                                           {"F32", NumberType::f32},
+                                                                           {"U64", NumberType::u64},
+                                                                           {"I64", NumberType::i64},
+                                                                           {"F64", NumberType::f64}}};
+  for (const auto& [name, type] : kRead)
+    if (name == entry.type) return type;
+  throw DataError(join_text("safetensors: ", entry.name, ": elements of the type ", entry.type, " are not read"));
+}
+
 /// Sizes as JSON.
 std::string listed(std::span<const std::int64_t> shape) {
   std::string out = "[";
@@ -43,18 +62,6 @@ T loaded(const std::byte* at) {
   T value;
   std::memcpy(&value, at, sizeof value);
   return value;
-}
-
-/// Elements of type From as To; a number that To does not hold is an error.
-template <class From, class To>
-void convert(std::span<const std::byte> bytes, std::span<To> to, const std::string& what) {
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    const auto value = loaded<From>(bytes.data() + i * sizeof(From));
-    if constexpr (std::is_same_v<From, std::uint64_t>)
-      require<DataError>(value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()), what, ": the number ", value,
-                         " does not fit into 64 bits with a sign");
-    to[i] = static_cast<To>(value);
-  }
 }
 
 std::string type_written(DType dtype, SafetensorsFloat floats) {
@@ -70,71 +77,27 @@ std::string type_written(DType dtype, SafetensorsFloat floats) {
 }
 
 std::vector<std::byte> bytes_written(const Tensor& value, std::string_view type) {
+  if (type != "BF16" && type != "F16") return bytes_of(value);
   const Tensor t = value.contiguous();
-  const auto n = static_cast<std::size_t>(t.numel());
-  const auto copied = [&](const auto& list) {
-    std::vector<std::byte> out(list.size() * sizeof(list[0]));
-    if (!list.empty()) std::memcpy(out.data(), list.data(), out.size());
-    return out;
-  };
-  if (t.dtype() != DType::f32 && t.dtype() != DType::bf16) {
-    std::vector<std::byte> out(n * size_of(t.dtype()));
-    dispatch(t.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      const std::span<const T> from = t.span<const T>();
-      if (n > 0) std::memcpy(out.data(), from.data(), out.size());
-    });
-    return out;
-  }
-  std::vector<float> numbers;
-  if (t.dtype() == DType::f32) {
-    const auto from = t.span<const float>();
-    numbers.assign(from.begin(), from.end());
-  } else {
-    const auto from = t.span<const bfloat16>();
-    numbers.assign(from.begin(), from.end());
-  }
-  if (type == "F32") return copied(numbers);
-  std::vector<std::uint16_t> halves;
-  for (const float v : numbers) halves.push_back(type == "BF16" ? bfloat16(v).bits : to_float16(v));
-  return copied(halves);
+  std::vector<std::byte> out(2 * static_cast<std::size_t>(t.numel()));
+  dispatch_floating("safetensors", t.dtype(), [&](auto zero) {
+    std::size_t at = 0;
+    for (const auto number : t.span<const decltype(zero)>()) {
+      const auto v = static_cast<float>(number);
+      const std::uint16_t half = type == "BF16" ? bfloat16(v).bits : to_float16(v);
+      std::memcpy(out.data() + at, &half, 2);
+      at += 2;
+    }
+  });
+  return out;
 }
 
 }  // namespace
 
-std::uint16_t to_float16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
-  const std::uint32_t magnitude = bits & 0x7fffffffu;
-  const auto signed_bits = [&](std::uint32_t half) { return static_cast<std::uint16_t>(sign | half); };
-  if (magnitude > 0x7f800000u) return signed_bits(0x7e00u | ((magnitude >> 13) & 0x3ffu));  // NaN, quiet
-  if (magnitude >= 0x477ff000u) return signed_bits(0x7c00u);                                // 65520 and more: infinity
-  if (magnitude < 0x38800000u) {                                                            // below 2^-14: a multiple of 2^-24
-    const float scaled = std::bit_cast<float>(magnitude) * 0x1p24f;
-    return signed_bits(static_cast<std::uint32_t>(std::nearbyint(scaled)));
-  }
-  const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-  return signed_bits((rounded - 0x38000000u) >> 13);
-}
-
-float from_float16(std::uint16_t bits) {
-  const float sign = (bits & 0x8000u) != 0 ? -1.f : 1.f;
-  const std::uint32_t exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
-  if (exponent == 0) return sign * static_cast<float>(fraction) * 0x1p-24f;
-  const std::uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
-  return std::bit_cast<float>((static_cast<std::uint32_t>(bits & 0x8000u) << 16) | wide | (fraction << 13));
-}
-
 Spec SafetensorsEntry::spec() const {
   require<DataError>(shape.size() <= static_cast<std::size_t>(kMaxRank), "safetensors: ", name, ": has ", shape.size(),
                      " axes, a tensor has at most ", kMaxRank);
-  const Shape sizes{std::span<const std::int64_t>(shape)};
-  if (type == "F32" || type == "F16" || type == "BF16") return {sizes, DType::f32};
-  if (type == "F64") return {sizes, DType::f64};
-  if (type == "I64" || type == "U32" || type == "U64") return {sizes, DType::i64};
-  if (type == "I32" || type == "I8" || type == "I16" || type == "U16") return {sizes, DType::i32};
-  require<DataError>(type == "U8" || type == "BOOL", "safetensors: ", name, ": elements of the type ", type, " are not read");
-  return {sizes, DType::u8};
+  return {Shape{std::span<const std::int64_t>(shape)}, read_as(number_type(*this))};
 }
 
 SafetensorsReader::SafetensorsReader(const std::string& path, const Options& options) : file_(path) { read_header(options); }
@@ -211,34 +174,7 @@ Tensor SafetensorsReader::read(std::string_view name) const {
   require<DataError>(entry != nullptr, "safetensors: ", path(), ": has no tensor ", json_string(name));
   const std::string what = join_text("safetensors: ", path(), ": ", json_string(name));
   const Spec spec = entry->spec();
-  Tensor out(spec.shape, spec.dtype);
-  const std::span<const std::byte> from = bytes(*entry);
-  const std::string_view type = entry->type;
-  const auto as_is = [&] {
-    dispatch(spec.dtype, [&](auto zero) {
-      if (!from.empty()) std::memcpy(out.span<decltype(zero)>().data(), from.data(), from.size());
-    });
-  };
-  if (type == "F32" || type == "F64" || type == "I32" || type == "I64" || type == "U8" || type == "BOOL") {
-    as_is();
-  } else if (type == "F16" || type == "BF16") {
-    const auto to = out.span<float>();
-    for (std::size_t i = 0; i < to.size(); ++i) {
-      const auto half = loaded<std::uint16_t>(from.data() + 2 * i);
-      to[i] = type == "F16" ? from_float16(half) : std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
-    }
-  } else if (type == "I8") {
-    convert<std::int8_t>(from, out.span<std::int32_t>(), what);
-  } else if (type == "I16") {
-    convert<std::int16_t>(from, out.span<std::int32_t>(), what);
-  } else if (type == "U16") {
-    convert<std::uint16_t>(from, out.span<std::int32_t>(), what);
-  } else if (type == "U32") {
-    convert<std::uint32_t>(from, out.span<std::int64_t>(), what);
-  } else {
-    convert<std::uint64_t>(from, out.span<std::int64_t>(), what);
-  }
-  return out;
+  return tensor_of(number_type(*entry), bytes(*entry), spec.shape, what);
 }
 
 SafetensorsSet::SafetensorsSet(const std::string& path) : path_(path) {

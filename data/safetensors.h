@@ -93,8 +93,4 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}},
                        SafetensorsFloat floats = SafetensorsFloat::f32);
 
-/// IEEE binary16, as bits: rounded to nearest, ties to even; too large is infinity.
-std::uint16_t to_float16(float value);
-float from_float16(std::uint16_t bits);
-
 }  // namespace capstan::data

@@ -1,13 +1,14 @@
 #include "nn/parameter_store.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/core/nearest_name.h"
 #include "autograd/core/rng.h"
 
 namespace capstan::nn {
 
-Scope ParameterStore::root() { return Scope(this, ""); }
+Scope ParameterStore::root() { return Scope(this, "", Scope::kBehindLayers); }
 
 const Parameter& ParameterStore::find(std::string_view name) const {
   const auto it = index_.find(std::string(name));
@@ -59,19 +60,29 @@ std::int64_t ParameterStore::scale_learning_rate(std::string_view prefix, double
   return static_cast<std::int64_t>(found.size());
 }
 
-const Parameter& ParameterStore::add(const std::string& name, const Shape& shape, const Initializer& init,
-                                     const ParameterOptions& options) {
+void ParameterStore::decay_learning_rate_by_depth(double decay) const {
+  const std::int64_t layers = depths_.empty() ? Scope::kBehindLayers : *std::ranges::max_element(depths_);
+  require<ConfigError>(layers != Scope::kBehindLayers, "parameters: this model does not say which of its layers stand behind which");
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::int64_t depth = depths_[i] == Scope::kBehindLayers ? layers + 1 : depths_[i];
+    parameters_[i].set_learning_rate_scale(parameters_[i].learning_rate_scale() * std::pow(decay, static_cast<double>(layers + 1 - depth)));
+  }
+}
+
+const Parameter& ParameterStore::add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options,
+                                     std::int64_t depth) {
   require<ConfigError>(!index_.contains(name), "parameters: every name may be used once: ", name, " ", shape, " exists already");
   const Tensor value(shape, dtype_);
   init(value, random_key(seed_, name));
   index_.emplace(name, parameters_.size());
   parameters_.emplace_back(name, value, options);
   made_trainable_.push_back(options.trainable);
+  depths_.push_back(depth);
   return parameters_.back();
 }
 
 Parameter Scope::parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options) const {
-  return store_->add(join(name), shape, init, options);
+  return store_->add(join(name), shape, init, options, depth_);
 }
 
 std::uint64_t Scope::key() const { return random_key(0, path_); }

@@ -52,25 +52,35 @@ class ParameterStore {
   /// Multiplies the learning rate of all parameters below a path by `scale` (layer-wise decay). Throws ConfigError if there is none or the
   /// scale is negative.
   std::int64_t scale_learning_rate(std::string_view prefix, double scale) const;
+  /// Layer-wise decay: multiplies the learning rate of every parameter by decay^(layers + 1 - depth), where the depth is what the model
+  /// declared (Scope::at_depth) and layers the greatest of these: decay^(layers + 1) for embeddings (0), decay for the last layer, 1 for
+  /// all that stands behind, the last normalisation and the head. That is the rule of BEiT and MAE; timm counts the last normalisation with
+  /// the last layer. Throws ConfigError if the model declares no depths.
+  void decay_learning_rate_by_depth(double decay) const;
 
  private:
   friend class Scope;
   std::int64_t set_trainable(std::string_view prefix, bool trainable) const;
   std::vector<std::size_t> below(std::string_view prefix) const;
-  const Parameter& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options);
+  const Parameter& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options,
+                       std::int64_t depth);
 
   std::uint64_t seed_;
   DType dtype_;
   std::vector<Parameter> parameters_;
   std::vector<bool> made_trainable_;  // aligned with parameters_
+  std::vector<std::int64_t> depths_;  // likewise; kBehindLayers where nothing was declared
   std::unordered_map<std::string, std::size_t> index_;
 };
 
 class Scope {
  public:
   /// A path one level deeper: scope / "encoder" / i / "query".
-  Scope operator/(std::string_view name) const { return Scope(store_, join(name)); }
-  Scope operator/(std::int64_t index) const { return Scope(store_, join(std::to_string(index))); }
+  Scope operator/(std::string_view name) const { return Scope(store_, join(name), depth_); }
+  Scope operator/(std::int64_t index) const { return Scope(store_, join(std::to_string(index)), depth_); }
+  /// The same path, whose parameters stand at this depth of the model: embeddings 0, the layers from 1 on. Without it they stand behind the
+  /// layers. For decay_learning_rate_by_depth.
+  Scope at_depth(std::int64_t depth) const { return Scope(store_, path_, depth); }
 
   /// A new parameter under this path. Throws ConfigError if the name is taken.
   Parameter parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options = {}) const;
@@ -80,11 +90,13 @@ class Scope {
 
  private:
   friend class ParameterStore;
-  Scope(ParameterStore* store, std::string path) : store_(store), path_(std::move(path)) {}
+  static constexpr std::int64_t kBehindLayers = -1;
+  Scope(ParameterStore* store, std::string path, std::int64_t depth) : store_(store), path_(std::move(path)), depth_(depth) {}
   std::string join(std::string_view name) const { return path_.empty() ? std::string(name) : path_ + "/" + std::string(name); }
 
   ParameterStore* store_;
   std::string path_;
+  std::int64_t depth_;
 };
 
 }  // namespace capstan::nn

@@ -58,7 +58,7 @@ std::vector<Layer> TransformerStack<Layer>::make_layers(const Scope& scope, cons
   TransformerLayerOptions layer = o.layer;
   for (std::int64_t i = 0; i < o.layers; ++i) {
     layer.stochastic_depth = stochastic_depth_rate(i, o.layers, o.layer.stochastic_depth);
-    layers.emplace_back(scope / (o.layer_name + std::to_string(i)), layer);
+    layers.emplace_back((scope / (o.layer_name + std::to_string(i))).at_depth(i + 1), layer);
   }
   return layers;
 }

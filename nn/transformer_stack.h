@@ -4,7 +4,7 @@
 //     TransformerStack<EncoderLayer> encoder(scope, {.layers = 6, .layer = {.width = 512, .heads = 8, .inner = 2048}});
 //     Tensor y = encoder(x, {.keys = real}, run);
 //
-// Parameters: <layer_name><number>/... of each layer, then norm/{weight, bias}.
+// Parameters: <layer_name><number>/... of each layer, at the depths 1, 2, ... (Scope::at_depth), then norm/{weight, bias} behind them.
 
 #include <concepts>
 #include <cstdint>

@@ -1,7 +1,10 @@
 #include "data/image/transforms.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <optional>
+#include <vector>
 
 #include "autograd/core/error.h"
 
@@ -187,24 +190,89 @@ double draw_beta(double a, double b, Rng& rng) {
   return x + y > 0 ? x / (x + y) : 0.5;
 }
 
-double mix_batch(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
-                 const Mixing& o, Rng& rng) {
-  if (!o.enabled() || rng.uniform() >= o.probability) return 1;
-  const bool cut = o.cutmix > 0 && (o.mixup <= 0 || rng.uniform() < o.switching);
-  const double alpha = cut ? o.cutmix : o.mixup, share = draw_beta(alpha, alpha, rng);
-  if (!cut) {
-    mixup(images, targets, shape, classes, share);
-    return share;
-  }
+namespace {
+
+/// How a batch or an image is mixed.
+struct Mix {
+  double share = 1;                   ///< that stays
+  bool cut = false;                   ///< cutmix, else mixup
+  std::array<std::int64_t, 4> box{};  ///< of cutmix: top, left, bottom, right
+};
+
+std::optional<Mix> draw_mix(const Mixing& o, std::int64_t height, std::int64_t width, Rng& rng) {
+  if (rng.uniform() >= o.probability) return std::nullopt;
+  Mix mix;
+  mix.cut = o.cutmix > 0 && (o.mixup <= 0 || rng.uniform() < o.switching);
+  const double alpha = mix.cut ? o.cutmix : o.mixup;
+  mix.share = draw_beta(alpha, alpha, rng);
+  if (!mix.cut) return mix;
   // Half sides of a box of area 1 - share around a point of the image, cut at the border.
-  const std::int64_t height = shape[2], width = shape[3];
-  const double side = std::sqrt(1 - share);
+  const double side = std::sqrt(1 - mix.share);
   const auto half_h = static_cast<std::int64_t>(static_cast<double>(height) * side) / 2;
   const auto half_w = static_cast<std::int64_t>(static_cast<double>(width) * side) / 2;
   const std::int64_t y = draw_between(0, height - 1, rng), x = draw_between(0, width - 1, rng);
-  return cutmix(images, targets, shape, classes,
-                {std::max<std::int64_t>(0, y - half_h), std::max<std::int64_t>(0, x - half_w), std::min(height, y + half_h),
-                 std::min(width, x + half_w)});
+  mix.box = {std::max<std::int64_t>(0, y - half_h), std::max<std::int64_t>(0, x - half_w), std::min(height, y + half_h),
+             std::min(width, x + half_w)};
+  mix.share = 1 - static_cast<double>((mix.box[2] - mix.box[0]) * (mix.box[3] - mix.box[1])) / static_cast<double>(height * width);
+  return mix;
+}
+
+/// Each number becomes share * itself + (1 - share) * its partner.
+void blend_into(std::span<float> to, std::span<const float> partner, double share) {
+  const auto s = static_cast<float>(share), r = static_cast<float>(1 - share);
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] = s * to[i] + r * partner[i];
+}
+
+/// An image [channels, height, width] with what its partner was.
+void mix_image(std::span<float> image, std::span<const float> partner, std::int64_t channels, std::int64_t height, std::int64_t width,
+               const Mix& mix) {
+  if (!mix.cut) return blend_into(image, partner, mix.share);
+  const auto [top, left, bottom, right] = mix.box;
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t y = top; y < bottom; ++y)
+      std::copy_n(partner.data() + (c * height + y) * width + left, right - left, image.data() + (c * height + y) * width + left);
+}
+
+double mix_images(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
+                  const Mixing& o, Rng& rng) {
+  check_batch(images, targets, shape, classes);
+  const auto [batch, channels, height, width] = shape;
+  const auto n = static_cast<std::size_t>(channels * height * width), k = static_cast<std::size_t>(classes);
+  std::vector<std::optional<Mix>> mixes;
+  double shares = 0;
+  for (std::int64_t i = 0; i < batch; ++i) {
+    mixes.push_back(draw_mix(o, height, width, rng));
+    shares += mixes.back() ? mixes.back()->share : 1;
+  }
+  for (std::size_t i = 0; i < mixes.size() / 2; ++i) {
+    const std::array<std::size_t, 2> pair{i, mixes.size() - 1 - i};
+    std::array<std::vector<float>, 2> image, target;  // as they were
+    for (std::size_t p = 0; p < 2; ++p) {
+      const auto from = images.subspan(pair[p] * n, n), row = targets.subspan(pair[p] * k, k);
+      image[p].assign(from.begin(), from.end());
+      target[p].assign(row.begin(), row.end());
+    }
+    for (std::size_t p = 0; p < 2; ++p) {
+      const std::optional<Mix>& mix = mixes[pair[p]];
+      if (!mix) continue;
+      mix_image(images.subspan(pair[p] * n, n), image[1 - p], channels, height, width, *mix);
+      blend_into(targets.subspan(pair[p] * k, k), target[1 - p], mix->share);
+    }
+  }
+  return batch > 0 ? shares / static_cast<double>(batch) : 1;
+}
+
+}  // namespace
+
+double mix_batch(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
+                 const Mixing& o, Rng& rng) {
+  if (!o.enabled()) return 1;
+  if (o.mode == MixMode::image) return mix_images(images, targets, shape, classes, o, rng);
+  const std::optional<Mix> mix = draw_mix(o, shape[2], shape[3], rng);
+  if (!mix) return 1;
+  if (mix->cut) return cutmix(images, targets, shape, classes, mix->box);
+  mixup(images, targets, shape, classes, mix->share);
+  return mix->share;
 }
 
 }  // namespace capstan::data

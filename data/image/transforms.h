@@ -59,15 +59,22 @@ void random_erase(std::span<float> planes, std::int64_t channels, std::int64_t h
 /// Rows [labels, classes]: 1 - s + s / classes at the label, s / classes elsewhere.
 void smooth_targets(std::span<const std::int64_t> labels, std::int64_t classes, double smoothing, std::span<float> out);
 
+/// Who draws: whether there is mixing, of which kind, with which share and box.
+enum class MixMode {
+  batch,  ///< a batch, once for all its images
+  image,  ///< each of its images
+};
+
 struct Mixing {
   double mixup = 0;        ///< alpha of mixup (Zhang et al. 2017), 0: none
   double cutmix = 0;       ///< alpha of cutmix (Yun et al. 2019), 0: none
-  double probability = 1;  ///< that a batch is mixed at all
+  double probability = 1;  ///< that there is mixing at all
   double switching = 0.5;  ///< share of cutmix where both are on
+  MixMode mode = MixMode::batch;
   bool enabled() const { return probability > 0 && (mixup > 0 || cutmix > 0); }
 };
-/// Mixes each image of a batch, and its target, with that at the same place from the end; one share for the whole batch. Images [B, C, H,
-/// W], targets [B, classes]. Returns the share that stays (cutmix: by the real area), 1 if the batch was left alone.
+/// Mixes each image of a batch, and its target, with what stood at the same place from the end. Images [B, C, H, W], targets [B, classes].
+/// Returns the share that stays (cutmix: by the real area), 1 if the batch was left alone; where images draw, the mean of their shares.
 double mix_batch(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
                  const Mixing& options, Rng& rng);
 

@@ -35,6 +35,8 @@ Parameter table(const Scope& scope, std::string_view name, std::int64_t rows, co
   return scope.parameter(name, {rows, o.hidden_size}, truncated_normal(o.initializer_range));
 }
 
+Scope embeddings(const Scope& scope) { return (scope / "bert" / "embeddings").at_depth(0); }
+
 }  // namespace
 
 void BertOptions::validate() const {
@@ -49,11 +51,11 @@ Linear bert_linear(const Scope& scope, std::int64_t out, const BertOptions& o) {
 BertEncoder::BertEncoder(const Scope& scope, std::int64_t vocab_size, const BertOptions& o, const Parts& parts)
     : options_(o),
       precision_(parts.precision),
-      words_(table(scope / "bert" / "embeddings", "word_embeddings", vocab_size, o)),
-      positions_(is_relative(o) ? Parameter() : table(scope / "bert" / "embeddings", "position_embeddings", o.max_positions, o)),
-      types_(table(scope / "bert" / "embeddings", "token_type_embeddings", o.token_types, o)),
-      embedding_norm_(scope / "bert" / "embeddings" / "LayerNorm", norm(o)),
-      embedding_dropout_(scope / "bert" / "embeddings" / "dropout", o.hidden_dropout),
+      words_(table(embeddings(scope), "word_embeddings", vocab_size, o)),
+      positions_(is_relative(o) ? Parameter() : table(embeddings(scope), "position_embeddings", o.max_positions, o)),
+      types_(table(embeddings(scope), "token_type_embeddings", o.token_types, o)),
+      embedding_norm_(embeddings(scope) / "LayerNorm", norm(o)),
+      embedding_dropout_(embeddings(scope) / "dropout", o.hidden_dropout),
       encoder_(scope / "bert" / "encoder", encoder(o)) {
   if (parts.pooler) pooler_.emplace(bert_linear(scope / "bert" / "pooler" / "dense", o.hidden_size, o));
 }

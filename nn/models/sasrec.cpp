@@ -32,8 +32,11 @@ Sasrec::Block::Block(const Scope& scope, const SasrecOptions& o)
 
 Sasrec::Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options)
     : options_(options),
-      items_((scope / "item_embedding").parameter("weight", {item_count + 1, options.hidden_size}, with_zero_row(glorot_uniform()))),
-      positions_((scope / "position_embedding").parameter("weight", {options.max_length, options.hidden_size}, glorot_uniform())),
+      items_((scope / "item_embedding")
+                 .at_depth(0)
+                 .parameter("weight", {item_count + 1, options.hidden_size}, with_zero_row(glorot_uniform()))),
+      positions_(
+          (scope / "position_embedding").at_depth(0).parameter("weight", {options.max_length, options.hidden_size}, glorot_uniform())),
       embedding_dropout_(scope / "embedding_dropout", options.dropout),
       blocks_(make_blocks(scope / "blocks", options)),
       last_norm_(scope / "last_norm", norm(options)) {}
@@ -42,7 +45,7 @@ std::vector<Sasrec::Block> Sasrec::make_blocks(const Scope& scope, const SasrecO
   require<ConfigError>(options.hidden_size % options.heads == 0, "sasrec: model.hidden_size must be a multiple of model.heads, got ",
                        options.hidden_size, " and ", options.heads);
   std::vector<Block> blocks;
-  for (std::int64_t i = 0; i < options.blocks; ++i) blocks.emplace_back(scope / i, options);
+  for (std::int64_t i = 0; i < options.blocks; ++i) blocks.emplace_back((scope / i).at_depth(i + 1), options);
   return blocks;
 }
 

@@ -96,13 +96,14 @@ Vit::Parts::Parts(const Scope& scope, const VitOptions& o) : Parts(scope, o, ini
 Vit::Parts::Parts(const Scope& scope, const VitOptions& o, const Initials& init)
     : options(o),
       trained_grid(training_grid(o)),
-      stem(scope / "stem", o),
-      patches(scope / "patches",
+      stem((scope / "stem").at_depth(0), o),
+      patches((scope / "patches").at_depth(0),
               {.channels = VitImageStem::channels(o), .patch = o.patch_size, .width = o.hidden_size, .init = init.patches}),
-      class_token(o.head == VitHeadInput::token ? scope.parameter("class_token", {o.hidden_size}, init.class_token, {.decay = false})
-                                                : Parameter()),
-      positions(scope.parameter("positions", {trained_grid * trained_grid + (has_class_token() ? 1 : 0), o.hidden_size}, init.positions,
-                                {.decay = false})),
+      class_token(o.head == VitHeadInput::token
+                      ? scope.at_depth(0).parameter("class_token", {o.hidden_size}, init.class_token, {.decay = false})
+                      : Parameter()),
+      positions(scope.at_depth(0).parameter("positions", {trained_grid * trained_grid + (has_class_token() ? 1 : 0), o.hidden_size},
+                                            init.positions, {.decay = false})),
       embedding_dropout(scope / "embedding_dropout", o.dropout),
       encoder(scope / "encoder", {.layers = o.layers,
                                   .layer = {.width = o.hidden_size,

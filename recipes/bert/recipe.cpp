@@ -50,6 +50,7 @@ masked_lm::Network network(const nn::BertOptions& options, const nn::Scope& scop
   const auto model = std::make_shared<const nn::BertPretraining>(scope, vocab_size, options, precision);
   return {.packed = options.reads_packed(),
           .max_length = options.max_positions,
+          .width = options.hidden_size,
           .encode = [model](const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout,
                             const nn::Run& run) { return model->encoder().encode(ids, segments, layout, run); },
           .all_layers = [model](const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout,
@@ -58,6 +59,7 @@ masked_lm::Network network(const nn::BertOptions& options, const nn::Scope& scop
           .decoder_weight = model->word_table(),
           .decoder_bias = model->output_bias(),
           .token_parameters = {model->word_table(), model->output_bias()},
+          .pooled = [model](const Tensor& encoded, const nn::TokenLayout& layout) { return model->encoder().pooled(encoded, layout); },
           .next_sentence_logits = [model](const Tensor& encoded,
                                           const nn::TokenLayout& layout) { return model->next_sentence_logits(encoded, layout); },
           .multiply_adds =

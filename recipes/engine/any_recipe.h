@@ -95,6 +95,8 @@ class AnyRecipe {
   // ---- prediction: lines are taken, then answered together
   virtual void take(std::string line, std::int64_t number) = 0;
   virtual std::vector<std::string> answer() = 0;
+  virtual std::int64_t row_width() const = 0;  ///< numbers of an answer; 0: answers are text alone
+  virtual Tensor answer_rows() = 0;            ///< instead of answer(): f32 [lines, row_width()]
 
   // ---- bench
   virtual std::optional<AnyBatch> bench_batch(std::int64_t index) = 0;  ///< nothing: of the data

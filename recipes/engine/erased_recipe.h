@@ -216,6 +216,18 @@ class ErasedRecipe : public AnyRecipe {
     const std::vector<typename R::Query> queries = std::exchange(queries_, {});
     return recipe_.answer(std::span<const typename R::Query>(queries), nn::Run{});
   }
+  std::int64_t row_width() const override {
+    if constexpr (requires { recipe_.row_width(); }) return recipe_.row_width();
+    return 0;
+  }
+  Tensor answer_rows() override {
+    const std::vector<typename R::Query> queries = std::exchange(queries_, {});
+    if constexpr (requires { recipe_.row_width(); }) {
+      return recipe_.answer_rows(std::span<const typename R::Query>(queries), nn::Run{});
+    } else {
+      throw InternalError("recipe: answers are text");
+    }
+  }
 
   std::optional<AnyBatch> bench_batch([[maybe_unused]] std::int64_t index) override {
     if constexpr (requires { recipe_.bench_batch(index); })

@@ -46,6 +46,8 @@
 //     std::string data_digest() const                         identity of the data; a resume with other data is refused. Without it: of
 //                                                             artifacts and numbers of samples, which do not see every change
 //     static void prepare(const Config&, const Setup&, std::ostream&)     builds what training reads, and says what it wrote
+//     std::int64_t row_width() const, Tensor answer_rows(std::span<const Query>, const nn::Run&)      answers in numbers, f32 [queries,
+//                                                             row_width], for predict.format = npy and hdf5; 0: not as configured
 //     Batch bench_batch(std::int64_t index)                   random data of the configured shape; without it bench reads the data
 //     double multiply_adds() const                            of the matrix products of a forward pass over one batch, for MFU
 //     void initialize(nn::ParameterStore&, optim::Optimizer&) before the first step of a new run

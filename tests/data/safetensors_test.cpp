@@ -12,6 +12,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
 #include "data/file.h"
+#include "data/number_type.h"
 #include "tests/data/scratch.h"
 #include "tests/message_of.h"
 

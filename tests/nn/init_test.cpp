@@ -155,5 +155,21 @@ TEST(ParameterStore, FreezesBelowAPathForEverybody) {
   EXPECT_THROW(store.freeze("encoder/1/w"), ConfigError);
 }
 
+TEST(ParameterStore, DecaysLearningRatesByDepth) {
+  ParameterStore store;
+  const Scope root = store.root();
+  const Parameter head = root.parameter("head", {2}, ones());
+  EXPECT_THROW(store.decay_learning_rate_by_depth(.5), ConfigError) << "no depth is declared";
+  const Parameter embedding = root.at_depth(0).parameter("embedding", {2}, ones());
+  const Parameter first = (root / "layers" / 0).at_depth(1).parameter("weight", {2}, ones());
+  const Parameter second = ((root / "layers" / 1).at_depth(2) / "norm").parameter("weight", {2}, ones());
+  store.scale_learning_rate("layers/1", 3);
+  store.decay_learning_rate_by_depth(.5);
+  EXPECT_EQ(embedding.learning_rate_scale(), .125);
+  EXPECT_EQ(first.learning_rate_scale(), .25);
+  EXPECT_EQ(second.learning_rate_scale(), 1.5);
+  EXPECT_EQ(head.learning_rate_scale(), 1);
+}
+
 }  // namespace
 }  // namespace capstan::nn

@@ -30,6 +30,14 @@ std::string in_a_column(std::string_view text) {
   return out;
 }
 
+/// False if no line was answered.
+bool report(const Refused& refused, std::string_view instead, std::ostream& err) {
+  if (refused.count > 0)
+    err << "capstan: predict: " << refused.count << " of " << refused.lines << " lines could not be answered" << instead
+        << ", the first: " << refused.first << "\n";
+  return refused.lines == 0 || refused.count < refused.lines;
+}
+
 int open_input(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   require<IoError>(fd >= 0, path, ": cannot open for reading: ", std::strerror(errno));
@@ -92,10 +100,17 @@ bool predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_
                           return json ? to_json({{"line", number}, {"input", std::string(line)}, {"error", std::string(fault)}})
                                       : join_text(in_a_column(line), "\t-\t", in_a_column(fault));
                         }});
-  if (refused.count > 0)
-    err << "capstan: predict: " << refused.count << " of " << refused.lines << " lines could not be answered, the first: " << refused.first
-        << "\n";
-  return refused.lines == 0 || refused.count < refused.lines;
+  return report(refused, "", err);
+}
+
+bool predict_rows(AnyRecipe& recipe, std::istream& in, RowFile& out, std::int64_t batch_size, std::ostream& err) {
+  const NoGrad paused;
+  const Refused refused = answer_rows(in, batch_size,
+                                      {.take = [&](std::string line, std::int64_t number) { recipe.take(std::move(line), number); },
+                                       .answer = [&] { return recipe.answer_rows(); },
+                                       .width = recipe.row_width(),
+                                       .write = [&](std::span<const float> row) { out.append(row); }});
+  return report(refused, " (a row of NaN each)", err);
 }
 
 }  // namespace capstan::engine

@@ -7,6 +7,7 @@
 
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/command/command_line.h"
+#include "recipes/engine/command/row_file.h"
 
 namespace capstan::engine {
 
@@ -35,5 +36,8 @@ class PredictFiles {
 /// `line <tab> - <tab> what is wrong`, or {"line":3,"input":"...","error":"what is wrong"}, and how many did not is said on `err` in the
 /// end. False if there was none that did.
 bool predict(AnyRecipe& recipe, std::istream& in, std::ostream& out, std::int64_t batch_size, std::ostream& err);
+
+/// The same in numbers, a row for each line; that of a line that makes no sense is NaN.
+bool predict_rows(AnyRecipe& recipe, std::istream& in, RowFile& out, std::int64_t batch_size, std::ostream& err);
 
 }  // namespace capstan::engine

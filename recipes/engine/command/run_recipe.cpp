@@ -92,6 +92,11 @@ AnyBatch first_batch(AnyRecipe& recipe) {
   return training_batch(recipe, order, 0, 0);
 }
 
+/// "  learning rate x 0.65", or nothing.
+std::string scale_text(const Parameter& parameter) {
+  return parameter.learning_rate_scale() == 1 ? "" : join_text("  learning rate x ", parameter.learning_rate_scale());
+}
+
 /// train --check: everything that can fail before training does, backward too; nothing is updated.
 int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, const std::optional<MetricInfo>& metric) {
   std::ostream& out = c.console.out;
@@ -100,7 +105,8 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
   const AnyBatch batch = first_batch(recipe);
   const StepLoss loss = gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
-    out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << "\n";
+    out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << scale_text(parameter)
+        << "\n";
   const auto image = checkpoint_image(meta_of(c, recipe), recipe.parameters(), &optimizer, {}, {});
   out << recipe.parameters().numel() << " parameters, checkpoint " << bytes_text(static_cast<double>(image.size())) << ", "
       << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"
@@ -218,11 +224,41 @@ int evaluate_command(const Command& c) {
   return kOk;
 }
 
+/// What predict.format says, or the end of the output's name.
+AnswerFormat answer_format(const Command& c, std::string_view output) {
+  const Option& option = *c.config.table().find("predict.format");
+  const AnswerFormat chosen = c.options().predict.format;
+  const bool npy = output.ends_with(".npy"), hdf5 = output.ends_with(".h5") || output.ends_with(".hdf5");
+  if (npy || hdf5) {
+    const AnswerFormat named = npy ? AnswerFormat::npy : AnswerFormat::hdf5;
+    require<ConfigError>(option.origin != kCommandLineOrigin || chosen == named, "predict: predict.format = ", option.get(),
+                         " does not fit --output ", output);
+    return named;
+  }
+  require<ConfigError>(output != "-" || chosen == AnswerFormat::tsv || chosen == AnswerFormat::jsonl,
+                       "predict: predict.format = ", option.get(), " needs --output FILE");
+  return chosen;
+}
+
 int predict_command(const Command& c) {
   require<ConfigError>(c.arguments.has("input") && c.arguments.has("output"), "predict: needs --input FILE|- and --output FILE|-");
+  const std::string input = c.arguments.value("input"), output = c.arguments.value("output");
+  const AnswerFormat format = answer_format(c, output);
   const auto recipe = recipe_of(c, Purpose::predict);
-  PredictFiles files(c.arguments.value("input"), c.arguments.value("output"), c.console);
-  const bool any = predict(*recipe, files.in(), files.out(), c.options().predict.batch_size, c.console.err);
+  const std::int64_t batch_size = c.options().predict.batch_size;
+  if (format == AnswerFormat::npy || format == AnswerFormat::hdf5) {
+    const Option* const task = c.config.table().find("predict.task");
+    require<ConfigError>(recipe->row_width() > 0, "predict: npy and hdf5 hold rows of numbers, but the answers of ", recipe->name(),
+                         task == nullptr ? "" : " with predict.task = ", task == nullptr ? "" : task->get(), " are text");
+    PredictFiles files(input, "-", c.console);
+    RowFile rows(output, format, recipe->row_width());
+    const bool any = predict_rows(*recipe, files.in(), rows, batch_size, c.console.err);
+    files.finish();
+    rows.commit();
+    return any ? kOk : kData;
+  }
+  PredictFiles files(input, output, c.console);
+  const bool any = predict(*recipe, files.in(), files.out(), batch_size, c.console.err);
   files.finish();
   return any ? kOk : kData;
 }

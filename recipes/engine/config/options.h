@@ -102,7 +102,12 @@ struct EvaluateOptions {
   }
 };
 
-enum class AnswerFormat { tsv, jsonl };
+enum class AnswerFormat {
+  tsv,
+  jsonl,
+  npy,   ///< rows of numbers, of answers that are such
+  hdf5,  ///< likewise
+};
 
 struct PredictOptions {
   AnswerFormat format = AnswerFormat::tsv;
@@ -110,7 +115,11 @@ struct PredictOptions {
 
   template <class V>
   void visit(V& v) {
-    v("format", format, "form of an answer", {{"tsv", AnswerFormat::tsv}, {"jsonl", AnswerFormat::jsonl}});
+    v("format", format,
+      "form of the answers; npy, hdf5: one array with a row for each line, of answers that are numbers. --output FILE.npy or FILE.h5 says "
+      "so, "
+      "too",
+      {{"tsv", AnswerFormat::tsv}, {"jsonl", AnswerFormat::jsonl}, {"npy", AnswerFormat::npy}, {"hdf5", AnswerFormat::hdf5}});
     v("batch_size", batch_size, "lines answered at a time", V::between(1, 65536));
   }
 };

@@ -67,6 +67,7 @@ void apply_to_parameters(const OptimizerOptions& options, const nn::ParameterSto
       parameters.scale_learning_rate(trimmed(std::string_view(text).substr(0, equals)),
                                      parse_number(trimmed(std::string_view(text).substr(equals + 1))));
     });
+  if (options.layer_decay != 1) named("layer_decay", [&] { parameters.decay_learning_rate_by_depth(options.layer_decay); });
   require<ConfigError>(std::ranges::any_of(parameters.parameters(), &Parameter::trainable),
                        "optimizer.freeze: nothing is left to train of ", parameters.parameters().size(), " parameters");
 }

@@ -27,6 +27,7 @@ struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adamw;
   double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.01, momentum = 0;
   bool nesterov = false;
+  double layer_decay = 1;
   SparseRows sparse_rows = SparseRows::dense;
   std::vector<std::string> freeze = {}, learning_rate_scale = {};
 
@@ -57,6 +58,10 @@ struct OptimizerOptions {
       "nothing",
       {{"dense", SparseRows::dense}, {"lazy", SparseRows::lazy}});
     v("freeze", freeze, "prefixes of parameters that are not trained, such as encoder/0; --check lists the names");
+    v("layer_decay", layer_decay,
+      "layer-wise decay: each layer learns at this share of the rate of the one behind it, embeddings at the least; the last normalisation "
+      "and the head at the whole rate. Multiplies with learning_rate_scale",
+      V::between(0, 1));
     v("learning_rate_scale", learning_rate_scale,
       "prefix=factor: a factor on the learning rate of the parameters below; factors of several prefixes multiply");
   }

@@ -37,7 +37,7 @@ Batch read_batch(const Dataset& data, engine::Split part, const data::PipelineOp
 }
 
 data::Mixing mixing_of(const AugmentOptions& o) {
-  return {.mixup = o.mixup, .cutmix = o.cutmix, .probability = o.mix_probability, .switching = o.mix_switching};
+  return {.mixup = o.mixup, .cutmix = o.cutmix, .probability = o.mix_probability, .switching = o.mix_switching, .mode = o.mix_mode};
 }
 
 void mix(Batch& batch, const AugmentOptions& augment, std::int64_t classes, std::uint64_t key) {

@@ -92,6 +92,7 @@ struct AugmentOptions {
   double rand_magnitude = 9, rand_deviation = 0, rand_probability = 1;
   double erase = 0;
   double mixup = 0, cutmix = 0, mix_probability = 1, mix_switching = 0.5;
+  data::MixMode mix_mode = data::MixMode::batch;
   double label_smoothing = 0;
 
   template <class V>
@@ -113,7 +114,9 @@ struct AugmentOptions {
     v("erase", erase, "probability that a random rectangle is replaced by noise", V::between(0, 1));
     v("mixup", mixup, "alpha of mixup; 0: none", V::between(0, 100));
     v("cutmix", cutmix, "alpha of cutmix; 0: none", V::between(0, 100));
-    v("mix_probability", mix_probability, "probability that a batch is mixed, if mixup or cutmix is on", V::between(0, 1));
+    v("mix_mode", mix_mode, "batch: its images are mixed in one way, with one share; image: each draws its own",
+      {{"batch", data::MixMode::batch}, {"image", data::MixMode::image}});
+    v("mix_probability", mix_probability, "probability that a batch (image) is mixed, if mixup or cutmix is on", V::between(0, 1));
     v("mix_switching", mix_switching, "probability of cutmix where both are on", V::between(0, 1));
     v("label_smoothing", label_smoothing, "share of the target spread over all classes", V::fraction());
   }

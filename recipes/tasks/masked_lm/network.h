@@ -16,6 +16,7 @@ namespace capstan::masked_lm {
 struct Network {
   bool packed = true;             ///< how sequences come, laid out with nn::Align::left
   std::int64_t max_length = 512;  ///< tokens of the longest one
+  std::int64_t width = 0;         ///< H, of a token
 
   /// Token ids and segments (0 or 1), i64 [tokens] -> the last layer, [tokens, H].
   std::function<Tensor(const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout, const nn::Run& run)> encode;
@@ -28,6 +29,8 @@ struct Network {
   Parameter decoder_weight, decoder_bias;  // [V, H], [V]
   /// All parameters with a row for each token of the vocabulary, these two among them.
   std::vector<Parameter> token_parameters = {};
+  /// What stands for a sequence as a whole: [sequences, H].
+  std::function<Tensor(const Tensor& encoded, const nn::TokenLayout& layout)> pooled;
   /// Logits of "B follows A" and "B is random": [sequences, 2].
   std::function<Tensor(const Tensor& encoded, const nn::TokenLayout& layout)> next_sentence_logits;
 

@@ -96,13 +96,16 @@ enum class PredictTask { automatic, fill, next_sentence, features, vectors };
 
 /// What stands for a whole text.
 enum class SentenceVector {
-  mean,  ///< of the last layer over all tokens, [CLS] and [SEP] among them
-  cls,   ///< the last layer at [CLS]
+  mean,    ///< of the last layer over all tokens, [CLS] and [SEP] among them
+  max,     ///< likewise its greatest values
+  cls,     ///< the last layer at [CLS]
+  pooled,  ///< what the pooler makes of that: tanh(W x + b)
 };
 
 struct PredictOptions {
   PredictTask task = PredictTask::automatic;
   SentenceVector vector = SentenceVector::mean;
+  bool normalize = false;
   std::int64_t top = 5, max_length = 0;
   std::vector<std::int64_t> layers{-1, -2, -3, -4};
 
@@ -118,8 +121,12 @@ struct PredictOptions {
        {"next_sentence", PredictTask::next_sentence},
        {"features", PredictTask::features},
        {"vectors", PredictTask::vectors}});
-    v("vector", vector, "vectors: mean of the last layer over the tokens of the line, [CLS] and [SEP] among them, or its value at [CLS]",
-      {{"mean", SentenceVector::mean}, {"cls", SentenceVector::cls}});
+    v("vector", vector,
+      "vectors: mean or max of the last layer over the tokens of the line, [CLS] and [SEP] among them; cls: its value at [CLS]; pooled: "
+      "what "
+      "the pooler makes of that",
+      {{"mean", SentenceVector::mean}, {"max", SentenceVector::max}, {"cls", SentenceVector::cls}, {"pooled", SentenceVector::pooled}});
+    v("normalize", normalize, "vectors: divide each by its Euclidean norm, so that products are cosines");
     v("top", top, "tokens listed for a mask", V::between(1, 1e6));
     v("max_length", max_length, "tokens read of a line with [CLS] and [SEP]; 0: model.max_positions", V::non_negative());
     v("layers", layers, "features: layers to write, -1 being the last", V::between(-1024, -1));

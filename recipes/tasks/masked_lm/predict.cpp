@@ -12,7 +12,6 @@
 #include "data/text/unicode.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/report/run_log.h"
-#include "recipes/tasks/masked_lm/batch.h"
 #include "recipes/tasks/masked_lm/losses.h"
 #include "recipes/tasks/text/pair.h"
 
@@ -26,6 +25,29 @@ double rounded(float value) { return std::nearbyint(static_cast<double>(value) *
 void append_number(std::string& out, double value) {
   std::array<char, 32> text{};
   out.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
+}
+
+/// One vector, [width], for the last layer of a text's tokens, [tokens, width].
+void pool(SentenceVector kind, std::span<const float> tokens, std::span<float> to) {
+  const std::size_t width = to.size(), count = kind == SentenceVector::cls ? 1 : tokens.size() / width;
+  for (std::size_t c = 0; c < width; ++c) {
+    double sum = 0;
+    float greatest = tokens[c];
+    for (std::size_t t = 0; t < count; ++t) {
+      sum += static_cast<double>(tokens[t * width + c]);
+      greatest = std::max(greatest, tokens[t * width + c]);
+    }
+    to[c] = kind == SentenceVector::max ? greatest : static_cast<float>(sum / static_cast<double>(count));
+  }
+}
+
+/// To Euclidean norm 1; a vector of zeros stays.
+void normalize(std::span<float> row) {
+  double squares = 0;
+  for (const float x : row) squares += static_cast<double>(x) * static_cast<double>(x);
+  const double norm = std::sqrt(squares);
+  if (norm > 0)
+    for (float& x : row) x = static_cast<float>(static_cast<double>(x) / norm);
 }
 
 /// An object of JSON without its last brace, for more to follow.
@@ -162,28 +184,58 @@ std::string Predictor::features(const Query& q, std::span<const Tensor> layers, 
   return out + "]}";
 }
 
-std::string Predictor::vector(const Query& q, const Tensor& layer, std::int64_t first) const {
-  const auto width = static_cast<std::size_t>(layer.size(1));
-  const auto values = layer.span<const float>().subspan(static_cast<std::size_t>(first) * width);
-  const std::size_t tokens = options_.vector == SentenceVector::cls ? 1 : q.tokens.ids.size();
+std::string Predictor::vector(const Query& q, std::span<const float> values) const {
   std::string out = json_ ? join_text(open_json({{"line", q.number}}), R"(,"vector":[)") : "";
-  for (std::size_t c = 0; c < width; ++c) {
-    double sum = 0;
-    for (std::size_t t = 0; t < tokens; ++t) sum += static_cast<double>(values[t * width + c]);
+  for (std::size_t c = 0; c < values.size(); ++c) {
     if (c > 0) out += json_ ? ',' : '\t';
-    append_number(out, rounded(static_cast<float>(sum / static_cast<double>(tokens))));
+    append_number(out, rounded(values[c]));
   }
   return json_ ? out + "]}" : out;
 }
 
-std::vector<std::string> Predictor::answer(std::span<const Query> queries, const nn::Run& run) const {
+std::int64_t Predictor::row_width() const { return options_.task == PredictTask::vectors ? network_.width : 0; }
+
+Batch Predictor::batch_of(std::span<const Query> queries) const {
   std::vector<data::Instance> instances;
   std::size_t longest = 0;
   for (const Query& q : queries) {
     instances.push_back(q.tokens);
     longest = std::max(longest, q.tokens.ids.size());
   }
-  const Batch batch = make_batch(instances, static_cast<std::int64_t>(longest), network_.packed, vocabulary_.id("[PAD]"));
+  return make_batch(instances, static_cast<std::int64_t>(longest), network_.packed, vocabulary_.id("[PAD]"));
+}
+
+Tensor Predictor::rows(std::span<const Query> queries, const nn::Run& run) const {
+  const Batch batch = batch_of(queries);
+  const Tensor encoded = network_.encode(batch.ids, batch.segments, batch.layout, run);
+  Tensor out(Shape{static_cast<std::int64_t>(queries.size()), network_.width});
+  const auto width = static_cast<std::size_t>(network_.width);
+  if (options_.vector == SentenceVector::pooled) {
+    const Tensor pooled = cast(network_.pooled(encoded, batch.layout), DType::f32).contiguous();
+    std::ranges::copy(pooled.span<const float>(), out.span<float>().begin());
+  } else {
+    const Tensor last = cast(encoded, DType::f32).contiguous();
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const auto first = static_cast<std::size_t>(batch.layout.first.data<const std::int64_t>()[i]);
+      pool(options_.vector, last.span<const float>().subspan(first * width, queries[i].tokens.ids.size() * width),
+           out.span<float>().subspan(i * width, width));
+    }
+  }
+  if (options_.normalize)
+    for (std::size_t i = 0; i < queries.size(); ++i) normalize(out.span<float>().subspan(i * width, width));
+  return out;
+}
+
+std::vector<std::string> Predictor::answer(std::span<const Query> queries, const nn::Run& run) const {
+  std::vector<std::string> answers;
+  if (options_.task == PredictTask::vectors) {
+    const Tensor vectors = rows(queries, run);
+    const auto width = static_cast<std::size_t>(network_.width);
+    for (std::size_t i = 0; i < queries.size(); ++i)
+      answers.push_back(vector(queries[i], vectors.span<const float>().subspan(i * width, width)));
+    return answers;
+  }
+  const Batch batch = batch_of(queries);
   const std::vector<Tensor> layers = network_.all_layers(batch.ids, batch.segments, batch.layout, run);
   const Tensor& x = layers.back();
   Tensor next;
@@ -194,17 +246,11 @@ std::vector<std::string> Predictor::answer(std::span<const Query> queries, const
     for (const std::int64_t layer : options_.layers)
       wanted.push_back(cast(layers[static_cast<std::size_t>(static_cast<std::int64_t>(layers.size()) + layer)], DType::f32).contiguous());
 
-  Tensor last;
-  if (options_.task == PredictTask::vectors) last = cast(x, DType::f32).contiguous();
-
-  std::vector<std::string> answers;
   std::int64_t mask = 0;
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Query& q = queries[i];
     if (q.task == PredictTask::features) {
       answers.push_back(features(q, wanted, batch.layout.first.data<const std::int64_t>()[i]));
-    } else if (q.task == PredictTask::vectors) {
-      answers.push_back(vector(q, last, batch.layout.first.data<const std::int64_t>()[i]));
     } else if (q.task == PredictTask::fill) {
       const auto count = static_cast<std::int64_t>(q.tokens.positions.size());
       const Tensor places = batch.masked.view(batch.masked.layout().slice(0, mask, count)).contiguous();

@@ -7,8 +7,9 @@
 //   next_sentence  next|random <tab> probability that the second text follows the first
 //                  jsonl {"line":1,"label":"next","probability":0.93}
 //   features       the JSON of extract_features: {"linex_index":0,"features":[{"token":"[CLS]","layers":[{"index":-1,"values":[...]}]}]}
-//   vectors        its values with tabs between them
+//   vectors        its values with tabs between them, to 6 decimals
 //                  jsonl {"line":1,"vector":[...]}
+//                  npy, hdf5: as they are, a row for a line
 // Special tokens that stand in a line ("[MASK]", "[CLS]", "[SEP]", ...) are themselves, but for features: extract_features knows none. A
 // line that begins with [CLS] brings its own: none is added but a [SEP] at the end if there is none, and what stands behind the first [SEP]
 // is the second text. Texts that are too long: fill refuses them, the others take tokens off the end (of the longer of two). JSON is UTF-8
@@ -25,6 +26,7 @@
 #include "data/text/tokenizer.h"
 #include "data/text/vocabulary.h"
 #include "nn/run.h"
+#include "recipes/tasks/masked_lm/batch.h"
 #include "recipes/tasks/masked_lm/network.h"
 #include "recipes/tasks/masked_lm/options.h"
 
@@ -49,11 +51,17 @@ class Predictor {
   /// A line without its end for each.
   std::vector<std::string> answer(std::span<const Query> queries, const nn::Run& run) const;
 
+  /// Numbers of a vector; 0 if answers are no vectors.
+  std::int64_t row_width() const;
+  /// The vectors of the lines: f32 [queries, row_width].
+  Tensor rows(std::span<const Query> queries, const nn::Run& run) const;
+
  private:
   std::string fill(const Query& query, const Tensor& probabilities) const;
   std::string next_sentence(const Query& query, float probability) const;
   std::string features(const Query& query, std::span<const Tensor> layers, std::int64_t first) const;
-  std::string vector(const Query& query, const Tensor& layer, std::int64_t first) const;
+  std::string vector(const Query& query, std::span<const float> values) const;
+  Batch batch_of(std::span<const Query> queries) const;
 
   const Network& network_;
   const data::Vocabulary& vocabulary_;

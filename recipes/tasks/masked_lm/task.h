@@ -57,6 +57,8 @@ class Task {
 
   Query query(std::string line, std::int64_t number) const { return predictor_->read(std::move(line), number); }
   std::vector<std::string> answer(std::span<const Query> queries, const nn::Run& run) const { return predictor_->answer(queries, run); }
+  std::int64_t row_width() const { return predictor_->row_width(); }
+  Tensor answer_rows(std::span<const Query> queries, const nn::Run& run) const { return predictor_->rows(queries, run); }
 
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const { return text::vocabulary_artifacts(*vocabulary_, tokenizer_); }

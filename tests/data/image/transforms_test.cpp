@@ -201,6 +201,47 @@ TEST(Transforms, MixesBatchesByTheOptions) {
   EXPECT_GT(cut, 150);
 }
 
+TEST(Transforms, MixesEachImageByItself) {
+  constexpr std::int64_t kImages = 5;  // of which the one in the middle is its own partner
+  int cut = 0, blended = 0, untouched = 0;
+  std::set<double> shares;
+  for (std::uint64_t key = 0; key < 400; ++key) {
+    Rng rng(key);
+    std::vector<float> images(kImages * 2 * 64), targets(kImages * kImages);
+    for (std::int64_t i = 0; i < kImages; ++i) {
+      std::fill_n(images.begin() + i * 128, 128, static_cast<float>(i));
+      targets[static_cast<std::size_t>(i * kImages + i)] = 1;
+    }
+    const double mean = mix_batch(images, targets, {kImages, 2, 8, 8}, kImages,
+                                  {.mixup = 0.8, .cutmix = 1, .probability = 0.8, .switching = 0.5, .mode = MixMode::image}, rng);
+    EXPECT_GT(mean, 0);
+    EXPECT_LE(mean, 1);
+    for (std::int64_t i = 0; i < kImages; ++i) {
+      const std::int64_t partner = kImages - 1 - i;
+      const auto row = std::span(targets).subspan(static_cast<std::size_t>(i * kImages), kImages);
+      const auto pixels = std::span(images).subspan(static_cast<std::size_t>(i * 128), 128);
+      const double share = static_cast<double>(row[static_cast<std::size_t>(i)]), sum = std::accumulate(row.begin(), row.end(), 0.0);
+      EXPECT_NEAR(sum, 1, 1e-6);
+      if (i == partner) {
+        EXPECT_EQ(share, 1);
+        continue;
+      }
+      EXPECT_NEAR(static_cast<double>(row[static_cast<std::size_t>(partner)]), 1 - share, 1e-6);
+      const double expected = share * static_cast<double>(i) + (1 - share) * static_cast<double>(partner);
+      EXPECT_NEAR(std::accumulate(pixels.begin(), pixels.end(), 0.0) / 128, expected, 1e-4) << "the partner is what stood there before";
+      const bool binary =
+          std::ranges::all_of(pixels, [&](float v) { return v == static_cast<float>(i) || v == static_cast<float>(partner); });
+      ++(share == 1 ? untouched : binary ? cut : blended);
+      shares.insert(share);
+    }
+  }
+  EXPECT_NEAR(blended, 640, 60);
+  EXPECT_NEAR(cut + untouched, 960, 60);
+  EXPECT_GT(untouched, 280);
+  EXPECT_GT(cut, 400);
+  EXPECT_GT(shares.size(), 900u) << "no share is that of another image";
+}
+
 TEST(Transforms, BetaHasItsMoments) {
   for (const auto& [a, b] : {std::pair{0.2, 0.2}, {0.8, 0.8}, {1.0, 1.0}, {2.0, 5.0}}) {
     Rng rng(random_key(5, "beta"));

@@ -1,6 +1,9 @@
 // A trained BERT in use: masks filled, pairs judged, features written, and lines that cannot be answered.
 #include <cmath>
 
+#include "data/hdf5/hdf5.h"
+#include "data/json.h"
+#include "data/npy.h"
 #include "data/text/unicode.h"
 #include "tests/recipes/bert/fixtures.h"
 
@@ -140,6 +143,79 @@ TEST_F(BertPredict, WritesAVectorForALine) {
   EXPECT_NEAR(mean[0][0], sum / 5, 2e-6);
   ASSERT_EQ(predict("the cat\n", {"predict.task=vectors", "predict.format=jsonl"}), engine::kOk) << err.str();
   EXPECT_THAT(out.str(), MatchesRegex("\\{\"line\":1,\"vector\":\\[.*\\]\\}\n"));
+}
+
+TEST_F(BertPredict, WritesVectorsAsAnArray) {
+  const std::string lines = "the cat sat\nmen built a wall of stone\n\n";
+  const auto vectors = [&](const std::string& output, std::vector<std::string> more) {
+    std::vector<std::string> all{"model.hidden_size=64", "model.intermediate_size=128"};
+    all.insert(all.end(), more.begin(), more.end());
+    return capstan(with_small({"predict", config, "--checkpoint", file, "--input", "-", "--output", output, "--what", "vectors"}, all),
+                   lines);
+  };
+  // One by one from the hidden states, which features writes.
+  ASSERT_EQ(predict(lines, {"predict.task=features", "predict.layers=-1"}), engine::kOk) << err.str();
+  std::vector<std::vector<std::vector<double>>> hidden;  // line, token, column
+  std::istringstream features(out.str());
+  for (std::string line; std::getline(features, line);) {
+    hidden.emplace_back();
+    const data::Json json = data::parse_json(line, "features");
+    for (const data::Json& token : json["features"].items()) {
+      hidden.back().emplace_back();
+      const std::vector<data::Json> layers = token["layers"].items();
+      for (const data::Json& value : layers[0]["values"].items()) hidden.back().back().push_back(value.number());
+    }
+  }
+  ASSERT_EQ(hidden.size(), 3u);
+  const std::string npy = scratch / "v.npy", h5 = scratch / "v.h5";
+  for (const std::string kind : {"mean", "max", "cls"}) {
+    ASSERT_EQ(vectors(npy, {"predict.vector=" + kind}), engine::kOk) << err.str();
+    EXPECT_EQ(out.str(), "");
+    const Tensor rows = data::read_npy(npy);
+    ASSERT_EQ(rows.shape(), (Shape{3, 64}));
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t c = 0; c < 64; ++c) {
+        double sum = 0, greatest = -1e9;
+        for (const auto& token : hidden[i]) {
+          sum += token[c];
+          greatest = std::max(greatest, token[c]);
+        }
+        const double expected = kind == "mean" ? sum / static_cast<double>(hidden[i].size()) : kind == "max" ? greatest : hidden[i][0][c];
+        ASSERT_NEAR(rows.to_vector()[i * 64 + c], expected, 2e-6) << kind << " " << i << " " << c;
+      }
+  }
+  // HDF5 holds the same, and the norm is 1 where it is asked for.
+  ASSERT_EQ(vectors(h5, {"predict.vector=pooled", "predict.normalize=yes"}), engine::kOk) << err.str();
+  ASSERT_EQ(vectors(npy, {"predict.vector=pooled"}), engine::kOk) << err.str();
+  const std::vector<double> unit = data::Hdf5Reader(h5).read("/vectors").to_vector(), pooled = data::read_npy(npy).to_vector();
+  ASSERT_EQ(unit.size(), 3 * 64u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    double norm = 0, squares = 0;
+    for (std::size_t c = 0; c < 64; ++c) {
+      EXPECT_LT(std::abs(pooled[i * 64 + c]), 1) << "a tanh";
+      norm += pooled[i * 64 + c] * pooled[i * 64 + c];
+      squares += unit[i * 64 + c] * unit[i * 64 + c];
+    }
+    EXPECT_NEAR(squares, 1, 1e-6);
+    for (std::size_t c = 0; c < 64; ++c) EXPECT_NEAR(unit[i * 64 + c], pooled[i * 64 + c] / std::sqrt(norm), 1e-6);
+  }
+  // What is not in numbers is refused before anything is written, and so is what is no file.
+  const auto refused = [&](const std::string& output, const std::vector<std::string>& more) {
+    EXPECT_EQ(vectors(output, more), engine::kUsage) << output;
+    return err.str();
+  };
+  EXPECT_THAT(refused(npy, {"predict.format=jsonl"}), HasSubstr("predict.format = jsonl does not fit --output "));
+  EXPECT_THAT(refused("-", {"predict.format=npy"}), HasSubstr("predict.format = npy needs --output FILE"));
+  EXPECT_EQ(vectors("/dev/null", {"predict.format=npy"}), engine::kIo);
+  EXPECT_EQ(predict("the [MASK]\n", {"predict.format=jsonl"}), engine::kOk);
+  EXPECT_EQ(capstan(with_small({"predict", config, "--checkpoint", file, "--input", "-", "--output", npy},
+                               {"model.hidden_size=64", "model.intermediate_size=128"}),
+                    lines),
+            engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("npy and hdf5 hold rows of numbers, but the answers of bert with predict.task = auto are text"));
+  EXPECT_EQ(predict("the [MASK]\n", {"--what", "vector"}), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("predict.task"));
+  EXPECT_EQ(data::read_npy(npy).to_vector(), pooled) << "the file that was there stays";
 }
 
 TEST_F(BertPredict, FeaturesTakeATabForWhiteSpace) {

@@ -67,6 +67,29 @@ TEST(AnswerLines, ABadLineCostsItsOwnAnswer) {
   EXPECT_EQ(refused.first, "line 2: bad");
 }
 
+TEST(AnswerLines, ARefusedLineIsARowOfNan) {
+  std::istringstream in("1\n2\nbad\n4\nbad");
+  std::vector<float> kept;
+  std::vector<std::string> rows;
+  const Refused refused = answer_rows(in, 3,
+                                      {.take =
+                                           [&](const std::string& line, std::int64_t number) {
+                                             require<DataError>(line != "bad", "line ", number, ": bad");
+                                             kept.push_back(std::stof(line));
+                                             kept.push_back(-kept.back());
+                                           },
+                                       .answer =
+                                           [&] {
+                                             const auto count = static_cast<std::int64_t>(kept.size()) / 2;
+                                             return Tensor::from(std::exchange(kept, {}), {count, 2});
+                                           },
+                                       .width = 2,
+                                       .write = [&](std::span<const float> row) { rows.push_back(join_text(row[0], " ", row[1])); }});
+  EXPECT_THAT(rows, testing::ElementsAre("1 -1", "2 -2", "nan nan", "4 -4", "nan nan"));
+  EXPECT_EQ(refused.count, 2);
+  EXPECT_EQ(refused.lines, 5);
+}
+
 TEST(AnswerLines, OtherErrorsEndTheWork) {
   std::istringstream in("a\nb\n");
   std::ostringstream out;

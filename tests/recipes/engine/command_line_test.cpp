@@ -9,6 +9,8 @@
 #include <csignal>
 #include <new>
 
+#include "data/npy.h"
+#include "data/npz.h"
 #include "tests/recipes/engine/program.h"
 
 namespace capstan::engine::test {
@@ -240,12 +242,42 @@ TEST_F(CommandLineTest, InspectShowsNamesTypesShapesAndConfiguration) {
   EXPECT_EQ(capstan({"inspect", scratch / "missing.h5"}), kIo);
 }
 
+TEST_F(CommandLineTest, InspectShowsArraysOfNumpy) {
+  const std::string arrays = scratch / "weights.npz", array = scratch / "rows.npy";
+  data::write_npz(arrays,
+                  std::vector<data::NamedTensor>{{"Transformer/encoderblock_0/kernel", Tensor::zeros({32, 32})},
+                                                 {"step", Tensor::from<std::int64_t>({7}, Shape{})}},
+                  data::NpzPacking::deflated);
+  ASSERT_EQ(capstan({"inspect", arrays}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("Transformer/encoderblock_0/kernel  <f4[32, 32]  4.1 kB ("), HasSubstr(" stored)"),
+                               HasSubstr("step                               <i8[]"), HasSubstr("2 arrays, 4.1 kB")));
+  data::write_npy(array, Tensor::zeros({2, 3}));
+  ASSERT_EQ(capstan({"inspect", array}), kOk) << err.str();
+  EXPECT_EQ(out.str(), array + "  <f4[2, 3]  24 B\n");
+  EXPECT_EQ(capstan({"inspect", scratch.write("text.npy", "no array")}), kData);
+  EXPECT_THAT(err.str(), HasSubstr("text.npy: does not begin as a .npy file does"));
+  EXPECT_EQ(capstan({"inspect", scratch.write("text.npz", "no archive")}), kData);
+}
+
 TEST_F(CommandLineTest, ListNamesRecipesAndTheirOptions) {
   ASSERT_EQ(capstan({"list"}), kOk);
   EXPECT_EQ(out.str(), "linear\ndrifting\nforgetful\ndetached\n");
   ASSERT_EQ(capstan({"list", "--options", "linear"}), kOk) << err.str();
   EXPECT_THAT(out.str(), AllOf(StartsWith("| key |"), HasSubstr("| `model.width` | `4` | integer, >= 1 and <= 1000 | inputs |")));
   EXPECT_EQ(capstan({"list", "--options", "lineer"}), kUsage);
+}
+
+TEST_F(CommandLineTest, PredictAsksForWhatARecipeAnswers) {
+  ASSERT_EQ(train("linear", {"train.max_steps=1"}), kOk);
+  const auto predict = [&](const std::string& output, const std::string& more) {
+    return capstan({"predict", config("linear"), "--checkpoint", checkpoint(1), "--input", scratch.write("in.txt", "1 2 3 4\n"), "--output",
+                    output, more});
+  };
+  EXPECT_EQ(predict("-", "--what=vectors"), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("predict: --what: the recipe linear has one kind of answer"));
+  EXPECT_EQ(predict(scratch / "out.npy", "run.threads=1"), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("npy and hdf5 hold rows of numbers, but the answers of linear are text"));
+  EXPECT_FALSE(std::filesystem::exists(scratch / "out.npy"));
 }
 
 TEST_F(CommandLineTest, PredictTakesLinesOfTextAlone) {

@@ -91,6 +91,18 @@ TEST_F(InitFrom, AveragesBeginWithTheWeightsAndRatesAreScaled) {
   EXPECT_NE(after.at("/weights/last_norm/weight"), before.at("/model/last_norm/weight"));
 }
 
+TEST_F(InitFrom, RatesDecayByLayerAndCheckListsThem) {
+  const std::string data = "data.path=" + table("t.tsv", {"a", "b", "c", "d"});
+  ASSERT_EQ(train("check", {data, "model.blocks=1", "optimizer.layer_decay=0.5", "optimizer.learning_rate_scale=last_norm=0.1", "--check"}),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("position_embedding/weight  f32[8, 8]  learning rate x 0.25\n"),
+                               HasSubstr("blocks/0/query/weight  f32[8, 8]  learning rate x 0.5\n"),
+                               HasSubstr("last_norm/weight  f32[8]  learning rate x 0.1\n")));
+  ASSERT_EQ(train("check", {data, "model.blocks=1", "--check"}), engine::kOk) << err.str();
+  EXPECT_EQ(out.str().find("learning rate x"), std::string::npos);
+}
+
 // Weights go out and come in again through a safetensors file, to the bit.
 TEST_F(InitFrom, SafetensorsGoRound) {
   const std::string data = "data.path=" + table("t.tsv", {"a", "b", "c", "d"}), first = scratch / "first.safetensors";

@@ -72,7 +72,7 @@ TEST_F(VitProgram, EveryConfigurationDryRuns) {
   const Arguments settings{"data.source=shapes", "shapes.train=40",          "shapes.validation=6", "shapes.test=6",      "data.held_out=0",
                            "model.layers=2",     "model.hidden_size=48",     "model.mlp_size=32",   "model.classes=0",    "model.heads=3",
                            "train.batch_size=2", "train.micro_batch_size=2", "model.stem_width=32", "model.image_size=64"};
-  check_every_configuration(9, settings,
+  check_every_configuration(11, settings,
                             [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("head/weight  f32[6, 48]")) << name; });
 }
 
@@ -98,6 +98,32 @@ TEST_F(VitProgram, MicroBatchesAddUpToTheBatch) {
     if (name.ends_with("key/bias") || name.starts_with("/optimizer")) continue;  // the key bias has no gradient but rounding
     for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(parts.at(name)[i], values[i], 2e-4) << name;
   }
+}
+
+// From a trained model to other classes and larger images: what MODEL knows is kept, the first layers move the least.
+TEST_F(VitProgram, FineTunesByLayerAtAnotherSize) {
+  const Arguments plain{"model.dropout=0", "model.stochastic_depth=0", "optimizer.weight_decay=0", "train.max_steps=1",
+                        "schedule.warmup_epochs=0"};
+  ASSERT_EQ(train("old", joined(plain, {"shapes.classes=3"})), engine::kOk) << err.str();
+  ASSERT_EQ(train("new", joined(plain, {"shapes.classes=5", "data.image_size=24", "init.from=" + checkpoint("old"), "augment.mixup=0.8",
+                                        "augment.cutmix=1", "augment.mix_mode=image", "augment.label_smoothing=0.1",
+                                        "optimizer.layer_decay=0.5"})),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(content("new/log.txt"), HasSubstr("head/weight by the names of its classes: 3 known, 2 at random"));
+  const auto before = tensors(checkpoint("old")), after = tensors(checkpoint("new"));
+  const auto moved = [&](const std::string& name) {
+    const std::vector<double>&a = before.at("/model/" + name), &b = after.at("/model/" + name);
+    double most = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+    return most;
+  };
+  const double rate = moved("encoder/norm/bias");  // of the first step of AdamW, which is the learning rate whatever the gradient is
+  EXPECT_GT(rate, 1e-4);
+  EXPECT_NEAR(moved("encoder/1/query/weight") / rate, .5, .02);
+  EXPECT_NEAR(moved("encoder/0/query/weight") / rate, .25, .02);
+  EXPECT_NEAR(moved("positions") / rate, .125, .02);
+  EXPECT_NEAR(moved("patches/weight") / rate, .125, .02);
 }
 
 TEST_F(VitProgram, LearnsShapesAndIsUsed) {
