@@ -26,6 +26,7 @@ const Spec* find(const TensorSource& source, std::string_view name) {
 
 /// Shape of our rows of theirs, and of all of theirs.
 Shape part_shape(const TensorPair& pair, const Shape& ours) {
+  if (pair.column) return Shape{ours[0], 1};
   if (pair.shape || pair.axes.empty()) return pair.shape.value_or(ours);
   std::vector<std::int64_t> theirs(pair.axes.size());
   for (std::size_t i = 0; i < theirs.size(); ++i) theirs[static_cast<std::size_t>(pair.axes[i])] = ours[static_cast<int>(i)];
@@ -36,7 +37,21 @@ Shape whole_shape(const TensorPair& pair, const Shape& ours) {
   return pair.rows == 0 ? part : part.with(0, pair.rows);
 }
 
+/// The axes that say something.
+std::vector<std::int64_t> without_ones(const Shape& shape) {
+  std::vector<std::int64_t> out;
+  for (int i = 0; i < shape.rank(); ++i)
+    if (shape[i] != 1) out.push_back(shape[i]);
+  return out;
+}
+
+bool fits(const TensorPair& pair, const Shape& theirs, const Shape& ours) {
+  const Shape expected = whole_shape(pair, ours);
+  return theirs == expected || (pair.axes.empty() && pair.rows == 0 && without_ones(theirs) == without_ones(expected));
+}
+
 Tensor in_our_form(const Tensor& theirs, const TensorPair& pair, const Spec& ours) {
+  if (!fits(pair, theirs.shape(), ours.shape)) return cast(pair.resized(theirs, ours.shape), ours.dtype);
   Tensor x = pair.rows == 0 ? theirs : slice(theirs, 0, pair.first, part_shape(pair, ours.shape)[0]);
   if (!pair.axes.empty()) x = permute(x, pair.axes);
   x = reshape(x.contiguous(), ours.shape);
@@ -105,7 +120,13 @@ TensorSource translated(const TensorSource& theirs, const ForeignNames& names, c
     used.insert(pair.theirs);
     Taken t{.name = pair.theirs};
     Spec seen = *spec;
-    if (target != ours.end() && spec->shape == whole_shape(pair, target->second.shape) && is_floating(spec->dtype)) {
+    const auto becomes_ours = [&](const Shape& shape) {
+      if (fits(pair, spec->shape, shape)) return true;
+      if (!pair.resized || !pair.resized(Tensor::zeros(spec->shape, DType::f32), shape).defined()) return false;
+      out.notes.push_back(join_text(pair.ours, " of ", shape, " is interpolated from ", spec->shape));
+      return true;
+    };
+    if (target != ours.end() && is_floating(spec->dtype) && becomes_ours(target->second.shape)) {
       t.pair = &pair;
       t.ours = seen = target->second;
     }
@@ -148,7 +169,7 @@ std::vector<std::pair<std::string, Tensor>> translated_back(const ForeignNames& 
         bytes);
   }
   for (const Parameter& p : store.parameters())
-    require<InternalError>(written.contains(p.name()), "export: ", p.name(), " has no name in the other form");
+    require<CheckpointError>(written.contains(p.name()), "export: ", p.name(), " has no name in the other form");
   for (const auto& [name, value] : names.constants) out.emplace_back(name, value);
   return out;
 }

@@ -7,6 +7,7 @@
 // the tensors of a file. What came in goes out again bit for bit.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,9 +24,12 @@ namespace capstan::nn {
 struct TensorPair {
   std::string theirs, ours;
   std::optional<Shape> shape = {};  ///< of theirs, of its rows that are ours; absent: the parameter's, with its axes in their order
+  bool column = false;              ///< theirs is [rows, 1] where ours is [rows]
   std::vector<int> axes = {};       ///< theirs with its axes in this order has our elements in our order; empty: as they are
   std::int64_t first = 0;           ///< ours begins at this row of theirs,
   std::int64_t rows = 0;            ///< which has so many in all; 0: no others. Rows of nobody are 0
+  /// Makes theirs of another shape into ours, such as positions of another grid; absent, or undefined: it does not fit.
+  std::function<Tensor(const Tensor& theirs, const Shape& ours)> resized = {};
 };
 
 struct ForeignNames {
@@ -40,8 +44,8 @@ struct ForeignNames {
   std::vector<std::string> heads = {};
 };
 
-/// The file's tensors under our names, in our form and element types; what has no pair keeps its name, with / for a point. Throws
-/// CheckpointError for a copy or a constant that is another.
+/// The file's tensors under our names, in our form and element types; what has no pair keeps its name, with / for a point. Axes of size 1
+/// may be there or not. Throws CheckpointError for a copy or a constant that is another.
 TensorSource translated(const TensorSource& theirs, const ForeignNames& names, const ParameterStore& store);
 
 /// The parameters as their file has them: in the order of the pairs, then the constants. Throws InternalError for a parameter without a

@@ -30,6 +30,7 @@ struct TensorSource {
   std::function<Tensor(std::string_view tensor)> read;  ///< called once for each tensor that is taken
   /// What the file calls a tensor, where that is another name (nn/foreign_names.h); for messages.
   std::map<std::string, std::string, std::less<>> originals = {};
+  std::vector<std::string> notes = {};  ///< what is done to tensors beyond their form, a line each
 };
 
 struct NameMap {

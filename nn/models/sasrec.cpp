@@ -1,6 +1,7 @@
 #include "nn/models/sasrec.h"
 
 #include <cmath>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/ops/activation.h"
@@ -23,6 +24,7 @@ Sasrec::Block::Block(const Scope& scope, const SasrecOptions& o)
       query(scope / "query", square(o)),
       key(scope / "key", square(o)),
       value(scope / "value", square(o)),
+      output(o.output_projection ? std::optional<Linear>(Linear(scope / "output", square(o))) : std::nullopt),
       attention_dropout(scope / "attention_dropout", o.dropout),
       forward_norm(scope / "forward_norm", norm(o)),
       inner(scope / "inner", square(o)),
@@ -53,19 +55,53 @@ Tensor Sasrec::hidden(const Tensor& ids, const TokenLayout& layout, const Run& r
   const Tensor items = embedding(items_.value(), ids, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
   Tensor x = embedding_dropout_(add(items, embedding(positions_.value(), layout.positions)), run);  // [tokens, d]
   if (blocks_.empty()) return last_norm_(x);
+  switch (options_.norm) {
+    case SasrecNorm::post: return post_norm(std::move(x), layout, run);
+    case SasrecNorm::pre: return pre_norm(std::move(x), layout, run);
+    case SasrecNorm::query: break;
+  }
+  return query_norm(std::move(x), layout, run);
+}
+
+// A normalisation is taken in the same pass as the residual sum that feeds it. Nothing is dropped behind attention.
+
+Tensor Sasrec::query_norm(Tensor x, const TokenLayout& layout, const Run& run) const {
   Tensor q = blocks_.front().attention_norm(x);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& b = blocks_[i];
     const Tensor a = attend(b, q, x, layout, run);                                         // [tokens, d]
-    const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, Run{});  // LN2(a + q), nothing dropped here
-    const Tensor f = b.inner_dropout(bias_activation(b.inner.without_bias(y), b.inner.bias().value(), Activation::relu), run);
-    // The next normalisation is taken in the same pass as the residual sum that feeds it.
-    const LayerNorm& next = i + 1 < blocks_.size() ? blocks_[i + 1].attention_norm : last_norm_;
-    const auto sum = next.after_residual_with_sum(b.outer.without_bias(f), b.outer.bias().value(), y, b.outer_dropout, run);
+    const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, Run{});  // LN2(a + q)
+    const auto sum =
+        norm_after(i).after_residual_with_sum(b.outer.without_bias(inner(b, y, run)), b.outer.bias().value(), y, b.outer_dropout, run);
     x = sum.sum;
     q = sum.normalized;
   }
   return q;
+}
+
+Tensor Sasrec::post_norm(Tensor x, const TokenLayout& layout, const Run& run) const {
+  for (const Block& b : blocks_) {
+    const Tensor y = b.attention_norm.after_residual(attend(b, x, x, layout, run), {}, x, b.attention_dropout, Run{});
+    x = b.forward_norm.after_residual(b.outer.without_bias(inner(b, y, run)), b.outer.bias().value(), y, b.outer_dropout, run);
+  }
+  return last_norm_(x);
+}
+
+Tensor Sasrec::pre_norm(Tensor x, const TokenLayout& layout, const Run& run) const {
+  Tensor q = blocks_.front().attention_norm(x);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& b = blocks_[i];
+    const auto y = b.forward_norm.after_residual_with_sum(attend(b, q, q, layout, run), {}, x, b.attention_dropout, Run{});
+    const auto sum = norm_after(i).after_residual_with_sum(b.outer.without_bias(inner(b, y.normalized, run)), b.outer.bias().value(), y.sum,
+                                                           b.outer_dropout, run);
+    x = sum.sum;
+    q = sum.normalized;
+  }
+  return q;
+}
+
+Tensor Sasrec::inner(const Block& block, const Tensor& y, const Run& run) const {
+  return block.inner_dropout(bias_activation(block.inner.without_bias(y), block.inner.bias().value(), Activation::relu), run);
 }
 
 Tensor Sasrec::attend(const Block& block, const Tensor& q, const Tensor& x, const TokenLayout& layout, const Run& run) const {
@@ -82,12 +118,14 @@ Tensor Sasrec::attend(const Block& block, const Tensor& q, const Tensor& x, cons
   const Tensor a = scaled_dot_product_attention(
       reshape(block.query(q), shape), reshape(block.key(x), shape), reshape(block.value(x), shape),
       {.causal = true, .dropout = block.attention_dropout.rate_in(run), .key = block.attention_dropout.key_in(run)}, inputs);
-  return reshape(a, Shape{tokens, options_.hidden_size});
+  const Tensor joined = reshape(a, Shape{tokens, options_.hidden_size});
+  return block.output ? (*block.output)(joined) : joined;
 }
 
 double multiply_adds(const SasrecOptions& o, std::int64_t sequences) {
   const double n = static_cast<double>(sequences), length = static_cast<double>(o.max_length), d = static_cast<double>(o.hidden_size);
-  return n * static_cast<double>(o.blocks) * (length * 5 * d * d + length * (length + 1) * d);
+  const double matrices = o.output_projection ? 6 : 5;
+  return n * static_cast<double>(o.blocks) * (length * matrices * d * d + length * (length + 1) * d);
 }
 
 }  // namespace capstan::nn

@@ -10,6 +10,7 @@
 #include "autograd/core/error.h"
 #include "data/json.h"
 #include "nn/models/bert_names.h"
+#include "recipes/formats/hugging_face.h"
 #include "recipes/formats/json_text.h"
 #include "recipes/tasks/text/vocabulary.h"
 
@@ -20,11 +21,6 @@ using data::Json;
 using engine::Assignment;
 using engine::ModelDirectory;
 
-constexpr std::string_view kClassNames = "class_names";
-
-struct Choice {
-  std::string_view theirs, ours;
-};
 constexpr std::array<Choice, 6> kActivations{{{"gelu", "gelu"},
                                               {"gelu_new", "gelu_tanh"},
                                               {"gelu_pytorch_tanh", "gelu_tanh"},
@@ -47,28 +43,7 @@ const std::vector<Head>& head_classes() {
 }
 const Head& classes_of(BertHead head) { return *std::ranges::find(head_classes(), head, &Head::head); }
 
-std::string chosen(const Json& value, std::span<const Choice> choices) {
-  std::string known;
-  for (const Choice& c : choices) {
-    if (c.theirs == value.text()) return std::string(c.ours);
-    known += join_text(known.empty() ? "" : ", ", c.theirs);
-  }
-  value.fail(join_text("one of ", known));
-}
-
 // ---- from a directory
-
-bool holds_bert(const ModelDirectory& d) {
-  const auto type = d.config().find("model_type");
-  return type && type->is(Json::Kind::text) && type->text() == "bert";
-}
-
-bool has_head(const ModelDirectory& d, BertHead head) {
-  const auto names = d.config().find("architectures");
-  if (!names) return head == BertHead::pretraining;
-  const auto& ours = classes_of(head).architectures;
-  return std::ranges::any_of(names->items(), [&](const Json& n) { return std::ranges::find(ours, n.text()) != ours.end(); });
-}
 
 /// How its tokenizer cuts text: what tokenizer_config.json says, or else tokenizer.json, or else the default of the program.
 struct TokenizerSays {
@@ -100,48 +75,26 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   const Json& c = d.config();
   for (const std::string_view name : {"is_decoder", "add_cross_attention"})
     if (const auto v = c.find(name); v && v->boolean()) v->fail("false: the model here is an encoder");
-  std::vector<Assignment> out;
-  const auto set = [&](std::string_view key, std::string value) { out.push_back({std::string(key), std::move(value), d.path()}); };
-  const auto number = [&](std::string_view name, std::string_view key, bool needed) {
-    if (const auto v = needed ? std::optional(c[name]) : c.find(name)) set(key, join_text(v->number()));
-  };
-  number("num_hidden_layers", "model.layers", true);
-  number("hidden_size", "model.hidden_size", true);
-  number("num_attention_heads", "model.heads", true);
-  number("intermediate_size", "model.intermediate_size", true);
-  number("max_position_embeddings", "model.max_positions", true);
-  number("type_vocab_size", "model.token_types", true);
-  number("layer_norm_eps", "model.norm_epsilon", false);
-  number("hidden_dropout_prob", "model.hidden_dropout", false);
-  number("attention_probs_dropout_prob", "model.attention_dropout", false);
-  number("classifier_dropout", "model.classifier_dropout", false);
-  number("initializer_range", "model.initializer_range", false);
-  set("model.activation", chosen(c["hidden_act"], kActivations));
-  if (const auto v = c.find("position_embedding_type")) set("model.positions", chosen(*v, kPositions));
+  Settings out(d);
+  out.needed(c, "num_hidden_layers", "model.layers");
+  out.needed(c, "hidden_size", "model.hidden_size");
+  out.needed(c, "num_attention_heads", "model.heads");
+  out.needed(c, "intermediate_size", "model.intermediate_size");
+  out.needed(c, "max_position_embeddings", "model.max_positions");
+  out.needed(c, "type_vocab_size", "model.token_types");
+  out.number(c, "layer_norm_eps", "model.norm_epsilon");
+  out.number(c, "hidden_dropout_prob", "model.hidden_dropout");
+  out.number(c, "attention_probs_dropout_prob", "model.attention_dropout");
+  out.number(c, "classifier_dropout", "model.classifier_dropout");
+  out.number(c, "initializer_range", "model.initializer_range");
+  out.set("model.activation", chosen(c["hidden_act"], kActivations));
+  if (const auto v = c.find("position_embedding_type")) out.set("model.positions", chosen(*v, kPositions));
   const TokenizerSays t = tokenizer_of(d);
-  set("data.vocabulary", vocabulary_path(d));
-  set("data.lower_case", t.lower_case ? "true" : "false");
-  set("data.strip_accents", !t.strip_accents ? "auto" : (*t.strip_accents ? "yes" : "no"));
-  set("data.tokenizer", "hf_fast");
-  return out;
-}
-
-/// The names of its classes; none where they are only numbered.
-std::vector<std::string> class_names_of(const Json& config) {
-  std::vector<std::string> names;
-  const auto labels = config.find("id2label");
-  if (!labels) return names;
-  names.resize(labels->size());
-  std::size_t numbered = 0;
-  for (const auto& [id, name] : labels->members()) {
-    const auto index = std::string(id);
-    const bool digits = !index.empty() && index.size() < 10 && index.find_first_not_of("0123456789") == std::string::npos;
-    const std::size_t i = digits ? std::stoul(index) : names.size();
-    if (i >= names.size()) labels->fail(join_text("the numbers 0 to ", names.size() - 1));
-    names[i] = name.text();
-    numbered += name.text() == join_text("LABEL_", id) ? 1 : 0;
-  }
-  return numbered == names.size() ? std::vector<std::string>{} : names;
+  out.set("data.vocabulary", vocabulary_path(d));
+  out.set("data.lower_case", t.lower_case ? "true" : "false");
+  out.set("data.strip_accents", !t.strip_accents ? "auto" : (*t.strip_accents ? "yes" : "no"));
+  out.set("data.tokenizer", "hf_fast");
+  return out.take();
 }
 
 engine::NamedTensors artifacts_of(const ModelDirectory& d) {
@@ -154,10 +107,6 @@ engine::NamedTensors artifacts_of(const ModelDirectory& d) {
 }
 
 // ---- to a directory
-
-std::string_view theirs_of(std::string_view ours, std::span<const Choice> choices) {
-  return std::ranges::find(choices, ours, &Choice::ours)->theirs;
-}
 
 std::string_view name_of(Activation a) {
   switch (a) {
@@ -178,7 +127,7 @@ std::string_view name_of(nn::RelativePositions p) {
 
 std::string config_text(const nn::BertOptions& o, BertHead head, std::int64_t vocab_size, std::span<const std::string> classes) {
   const auto text = [](std::string_view s) { return data::json_string(s); };
-  JsonMembers m{{"architectures", "[" + text(classes_of(head).architectures.front()) + "]"},
+  JsonMembers m{{"architectures", join_text("[", text(classes_of(head).architectures.front()), "]")},
                 {"model_type", text("bert")},
                 {"vocab_size", json_number(vocab_size)},
                 {"hidden_size", json_number(o.hidden_size)},
@@ -196,16 +145,10 @@ std::string config_text(const nn::BertOptions& o, BertHead head, std::int64_t vo
                 {"pad_token_id", "0"},
                 {"torch_dtype", text("float32")}};
   if (head == BertHead::classification) {
-    JsonMembers by_id, by_name;
-    for (std::size_t i = 0; i < classes.size(); ++i) {
-      by_id.emplace_back(std::to_string(i), text(classes[i]));
-      by_name.emplace_back(classes[i], std::to_string(i));
-    }
     const bool number = classes.empty();
     m.emplace_back("problem_type", text(number ? "regression" : "single_label_classification"));
-    if (number) by_id = {{"0", text("LABEL_0")}}, by_name = {{"LABEL_0", "0"}};
-    m.emplace_back("id2label", json_object(by_id));
-    m.emplace_back("label2id", json_object(by_name));
+    const std::vector<std::string> one{"LABEL_0"};
+    for (auto& member : label_members(number ? std::span<const std::string>(one) : classes)) m.push_back(std::move(member));
   }
   return json_object(m) + "\n";
 }
@@ -243,8 +186,11 @@ std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, Bert
                    .program = "Hugging Face transformers",
                    .fits = nn::is_hugging_face_bert,
                    .names = [o](std::span<const std::string> tensors) { return nn::hugging_face_names(*o, tensors); },
-                   .directory = {.holds = holds_bert,
-                                 .is_native = [head](const ModelDirectory& d) { return has_head(d, head); },
+                   .directory = {.holds = [](const ModelDirectory& d) { return is_of_type(d, "bert"); },
+                                 .is_native =
+                                     [head](const ModelDirectory& d) {
+                                       return is_one_of(d, classes_of(head).architectures, head == BertHead::pretraining);
+                                     },
                                  .settings = settings_of,
                                  .artifacts = artifacts_of,
                                  .files = [o, head](const engine::NamedTensors& artifacts) { return files_of(*o, head, artifacts); }}});

@@ -1,9 +1,11 @@
 #include "recipes/gru4rec/recipe.h"
 
 #include <memory>
+#include <vector>
 
 #include "nn/models/gru4rec.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/gru4rec.h"
 #include "recipes/tasks/next_event/task.h"
 
 namespace capstan::gru4rec {
@@ -39,6 +41,7 @@ class Gru4Rec : public next_event::Task {
       : Task(config, setup, scope,
              [options = config.model](const nn::Scope& below, std::int64_t items) { return make_network(options, below, items); }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) { return formats::gru4rec_forms(config.model); }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adagrad);
     o.optimizer.learning_rate = 0.05;

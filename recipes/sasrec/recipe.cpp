@@ -1,9 +1,11 @@
 #include "recipes/sasrec/recipe.h"
 
 #include <memory>
+#include <vector>
 
 #include "nn/models/sasrec.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/sasrec.h"
 #include "recipes/tasks/next_item/task.h"
 
 namespace capstan::sasrec {
@@ -37,6 +39,7 @@ class Sasrec : public next_item::Task {
   Sasrec(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
       : Task(config, setup, scope, [&](const nn::Scope& below, std::int64_t items) { return network(config.model, below, items); }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) { return formats::sasrec_forms(config.model); }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adam_tensorflow);
     o.optimizer.beta2 = 0.98;

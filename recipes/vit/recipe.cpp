@@ -2,10 +2,12 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "autograd/core/error.h"
 #include "nn/models/vit.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/vit.h"
 #include "recipes/tasks/image_classification/task.h"
 
 namespace capstan::vit {
@@ -54,6 +56,9 @@ class Vit : public task::Task {
       : Task(config, config.form(), setup, scope,
              [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, below, classes); }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
+    return formats::vit_forms(config.model, config.data.mean, config.data.deviation);
+  }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);
     o.optimizer.weight_decay = 0.05;

@@ -125,6 +125,7 @@ std::vector<std::string> start_from_weights(const InitOptions& options, std::spa
 
     std::vector<std::string> report{
         join_text("start: ", done.taken.size(), " of ", recipe.parameters().parameters().size(), " parameters from ", file.text)};
+    for (const std::string& note : file.tensors.notes) report.push_back("start: " + note);
     for (const std::string& head : heads) report.push_back(join_text("start: ", head, " is for another number of classes"));
     for (const NamedRows& r : rows)
       for (const nn::RowMap& m : maps) {

@@ -36,7 +36,8 @@ struct InitOptions {
   template <class V>
   void visit(V& v) {
     v("from", from,
-      "checkpoint, .safetensors file (or index of a set) or Hugging Face model directory that a new run starts from; empty: random "
+      "checkpoint, .safetensors file (or index of a set), .npz file or model directory of Hugging Face or timm that a new run starts from; "
+      "empty: random "
       "parameters. What the model's file says about model and tokenizer is taken over");
     v("rename", rename, "prefixes of its names, old=new: encoder=bert/encoder; one side may be empty");
     v("drop", drop, "prefixes of its names whose tensors are not taken, such as a head; parameters of these names start at random");

@@ -4,12 +4,15 @@
 #include <memory>
 
 #include "autograd/core/error.h"
+#include "data/npz.h"
 #include "data/safetensors.h"
 
 namespace capstan::engine {
 namespace {
 
 bool is_safetensors(const std::string& path) { return path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json"); }
+
+bool is_npz(const std::string& path) { return path.ends_with(".npz"); }
 
 std::vector<std::string> names_of_tensors(const nn::TensorSource& source) {
   std::vector<std::string> out;
@@ -25,9 +28,13 @@ std::string listed(std::span<const ForeignForm> forms) {
 
 }  // namespace
 
-bool is_foreign(const std::string& path) { return is_safetensors(path) || ModelDirectory::is(path); }
+bool is_foreign(const std::string& path) { return is_safetensors(path) || is_npz(path) || ModelDirectory::is(path); }
 
 nn::TensorSource foreign_tensors(const std::string& path) {
+  if (is_npz(path)) {
+    const auto archive = std::make_shared<const data::NpzReader>(path);
+    return {.name = path, .tensors = archive->tensors(), .read = [archive](std::string_view name) { return archive->read(name); }};
+  }
   const auto set = std::make_shared<const data::SafetensorsSet>(is_safetensors(path) ? path : ModelDirectory(path).weights());
   return {.name = set->path(), .tensors = set->tensors(), .read = [set](std::string_view name) { return set->read(name); }};
 }

@@ -1,0 +1,330 @@
+// Models of other programs, small and random, against what those programs compute with them (tests/goldens/make_foreign.py): in, and out
+// again byte for byte.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/matmul.h"
+#include "autograd/ops/shape_ops.h"
+#include "data/hdf5/hdf5.h"
+#include "nn/models/bert_heads.h"
+#include "nn/models/gru4rec.h"
+#include "nn/models/sasrec.h"
+#include "nn/models/vit.h"
+#include "recipes/engine/config/option_table.h"
+#include "recipes/engine/pretrained/foreign_model.h"
+#include "recipes/formats/bert.h"
+#include "recipes/formats/gru4rec.h"
+#include "recipes/formats/sasrec.h"
+#include "recipes/formats/vit.h"
+#include "tests/close.h"
+
+namespace capstan::formats {
+namespace {
+
+using engine::ForeignForm;
+using nn::ParameterStore;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::string golden(const std::string& name) { return std::string(CAPSTAN_SOURCE_DIR) + "/tests/goldens/foreign/" + name; }
+
+Tensor result(const std::string& name) {
+  static const data::Hdf5Reader file(golden("foreign.h5"), {.require_seal = false});
+  return file.read("/" + name);
+}
+
+template <class Options>
+struct ModelConfig {
+  Options model = {};
+  template <class V>
+  void visit(V& v) {
+    v.section("model", model);
+  }
+};
+
+/// Options as a model directory has them.
+template <class Options>
+Options options_of(const std::string& directory, const ForeignForm& form) {
+  ModelConfig<Options> config;
+  engine::OptionTable table(config);
+  for (const engine::Assignment& a : form.directory.settings(engine::ModelDirectory(directory)))
+    if (engine::Option* const option = table.find(a.key)) option->set(a.value);
+  return config.model;
+}
+
+nn::Imported load(const std::string& path, const std::vector<ForeignForm>& forms, const ParameterStore& store) {
+  const engine::ForeignWeights w = engine::foreign_weights(path, forms, store, "test");
+  return nn::import_parameters(w.tensors, {.heads = w.heads}, {}, store);
+}
+
+/// The store's tensors in a form are those of the file, names, shapes and bytes.
+void expect_goes_out(const ForeignForm& form, const ParameterStore& store, const std::string& path) {
+  const nn::TensorSource file = engine::foreign_tensors(path);
+  std::map<std::string, Tensor> written;
+  for (const auto& [name, value] : nn::translated_back(form.names({}), store)) written.emplace(name, value);
+  EXPECT_EQ(written.size(), file.tensors.size());
+  for (const auto& [name, spec] : file.tensors) {
+    ASSERT_TRUE(written.contains(name)) << name;
+    EXPECT_EQ(written.at(name).spec(), spec) << name;
+    EXPECT_EQ(written.at(name).to_vector(), file.read(name).to_vector()) << name;
+  }
+}
+
+void expect_near(const Tensor& value, const Tensor& wanted, const std::string& what) {
+  ASSERT_EQ(value.numel(), wanted.numel()) << what;
+  const auto a = value.to_vector(), b = wanted.to_vector();
+  for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5) << what << " " << i;
+}
+
+// ---- BERT
+
+struct Line {
+  explicit Line(int i)
+      : name("bert/" + std::to_string(i) + "/"),
+        ids(result(name + "ids")),
+        segments(result(name + "segments")),
+        layout(nn::token_layout(std::vector<std::int64_t>{ids.numel()}, ids.numel(), true, nn::Align::left)) {}
+  std::string name;
+  Tensor ids, segments;
+  nn::TokenLayout layout;
+};
+
+constexpr std::int64_t kTokens = 40;
+
+template <class Check>
+void check_pretraining(const std::string& path, const nn::BertOptions& o, const Check& check) {
+  ParameterStore store;
+  const nn::BertPretraining model(store.root(), kTokens, o);
+  const auto forms = bert_forms(o, BertHead::pretraining);
+  EXPECT_THAT(load(path, forms, store).fresh, testing::IsEmpty());
+  for (int i = 0; i < 3; ++i) {
+    const Line line(i);
+    const Tensor x = model.encoder().encode(line.ids, line.segments, line.layout, {});
+    const Tensor all = Tensor::from(std::vector<std::int64_t>(line.layout.positions.span<const std::int64_t>().begin(),
+                                                              line.layout.positions.span<const std::int64_t>().end()),
+                                    {line.ids.numel()});
+    expect_near(linear(model.transformed(x, all), model.word_table().value(), model.output_bias().value()),
+                result(line.name + "masked_logits"), line.name);
+    expect_near(model.next_sentence_logits(x, line.layout), result(line.name + "next_logits"), line.name);
+  }
+  check(forms.front(), store);
+}
+
+TEST(ForeignBert, PretrainingFromTransformersAndBack) {
+  const std::string path = golden("bert_pretraining");
+  nn::BertOptions o;
+  const auto forms = bert_forms(o, BertHead::pretraining);
+  o = options_of<nn::BertOptions>(path, forms.front());
+  EXPECT_EQ(o.heads, 3);
+  EXPECT_TRUE(forms.front().directory.is_native(engine::ModelDirectory(path)));
+  check_pretraining(path, o, [&](const ForeignForm& form, const ParameterStore& store) { expect_goes_out(form, store, path); });
+  check_pretraining(golden("bert_google.safetensors"), o, [](const ForeignForm&, const ParameterStore&) {});
+}
+
+TEST(ForeignBert, ClassificationFromTransformersAndBack) {
+  const std::string path = golden("bert_classification");
+  nn::BertOptions o;
+  const auto forms = bert_forms(o, BertHead::classification);
+  o = options_of<nn::BertOptions>(path, forms.front());
+  ParameterStore store;
+  const nn::BertClassifier model(store.root(), kTokens, o, {.classes = 3});
+  load(path, forms, store);
+  for (int i = 0; i < 3; ++i) {
+    const Line line(i);
+    expect_near(model.logits(line.ids, line.segments, line.layout, {}), result(line.name + "class_logits"), line.name);
+  }
+  expect_goes_out(forms.front(), store, path);
+  const auto artifacts = forms.front().directory.artifacts(engine::ModelDirectory(path));
+  EXPECT_EQ(engine::stored_lines(artifacts, "class_names"), (std::vector<std::string>{"poor", "fair", "good"}));
+}
+
+TEST(ForeignBert, SpansFromTransformersAndBack) {
+  const std::string path = golden("bert_spans");
+  nn::BertOptions o;
+  const auto forms = bert_forms(o, BertHead::spans);
+  o = options_of<nn::BertOptions>(path, forms.front());
+  ParameterStore store;
+  const nn::BertSpans model(store.root(), kTokens, o);
+  load(path, forms, store);
+  for (int i = 0; i < 3; ++i) {
+    const Line line(i);
+    expect_near(model.logits(line.ids, line.segments, line.layout, {}), result(line.name + "span_logits"), line.name);
+  }
+  expect_goes_out(forms.front(), store, path);
+}
+
+TEST(ForeignBert, OldNamesOfABareModelAndAFreshHead) {
+  nn::BertOptions o;
+  const auto forms = bert_forms(o, BertHead::classification);
+  o = options_of<nn::BertOptions>(golden("bert_classification"), forms.front());
+  ParameterStore store;
+  const nn::BertClassifier model(store.root(), kTokens, o, {.classes = 2});
+  EXPECT_THAT(load(golden("bert_old.safetensors"), forms, store).fresh, testing::ElementsAre("classifier/weight", "classifier/bias"));
+  for (int i = 0; i < 3; ++i) {
+    const Line line(i);
+    const Tensor x = model.encoder().encode(line.ids, line.segments, line.layout, {});
+    expect_near(x, result(line.name + "hidden"), line.name);
+    expect_near(model.encoder().pooled(x, line.layout), result(line.name + "pooled"), line.name);
+  }
+}
+
+TEST(ForeignBert, EverythingThatDoesNotFitIsSaidAtOnce) {
+  nn::BertOptions o;
+  const auto forms = bert_forms(o, BertHead::pretraining);
+  o = options_of<nn::BertOptions>(golden("bert_pretraining"), forms.front());
+  o.layers = 1;
+  o.max_positions = 20;
+  ParameterStore store;
+  const nn::BertPretraining model(store.root(), kTokens, o);
+  try {
+    load(golden("bert_pretraining"), forms, store);
+    FAIL();
+  } catch (const CheckpointError& e) {
+    EXPECT_THAT(e.what(),
+                AllOf(HasSubstr("of another shape or type: bert/embeddings/position_embeddings: the model has f32[20, 12], the file "
+                                "f32[16, 12] (bert.embeddings.position_embeddings.weight)"),
+                      HasSubstr("unexpected: bert/encoder/layer/1/attention/self/query/weight f32[12, 12]")));
+  }
+}
+
+// ---- ViT
+
+TEST(ForeignVit, FromTransformersAndBackAndTheOriginalCode) {
+  nn::VitOptions o;
+  const std::vector<double> half{.5};
+  const auto forms = vit_forms(o, half, half);
+  o = options_of<nn::VitOptions>(golden("vit_hf"), forms[0]);
+  o.classes = 3;
+  for (const std::string name : {"vit_hf", "vit_google.npz"}) {
+    ParameterStore store;
+    const nn::Vit model(store.root(), o);
+    load(golden(name), forms, store);
+    expect_near(model.logits(result("vit/images"), {}), result("vit/hf_logits"), name);
+    expect_near(model.logits(result("vit/larger"), {}), result("vit/hf_larger_logits"), name + ", larger images");
+    expect_goes_out(forms[0], store, golden("vit_hf"));
+  }
+}
+
+TEST(ForeignVit, FromTimmAndBack) {
+  nn::VitOptions o;
+  const std::vector<double> half{.5};
+  const auto forms = vit_forms(o, half, half);
+  const std::string path = golden("vit_timm");
+  o = options_of<nn::VitOptions>(path, forms[1]);
+  o.classes = 4;
+  ParameterStore store;
+  const nn::Vit model(store.root(), o);
+  load(path, forms, store);
+  expect_near(model.logits(result("vit/images"), {}), result("vit/timm_logits"), "timm");
+  expect_goes_out(forms[1], store, path);
+  o.head = nn::VitHeadInput::average;
+  EXPECT_THROW(forms[0].names({}), ConfigError);
+  EXPECT_THROW(forms[1].names({}), ConfigError);
+}
+
+TEST(ForeignVit, PositionsOfAnotherGridAreInterpolated) {
+  nn::VitOptions o;
+  const std::vector<double> half{.5};
+  const auto forms = vit_forms(o, half, half);
+  o = options_of<nn::VitOptions>(golden("vit_hf"), forms[0]);
+  o.classes = 3;
+  o.image_size = 16;
+  ParameterStore store;
+  const nn::Vit model(store.root(), o);
+  const engine::ForeignWeights w = engine::foreign_weights(golden("vit_google.npz"), forms, store, "vit");
+  EXPECT_THAT(w.tensors.notes, testing::ElementsAre("positions of [17, 12] is interpolated from [1, 5, 12]"));
+  nn::import_parameters(w.tensors, {}, {}, store);
+  expect_near(model.logits(result("vit/larger"), {}), result("vit/hf_larger_logits"), "interpolated when it is read");
+}
+
+TEST(ForeignVit, TheHybridInThreeForms) {
+  nn::VitOptions o{.image_size = 8,
+                   .classes = 3,
+                   .patch_size = 1,
+                   .hidden_size = 8,
+                   .layers = 1,
+                   .heads = 2,
+                   .mlp_size = 12,
+                   .stem = nn::VitStem::resnet,
+                   .stem_blocks = {2},
+                   .stem_width = 32};
+  const std::vector<double> half{.5};
+  const auto forms = vit_forms(o, half, half);
+  std::map<std::string, std::vector<double>> first;
+  for (const std::string name : {"vit_hybrid_own.safetensors", "vit_hybrid_google.npz", "vit_hybrid_torch.safetensors"}) {
+    ParameterStore store;
+    const nn::Vit model(store.root(), o);
+    EXPECT_EQ(load(golden(name), forms, store).taken.size(), store.parameters().size()) << name;
+    for (const Parameter& p : store.parameters()) {
+      const auto [at, added] = first.emplace(p.name(), p.value().to_vector());
+      EXPECT_EQ(p.value().to_vector(), at->second) << name << ": " << p.name();
+    }
+  }
+}
+
+// ---- recommenders
+
+TEST(ForeignSasrec, ThePortInItsThreeFormsAndBack) {
+  for (const auto& [form, norm] : {std::pair<std::string, nn::SasrecNorm>("post", nn::SasrecNorm::post),
+                                   std::pair<std::string, nn::SasrecNorm>("pre", nn::SasrecNorm::pre),
+                                   std::pair<std::string, nn::SasrecNorm>("query", nn::SasrecNorm::query)}) {
+    const nn::SasrecOptions o{
+        .max_length = 5, .hidden_size = 6, .blocks = 2, .heads = 2, .norm = norm, .output_projection = true, .dropout = 0};
+    const std::string path = golden("sasrec_" + form + ".safetensors");
+    const auto forms = sasrec_forms(o);
+    ParameterStore store;
+    const nn::Sasrec model(store.root(), 6, o);
+    load(path, forms, store);
+    const nn::TokenLayout layout = nn::token_layout(std::vector<std::int64_t>{5, 5}, 5, true, nn::Align::right);
+    const Tensor h = index_select(model.hidden(reshape(result("sasrec/ids"), {10}), layout, {}), 0, layout.last);  // [2, d]
+    expect_near(linear(h, slice(model.item_table().value(), 0, 1, 6), {}), result("sasrec/" + form + "_scores"), form);
+    expect_goes_out(forms.front(), store, path);
+  }
+}
+
+TEST(ForeignSasrec, AProjectionThatDoesSomethingNeedsOneHere) {
+  const nn::SasrecOptions o{.max_length = 5, .hidden_size = 6, .blocks = 2, .heads = 2};
+  const auto forms = sasrec_forms(o);
+  ParameterStore store;
+  const nn::Sasrec model(store.root(), 6, o);
+  try {
+    load(golden("sasrec_query.safetensors"), forms, store);
+    FAIL();
+  } catch (const CheckpointError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("attention_layers.1.out_proj.weight f32[6, 6] is there and does something, and the model here has no"));
+  }
+  std::map<std::string, Tensor> written;
+  for (const auto& [name, value] : nn::translated_back(forms.front().names({}), store)) written.emplace(name, value);
+  const auto identity = written.at("attention_layers.0.out_proj.weight").to_vector();
+  EXPECT_EQ(identity[7], 1);
+  EXPECT_EQ(std::ranges::count(identity, 1), 6);
+}
+
+TEST(ForeignGru4Rec, TheOfficialCodeAndBack) {
+  for (const auto& [form, input] : {std::pair<std::string, nn::Gru4RecInput>("shared", nn::Gru4RecInput::shared),
+                                    std::pair<std::string, nn::Gru4RecInput>("separate", nn::Gru4RecInput::separate)}) {
+    const nn::Gru4RecOptions o{.input = input, .layers = {4, 3}, .embedding = form == "separate" ? 2 : 0};
+    const std::string path = golden("gru4rec_" + form + ".safetensors");
+    const auto forms = gru4rec_forms(o);
+    ParameterStore store;
+    const nn::Gru4Rec model(store.root(), 5, o);
+    load(path, forms, store);
+    nn::Hidden state = model.start(2);
+    Tensor output;
+    for (int i = 0; i < 3; ++i) output = model.step(reshape(slice(result("gru4rec/steps"), 0, i, 1), {2}), state, {});
+    expect_near(model.scores(output), result("gru4rec/" + form + "_scores"), form);
+    expect_goes_out(forms.front(), store, path);
+  }
+  const nn::Gru4RecOptions other{.gru = GruVariant::reset_before};
+  EXPECT_THROW(gru4rec_forms(other).front().names({}), ConfigError);
+}
+
+}  // namespace
+}  // namespace capstan::formats
