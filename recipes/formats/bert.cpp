@@ -102,7 +102,8 @@ engine::NamedTensors artifacts_of(const ModelDirectory& d) {
   const data::TokenizerOptions options{
       .lower_case = t.lower_case, .variant = data::TokenizerVariant::hf_fast, .strip_accents = t.strip_accents};
   engine::NamedTensors out = text::vocabulary_artifacts(data::load_vocabulary(vocabulary_path(d), options.variant), options);
-  if (const auto names = class_names_of(d.config()); !names.empty()) engine::store_lines(out, kClassNames, names);
+  if (is_one_of(d, classes_of(BertHead::classification).architectures, false))
+    engine::store_lines(out, kClassNames, class_names_of(d.config()));
   return out;
 }
 

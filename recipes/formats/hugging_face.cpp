@@ -36,20 +36,17 @@ bool is_one_of(const engine::ModelDirectory& directory, std::span<const std::str
 }
 
 std::vector<std::string> class_names_of(const Json& config) {
-  std::vector<std::string> names;
   const auto labels = config.find("id2label");
-  if (!labels) return names;
-  names.resize(labels->size());
-  std::size_t numbered = 0;
+  if (!labels) return {"LABEL_0", "LABEL_1"};
+  std::vector<std::string> names(labels->size());
   for (const auto& [id, name] : labels->members()) {
     const auto index = std::string(id);
     const bool digits = !index.empty() && index.size() < 10 && index.find_first_not_of("0123456789") == std::string::npos;
     const std::size_t i = digits ? std::stoul(index) : names.size();
     if (i >= names.size()) labels->fail(join_text("the numbers 0 to ", names.size() - 1));
     names[i] = name.text();
-    numbered += name.text() == join_text("LABEL_", id) ? 1 : 0;
   }
-  return numbered == names.size() ? std::vector<std::string>{} : names;
+  return names;
 }
 
 JsonMembers label_members(std::span<const std::string> classes) {

@@ -29,7 +29,7 @@ bool is_of_type(const engine::ModelDirectory& directory, std::string_view model_
 /// Whether config.json names one of these classes; `otherwise` if it names none.
 bool is_one_of(const engine::ModelDirectory& directory, std::span<const std::string_view> architectures, bool otherwise);
 
-/// The names of its classes in id2label; none where they are only numbered (LABEL_0, LABEL_1, ...).
+/// The names of its classes, id2label; where it says nothing they are LABEL_0 and LABEL_1, the default of the program.
 std::vector<std::string> class_names_of(const data::Json& config);
 /// The members id2label and label2id.
 JsonMembers label_members(std::span<const std::string> classes);

@@ -48,6 +48,7 @@ std::string json_numbers(const std::vector<double>& values, std::int64_t channel
 void set_plain(Settings& out) {
   out.set("model.stem", "patches");
   out.set("model.head", "token");
+  out.set("model.classes", "0");  // as many as there are names
   out.set("model.representation_size", "0");
 }
 

@@ -87,6 +87,13 @@ std::vector<std::string> other_heads(const nn::TensorSource& source, std::span<c
   return out;
 }
 
+/// Names that are none: what transformers call classes whose names nobody gave.
+bool are_numbered(std::span<const std::string> names) {
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i] != join_text("LABEL_", i)) return false;
+  return true;
+}
+
 bool kept(const NamedRows& rows, std::string_view parameter) {
   return std::ranges::any_of(rows.parameters, [&](const Parameter& p) { return p.defined() && p.name() == parameter; });
 }
@@ -104,7 +111,7 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
   std::vector<nn::RowMap> maps;
   for (const NamedRows& r : rows) {
     const std::vector<std::string> here = r.names(own), there = r.names(theirs);
-    if (here == there || there.empty()) continue;
+    if (here == there || there.empty() || are_numbered(there)) continue;
     for (const Parameter& p : r.parameters)
       if (p.defined()) maps.push_back(nn::rows_by_name(p.name(), r.first, here, there));
   }

@@ -206,7 +206,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
     const auto directory = value_in(rest, "run.dir");
     require<ConfigError>(rest.size() == (directory ? 2 : 1) && !is_setting(rest[0]), "inspect: needs one file, got ", rest.size(),
                          " arguments\nusage: capstan inspect ", text.arguments);
-    inspect_file(checkpoint_file(rest[0], directory.value_or("")), console.out);
+    inspect_file(ModelDirectory::is(rest[0]) ? rest[0] : checkpoint_file(rest[0], directory.value_or("")), console.out);
     return kOk;
   }
   return run_on_recipe(recipes, text, rest, console);

@@ -1,15 +1,20 @@
 #include "recipes/engine/command/inspect.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <ostream>
+#include <set>
 #include <span>
 #include <vector>
 
+#include "data/file.h"
 #include "data/hdf5/hdf5.h"
+#include "data/json.h"
 #include "data/npy.h"
 #include "data/npz.h"
 #include "data/safetensors.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
+#include "recipes/engine/pretrained/model_directory.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
@@ -47,6 +52,8 @@ std::string with_shape(std::string_view type, std::span<const std::int64_t> shap
   for (const std::int64_t size : shape) text += join_text(text.empty() ? "" : ", ", size);
   return join_text(type, "[", text, "]");
 }
+
+bool is_index(const std::string& path) { return path.ends_with(".safetensors.index.json"); }
 
 void inspect_safetensors(const std::string& path, std::ostream& out) {
   const data::SafetensorsReader reader(path, {.allow_trailing_bytes = true});
@@ -105,9 +112,28 @@ void inspect_hdf5(const std::string& path, std::ostream& out) {
   if (reader.find("/meta/config") != nullptr) out << "configuration:\n" << reader.read_text("/meta/config");
 }
 
+/// Every file of a set.
+void inspect_index(const std::string& path, std::ostream& out) {
+  std::set<std::string> files;
+  const data::Json index = data::read_json(path);
+  for (const auto& [tensor, file] : index["weight_map"].members()) files.emplace(file.text());
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  for (const std::string& file : files) inspect_safetensors((folder / file).string(), out);
+}
+
+void inspect_directory(const std::string& path, std::ostream& out) {
+  const ModelDirectory directory(path);
+  const std::vector<std::byte> config = data::read_file(directory.file("config.json"));
+  out << directory.file("config.json") << "\n" << std::string_view(reinterpret_cast<const char*>(config.data()), config.size()) << "\n";
+  const std::string weights = directory.weights();
+  is_index(weights) ? inspect_index(weights, out) : inspect_safetensors(weights, out);
+}
+
 }  // namespace
 
 void inspect_file(const std::string& path, std::ostream& out) {
+  if (ModelDirectory::is(path)) return inspect_directory(path, out);
+  if (is_index(path)) return inspect_index(path, out);
   if (path.ends_with(".safetensors")) return inspect_safetensors(path, out);
   if (path.ends_with(".npz")) return inspect_npz(path, out);
   if (path.ends_with(".npy")) return inspect_npy(path, out);

@@ -36,7 +36,7 @@ std::string shown(const std::string& value) { return value.empty() ? "empty" : v
 }  // namespace
 
 StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, const std::string& path, std::span<const Assignment> given,
-                                bool evaluates) {
+                                bool evaluates, bool complete) {
   StoredConfigNotes notes{.unknown = set_to(table, stored, path), .replaced = {}, .idle = {}};
   const std::vector<Option> before(table.options().begin(), table.options().end());
   std::vector<std::string> was;
@@ -47,6 +47,7 @@ StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, con
     Option& option = table.options()[i];
     const std::string is = option.get(), origin = option.origin;
     if (is == was[i] || option.concern == Concern::machine) continue;
+    if (!complete && before[i].origin == kDefaultOrigin) continue;
     const std::string text = join_text(option.key, " = ", shown(is)),
                       both = join_text(text, " (", origin, "), the checkpoint has ", shown(was[i]));
     if (option.concern == Concern::use) {

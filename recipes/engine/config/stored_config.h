@@ -26,7 +26,8 @@ struct StoredConfigNotes {
 /// `given` beside it, the last assignment of a key counting. `evaluates`: samples are evaluated. Throws CheckpointError for a stored value
 /// that is refused here; ConfigError for unknown keys and refused values of `given`, and, naming all of them with both values, for settings
 /// of the model that differ.
+/// `complete`: the stored configuration names every key; otherwise (of a model directory) it has no say over those that it does not name.
 StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, const std::string& path, std::span<const Assignment> given,
-                                bool evaluates);
+                                bool evaluates, bool complete = true);
 
 }  // namespace capstan::engine

@@ -19,6 +19,8 @@ class UsedModel {
   virtual std::string_view recipe() const = 0;
   /// Its configuration as a file, and where to say that it stands.
   virtual std::string_view config() const = 0;
+  /// Whether that names every key: a model directory has no say over data and evaluation.
+  virtual bool config_is_complete() const = 0;
   virtual std::int64_t step() const = 0;
   virtual NamedTensors artifacts() const = 0;
   /// Sets all parameters. `forms`: of the recipe as it is configured. Returns what is worth saying, a line each. Throws CheckpointError.
