@@ -30,6 +30,10 @@ constexpr std::array<Choice, 6> kActivations{{{"gelu", "gelu"},
 constexpr std::array<Choice, 3> kPositions{
     {{"absolute", "absolute"}, {"relative_key", "relative_key"}, {"relative_key_query", "relative_key_query"}}};
 
+/// Keys of the tasks for the length of their inputs, and what it usually is.
+constexpr std::array<std::pair<std::string_view, std::int64_t>, 3> kLengths{
+    {{"instances.max_length", 128}, {"data.max_length", 128}, {"spans.max_length", 384}}};
+
 /// The classes of transformers with each head; the first is the one that is written.
 struct Head {
   BertHead head;
@@ -89,6 +93,9 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   out.number(c, "initializer_range", "model.initializer_range");
   out.set("model.activation", chosen(c["hidden_act"], kActivations));
   if (const auto v = c.find("position_embedding_type")) out.set("model.positions", chosen(*v, kPositions));
+  const std::int64_t positions = c["max_position_embeddings"].integer();
+  for (const auto& [key, usual] : kLengths)  // of the tasks; shorter only where the model has no more positions
+    if (positions < usual) out.set(key, join_text(positions));
   const TokenizerSays t = tokenizer_of(d);
   out.set("data.vocabulary", vocabulary_path(d));
   out.set("data.lower_case", t.lower_case ? "true" : "false");
