@@ -58,7 +58,7 @@ struct NpzReader::Archive {
     zip.reset(zip_open_from_source(source.get(), ZIP_RDONLY | ZIP_CHECKCONS, &error.error));
     require<DataError>(zip != nullptr, "npz: ", path, ": is no sound zip file: ",
                        zip_error_code_zip(&error.error) == ZIP_ER_EXISTS ? "two entries have the same name" : error.text());
-    source.release();  // now the archive's
+    (void)source.release();  // now the archive's
   }
 
   /// Reads as many bytes as there are, up to the size of `to`; returns their number.
@@ -168,13 +168,13 @@ void write_npz(const std::string& path, std::span<const NamedTensor> tensors, Np
     Source source = source_of(contents[i]);
     const zip_int64_t index = zip_file_add(zip.get(), (tensors[i].name + std::string(kSuffix)).c_str(), source.get(), ZIP_FL_ENC_UTF_8);
     done(index >= 0);
-    source.release();  // now the archive's
+    (void)source.release();  // now the archive's
     const auto at = static_cast<zip_uint64_t>(index);
     done(zip_set_file_compression(zip.get(), at, packing == NpzPacking::stored ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 0) == 0);
     done(zip_file_set_dostime(zip.get(), at, 0, kFirstDay, 0) == 0);
   }
   done(zip_close(zip.get()) == 0);
-  zip.release();  // closed
+  (void)zip.release();  // closed
   zip_stat_t info;
   std::vector<std::byte> bytes;
   bool ok = zip_source_stat(memory.get(), &info) == 0 && zip_source_open(memory.get()) == 0;

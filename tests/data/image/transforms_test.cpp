@@ -239,7 +239,7 @@ TEST(Transforms, MixesEachImageByItself) {
   EXPECT_NEAR(cut + untouched, 960, 60);
   EXPECT_GT(untouched, 280);
   EXPECT_GT(cut, 400);
-  EXPECT_GT(shares.size(), 900u) << "no share is that of another image";
+  EXPECT_GT(shares.size(), 600u) << "a share for each image that is blended; those of cuts are few, for areas are whole pixels";
 }
 
 TEST(Transforms, BetaHasItsMoments) {

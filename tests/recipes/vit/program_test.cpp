@@ -120,8 +120,8 @@ TEST_F(VitProgram, FineTunesByLayerAtAnotherSize) {
   };
   const double rate = moved("encoder/norm/bias");  // of the first step of AdamW, which is the learning rate whatever the gradient is
   EXPECT_GT(rate, 1e-4);
-  EXPECT_NEAR(moved("encoder/1/query/weight") / rate, .5, .02);
-  EXPECT_NEAR(moved("encoder/0/query/weight") / rate, .25, .02);
+  EXPECT_NEAR(moved("encoder/1/attention/query/weight") / rate, .5, .02);
+  EXPECT_NEAR(moved("encoder/0/attention/query/weight") / rate, .25, .02);
   EXPECT_NEAR(moved("positions") / rate, .125, .02);
   EXPECT_NEAR(moved("patches/weight") / rate, .125, .02);
 }
