@@ -14,6 +14,8 @@
 namespace capstan::data {
 namespace {
 
+constexpr std::string_view kNoSeparator = "control-a";  // which no text holds
+
 constexpr std::array<std::string_view, 4> kNames{"text", "second text", "label", "only"};
 
 bool is_blank(std::string_view text) { return unicode::strip(text).empty(); }
@@ -46,17 +48,14 @@ std::string listed(const std::vector<std::string>& names) {
 /// What a field of JSON says, as text. Throws DataError for a list or an object.
 std::string text_of(const Json& value) {
   switch (value.kind()) {
-    case Json::Kind::text:
-      return std::string(value.text());
-    case Json::Kind::boolean:
-      return value.boolean() ? "true" : "false";
+    case Json::Kind::text: return std::string(value.text());
+    case Json::Kind::boolean: return value.boolean() ? "true" : "false";
     case Json::Kind::number: {
       std::array<char, 32> text{};
       const double number = value.number();
       return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
     }
-    default:
-      value.fail("a text or a number");
+    default: value.fail("a text or a number");
   }
 }
 
@@ -110,6 +109,11 @@ void TextTable::find_columns() {
   const bool named = std::ranges::any_of(columns_, [](const Found& c) { return !number_of(c.name); });
   ahead_ = table_->next();
   require<DataError>(ahead_, path_, ": the file has no line");
+  if (options_.table.separator.empty() && table_->fields().size() == 1 && table_->fields()[0] == options_.text_column) {
+    options_.table.separator = kNoSeparator;  // a header of one column: no separator could be judged
+    table_.emplace(path_, options_.table);
+    ahead_ = table_->next();
+  }
   width_ = table_->fields().size();
   if (options_.header == Header::present || (options_.header == Header::automatic && named)) {
     header_.assign(table_->fields().begin(), table_->fields().end());

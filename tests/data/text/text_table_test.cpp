@@ -55,17 +55,17 @@ TEST_F(TextTableTest, ReadsColumnsByNumber) {
   EXPECT_THAT(records("a.tsv", cola, {.table = glue, .text_column = "4", .label_column = "2"}),
               ElementsAre("1 1: One more.", "2 0: One  \"more"));
   EXPECT_EQ(form, "table, separator tab, text 4, label 2");
-  EXPECT_THAT(records("a.tsv", "index\tsentence\n0\tx y\n",
-                      {.table = glue, .header = Header::present, .text_column = "2", .label_column = ""}),
-              ElementsAre("2 : x y"));
+  EXPECT_THAT(
+      records("a.tsv", "index\tsentence\n0\tx y\n", {.table = glue, .header = Header::present, .text_column = "2", .label_column = ""}),
+      ElementsAre("2 : x y"));
   EXPECT_THAT(records("a.tsv", "x\ty\tgood\n", {.table = glue, .text_column = "1", .pair_column = "2", .label_column = "-1"}),
               ElementsAre("1 good: x | y"));
 }
 
 TEST_F(TextTableTest, LeavesOutWhatAnotherColumnSaysIsOther) {
-  EXPECT_THAT(records("x.tsv", "language\ttext\tlabel\nde\t\tneutral\nzh\tni hao\tneutral\n",
-                      {.only_column = "language", .only_value = "zh"}),
-              ElementsAre("3 neutral: ni hao"));
+  EXPECT_THAT(
+      records("x.tsv", "language\ttext\tlabel\nde\t\tneutral\nzh\tni hao\tneutral\n", {.only_column = "language", .only_value = "zh"}),
+      ElementsAre("3 neutral: ni hao"));
   EXPECT_EQ(others, 1);
 }
 
@@ -76,7 +76,8 @@ TEST_F(TextTableTest, ReadsJsonLines) {
   EXPECT_THAT(records("a.json", "{\"q\":\"a\",\"c\":\"b\",\"y\":0.5}", {.text_column = "q", .pair_column = "c", .label_column = "y"}),
               ElementsAre("1 0.5: a | b"));
   EXPECT_THAT(fault("b.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"a\"}\n"), HasSubstr("b.jsonl:2: "));
-  EXPECT_THAT(fault("b.jsonl", "{\"text\":[],\"label\":1}\n"), AllOf(HasSubstr("b.jsonl:1: /text"), HasSubstr("expected a text or a number")));
+  EXPECT_THAT(fault("b.jsonl", "{\"text\":[],\"label\":1}\n"),
+              AllOf(HasSubstr("b.jsonl:1: /text"), HasSubstr("expected a text or a number")));
   EXPECT_THAT(fault("b.jsonl", "[1]\n"), HasSubstr("expected an object"));
   EXPECT_THAT(fault("b.jsonl", "{\"text\":\n"), HasSubstr("b.jsonl:1"));
 }
@@ -95,15 +96,20 @@ TEST_F(TextTableTest, ALabelColumnMayMissWhereThatIsAllowed) {
   EXPECT_FALSE(labels);
   EXPECT_THAT(records("a.jsonl", "{\"text\":\"x\"}\n", options), ElementsAre("1 : x"));
   EXPECT_FALSE(labels);
+  EXPECT_THAT(records("a.csv", "text\nit is, well\n\"so, \"\"fine\"\"\"\nlong\n", options),
+              ElementsAre("2 : it is, well", "3 : so, \"fine\"", "4 : long"))
+      << "one column";
   EXPECT_THAT(records("b.tsv", "label\ttext\ny\tx\n", options), ElementsAre("2 y: x"));
   EXPECT_TRUE(labels);
 }
 
 TEST_F(TextTableTest, NamesWhatIsWrongWithColumns) {
-  EXPECT_THAT(fault("a.csv", "txt,label\na,b\n"), EndsWith("a.csv:1: there is no column 'text', found txt, label (separator comma (judged over "
-                                                           "2 lines)); did you mean 'txt'?"));
+  EXPECT_THAT(fault("a.csv", "txt,label\na,b\n"),
+              EndsWith("a.csv:1: there is no column 'text', found txt, label (separator comma (judged over "
+                       "2 lines)); did you mean 'txt'?"));
   EXPECT_THAT(fault("a.csv", "text,label,text\na,b,c\n"), HasSubstr("a.csv:1: two columns are named 'text', at 1 and 3"));
-  EXPECT_THAT(fault("a.csv", "a,b\n", {.text_column = "1", .label_column = "3"}), HasSubstr("a.csv:1: there is no column 3: the line has 2"));
+  EXPECT_THAT(fault("a.csv", "a,b\n", {.text_column = "1", .label_column = "3"}),
+              HasSubstr("a.csv:1: there is no column 3: the line has 2"));
   EXPECT_THAT(fault("a.csv", "a,b\n", {.header = Header::absent}), HasSubstr("data.header = absent"));
   EXPECT_THAT(fault("a.csv", ""), HasSubstr("a.csv: the file has no line"));
 }
@@ -112,7 +118,8 @@ TEST_F(TextTableTest, RefusesBadRecordsOrLeavesThemOut) {
   const std::string all = "text,label\nfine,x\n ,x\nno label,\na,b,c\ntext,label\nlast,x\n";
   EXPECT_THAT(fault("a.csv", all), EndsWith("a.csv:3: the text is empty"));
   EXPECT_THAT(fault("a.csv", "text,label\nx,\n"), EndsWith("a.csv:2: the label is empty"));
-  EXPECT_THAT(fault("a.csv", "text,label\nx,y,z\n"), HasSubstr("a.csv:2: found 3 fields, expected 2 as in the first line (separator comma"));
+  EXPECT_THAT(fault("a.csv", "text,label\nx,y,z\n"),
+              HasSubstr("a.csv:2: found 3 fields, expected 2 as in the first line (separator comma"));
   EXPECT_THAT(fault("a.csv", "text,label\nx,y\ntext,label\n"), EndsWith("a.csv:3: the header of the file stands here again"));
   EXPECT_THAT(records("a.csv", all, {.bad_lines = BadLines::skip}), ElementsAre("2 x: fine", "7 x: last"));
   EXPECT_EQ(bad, 4);
