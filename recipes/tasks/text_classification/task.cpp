@@ -131,16 +131,22 @@ std::array<double, 1> Task::loss_counts(const Batch& batch) const {
 
 // ---- use
 
+Evaluation Task::evaluation(Split split) const {
+  if (setup_.purpose == Purpose::evaluate) {
+    const bool labelled = dataset().labelled(split);
+    require<ConfigError>(labelled || (options_.evaluate.results.empty() && options_.evaluate.confusion.empty()),
+                         "text_classification: evaluate.results and evaluate.confusion need labels, which ", dataset().source(split),
+                         " does not have");
+    require<ConfigError>(!options_.regression() || options_.evaluate.confusion.empty(),
+                         "text_classification: evaluate.confusion is of classes, but data.target is number");
+  }
+  return {dataset(), split, !options_.evaluate.output.empty()};
+}
+
 void Task::evaluated(Split split, Evaluation& evaluation) const {
   if (setup_.purpose != Purpose::evaluate) return;
-  const bool labelled = dataset().labelled(split);
-  require<ConfigError>(labelled || (options_.evaluate.results.empty() && options_.evaluate.confusion.empty()),
-                       "text_classification: evaluate.results and evaluate.confusion need labels, which ", dataset().source(split),
-                       " does not have");
-  require<ConfigError>(!options_.regression() || options_.evaluate.confusion.empty(),
-                       "text_classification: evaluate.confusion is of classes, but data.target is number");
   write(options_.evaluate.output, probabilities_text(evaluation, options_.regression()));
-  if (labelled) write(options_.evaluate.results, results_text(evaluation, setup_.checkpoint_step));
+  if (dataset().labelled(split)) write(options_.evaluate.results, results_text(evaluation, setup_.checkpoint_step));
   if (evaluation.classes) write(options_.evaluate.confusion, evaluation.classes->confusion.to_tsv());
 }
 

@@ -45,7 +45,8 @@ class Task {
   Tensor loss(const Batch& batch, nn::Run run) const;
   std::array<double, 1> loss_counts(const Batch& batch) const;
 
-  Evaluation evaluation(engine::Split split) const { return {dataset(), split, !options_.evaluate.output.empty()}; }
+  /// Throws ConfigError where a file of results is wanted that the part has no labels for.
+  Evaluation evaluation(engine::Split split) const;
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const { to.add(batch, network_.logits(batch.tokens, run)); }
   /// Writes evaluate.output, results and confusion.
   void evaluated(engine::Split split, Evaluation& evaluation) const;
