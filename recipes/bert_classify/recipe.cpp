@@ -1,9 +1,11 @@
 #include "recipes/bert_classify/recipe.h"
 
 #include <memory>
+#include <vector>
 
 #include "nn/models/bert_heads.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/bert.h"
 #include "recipes/tasks/text_classification/task.h"
 
 namespace capstan::bert_classify {
@@ -61,6 +63,9 @@ class BertClassify : public task::Task {
           return network(config.model, below, vocab_size, outputs, setup.precision);
         }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
+    return formats::bert_forms(config.model, formats::BertHead::classification);
+  }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);
     o.optimizer.learning_rate = 5e-5;

@@ -41,11 +41,11 @@ std::uint32_t checksum(std::span<const T> values, std::uint32_t before) {
 
 }  // namespace
 
-Dataset::Dataset(const Options& options, const engine::Setup& setup, const Encoder& encoder, std::vector<std::string> class_names)
+Dataset::Dataset(const Options& options, const engine::Setup& setup, const Encoder& encoder, const std::vector<std::string>& class_names)
     : options_(options),
       setup_(setup),
       encoder_(encoder),
-      labels_(class_names.empty() ? options.data.labels : std::move(class_names), options.data.rename_labels),
+      labels_(class_names.empty() ? options.data.labels : class_names, options.data.rename_labels),
       training_counts_(LabelCounts::of(setup.artifacts)) {
   if (setup_.purpose != Purpose::train) return;
   const Part& train = part(Split::train);

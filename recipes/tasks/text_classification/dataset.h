@@ -42,7 +42,7 @@ enum class NewLabels { add, refuse };
 class Dataset {
  public:
   /// `class_names` of a checkpoint; empty: they are to be found. Reads the training and validation texts where `setup` is for training.
-  Dataset(const Options& options, const engine::Setup& setup, const Encoder& encoder, std::vector<std::string> class_names);
+  Dataset(const Options& options, const engine::Setup& setup, const Encoder& encoder, const std::vector<std::string>& class_names);
 
   std::int64_t size(engine::Split split) const { return static_cast<std::int64_t>(part(split).indices.size()); }
   bool labelled(engine::Split split) const { return part(split).texts->labelled; }

@@ -57,9 +57,11 @@ void Task::take_vocabulary() {
     require<CheckpointError>(vocabulary_ != nullptr, "text_classification: the checkpoint has no vocabulary");
     return;
   }
-  require<ConfigError>(!options_.data.vocabulary.empty(),
-                       "text_classification: data.vocabulary: name a vocab.txt, or the directory of a model in init.from, which has one");
   tokenizer_ = options_.data.options();
+  if (options_.data.vocabulary.empty()) vocabulary_ = text::vocabulary_of(setup_.initial);
+  if (vocabulary_) return;
+  require<ConfigError>(!options_.data.vocabulary.empty(),
+                       "text_classification: data.vocabulary: name a vocab.txt, or a model in init.from, which brings its own");
   vocabulary_ = engine::named_by("data.vocabulary", [&] {
     return std::make_shared<const data::Vocabulary>(data::load_vocabulary(setup_.data_path(options_.data.vocabulary), tokenizer_.variant));
   });

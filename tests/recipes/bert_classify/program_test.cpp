@@ -2,8 +2,11 @@
 // that is used, numbers instead of labels, and what is refused.
 #include "recipes/bert_classify/recipe.h"
 
+#include <array>
 #include <filesystem>
+#include <sstream>
 
+#include "recipes/bert/recipe.h"
 #include "tests/recipes/recipe_program.h"
 
 namespace capstan::bert_classify {
@@ -188,6 +191,31 @@ TEST_F(BertClassifyProgram, LearnsNumbersOfPairs) {
 )"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint", best, "evaluate.confusion=" + scratch / "c"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("evaluate.confusion is of classes, but data.target is number"));
+}
+
+TEST_F(BertClassifyProgram, StartsFromPretrainingWithItsShapeAndVocabulary) {
+  std::string text;
+  for (int i = 0; i < 8; ++i) text += "the film was good\nthe book is long\n\nit is bad\nthe film is short\n\n";
+  scratch.write("text.txt", text);
+  scratch.write("train.csv", "text,label\nthe film was good,yes\nit is bad,no\nthe book is bad,no\n");
+  const std::array both{bert::recipe(), recipe};
+  const auto run = [&](const Arguments& arguments) {
+    std::istringstream in;
+    out.str("");
+    return engine::run_program(both, arguments, {.in = in, .out = out, .err = err, .progress_fd = -1});
+  };
+  ASSERT_EQ(run({"train", CAPSTAN_SOURCE_DIR "/recipes/bert/quickstart.cfg", "data.train=" + scratch / "text.txt", "data.form=sentences",
+                 "data.vocab_size=60", "data.prepared=" + scratch / "prepared", "instances.max_length=16", "instances.max_predictions=3",
+                 "model.hidden_size=16", "model.intermediate_size=16", "model.max_positions=16", "train.max_steps=1", "train.batch_size=2",
+                 "run.threads=1", "run.dir=" + scratch / "pretraining"}),
+            engine::kOk)
+      << err.str();
+  ASSERT_EQ(run({"train", config, "--check", "data.train=" + scratch / "train.csv", "data.max_length=16", "run.threads=1",
+                 "init.from=" + checkpoint("pretraining")}),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("start: at random: classifier/weight, classifier/bias"), HasSubstr("0 % of the tokens are [UNK]"),
+                               HasSubstr("bert/embeddings/word_embeddings  f32[")));
 }
 
 TEST_F(BertClassifyProgram, RefusesWhatMakesNoSense) {
