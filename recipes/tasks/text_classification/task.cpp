@@ -1,13 +1,13 @@
 #include "recipes/tasks/text_classification/task.h"
 
-#include <algorithm>
-#include <numeric>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/softmax.h"
 #include "data/output_file.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/text/vocabulary.h"
@@ -33,7 +33,9 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     network_ = make(scope, options_.bench.vocab_size, outputs());
     return;
   }
-  take_vocabulary();
+  text::TextReader reader = text::text_reader(options_.data, setup_);
+  vocabulary_ = std::move(reader.vocabulary);
+  tokenizer_ = reader.tokenizer;
   encoder_.emplace(vocabulary_, tokenizer_, options_.data.max_length);
   const bool trained = setup_.purpose != Purpose::train;
   require<CheckpointError>(!trained || options_.regression() || !class_names_.empty(),
@@ -48,23 +50,6 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   if (trained) return;
   class_weights_ = class_weights(options_.data.class_weights, data_->labels(), training_counts_.counts);
   if (!network_.packed) order_ = std::make_unique<LengthOrder>(data_->lengths(Split::train), setup_.batch_size, setup_.seed);
-}
-
-void Task::take_vocabulary() {
-  vocabulary_ = text::vocabulary_of(setup_.artifacts);
-  tokenizer_ = text::tokenizer_of(setup_.artifacts);
-  if (setup_.purpose != Purpose::train) {
-    require<CheckpointError>(vocabulary_ != nullptr, "text_classification: the checkpoint has no vocabulary");
-    return;
-  }
-  tokenizer_ = options_.data.options();
-  if (options_.data.vocabulary.empty()) vocabulary_ = text::vocabulary_of(setup_.initial);
-  if (vocabulary_) return;
-  require<ConfigError>(!options_.data.vocabulary.empty(),
-                       "text_classification: data.vocabulary: name a vocab.txt, or a model in init.from, which brings its own");
-  vocabulary_ = engine::named_by("data.vocabulary", [&] {
-    return std::make_shared<const data::Vocabulary>(data::load_vocabulary(setup_.data_path(options_.data.vocabulary), tokenizer_.variant));
-  });
 }
 
 std::int64_t Task::outputs() const {
@@ -160,11 +145,15 @@ std::string Task::protocol(Split split) const {
   return text + "\n";
 }
 
-std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) const {
+Tensor Task::logits(std::span<const Query> queries, const nn::Run& run) const {
   std::vector<text::TokenSequence> sequences;
   for (const Query& q : queries) sequences.push_back(q.tokens[0]);
-  const Batch batch = unlabelled_batch(sequences, network_.packed, encoder_->pad_id());
-  return answers_of(network_.logits(batch.tokens, run), class_names_, setup_.json_answers);
+  return network_.logits(unlabelled_batch(sequences, network_.packed, encoder_->pad_id()).tokens, run);
+}
+
+Tensor Task::answer_rows(std::span<const Query> queries, const nn::Run& run) const {
+  const Tensor y = logits(queries, run);
+  return options_.regression() ? y : softmax(y, 1);
 }
 
 }  // namespace capstan::text_classification

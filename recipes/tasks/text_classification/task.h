@@ -54,7 +54,12 @@ class Task {
   std::string protocol(engine::Split split) const;
 
   Query query(const std::string& line, std::int64_t number) const { return read_query(*encoder_, line, number, options_.pairs()); }
-  std::vector<std::string> answer(std::span<const Query> queries, const nn::Run& run) const;
+  std::vector<std::string> answer(std::span<const Query> queries, const nn::Run& run) const {
+    return answers_of(logits(queries, run), class_names_, setup_.json_answers);
+  }
+  /// Probabilities of the classes in their order, or the number.
+  std::int64_t row_width() const { return outputs(); }
+  Tensor answer_rows(std::span<const Query> queries, const nn::Run& run) const;
 
   engine::NamedTensors artifacts() const;
   std::vector<engine::NamedRows> named_rows() const;
@@ -66,8 +71,8 @@ class Task {
 
  private:
   const Dataset& dataset() const;
-  void take_vocabulary();
   std::int64_t outputs() const;
+  Tensor logits(std::span<const Query> queries, const nn::Run& run) const;  // [queries, outputs]
 
   Options options_;
   engine::Setup setup_;

