@@ -143,6 +143,7 @@ struct Setup {
   std::string data_dir = {};          ///< run.data: relative data paths start here; see data_path
   bool json_answers = false;          ///< predict.format: answers are JSON objects, else columns with tabs between them
   NamedTensors artifacts = {};        ///< of the checkpoint, for evaluate and predict; otherwise empty
+  std::int64_t checkpoint_step = 0;   ///< the same: after how many optimiser steps it was saved
   NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from
 
   /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.

@@ -206,6 +206,7 @@ std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
   require<ConfigError>(c.line.model != nullptr, c.line.command, ": needs --checkpoint FILE");
   Setup setup = make_setup(c.options(), purpose);
   setup.artifacts = c.line.model->artifacts();
+  setup.checkpoint_step = c.line.model->step();
   auto recipe = c.config.make(setup);
   for (const std::string& said : c.line.model->load(*recipe, c.config.foreign_forms())) c.console.err << said << "\n";
   return recipe;

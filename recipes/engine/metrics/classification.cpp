@@ -63,6 +63,16 @@ double ConfusionMatrix::f1(std::int64_t of) const {
   return all > 0 ? 2 * at(of, of) / all : 0;
 }
 
+double ConfusionMatrix::macro_f1() const {
+  double sum = 0, met = 0;
+  for (std::int64_t c = 0; c < classes(); ++c) {
+    if (of_truth(c) + of_prediction(c) == 0) continue;
+    sum += f1(c);
+    ++met;
+  }
+  return share(sum, met);
+}
+
 double ConfusionMatrix::matthews() const {
   // With c right, s cases, t_k true and p_k predicted ones of class k: (c s - sum t p) / sqrt((s^2 - sum p^2) (s^2 - sum t^2)).
   double right = 0, both = 0, predicted = 0, truths = 0;
@@ -81,6 +91,7 @@ double ConfusionMatrix::matthews() const {
 std::vector<MetricInfo> ConfusionMatrix::metrics() const {
   std::vector<MetricInfo> out{{options_.prefix + "accuracy", Goal::maximize}};
   if (options_.f1) out.push_back({options_.prefix + "f1", Goal::maximize});
+  if (options_.macro_f1) out.push_back({options_.prefix + "macro_f1", Goal::maximize});
   if (options_.matthews) out.push_back({options_.prefix + "matthews", Goal::maximize});
   if (options_.recalls)
     for (const std::string& name : names_) out.push_back({options_.prefix + "recall/" + name, Goal::maximize});
@@ -94,6 +105,7 @@ std::vector<double> ConfusionMatrix::values() const {
     for (std::int64_t c = 0; c < classes(); ++c) sum += f1(c);
     out.push_back(classes() == 2 ? f1(1) : sum / static_cast<double>(classes()));
   }
+  if (options_.macro_f1) out.push_back(macro_f1());
   if (options_.matthews) out.push_back(matthews());
   if (options_.recalls)
     for (std::int64_t c = 0; c < classes(); ++c) out.push_back(recall(c));

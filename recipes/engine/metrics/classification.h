@@ -15,12 +15,13 @@ namespace capstan::engine {
 
 /// Counts of (true class, predicted class). Metrics: accuracy, and what is chosen of
 ///   f1                  the harmonic mean of precision and recall: of class 1 where there are two, else the mean over the classes
+///   macro_f1            the mean over the classes that occur or are predicted, as scikit-learn takes it
 ///   matthews            correlation of truth and prediction (R_K of Gorodkin 2004)
 ///   recall/<class>      share of a class's cases that are recognised
 class ConfusionMatrix : public Accumulator {
  public:
   struct Options {
-    bool f1 = false, matthews = false, recalls = false;
+    bool f1 = false, macro_f1 = false, matthews = false, recalls = false;
     std::string prefix = {};  ///< of every name
   };
   explicit ConfusionMatrix(std::vector<std::string> class_names) : ConfusionMatrix(std::move(class_names), Options{}) {}
@@ -35,6 +36,7 @@ class ConfusionMatrix : public Accumulator {
   double recall(std::int64_t truth) const;         ///< share of a class's cases that are recognised; NaN without any
   double precision(std::int64_t predicted) const;  ///< share of the cases taken for a class that are of it
   double f1(std::int64_t of) const;                ///< 0 for a class that neither occurs nor is predicted
+  double macro_f1() const;                         ///< NaN without cases
   double matthews() const;                         ///< 0 where truth or prediction is one class only
   std::vector<MetricInfo> metrics() const override;
   std::vector<double> values() const override;

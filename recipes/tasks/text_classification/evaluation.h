@@ -1,0 +1,42 @@
+#pragma once
+// Evaluation: how good the labels or numbers of a part are, and the two files of results that the original writes.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "recipes/engine/metrics/classification.h"
+#include "recipes/engine/metrics/regression.h"
+#include "recipes/tasks/text_classification/batch.h"
+#include "recipes/tasks/text_classification/dataset.h"
+
+namespace capstan::text_classification {
+
+struct Evaluation {
+  /// An empty one for a part. `keep`: what the model says of each text is kept, for probabilities_text.
+  Evaluation(const Dataset& data, engine::Split split, bool keep);
+
+  std::optional<engine::Classification> classes;  ///< accuracy, f1 (of two classes that of the second), macro_f1, matthews; loss
+  std::optional<engine::Regression> numbers;      ///< pearson, spearman; loss, the mean squared error
+  engine::Count texts{"texts"};
+  std::vector<float> outputs;  ///< [texts, outputs] kept: logits, or numbers
+  std::int64_t width = 1;      ///< outputs of a text
+
+  /// logits f32 [B, outputs].
+  void add(const Batch& batch, const Tensor& logits);
+  std::vector<engine::Accumulator*> accumulators();
+};
+
+/// What always the most frequent training label would reach, "most_frequent/accuracy", ..., or the mean training number, "mean/loss".
+engine::Metrics baselines(const Dataset& data, engine::Split split);
+
+/// softmax of a row of logits.
+std::vector<float> probabilities(std::span<const float> logits);
+/// A line a text: the probabilities of the classes with tabs between, or the number.
+std::string probabilities_text(const Evaluation& evaluation, bool regression);
+/// "eval_accuracy = 0.9" and the other metrics, global_step and loss, a line each, sorted.
+std::string results_text(Evaluation& evaluation, std::int64_t step);
+
+}  // namespace capstan::text_classification

@@ -1,0 +1,30 @@
+#pragma once
+// Network: what the task asks of a model. Whatever turns tokens into a score of each class, or into one number, fits.
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "autograd/core/parameter.h"
+#include "autograd/core/tensor.h"
+#include "nn/parameter_store.h"
+#include "nn/run.h"
+#include "recipes/tasks/text/token_batch.h"
+
+namespace capstan::text_classification {
+
+struct Network {
+  bool packed = true;  ///< how sequences come, laid out with nn::Align::left
+
+  /// Sequences [CLS] a [SEP] or [CLS] a [SEP] b [SEP] -> f32 [sequences, outputs].
+  std::function<Tensor(const text::TokenBatch& batch, const nn::Run& run)> logits;
+  /// Parameters with a row for each token of the vocabulary, and for each class.
+  std::vector<Parameter> token_parameters = {}, class_parameters = {};
+  /// Multiply-adds of the matrix products of a forward pass over full sequences.
+  std::function<double(std::int64_t sequences, std::int64_t length)> multiply_adds;
+};
+
+/// Builds the network below a scope for a vocabulary and so many outputs: the classes, or 1 for a number.
+using MakeNetwork = std::function<Network(const nn::Scope& scope, std::int64_t vocab_size, std::int64_t outputs)>;
+
+}  // namespace capstan::text_classification
