@@ -12,6 +12,7 @@
 
 #include "autograd/core/process.h"
 #include "recipes/bert/recipe.h"
+#include "recipes/bert_spans/recipe.h"
 #include "recipes/engine/command/command_line.h"
 #include "recipes/engine/streams.h"
 #include "recipes/engine/system.h"
@@ -23,7 +24,7 @@ namespace capstan {
 namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
-  static const std::array all{sasrec::recipe(), gru4rec::recipe(), bert::recipe(), vit::recipe()};
+  static const std::array all{sasrec::recipe(), gru4rec::recipe(), bert::recipe(), bert_spans::recipe(), vit::recipe()};
   return all;
 }
 
