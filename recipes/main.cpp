@@ -13,6 +13,7 @@
 #include "autograd/core/process.h"
 #include "recipes/bert/recipe.h"
 #include "recipes/bert_classify/recipe.h"
+#include "recipes/bert_spans/recipe.h"
 #include "recipes/engine/command/command_line.h"
 #include "recipes/engine/streams.h"
 #include "recipes/engine/system.h"
@@ -24,7 +25,8 @@ namespace capstan {
 namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
-  static const std::array all{sasrec::recipe(), gru4rec::recipe(), bert::recipe(), bert_classify::recipe(), vit::recipe()};
+  static const std::array all{sasrec::recipe(),        gru4rec::recipe(),    bert::recipe(),
+                              bert_classify::recipe(), bert_spans::recipe(), vit::recipe()};
   return all;
 }
 

@@ -86,6 +86,12 @@ bool is_python_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || (c >= 0xA0 && (classes(c) & (kSpace | kLine)) != 0);
 }
 
+bool is_alphanumeric(char32_t c) {
+  // Places where the answer changes, beginning with no.
+  const auto after = std::upper_bound(std::begin(kAlphanumeric), std::end(kAlphanumeric), c);
+  return std::distance(std::begin(kAlphanumeric), after) % 2 == 1;
+}
+
 char32_t decode(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(at++);
@@ -238,6 +244,20 @@ std::string_view strip(std::string_view text) {
     text.remove_suffix(text.size() - start);
   }
   return text;
+}
+
+std::string single_blanks(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t begin = at;
+    if (!is_python_space(decode(text, at))) {
+      out += text.substr(begin, at - begin);
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
 }
 
 }  // namespace capstan::data::unicode

@@ -30,6 +30,8 @@ std::uint8_t classes(char32_t c);
 std::uint8_t combining_class(char32_t c);
 /// What Python's str.split and str.strip take for white space.
 bool is_python_space(char32_t c);
+/// What Python's str.isalnum takes: letters and numbers of all kinds. With the underscore, the characters of a word in its `re`.
+bool is_alphanumeric(char32_t c);
 
 /// Decodes the character at `at` and moves `at` behind it. Bytes that are not UTF-8 (also surrogates, overlong forms, beyond
 /// U+10FFFF) give U+FFFD, one for each longest start of a valid form. Needs at < text.size().
@@ -56,5 +58,7 @@ std::u32string nfc(std::u32string_view text);
 
 /// `text` without white space (is_python_space) at both ends; invalid UTF-8 is no white space.
 std::string_view strip(std::string_view text);
+/// The words of `text` between such white space, with a blank between each: Python's " ".join(text.split()).
+std::string single_blanks(std::string_view text);
 
 }  // namespace capstan::data::unicode

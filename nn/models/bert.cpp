@@ -1,10 +1,13 @@
 #include "nn/models/bert.h"
 
+#include <algorithm>
+
 #include "autograd/core/error.h"
 #include "autograd/ops/activation.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/shape_ops.h"
+#include "autograd/tape/tape.h"
 #include "nn/init.h"
 #include "nn/weight.h"
 
@@ -60,10 +63,23 @@ BertEncoder::BertEncoder(const Scope& scope, std::int64_t vocab_size, const Bert
   if (parts.pooler) pooler_.emplace(bert_linear(scope / "bert" / "pooler" / "dense", o.hidden_size, o));
 }
 
+Tensor BertEncoder::words_of(const Tensor& ids) const {
+  const Tensor words = embedding(words_.value(), ids, {.sparse = true});
+  const auto known = ids.span<const std::int64_t>();
+  if (std::ranges::find(known, options_.padding_token) == known.end()) return words;
+  Tensor is_padding(Shape{ids.numel(), 1}, DType::u8);
+  std::ranges::transform(known, is_padding.data<std::uint8_t>(), [&](std::int64_t id) { return id == options_.padding_token ? 1 : 0; });
+  const Tensor fixed = [&] {
+    const NoGrad outside;
+    return embedding(words_.value(), ids);
+  }();
+  return where(is_padding, fixed, words);
+}
+
 Tensor BertEncoder::embed(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const {
   require(layout.length <= options_.max_positions, "bert: a sequence must not exceed the model's positions: length ", layout.length,
           ", positions ", options_.max_positions);
-  Tensor x = add(embedding(words_.value(), ids, {.sparse = true}), embedding(types_.value(), segments));
+  Tensor x = add(words_of(ids), embedding(types_.value(), segments));
   if (positions_.defined()) x = add(x, embedding(positions_.value(), layout.positions));
   return embedding_dropout_(embedding_norm_(x), run);  // [tokens, H]
 }

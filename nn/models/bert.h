@@ -37,6 +37,7 @@ struct BertOptions {
   double norm_epsilon = 1e-12;
   double hidden_dropout = 0.1, attention_dropout = 0.1, initializer_range = 0.02;
   RelativePositions positions = RelativePositions::none;
+  std::int64_t padding_token = -1;
   bool packed = true;
 
   template <class V>
@@ -57,6 +58,11 @@ struct BertOptions {
       {{"absolute", RelativePositions::none},
        {"relative_key", RelativePositions::key},
        {"relative_key_query", RelativePositions::key_query}});
+    v("padding_token", padding_token,
+      "number of the token of padding if its vector is not trained, as in HF transformers; -1: it is, as by the original. Of no effect "
+      "where no loss looks at padding",
+      V::between(-1, 1e9))
+        .of_training();
     v("packed", packed, "compute without padding; the losses are the same either way. Relative positions always pad").of_use();
   }
 
@@ -91,6 +97,8 @@ class BertEncoder {
     AttentionMask mask;
   };
   EncoderInput encoder_input(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const;
+  /// Word vectors, [tokens, H].
+  Tensor words_of(const Tensor& ids) const;
   Tensor embed(const Tensor& ids, const Tensor& segments, const TokenLayout& layout, const Run& run) const;
 
   BertOptions options_;

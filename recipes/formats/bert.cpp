@@ -91,6 +91,7 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   out.number(c, "attention_probs_dropout_prob", "model.attention_dropout");
   out.number(c, "classifier_dropout", "model.classifier_dropout");
   out.number(c, "initializer_range", "model.initializer_range");
+  out.number(c, "pad_token_id", "model.padding_token");
   out.set("model.activation", chosen(c["hidden_act"], kActivations));
   if (const auto v = c.find("position_embedding_type")) out.set("model.positions", chosen(*v, kPositions));
   const std::int64_t positions = c["max_position_embeddings"].integer();

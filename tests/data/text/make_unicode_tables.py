@@ -64,6 +64,7 @@ def tables():
         if unicodedata.normalize("NFC", c) == c:
             first, second = (int(part, 16) for part in unicodedata.decomposition(c).split())
             single.append((first, second, code))
+    alphanumeric = [code for code in range(0x110001) if (code < 0x110000 and chr(code).isalnum()) != (code > 0 and chr(code - 1).isalnum())]
     text = [ord(d) for _, decomposed in full for d in decomposed]
     starts, at = [], 0
     for code, decomposed in full:
@@ -79,6 +80,7 @@ def tables():
     lines("kDecompositions", "Decomposition", ["{%d,%d}" % s for s in starts], 12)
     lines("kDecomposed", "char32_t", text, 20)
     lines("kCompositions", "Composition", ["{%d,%d,%d}" % s for s in sorted(single)], 8)
+    lines("kAlphanumeric", "char32_t", alphanumeric, 20)
 
 
 def digests():
@@ -89,6 +91,7 @@ def digests():
         words = [code, flags(c), unicodedata.combining(c), *map(ord, c.lower()), *map(ord, decomposed), *map(ord, unicodedata.normalize("NFC", c))]
         crc = zlib.crc32(b"".join(w.to_bytes(4, "little") for w in words), crc)
     print(f"every code point: {crc}")
+    print(f"alphanumeric: {zlib.crc32(bytes(chr(code).isalnum() for code in range(0x110000)))}")
 
     # Random strings of characters that interact: starters with their marks, Hangul, cased letters, sigma, punctuation.
     pool = [c for c in range(0x110000) if unicodedata.combining(chr(c)) or unicodedata.decomposition(chr(c))[:1] not in ("", "<")]

@@ -20,7 +20,7 @@ std::uint32_t add_words(std::uint32_t crc, std::u32string_view words) {
   return static_cast<std::uint32_t>(::crc32(crc, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
 }
 
-// Both checksums are printed by make_unicode_tables.py --digests, which computes them from Python's database.
+// The checksums are printed by make_unicode_tables.py --digests, which computes them from Python's database.
 
 TEST(Unicode, EveryCodePointEqualsThePythonDatabase) {
   std::uint32_t crc = 0;
@@ -29,6 +29,9 @@ TEST(Unicode, EveryCodePointEqualsThePythonDatabase) {
     crc = add_words(crc, std::u32string{c, classes(c), combining_class(c)} + lower(one) + nfd(one) + nfc(one));
   }
   EXPECT_EQ(crc, 861649250u);
+  std::string alphanumeric;
+  for (char32_t c = 0; c < 0x110000; ++c) alphanumeric += is_alphanumeric(c) ? '\1' : '\0';
+  EXPECT_EQ(::crc32(0, reinterpret_cast<const Bytef*>(alphanumeric.data()), static_cast<uInt>(alphanumeric.size())), 2887218927u);
 }
 
 TEST(Unicode, StringsWhoseCharactersInteractEqualPython) {
@@ -116,6 +119,13 @@ TEST(Unicode, StripsWhatPythonStrips) {
   EXPECT_EQ(strip("\u200Ba\u200B"), "\u200Ba\u200B");
   EXPECT_EQ(strip("\xA0"sv), "\xA0"sv);  // invalid on its own
   EXPECT_EQ(strip(""), "");
+}
+
+TEST(Unicode, SingleBlanksAsPythonSplitsAndJoins) {
+  EXPECT_EQ(single_blanks(" \t\r\n a b\u00A0\u2028c\u0085\x1C"), "a b c");
+  EXPECT_EQ(single_blanks("a\u200Bb"), "a\u200Bb");
+  EXPECT_EQ(single_blanks(" \n"), "");
+  EXPECT_EQ(single_blanks(""), "");
 }
 
 }  // namespace
