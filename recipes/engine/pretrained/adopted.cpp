@@ -14,10 +14,10 @@
 namespace capstan::engine {
 namespace {
 
-/// What a checkpoint says of the model; of a model for another task, and of the run itself, also how its input is made.
-std::vector<Assignment> settings_of(const Checkpoint& file, bool with_input) {
+/// What a checkpoint says of the model and how its input is made.
+std::vector<Assignment> settings_of(const Checkpoint& file) {
   std::vector<Assignment> all = translated(parse_config(file.meta().config, file.path()));
-  std::erase_if(all, [&](const Assignment& a) { return !a.key.starts_with("model.") && !(with_input && a.key.starts_with("data.")); });
+  std::erase_if(all, [&](const Assignment& a) { return !a.key.starts_with("model.") && !a.key.starts_with("data."); });
   for (Assignment& a : all) a.origin = file.path();
   return all;
 }
@@ -53,8 +53,7 @@ std::vector<std::string> adopt_settings(OptionTable& table, const InitialModel& 
     const ModelDirectory theirs(model.path);
     said = form_of(theirs, forms, recipe).directory.settings(theirs);
   } else {
-    const Checkpoint file(model.path, Checkpoint::Reading::in_parts);
-    said = settings_of(file, model.resumed || file.meta().recipe != recipe);
+    said = settings_of(Checkpoint(model.path, Checkpoint::Reading::in_parts));
   }
   std::vector<std::string> set;
   std::string refused;
