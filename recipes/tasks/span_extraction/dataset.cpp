@@ -91,9 +91,9 @@ Dataset::Dataset(const DataOptions& data, const SpanOptions& spans, const engine
   unanswerable_ = may_be_unanswerable(spans.unanswerable, stored.value_or(in_data));
 
   if (held_out_) {
-    const data::HeldOut parts = engine::named_by("data.held_out", [&] {
-      return data::hold_out(std::ssize(train.titles), data.held_out, static_cast<std::uint64_t>(data.split_seed));
-    });
+    const std::int64_t articles = std::ssize(train.titles);
+    const data::HeldOut parts = engine::named_by(
+        "data.held_out", [&] { return data::hold_out(articles, data.held_out, static_cast<std::uint64_t>(data.split_seed)); });
     validation = train.of_articles(parts.held);
     train = train.of_articles(parts.kept);
   }

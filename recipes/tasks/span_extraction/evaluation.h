@@ -43,7 +43,7 @@ class Evaluation {
     std::vector<WindowLogits> logits;
     std::size_t missing = 0;
   };
-  void finish(std::int64_t question, std::span<const Span> windows, std::span<const WindowLogits> logits);
+  void finish(std::int64_t number, std::span<const Span> windows, std::span<const WindowLogits> logits);
 
   const Questions& questions_;
   Decoder decoder_;

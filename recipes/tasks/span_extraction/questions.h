@@ -60,7 +60,7 @@ class Questions {
     std::int64_t question, window;
   };
   Place place(std::int64_t index) const;
-  std::vector<Span> windows(std::int64_t question) const;
+  std::vector<Span> windows(std::int64_t i) const;  ///< of a question
   Window window(std::int64_t index, const data::Vocabulary& vocabulary) const;
 
   // What a report says.
