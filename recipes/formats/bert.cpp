@@ -134,11 +134,12 @@ std::string_view name_of(nn::RelativePositions p) {
   }
 }
 
-std::string config_text(const nn::BertOptions& o, BertHead head, std::int64_t vocab_size, std::span<const std::string> classes) {
+std::string config_text(const nn::BertOptions& o, BertHead head, std::span<const std::string> tokens,
+                        std::span<const std::string> classes) {
   const auto text = [](std::string_view s) { return data::json_string(s); };
   JsonMembers m{{"architectures", join_text("[", text(classes_of(head).architectures.front()), "]")},
                 {"model_type", text("bert")},
-                {"vocab_size", json_number(vocab_size)},
+                {"vocab_size", json_number(static_cast<std::int64_t>(tokens.size()))},
                 {"hidden_size", json_number(o.hidden_size)},
                 {"num_hidden_layers", json_number(o.layers)},
                 {"num_attention_heads", json_number(o.heads)},
@@ -151,7 +152,7 @@ std::string config_text(const nn::BertOptions& o, BertHead head, std::int64_t vo
                 {"initializer_range", json_number(o.initializer_range)},
                 {"layer_norm_eps", json_number(o.norm_epsilon)},
                 {"position_embedding_type", text(theirs_of(name_of(o.positions), kPositions))},
-                {"pad_token_id", "0"},
+                {"pad_token_id", json_number(static_cast<std::int64_t>(std::ranges::find(tokens, "[PAD]") - tokens.begin()))},
                 {"torch_dtype", text("float32")}};
   if (head == BertHead::classification) {
     const bool number = classes.empty();
@@ -181,7 +182,7 @@ std::vector<std::pair<std::string, std::string>> files_of(const nn::BertOptions&
   const std::vector<std::string> tokens = text::tokens_of(artifacts);
   std::string vocabulary;
   for (const std::string& token : tokens) vocabulary += token + "\n";
-  return {{"config.json", config_text(o, head, static_cast<std::int64_t>(tokens.size()), engine::stored_lines(artifacts, kClassNames))},
+  return {{"config.json", config_text(o, head, tokens, engine::stored_lines(artifacts, kClassNames))},
           {"vocab.txt", std::move(vocabulary)},
           {"tokenizer_config.json", tokenizer_text(text::tokenizer_of(artifacts), o.max_positions)}};
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
 #include "data/hdf5/hdf5.h"
+#include "data/text/tokenizer.h"
 #include "nn/models/bert_heads.h"
 #include "nn/models/gru4rec.h"
 #include "nn/models/sasrec.h"
@@ -23,6 +25,7 @@
 #include "recipes/formats/gru4rec.h"
 #include "recipes/formats/sasrec.h"
 #include "recipes/formats/vit.h"
+#include "recipes/tasks/text/vocabulary.h"
 #include "tests/close.h"
 
 namespace capstan::formats {
@@ -191,6 +194,38 @@ TEST(ForeignBert, EverythingThatDoesNotFitIsSaidAtOnce) {
                 AllOf(HasSubstr("of another shape or type: bert/embeddings/position_embeddings: the model has f32[20, 12], the file "
                                 "f32[16, 12] (bert.embeddings.position_embeddings.weight)"),
                       HasSubstr("unexpected: bert/encoder/layer/1/attention/self/query/weight f32[12, 12]")));
+  }
+}
+
+TEST(ForeignBert, TheRealModelComputesWhatTransformersDo) {
+  const char* const directory = std::getenv("CAPSTAN_MINILM");
+  if (directory == nullptr) GTEST_SKIP() << "CAPSTAN_MINILM names no directory of all-MiniLM-L6-v2";
+  nn::BertOptions o;
+  const auto forms = bert_forms(o, BertHead::pretraining);
+  o = options_of<nn::BertOptions>(directory, forms.front());
+  const engine::ModelDirectory files(directory);
+  const auto artifacts = forms.front().directory.artifacts(files);
+  const auto vocabulary = text::vocabulary_of(artifacts);
+  const data::Tokenizer tokenizer(*vocabulary, text::tokenizer_of(artifacts));
+  ParameterStore store;
+  const nn::BertPretraining model(store.root(), vocabulary->size(), o);
+  EXPECT_EQ(load(directory, forms, store).taken.size(), 103U);
+  const data::Hdf5Reader golden_file(golden("minilm.h5"), {.require_seal = false});
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = "/" + std::to_string(i) + "/";
+    std::vector<std::int64_t> ids{vocabulary->id("[CLS]")};
+    for (const std::int32_t id : tokenizer.encode(golden_file.read_text(name + "text"))) ids.push_back(id);
+    ids.push_back(vocabulary->id("[SEP]"));
+    const auto length = static_cast<std::int64_t>(ids.size());
+    const nn::TokenLayout layout = nn::token_layout(std::vector{length}, length, true, nn::Align::left);
+    const Tensor x = model.encoder().encode(Tensor::from(ids, {length}), Tensor::zeros({length}, DType::i64), layout, {});
+    const auto near = [&](const Tensor& value, const Tensor& wanted) {
+      const auto a = value.to_vector(), b = wanted.to_vector();
+      ASSERT_EQ(a.size(), b.size());
+      for (std::size_t k = 0; k < a.size(); ++k) ASSERT_NEAR(a[k], b[k], 1e-4) << name << k;
+    };
+    near(x, golden_file.read(name + "hidden"));
+    near(model.encoder().pooled(x, layout), golden_file.read(name + "pooled"));
   }
 }
 
