@@ -112,8 +112,10 @@ Json read_json(const std::string& path) {
 }
 
 void Json::fail(std::string_view expected) const {
-  throw DataError(
-      join_text(place_, place_.ends_with(": ") ? "" : ": ", "expected ", expected, ", found ", name_of(element_of(tape_, at_).type())));
+  constexpr std::size_t kShown = 40;
+  std::string found(name_of(element_of(tape_, at_).type()));
+  if (is(Kind::text) && text().size() <= kShown) found.append(" ").append(json_string(text()));
+  throw DataError(join_text(place_, place_.ends_with(": ") ? "" : ": ", "expected ", expected, ", found ", found));
 }
 
 Json::Kind Json::kind() const {

@@ -38,7 +38,7 @@ TEST(Json, KeepsItsDocumentAlive) {
 TEST(Json, NamesFileAndPlace) {
   const Json root = parse_json(R"({"vision": {"heads": "many", "sizes": [1, 1.5]}, "big": 18446744073709551615})", "config.json");
   EXPECT_EQ(message_of<DataError>([&] { root["vision"]["heads"].integer(); }),
-            "config.json: /vision/heads: expected an integer of 64 bits, found text");
+            "config.json: /vision/heads: expected an integer of 64 bits, found text \"many\"");
   EXPECT_EQ(message_of<DataError>([&] { root["vision"]["sizes"].items()[1].integer(); }),
             "config.json: /vision/sizes/1: expected an integer of 64 bits, found a number");
   EXPECT_EQ(message_of<DataError>([&] { root["audio"]; }), "config.json: has no \"audio\"");

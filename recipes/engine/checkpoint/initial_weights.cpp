@@ -119,32 +119,34 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
 }
 
 std::vector<std::string> start_from_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
-  return named_by("init.from", [&] {
-    const Weights file(expand_home(options.from), forms, recipe);
-    const std::vector<NamedRows> rows = recipe.named_rows();
-    if (file.checkpoint && rows.empty()) require_same_names(recipe, *file.checkpoint);
-    const std::vector<nn::RowMap> maps = row_maps(rows, recipe.artifacts(), file.artifacts);
-    nn::NameMap names{
-        .renames = renames_of(options), .dropped = options.drop, .fresh = options.fresh, .heads = file.heads, .strict = options.strict};
-    std::vector<std::string> heads = other_heads(file.tensors, rows, maps, file.heads);
-    for (const std::string& head : heads) names.fresh.push_back(head);
-    const nn::Imported done = nn::import_parameters(file.tensors, names, maps, recipe.parameters());
+  return named_by("init.from", [&] { return take_weights(options, forms, recipe); });
+}
 
-    std::vector<std::string> report{
-        join_text("start: ", done.taken.size(), " of ", recipe.parameters().parameters().size(), " parameters from ", file.text)};
-    for (const std::string& note : file.tensors.notes) report.push_back("start: " + note);
-    for (const std::string& head : heads) report.push_back(join_text("start: ", head, " is for another number of classes"));
-    for (const NamedRows& r : rows)
-      for (const nn::RowMap& m : maps) {
-        if (!kept(r, m.target) || std::ranges::find(done.taken, m.target) == done.taken.end()) continue;
-        const auto fresh = std::ranges::count(m.rows, -1);
-        report.push_back(join_text("start: ", m.target, " by the names of its ", r.what, ": ",
-                                   static_cast<std::ptrdiff_t>(m.rows.size()) - r.first - fresh, " known, ", fresh, " at random"));
-      }
-    if (!done.fresh.empty()) report.push_back("start: at random: " + listed(done.fresh));
-    if (!done.dropped.empty()) report.push_back("start: not taken from the file: " + listed(done.dropped));
-    return report;
-  });
+std::vector<std::string> take_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
+  const Weights file(expand_home(options.from), forms, recipe);
+  const std::vector<NamedRows> rows = recipe.named_rows();
+  if (file.checkpoint && rows.empty()) require_same_names(recipe, *file.checkpoint);
+  const std::vector<nn::RowMap> maps = row_maps(rows, recipe.artifacts(), file.artifacts);
+  nn::NameMap names{
+      .renames = renames_of(options), .dropped = options.drop, .fresh = options.fresh, .heads = file.heads, .strict = options.strict};
+  std::vector<std::string> heads = other_heads(file.tensors, rows, maps, file.heads);
+  for (const std::string& head : heads) names.fresh.push_back(head);
+  const nn::Imported done = nn::import_parameters(file.tensors, names, maps, recipe.parameters());
+
+  std::vector<std::string> report{
+      join_text("start: ", done.taken.size(), " of ", recipe.parameters().parameters().size(), " parameters from ", file.text)};
+  for (const std::string& note : file.tensors.notes) report.push_back("start: " + note);
+  for (const std::string& head : heads) report.push_back(join_text("start: ", head, " is for another number of classes"));
+  for (const NamedRows& r : rows)
+    for (const nn::RowMap& m : maps) {
+      if (!kept(r, m.target) || std::ranges::find(done.taken, m.target) == done.taken.end()) continue;
+      const auto fresh = std::ranges::count(m.rows, -1);
+      report.push_back(join_text("start: ", m.target, " by the names of its ", r.what, ": ",
+                                 static_cast<std::ptrdiff_t>(m.rows.size()) - r.first - fresh, " known, ", fresh, " at random"));
+    }
+  if (!done.fresh.empty()) report.push_back("start: at random: " + listed(done.fresh));
+  if (!done.dropped.empty()) report.push_back("start: not taken from the file: " + listed(done.dropped));
+  return report;
 }
 
 }  // namespace capstan::engine

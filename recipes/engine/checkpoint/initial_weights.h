@@ -25,5 +25,7 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
 /// Sets the parameters of the recipe and returns what became of them, in words. Throws ConfigError, CheckpointError or IoError naming
 /// init.from, before anything is changed.
 std::vector<std::string> start_from_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe);
+/// The same; no error names init.from.
+std::vector<std::string> take_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe);
 
 }  // namespace capstan::engine

@@ -26,8 +26,7 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
   const std::vector<Flag> flags = flags_of(line.command);
   const std::vector<Assignment> file = line.config_path.empty() ? std::vector<Assignment>{} : read_config_file(line.config_path);
   const auto assign_all = [&](const std::vector<Assignment>& given) {
-    return line.model ? assign_stored(table, line.model->config(), line.model->path(), given, line.command == "evaluate",
-                                      line.model->config_is_complete())
+    return line.model ? assign_stored(table, line.model->config(), given, line.command == "evaluate")
                       : (assign(table, given), StoredConfigNotes{});
   };
   if (std::any_of(line.arguments.begin(), line.arguments.end(), is_help)) {

@@ -75,7 +75,7 @@ int export_model(std::span<const RecipeEntry> recipes, std::span<const std::stri
 
   const auto model = open_model(ModelDirectory::is(from) ? from : checkpoint_file(from, ""), "", recipes);
   const auto config = entry_of(recipes, *model).configuration();
-  assign_stored(config->table(), model->config(), model->path(), {}, false);
+  assign_stored(config->table(), model->config(), {}, false);
   config->finish();
   const std::vector<ForeignForm> forms = config->foreign_forms();
   const std::string as = given.value("as", kOwnForm);

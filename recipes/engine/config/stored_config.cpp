@@ -10,13 +10,13 @@
 namespace capstan::engine {
 namespace {
 
-std::vector<std::string> set_to(OptionTable& table, std::string_view stored, const std::string& path) {
+std::vector<std::string> set_to(OptionTable& table, const StoredConfig& stored) {
   std::vector<std::string> unknown;
   try {
-    std::vector<Assignment> all = translated(parse_config(stored, path + ":/meta/config"));
+    std::vector<Assignment> all = translated(parse_config(stored.text, stored.place));
     std::erase_if(all, [&](const Assignment& a) {
       if (std::as_const(table).find(a.key) != nullptr) return false;
-      unknown.push_back(join_text(a.key, " = ", a.value));
+      if (stored.complete) unknown.push_back(join_text(a.key, " = ", a.value));  // otherwise it is for other recipes
       return true;
     });
     assign(table, all);
@@ -26,7 +26,7 @@ std::vector<std::string> set_to(OptionTable& table, std::string_view stored, con
       o.origin = kDefaultOrigin;
     }
   } catch (const ConfigError& e) {
-    throw CheckpointError(join_text("checkpoint: its configuration is not one of this program: ", e.what()));
+    throw CheckpointError(join_text(stored.path, ": its configuration is not one of this program: ", e.what()));
   }
   return unknown;
 }
@@ -35,9 +35,8 @@ std::string shown(const std::string& value) { return value.empty() ? "empty" : v
 
 }  // namespace
 
-StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, const std::string& path, std::span<const Assignment> given,
-                                bool evaluates, bool complete) {
-  StoredConfigNotes notes{.unknown = set_to(table, stored, path), .replaced = {}, .idle = {}};
+StoredConfigNotes assign_stored(OptionTable& table, const StoredConfig& stored, std::span<const Assignment> given, bool evaluates) {
+  StoredConfigNotes notes{.unknown = set_to(table, stored), .replaced = {}, .idle = {}};
   const std::vector<Option> before(table.options().begin(), table.options().end());
   std::vector<std::string> was;
   for (const Option& o : before) was.push_back(o.get());
@@ -47,7 +46,7 @@ StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, con
     Option& option = table.options()[i];
     const std::string is = option.get(), origin = option.origin;
     if (is == was[i] || option.concern == Concern::machine) continue;
-    if (!complete && before[i].origin == kDefaultOrigin) continue;
+    if (!stored.complete && before[i].origin == kDefaultOrigin) continue;
     const std::string text = join_text(option.key, " = ", shown(is)),
                       both = join_text(text, " (", origin, "), the checkpoint has ", shown(was[i]));
     if (option.concern == Concern::use) {
@@ -62,7 +61,7 @@ StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, con
     option.set(was[i]);
     option.origin = before[i].origin;
   }
-  require<ConfigError>(refused.empty(), path,
+  require<ConfigError>(refused.empty(), stored.path,
                        ": the checkpoint decides over the model and its data; these settings differ from it:", refused,
                        "\nleave them, or CONFIG, out: the checkpoint's values count");
   return notes;

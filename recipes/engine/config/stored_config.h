@@ -22,12 +22,18 @@ struct StoredConfigNotes {
   std::vector<std::string> idle;      ///< set on the command line, and without effect
 };
 
-/// Sets a table to the configuration `stored` in the checkpoint at `path`, whose keys of earlier versions are translated, then to what is
-/// `given` beside it, the last assignment of a key counting. `evaluates`: samples are evaluated. Throws CheckpointError for a stored value
-/// that is refused here; ConfigError for unknown keys and refused values of `given`, and, naming all of them with both values, for settings
-/// of the model that differ.
-/// `complete`: the stored configuration names every key; otherwise (of a model directory) it has no say over those that it does not name.
-StoredConfigNotes assign_stored(OptionTable& table, std::string_view stored, const std::string& path, std::span<const Assignment> given,
-                                bool evaluates, bool complete = true);
+/// What a model says about its configuration.
+struct StoredConfig {
+  std::string_view text;  ///< as a file
+  std::string place;      ///< where it stands: "run/best.h5:/meta/config"
+  std::string path;       ///< of the model
+  bool complete = true;   ///< it names every key; otherwise (of a model directory) it has no say over those that it does not name
+};
+
+/// Sets a table to a stored configuration, whose keys of earlier versions are translated, then to what is `given` beside it, the last
+/// assignment of a key counting. `evaluates`: samples are evaluated. Throws CheckpointError for a stored value that is refused here;
+/// ConfigError for unknown keys and refused values of `given`, and, naming all of them with both values, for settings of the model that
+/// differ.
+StoredConfigNotes assign_stored(OptionTable& table, const StoredConfig& stored, std::span<const Assignment> given, bool evaluates);
 
 }  // namespace capstan::engine

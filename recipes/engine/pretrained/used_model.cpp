@@ -19,8 +19,7 @@ class CheckpointModel final : public UsedModel {
   }
   const std::string& path() const override { return file_.path(); }
   std::string_view recipe() const override { return file_.meta().recipe; }
-  std::string_view config() const override { return file_.meta().config; }
-  bool config_is_complete() const override { return true; }
+  StoredConfig config() const override { return {.text = file_.meta().config, .place = path() + ":/meta/config", .path = path()}; }
   std::int64_t step() const override { return file_.step(); }
   NamedTensors artifacts() const override { return file_.artifacts(); }
   std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm>) const override {
@@ -44,14 +43,13 @@ class DirectoryModel final : public UsedModel {
   }
   const std::string& path() const override { return directory_.path(); }
   std::string_view recipe() const override { return recipe_; }
-  std::string_view config() const override { return config_; }
-  bool config_is_complete() const override { return false; }
+  StoredConfig config() const override { return {.text = config_, .place = path() + ", what it says", .path = path(), .complete = false}; }
   std::int64_t step() const override { return 0; }
   NamedTensors artifacts() const override { return artifacts_; }
   std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const override {
     InitOptions options;
     options.from = directory_.path();
-    return start_from_weights(options, forms, recipe);
+    return take_weights(options, forms, recipe);
   }
 
  private:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/config/stored_config.h"
 
 namespace capstan::engine {
 
@@ -17,10 +18,8 @@ class UsedModel {
   virtual ~UsedModel() = default;
   virtual const std::string& path() const = 0;
   virtual std::string_view recipe() const = 0;
-  /// Its configuration as a file, and where to say that it stands.
-  virtual std::string_view config() const = 0;
-  /// Whether that names every key: a model directory has no say over data and evaluation.
-  virtual bool config_is_complete() const = 0;
+  /// Its configuration, valid as long as this. A model directory has no say over data and evaluation.
+  virtual StoredConfig config() const = 0;
   virtual std::int64_t step() const = 0;
   virtual NamedTensors artifacts() const = 0;
   /// Sets all parameters. `forms`: of the recipe as it is configured. Returns what is worth saying, a line each. Throws CheckpointError.
