@@ -138,6 +138,12 @@ bool Json::boolean() const {
   return value;
 }
 
+std::optional<std::int64_t> Json::whole() const {
+  std::int64_t value = 0;
+  if (!is(Kind::number) || element_of(tape_, at_).get(value) != simdjson::SUCCESS) return std::nullopt;
+  return value;
+}
+
 std::int64_t Json::integer() const {
   std::int64_t value = 0;
   if (element_of(tape_, at_).get(value) != simdjson::SUCCESS) fail("an integer of 64 bits");

@@ -33,6 +33,7 @@ class Json {
   std::int64_t integer() const;   ///< a number without a fraction, in 64 bits
   std::uint64_t natural() const;  ///< the same, not negative, up to 2^64 - 1
   double number() const;
+  std::optional<std::int64_t> whole() const;  ///< a number that is written as an integer, in 64 bits
   std::string_view text() const;
 
   /// Of a list or an object.

@@ -65,7 +65,8 @@ std::vector<int> inverse(const std::vector<int>& axes) {
   return out;
 }
 
-Tensor in_their_form(const Tensor& ours, const TensorPair& pair) {
+Tensor in_their_form(const Tensor& parameter, const TensorPair& pair) {
+  const Tensor ours = pair.written ? pair.written(parameter, part_shape(pair, parameter.shape())) : parameter;
   const Shape part = part_shape(pair, ours.shape());
   if (pair.axes.empty()) return reshape(ours.contiguous(), part);
   std::vector<std::int64_t> turned;

@@ -30,6 +30,8 @@ struct TensorPair {
   std::int64_t rows = 0;            ///< which has so many in all; 0: no others. Rows of nobody are 0
   /// Makes theirs of another shape into ours, such as positions of another grid; absent, or undefined: it does not fit.
   std::function<Tensor(const Tensor& theirs, const Shape& ours)> resized = {};
+  /// Makes ours ready to be written in that shape; absent: it is.
+  std::function<Tensor(const Tensor& ours, const Shape& shape)> written = {};
 };
 
 struct ForeignNames {

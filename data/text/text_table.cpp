@@ -52,6 +52,7 @@ std::string text_of(const Json& value) {
     case Json::Kind::boolean: return value.boolean() ? "true" : "false";
     case Json::Kind::number: {
       std::array<char, 32> text{};
+      if (const auto whole = value.whole()) return std::to_string(*whole);
       const double number = value.number();
       return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
     }

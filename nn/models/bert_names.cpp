@@ -99,6 +99,7 @@ ForeignNames hugging_face_names(const BertOptions& o, std::span<const std::strin
   ForeignNames out = pairs.take();
   out.ignored = {prefix + "embeddings.position_ids", prefix + "embeddings.token_type_ids"};
   out.copies = {{"cls.predictions.decoder.weight", join_text(prefix, kWords)}, {"cls.predictions.decoder.bias", "cls.predictions.bias"}};
+  if (o.positions != RelativePositions::none) out.ignored.push_back(prefix + "embeddings.position_embeddings.weight");  // there, not used
   out.heads = heads();
   return out;
 }

@@ -65,6 +65,9 @@ class Pairs {
     if (o_.stem == VitStem::patches) {  // otherwise the grid follows from the stem, and files of this form are not written
       const std::int64_t side = o_.image_size / o_.patch_size;
       p.shape = Shape{1, side * side + special, o_.hidden_size};
+      p.written = [resized = p.resized](const Tensor& ours, const Shape& shape) {
+        return ours.size(0) == shape[1] ? ours : resized(ours, {shape[1], shape[2]});
+      };
     }
   }
   /// Query, key and value in one.

@@ -35,7 +35,7 @@ class Bert : public masked_lm::Task {
              [&](const nn::Scope& below, std::int64_t vocab_size) { return network(config.model, below, vocab_size, setup.precision); }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
-    return formats::bert_forms(config.model, formats::BertHead::pretraining);
+    return formats::bert_forms(config.model, {.head = formats::BertHead::pretraining});
   }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::bert_adam);

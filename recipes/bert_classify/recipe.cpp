@@ -64,7 +64,7 @@ class BertClassify : public task::Task {
         }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
-    return formats::bert_forms(config.model, formats::BertHead::classification);
+    return formats::bert_forms(config.model, {.head = formats::BertHead::classification, .dropout = &config.model.classifier_dropout});
   }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);

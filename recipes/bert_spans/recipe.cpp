@@ -37,7 +37,7 @@ class BertSpans : public span_extraction::Task {
              [&](const nn::Scope& below, std::int64_t vocab_size) { return network(config.model, below, vocab_size, setup.precision); }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
-    return formats::bert_forms(config.model, formats::BertHead::spans);
+    return formats::bert_forms(config.model, {.head = formats::BertHead::spans});
   }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::bert_adam);

@@ -144,7 +144,8 @@ struct Setup {
   bool json_answers = false;          ///< predict.format: answers are JSON objects, else columns with tabs between them
   NamedTensors artifacts = {};        ///< of the checkpoint, for evaluate and predict; otherwise empty
   std::int64_t checkpoint_step = 0;   ///< the same: after how many optimiser steps it was saved
-  NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from
+  NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from, or of the run that goes on
+  bool resumed = false;               ///< it is the latter
 
   /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.
   std::string data_path(std::string_view path) const;

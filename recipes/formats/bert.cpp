@@ -59,13 +59,18 @@ TokenizerSays tokenizer_of(const ModelDirectory& d) {
   const auto take = [&](const Json& from, std::string_view lower_case) {
     if (const auto v = from.find(lower_case)) out.lower_case = v->boolean();
     if (const auto v = from.find("strip_accents")) out.strip_accents = v->boolean();
-    for (const std::string_view name : {"tokenize_chinese_chars", "handle_chinese_chars"})
-      if (const auto v = from.find(name); v && !v->boolean())
-        v->fail("true: a tokenizer that leaves ideographs together is not known here");
+    for (const std::string_view name : {"tokenize_chinese_chars", "handle_chinese_chars", "do_basic_tokenize"})
+      if (const auto v = from.find(name); v && !v->boolean()) v->fail("true: no other tokenizer is known here");
   };
-  if (const auto tokenizer = d.json("tokenizer.json"))
-    if (const auto normalizer = tokenizer->find("normalizer"); normalizer && normalizer->find("lowercase")) take(*normalizer, "lowercase");
-  if (const auto config = d.json("tokenizer_config.json")) take(*config, "do_lower_case");
+  const auto config = d.json("tokenizer_config.json");
+  if (const auto tokenizer = d.json("tokenizer.json")) {
+    const auto normalizer = tokenizer->find("normalizer");
+    const auto type = normalizer ? normalizer->find("type") : std::nullopt;
+    if (type && type->text() != "BertNormalizer") type->fail("BertNormalizer");
+    if (normalizer) take(*normalizer, "lowercase");
+    if (!normalizer && !config) out = {.lower_case = false, .strip_accents = false};
+  }
+  if (config) take(*config, "do_lower_case");
   return out;
 }
 
@@ -75,11 +80,22 @@ std::string vocabulary_path(const ModelDirectory& d) {
   throw DataError(join_text(d.path(), ": has no tokenizer: neither vocab.txt nor tokenizer.json"));
 }
 
+bool classifies(const ModelDirectory& d) { return is_one_of(d, classes_of(BertHead::classification).architectures, false); }
+
+/// Whether a classifier has one output, a number.
+bool is_number(const ModelDirectory& d) {
+  const auto type = d.config().find("problem_type");
+  return classifies(d) && ((type && type->text() == "regression") || class_names_of(d.config()).size() == 1);
+}
+
 std::vector<Assignment> settings_of(const ModelDirectory& d) {
   const Json& c = d.config();
+  Settings out(d);
+  if (const auto v = c.find("problem_type"); v && v->text() == "multi_label_classification")
+    v->fail("single_label_classification or regression: a text has one label here");
+  if (is_number(d)) out.set("data.target", "number");
   for (const std::string_view name : {"is_decoder", "add_cross_attention"})
     if (const auto v = c.find(name); v && v->boolean()) v->fail("false: the model here is an encoder");
-  Settings out(d);
   out.needed(c, "num_hidden_layers", "model.layers");
   out.needed(c, "hidden_size", "model.hidden_size");
   out.needed(c, "num_attention_heads", "model.heads");
@@ -89,7 +105,7 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   out.number(c, "layer_norm_eps", "model.norm_epsilon");
   out.number(c, "hidden_dropout_prob", "model.hidden_dropout");
   out.number(c, "attention_probs_dropout_prob", "model.attention_dropout");
-  out.number(c, "classifier_dropout", "model.classifier_dropout");
+  out.number(c, c.has("classifier_dropout") ? "classifier_dropout" : "hidden_dropout_prob", "model.classifier_dropout");
   out.number(c, "initializer_range", "model.initializer_range");
   out.number(c, "pad_token_id", "model.padding_token");
   out.set("model.activation", chosen(c["hidden_act"], kActivations));
@@ -105,13 +121,26 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   return out.take();
 }
 
+/// The vocabulary of a directory with a token for each row of the model's table: tokens that were added, and for rows that no token has
+/// (tables are often made larger than they need be) a name that no text holds.
+data::Vocabulary whole_vocabulary(const ModelDirectory& d) {
+  const data::Vocabulary own = data::load_vocabulary(vocabulary_path(d), data::TokenizerVariant::hf_fast);
+  std::vector<std::string> tokens;
+  for (std::int32_t id = 0; id < own.size(); ++id) tokens.push_back(own.token(id));
+  const auto rows = static_cast<std::size_t>(std::clamp<std::int64_t>(d.config()["vocab_size"].integer(), 0, 10'000'000));
+  while (tokens.size() < rows) tokens.push_back(join_text("[row ", tokens.size(), " of no token]"));
+  if (const auto added = d.json("added_tokens.json"))
+    for (const auto& [token, number] : added->members())
+      if (const std::uint64_t id = number.natural(); id >= static_cast<std::uint64_t>(own.size()) && id < tokens.size()) tokens[id] = token;
+  return data::Vocabulary(std::move(tokens), d.path());
+}
+
 engine::NamedTensors artifacts_of(const ModelDirectory& d) {
   const TokenizerSays t = tokenizer_of(d);
   const data::TokenizerOptions options{
       .lower_case = t.lower_case, .variant = data::TokenizerVariant::hf_fast, .strip_accents = t.strip_accents};
-  engine::NamedTensors out = text::vocabulary_artifacts(data::load_vocabulary(vocabulary_path(d), options.variant), options);
-  if (is_one_of(d, classes_of(BertHead::classification).architectures, false))
-    engine::store_lines(out, kClassNames, class_names_of(d.config()));
+  engine::NamedTensors out = text::vocabulary_artifacts(whole_vocabulary(d), options);
+  if (classifies(d) && !is_number(d)) engine::store_lines(out, kClassNames, class_names_of(d.config()));
   return out;
 }
 
@@ -134,10 +163,10 @@ std::string_view name_of(nn::RelativePositions p) {
   }
 }
 
-std::string config_text(const nn::BertOptions& o, BertHead head, std::span<const std::string> tokens,
+std::string config_text(const nn::BertOptions& o, const BertHeadForm& head, std::span<const std::string> tokens,
                         std::span<const std::string> classes) {
   const auto text = [](std::string_view s) { return data::json_string(s); };
-  JsonMembers m{{"architectures", join_text("[", text(classes_of(head).architectures.front()), "]")},
+  JsonMembers m{{"architectures", join_text("[", text(classes_of(head.head).architectures.front()), "]")},
                 {"model_type", text("bert")},
                 {"vocab_size", json_number(static_cast<std::int64_t>(tokens.size()))},
                 {"hidden_size", json_number(o.hidden_size)},
@@ -154,7 +183,8 @@ std::string config_text(const nn::BertOptions& o, BertHead head, std::span<const
                 {"position_embedding_type", text(theirs_of(name_of(o.positions), kPositions))},
                 {"pad_token_id", json_number(static_cast<std::int64_t>(std::ranges::find(tokens, "[PAD]") - tokens.begin()))},
                 {"torch_dtype", text("float32")}};
-  if (head == BertHead::classification) {
+  if (head.head == BertHead::classification) {
+    m.emplace_back("classifier_dropout", json_number(*head.dropout));
     const bool number = classes.empty();
     m.emplace_back("problem_type", text(number ? "regression" : "single_label_classification"));
     const std::vector<std::string> one{"LABEL_0"};
@@ -178,7 +208,8 @@ std::string tokenizer_text(const data::TokenizerOptions& t, std::int64_t max_pos
          "\n";
 }
 
-std::vector<std::pair<std::string, std::string>> files_of(const nn::BertOptions& o, BertHead head, const engine::NamedTensors& artifacts) {
+std::vector<std::pair<std::string, std::string>> files_of(const nn::BertOptions& o, const BertHeadForm& head,
+                                                          const engine::NamedTensors& artifacts) {
   const std::vector<std::string> tokens = text::tokens_of(artifacts);
   std::string vocabulary;
   for (const std::string& token : tokens) vocabulary += token + "\n";
@@ -189,17 +220,24 @@ std::vector<std::pair<std::string, std::string>> files_of(const nn::BertOptions&
 
 }  // namespace
 
-std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, BertHead head) {
+std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, const BertHeadForm& head) {
   const nn::BertOptions* const o = &options;
   std::vector<engine::ForeignForm> forms;
   forms.push_back({.name = "hf",
                    .program = "Hugging Face transformers",
                    .fits = nn::is_hugging_face_bert,
                    .names = [o](std::span<const std::string> tensors) { return nn::hugging_face_names(*o, tensors); },
+                   .require_writable =
+                       [o] {
+                         require<ConfigError>(o->positions == nn::RelativePositions::none,
+                                              "export: transformers has no relative positions in BERT any more; the model has "
+                                              "model.positions = ",
+                                              name_of(o->positions));
+                       },
                    .directory = {.holds = [](const ModelDirectory& d) { return is_of_type(d, "bert"); },
                                  .is_native =
                                      [head](const ModelDirectory& d) {
-                                       return is_one_of(d, classes_of(head).architectures, head == BertHead::pretraining);
+                                       return is_one_of(d, classes_of(head.head).architectures, head.head == BertHead::pretraining);
                                      },
                                  .settings = settings_of,
                                  .artifacts = artifacts_of,

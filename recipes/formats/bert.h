@@ -12,7 +12,12 @@ namespace capstan::formats {
 /// The head of a recipe.
 enum class BertHead { pretraining, classification, spans };
 
-/// The forms of a BERT with this head. `options`, which must outlive them, are read when they are used.
-std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, BertHead head);
+struct BertHeadForm {
+  BertHead head = BertHead::pretraining;
+  const double* dropout = nullptr;  ///< of classification
+};
+
+/// The forms of a BERT with this head. `options` and what the head points to must outlive them: they are read when they are used.
+std::vector<engine::ForeignForm> bert_forms(const nn::BertOptions& options, const BertHeadForm& head);
 
 }  // namespace capstan::formats

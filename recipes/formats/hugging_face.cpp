@@ -39,12 +39,14 @@ std::vector<std::string> class_names_of(const Json& config) {
   const auto labels = config.find("id2label");
   if (!labels) return {"LABEL_0", "LABEL_1"};
   std::vector<std::string> names(labels->size());
+  std::vector<bool> known(names.size());
   for (const auto& [id, name] : labels->members()) {
     const auto index = std::string(id);
     const bool digits = !index.empty() && index.size() < 10 && index.find_first_not_of("0123456789") == std::string::npos;
     const std::size_t i = digits ? std::stoul(index) : names.size();
-    if (i >= names.size()) labels->fail(join_text("the numbers 0 to ", names.size() - 1));
+    if (i >= names.size() || known[i]) labels->fail(join_text("the numbers 0 to ", names.size() - 1, ", each once"));
     names[i] = name.text();
+    known[i] = true;
   }
   return names;
 }
@@ -53,9 +55,19 @@ JsonMembers label_members(std::span<const std::string> classes) {
   JsonMembers by_id, by_name;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     by_id.emplace_back(std::to_string(i), data::json_string(classes[i]));
-    by_name.emplace_back(classes[i], std::to_string(i));
+    const auto same = std::ranges::find(by_name, classes[i], &JsonMembers::value_type::first);  // of equal names the last counts
+    same == by_name.end() ? by_name.emplace_back(classes[i], std::to_string(i)) : (same->second = std::to_string(i), *same);
   }
   return {{"id2label", json_object(by_id)}, {"label2id", json_object(by_name)}};
+}
+
+void Settings::set(std::string_view key, std::string value) {
+  const auto same = std::ranges::find(all_, key, &engine::Assignment::key);
+  if (same == all_.end()) {
+    all_.push_back({std::string(key), std::move(value), origin_});
+  } else {
+    same->value = std::move(value);
+  }
 }
 
 void Settings::number(const Json& from, std::string_view name, std::string_view key) {

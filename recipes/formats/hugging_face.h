@@ -38,7 +38,8 @@ JsonMembers label_members(std::span<const std::string> classes);
 class Settings {
  public:
   explicit Settings(const engine::ModelDirectory& directory) : origin_(directory.path()) {}
-  void set(std::string_view key, std::string value) { all_.push_back({std::string(key), std::move(value), origin_}); }
+  /// The last value of a key counts.
+  void set(std::string_view key, std::string value);
   /// A number of `from` as this key, if it is there.
   void number(const data::Json& from, std::string_view name, std::string_view key);
   /// One that must be there.

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
-#include <regex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -24,12 +25,25 @@ constexpr std::array<Choice, 4> kActivations{
     {{"gelu", "gelu"}, {"gelu_pytorch_tanh", "gelu_tanh"}, {"gelu_new", "gelu_tanh"}, {"gelu_tanh", "gelu_tanh"}}};
 constexpr std::array<std::string_view, 2> kArchitectures{"ViTForImageClassification", "ViTModel"};
 
+/// What transformers take where config.json says nothing.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kDefaults{
+    {{"model.norm_epsilon", "1e-12"}, {"model.dropout", "0"}, {"model.attention_dropout", "0"}, {"model.channels", "3"}}};
+
 /// What the forms look at.
 struct Source {
   const nn::VitOptions* options;
-  const std::vector<double>* mean;
-  const std::vector<double>* deviation;
+  ImagePreparation images;
+
+  /// As a model for the size that its images have.
+  nn::VitOptions written() const {
+    nn::VitOptions o = *options;
+    if (images.image_size > 0) o.image_size = images.image_size;
+    return o;
+  }
 };
+
+/// Numbers of the Python Imaging Library.
+constexpr std::string_view kBilinear = "2", kBicubic = "3";
 
 std::string list_of(const Json& numbers) {
   std::string text;
@@ -68,10 +82,30 @@ engine::NamedTensors named_classes(const std::vector<std::string>& names) {
 
 // ---- Hugging Face transformers
 
+/// A size as image processors write it: a number, {"height": n, "width": n} or {"shortest_edge": n}.
+std::optional<std::int64_t> side_of(const std::optional<Json>& size) {
+  if (!size || size->is(Json::Kind::number)) return size ? std::optional(size->integer()) : std::nullopt;
+  for (const std::string_view name : {"shortest_edge", "height"})
+    if (const auto v = size->find(name)) return v->integer();
+  return std::nullopt;
+}
+
+/// The size that a processor brings images to, of a model for `usual`, and the middle part that it takes.
+void set_size(const Json& processor, std::int64_t usual, Settings& out) {
+  const auto crops = processor.find("do_center_crop");
+  const auto scaled = side_of(processor.find("size"));
+  const auto cropped = crops && crops->boolean() ? side_of(processor.find("crop_size")) : std::nullopt;
+  const std::int64_t size = cropped.value_or(scaled.value_or(usual));
+  if (size != usual) out.set("data.image_size", join_text(size));
+  const bool part = cropped && scaled && *cropped < *scaled;
+  out.set("evaluate.crop_share", part ? join_text(static_cast<double>(*cropped) / static_cast<double>(*scaled)) : "1");
+}
+
 std::vector<Assignment> hugging_face_settings(const ModelDirectory& d) {
   const Json& c = d.config();
   if (const auto v = c.find("qkv_bias"); v && !v->boolean()) v->fail("true: the model here has biases");
   Settings out(d);
+  for (const auto& [key, value] : kDefaults) out.set(key, std::string(value));
   out.needed(c, "hidden_size", "model.hidden_size");
   out.needed(c, "num_hidden_layers", "model.layers");
   out.needed(c, "num_attention_heads", "model.heads");
@@ -92,17 +126,17 @@ std::vector<Assignment> hugging_face_settings(const ModelDirectory& d) {
     if (const auto v = p->find("image_mean"); v && !plain) out.set("data.mean", list_of(*v));
     if (const auto v = p->find("image_std"); v && !plain) out.set("data.deviation", list_of(*v));
     if (plain) out.set("data.mean", "0"), out.set("data.deviation", "1");
-    if (const auto size = p->find("size")) {
-      const auto height = size->is(Json::Kind::object) ? size->find("height") : size;
-      if (height && height->integer() != c["image_size"].integer()) out.set("data.image_size", join_text(height->integer()));
+    set_size(*p, c["image_size"].integer(), out);
+    if (const auto v = p->find("resample")) {
+      if (v->integer() != 2 && v->integer() != 3) v->fail("2 (bilinear) or 3 (bicubic)");
+      out.set("evaluate.filter", v->integer() == 2 ? "bilinear" : "bicubic");
     }
-    out.set("evaluate.crop_share", "1");
   }
   return out.take();
 }
 
 std::vector<std::pair<std::string, std::string>> hugging_face_files(const Source& s, const engine::NamedTensors& artifacts) {
-  const nn::VitOptions& o = *s.options;
+  const nn::VitOptions o = s.written();
   const auto text = [](std::string_view t) { return data::json_string(t); };
   JsonMembers m{{"architectures", join_text("[", text(kArchitectures.front()), "]")},
                 {"model_type", text("vit")},
@@ -121,16 +155,21 @@ std::vector<std::pair<std::string, std::string>> hugging_face_files(const Source
                 {"qkv_bias", "true"},
                 {"torch_dtype", text("float32")}};
   for (auto& member : label_members(engine::stored_lines(artifacts, kClassNames))) m.push_back(std::move(member));
-  const std::string size = json_object({{"height", json_number(o.image_size)}, {"width", json_number(o.image_size)}});
-  const JsonMembers images{{"image_processor_type", text("ViTImageProcessor")},
+  // Of the processors of transformers the one that scales the shorter side and takes the middle, as is done here.
+  const auto shorter = std::llround(static_cast<double>(o.image_size) / s.images.crop_share);
+  const std::string crop = json_object({{"height", json_number(o.image_size)}, {"width", json_number(o.image_size)}});
+  const JsonMembers images{{"image_processor_type", text("CLIPImageProcessor")},
+                           {"do_convert_rgb", json_boolean(o.channels == 3)},
                            {"do_resize", "true"},
-                           {"size", size},
-                           {"resample", "2"},
+                           {"size", json_object({{"shortest_edge", json_number(std::int64_t{shorter})}})},
+                           {"resample", std::string(s.images.filter == data::Filter::bilinear ? kBilinear : kBicubic)},
+                           {"do_center_crop", "true"},
+                           {"crop_size", crop},
                            {"do_rescale", "true"},
                            {"rescale_factor", json_number(1.0 / 255)},
                            {"do_normalize", "true"},
-                           {"image_mean", json_numbers(*s.mean, o.channels)},
-                           {"image_std", json_numbers(*s.deviation, o.channels)}};
+                           {"image_mean", json_numbers(s.images.mean, o.channels)},
+                           {"image_std", json_numbers(s.images.deviation, o.channels)}};
   return {{"config.json", json_object(m) + "\n"}, {"preprocessor_config.json", json_object(images) + "\n"}};
 }
 
@@ -144,14 +183,20 @@ bool holds_timm(const ModelDirectory& d) {
 std::vector<Assignment> timm_settings(const ModelDirectory& d) {
   const Json& c = d.config();
   const Json name = c["architecture"];
-  static const std::regex pattern("vit_([a-z]+)_patch([0-9]+)_([0-9]+)([.].*)?");
-  std::smatch parts;
-  const std::string text(name.text());
-  const auto size =
-      std::regex_match(text, parts, pattern) ? std::ranges::find(nn::kVitSizes, parts[1].str(), &nn::VitSize::name) : nn::kVitSizes.end();
+  const auto size = std::ranges::find_if(
+      nn::kVitSizes, [&](const nn::VitSize& v) { return name.text().starts_with(join_text("vit_", v.name, "_patch")); });
   if (size == nn::kVitSizes.end()) name.fail("vit_{tiny,small,base,large,huge}_patchP_S");
-  std::int64_t hidden = size->hidden_size, layers = size->layers, heads = size->heads, image = std::stoll(parts[3]),
-               patch = std::stoll(parts[2]);
+  std::string_view rest = name.text().substr(join_text("vit_", size->name, "_patch").size());
+  const auto number = [&](std::string_view end) {
+    std::int64_t value = 0;
+    const auto [at, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    rest.remove_prefix(static_cast<std::size_t>(at - rest.data()));
+    if (error != std::errc() || value < 1 || !(rest.starts_with(end) || (end == "." && rest.empty())))
+      name.fail("vit_{tiny,small,base,large,huge}_patchP_S");
+    rest.remove_prefix(std::min(rest.size(), end.size()));
+    return value;
+  };
+  std::int64_t hidden = size->hidden_size, layers = size->layers, heads = size->heads, patch = number("_"), image = number(".");
   std::int64_t channels = 3;
   double ratio = static_cast<double>(size->mlp_size) / static_cast<double>(hidden);
   const auto take = [](const Json& from, std::string_view key, std::int64_t& to) {
@@ -159,8 +204,12 @@ std::vector<Assignment> timm_settings(const ModelDirectory& d) {
   };
   const auto preparation = c.find("pretrained_cfg");
   if (preparation)
-    if (const auto input = preparation->find("input_size"))
-      channels = input->items().at(0).integer(), image = input->items().at(1).integer();
+    if (const auto input = preparation->find("input_size")) {
+      const std::vector<Json> sizes = input->items();
+      if (sizes.size() != 3) input->fail("three numbers: channels, height, width");
+      channels = sizes[0].integer();
+      image = sizes[1].integer();
+    }
   if (const auto args = c.find("model_args")) {
     take(*args, "embed_dim", hidden);
     take(*args, "depth", layers);
@@ -169,6 +218,8 @@ std::vector<Assignment> timm_settings(const ModelDirectory& d) {
     take(*args, "patch_size", patch);
     take(*args, "in_chans", channels);
     if (const auto v = args->find("mlp_ratio")) ratio = v->number();
+    for (const std::string_view other : {"act_layer", "norm_layer", "reg_tokens", "init_values", "qk_norm", "class_token", "fc_norm"})
+      if (const auto v = args->find(other)) v->fail("nothing: this part of a model is not known here");
   }
   if (const auto pool = c.find("global_pool"); pool && pool->text() != "token") pool->fail("token");
   Settings out(d);
@@ -189,6 +240,7 @@ std::vector<Assignment> timm_settings(const ModelDirectory& d) {
     if (const auto v = preparation->find("mean")) out.set("data.mean", list_of(*v));
     if (const auto v = preparation->find("std")) out.set("data.deviation", list_of(*v));
     out.number(*preparation, "crop_pct", "evaluate.crop_share");
+    if (const auto v = preparation->find("interpolation"); v && v->text() == "bilinear") out.set("evaluate.filter", "bilinear");
   }
   return out.take();
 }
@@ -197,17 +249,14 @@ engine::NamedTensors timm_artifacts(const ModelDirectory& d) {
   std::vector<std::string> names;
   if (const auto labels = d.config().find("label_names"))
     for (const Json& n : labels->items()) names.emplace_back(n.text());
+  if (const auto count = d.config().find("num_classes"); count && names.empty())
+    for (std::int64_t i = 0; i < std::clamp<std::int64_t>(count->integer(), 0, 1'000'000); ++i) names.push_back(join_text("LABEL_", i));
   return named_classes(names);
 }
 
 std::vector<std::pair<std::string, std::string>> timm_files(const Source& s, const engine::NamedTensors& artifacts) {
-  const nn::VitOptions& o = *s.options;
+  const nn::VitOptions o = s.written();
   const std::vector<std::string> classes = engine::stored_lines(artifacts, kClassNames);
-  const auto known = std::ranges::find_if(nn::kVitSizes, [&](const nn::VitSize& v) {
-    return v.hidden_size == o.hidden_size && v.mlp_size == o.mlp_size && v.heads == o.heads && v.layers == o.layers;
-  });
-  const std::string architecture = known == nn::kVitSizes.end() ? "vit_base_patch16_224"  // with everything of it said otherwise
-                                                                : join_text("vit_", known->name, "_patch", o.patch_size, "_", o.image_size);
   const std::string input = join_text("[", o.channels, ", ", o.image_size, ", ", o.image_size, "]");
   const JsonMembers args{{"img_size", json_number(o.image_size)},
                          {"patch_size", json_number(o.patch_size)},
@@ -217,14 +266,14 @@ std::vector<std::pair<std::string, std::string>> timm_files(const Source& s, con
                          {"num_heads", json_number(o.heads)},
                          {"mlp_ratio", json_number(static_cast<double>(o.mlp_size) / static_cast<double>(o.hidden_size))}};
   const JsonMembers preparation{{"input_size", input},
-                                {"mean", json_numbers(*s.mean, o.channels)},
-                                {"std", json_numbers(*s.deviation, o.channels)},
-                                {"interpolation", data::json_string("bicubic")},
-                                {"crop_pct", "1.0"},
+                                {"mean", json_numbers(s.images.mean, o.channels)},
+                                {"std", json_numbers(s.images.deviation, o.channels)},
+                                {"interpolation", data::json_string(s.images.filter == data::Filter::bilinear ? "bilinear" : "bicubic")},
+                                {"crop_pct", json_number(s.images.crop_share)},
                                 {"num_classes", json_number(static_cast<std::int64_t>(classes.size()))},
                                 {"first_conv", data::json_string("patch_embed.proj")},
                                 {"classifier", data::json_string("head")}};
-  const JsonMembers m{{"architecture", data::json_string(architecture)},
+  const JsonMembers m{{"architecture", data::json_string("vit_base_patch16_224")},  // model_args say everything otherwise
                       {"num_classes", json_number(static_cast<std::int64_t>(classes.size()))},
                       {"num_features", json_number(o.hidden_size)},
                       {"global_pool", data::json_string("token")},
@@ -236,35 +285,36 @@ std::vector<std::pair<std::string, std::string>> timm_files(const Source& s, con
 
 }  // namespace
 
-std::vector<engine::ForeignForm> vit_forms(const nn::VitOptions& options, const std::vector<double>& mean,
-                                           const std::vector<double>& deviation) {
-  const Source s{.options = &options, .mean = &mean, .deviation = &deviation};
+std::vector<engine::ForeignForm> vit_forms(const nn::VitOptions& options, const ImagePreparation& images) {
+  const Source s{.options = &options, .images = images};
   using Names = std::span<const std::string>;
   std::vector<engine::ForeignForm> forms;
-  forms.push_back({.name = "hf",
-                   .program = "Hugging Face transformers",
-                   .fits = nn::is_hugging_face_vit,
-                   .names =
-                       [s](Names tensors) {
-                         if (tensors.empty()) require_plain(*s.options, "Hugging Face transformers");
-                         return nn::hugging_face_names(*s.options, tensors);
-                       },
-                   .directory = {.holds = [](const ModelDirectory& d) { return is_of_type(d, "vit"); },
-                                 .is_native = [](const ModelDirectory& d) { return is_one_of(d, kArchitectures, true); },
-                                 .settings = hugging_face_settings,
-                                 .artifacts = [](const ModelDirectory& d) { return named_classes(class_names_of(d.config())); },
-                                 .files = [s](const engine::NamedTensors& artifacts) { return hugging_face_files(s, artifacts); }}});
+  forms.push_back(
+      {.name = "hf",
+       .program = "Hugging Face transformers",
+       .fits = nn::is_hugging_face_vit,
+       .names = [s](Names tensors) { return nn::hugging_face_names(tensors.empty() ? s.written() : *s.options, tensors); },
+       .require_writable = [s] { require_plain(*s.options, "Hugging Face transformers"); },
+       .directory = {.holds = [](const ModelDirectory& d) { return is_of_type(d, "vit"); },
+                     .is_native = [](const ModelDirectory& d) { return is_one_of(d, std::span(kArchitectures).first(1), true); },
+                     .settings = hugging_face_settings,
+                     .artifacts =
+                         [](const ModelDirectory& d) {
+                           const bool classifies = is_one_of(d, std::span(kArchitectures).first(1), true);
+                           return named_classes(classifies ? class_names_of(d.config()) : std::vector<std::string>{});
+                         },
+                     .files = [s](const engine::NamedTensors& artifacts) { return hugging_face_files(s, artifacts); }}});
   forms.push_back({.name = "timm",
                    .program = "timm",
                    .fits = nn::is_timm_vit,
-                   .names =
-                       [s](Names tensors) {
-                         if (tensors.empty()) {
-                           require_plain(*s.options, "timm");
-                           require<ConfigError>(s.options->activation == Activation::gelu,
-                                                "export: timm's models have model.activation = gelu");
-                         }
-                         return nn::timm_names(*s.options);
+                   .names = [s](Names tensors) { return nn::timm_names(tensors.empty() ? s.written() : *s.options); },
+                   .require_writable =
+                       [s] {
+                         require_plain(*s.options, "timm");
+                         // Up to which another epsilon makes no difference beside rounding.
+                         constexpr double kLargestEpsilon = 1e-5;
+                         require<ConfigError>(s.options->activation == Activation::gelu && s.options->norm_epsilon <= kLargestEpsilon,
+                                              "export: timm's models have model.activation = gelu and model.norm_epsilon = 1e-6");
                        },
                    .directory = {.holds = holds_timm,
                                  .is_native = [](const ModelDirectory&) { return true; },

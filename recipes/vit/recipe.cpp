@@ -57,7 +57,11 @@ class Vit : public task::Task {
              [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, below, classes); }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
-    return formats::vit_forms(config.model, config.data.mean, config.data.deviation);
+    return formats::vit_forms(config.model, {.mean = config.data.mean,
+                                             .deviation = config.data.deviation,
+                                             .image_size = config.data.image_size,
+                                             .filter = config.evaluate.filter,
+                                             .crop_share = config.evaluate.crop_share});
   }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);

@@ -74,12 +74,13 @@ void require_same_names(const AnyRecipe& recipe, const Checkpoint& file) {
 std::vector<std::string> other_heads(const nn::TensorSource& source, std::span<const NamedRows> rows, std::span<const nn::RowMap> maps,
                                      std::span<const std::string> heads) {
   std::vector<std::string> out;
-  const auto is_head = [&](std::string_view name) {
-    return std::ranges::any_of(heads, [&](const std::string& head) { return name.starts_with(head); });
+  const auto is_head = [&](std::string_view name) {  // of our own form every parameter with a row for each class is of one
+    return heads.empty() || std::ranges::any_of(heads, [&](const std::string& head) { return name.starts_with(head); });
   };
   for (const NamedRows& r : rows)
     for (const Parameter& p : r.parameters) {
-      if (!p.defined() || !is_head(p.name()) || std::ranges::find(maps, p.name(), &nn::RowMap::target) != maps.end()) continue;
+      if (r.what != "classes" || !p.defined() || !is_head(p.name()) || std::ranges::find(maps, p.name(), &nn::RowMap::target) != maps.end())
+        continue;
       const auto found = std::ranges::find(source.tensors, p.name(), &std::pair<std::string, Spec>::first);
       if (found != source.tensors.end() && found->second.shape.rank() > 0 && found->second.shape[0] != p.shape()[0])
         out.push_back(p.name());
@@ -111,7 +112,7 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
   std::vector<nn::RowMap> maps;
   for (const NamedRows& r : rows) {
     const std::vector<std::string> here = r.names(own), there = r.names(theirs);
-    if (here == there || there.empty() || are_numbered(there)) continue;
+    if (here == there || here.empty() || there.empty() || are_numbered(there)) continue;
     for (const Parameter& p : r.parameters)
       if (p.defined()) maps.push_back(nn::rows_by_name(p.name(), r.first, here, there));
   }
@@ -119,10 +120,10 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
 }
 
 std::vector<std::string> start_from_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
-  return named_by("init.from", [&] { return take_weights(options, forms, recipe); });
+  return named_by("init.from", [&] { return take_weights(options, forms, recipe).said; });
 }
 
-std::vector<std::string> take_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
+TakenWeights take_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
   const Weights file(expand_home(options.from), forms, recipe);
   const std::vector<NamedRows> rows = recipe.named_rows();
   if (file.checkpoint && rows.empty()) require_same_names(recipe, *file.checkpoint);
@@ -146,7 +147,7 @@ std::vector<std::string> take_weights(const InitOptions& options, std::span<cons
     }
   if (!done.fresh.empty()) report.push_back("start: at random: " + listed(done.fresh));
   if (!done.dropped.empty()) report.push_back("start: not taken from the file: " + listed(done.dropped));
-  return report;
+  return {.said = std::move(report), .random = done.fresh};
 }
 
 }  // namespace capstan::engine

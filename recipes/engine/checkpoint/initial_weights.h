@@ -26,6 +26,9 @@ std::vector<nn::RowMap> row_maps(std::span<const NamedRows> rows, const NamedTen
 /// init.from, before anything is changed.
 std::vector<std::string> start_from_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe);
 /// The same; no error names init.from.
-std::vector<std::string> take_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe);
+struct TakenWeights {
+  std::vector<std::string> said, random;  ///< what became of the parameters, in words; the names of those that the file lacks
+};
+TakenWeights take_weights(const InitOptions& options, std::span<const ForeignForm> forms, AnyRecipe& recipe);
 
 }  // namespace capstan::engine

@@ -56,9 +56,9 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
   std::vector<std::string> adopted;
   if (!line.model) {
     const EngineOptions& o = config.engine();
-    adopted = named_by("init.from", [&] {
-      return adopt_settings(table, initial_model_of(line, arguments, config), o.init.strict, config.foreign_forms(), o.recipe);
-    });
+    const InitialModel model = initial_model_of(line, arguments, config);
+    const auto adopt = [&] { return adopt_settings(table, model, o.init.strict, config.foreign_forms(), o.recipe); };
+    adopted = model.resumed ? adopt() : named_by("init.from", adopt);
   }
   config.finish();
   const auto say = [&](std::string_view what, const std::vector<std::string>& which) {

@@ -51,16 +51,14 @@ const ForeignForm& form_called(std::string_view as, std::span<const ForeignForm>
   throw ConfigError(join_text("export: --as for the recipe ", recipe, " must be one of ", known, ", got '", as, "'"));
 }
 
-/// A new directory, or one of an earlier export.
-void make_directory(const std::string& path, std::span<const std::pair<std::string, std::string>> files) {
+/// A directory with nothing in it.
+void make_directory(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   require<IoError>(!error, path, ": cannot create the directory: ", error.message());
-  for (const auto& entry : fs::directory_iterator(path, error)) {
-    const std::string name = entry.path().filename().string();
-    require<ConfigError>(name == kWeights || std::ranges::find(files, name, &std::pair<std::string, std::string>::first) != files.end(),
-                         "export: ", path, ": is a directory with other files in it (", name, "); name a new one");
-  }
+  for (const auto& entry : fs::directory_iterator(path, error))
+    throw ConfigError(
+        join_text("export: ", path, ": there is something in it (", entry.path().filename().string(), "); name a new directory"));
 }
 
 }  // namespace
@@ -83,10 +81,13 @@ int export_model(std::span<const RecipeEntry> recipes, std::span<const std::stri
   require<ConfigError>(to_file || (form != nullptr && form->directory.files), "export: --as ", as,
                        " writes a file, which must be called *.safetensors, got '", to, "'");
 
+  if (form != nullptr && form->require_writable) form->require_writable();
   Setup setup = make_setup(config->engine(), Purpose::predict);
   setup.artifacts = model->artifacts();
   const auto recipe = config->make(setup);
-  for (const std::string& said : model->load(*recipe, forms)) console.err << said << "\n";
+  const UsedModel::Loaded loaded = model->load(*recipe, forms);
+  require_whole(loaded, *model);
+  for (const std::string& said : loaded.said) console.err << said << "\n";
   std::vector<data::NamedTensor> tensors;
   if (form == nullptr) {
     tensors = own_tensors(recipe->parameters(), model->path());
@@ -96,7 +97,7 @@ int export_model(std::span<const RecipeEntry> recipes, std::span<const std::stri
   std::string written = to;
   if (!to_file) {
     const auto files = form->directory.files(setup.artifacts);
-    make_directory(to, files);
+    make_directory(to);
     for (const auto& [name, content] : files) data::write_file_durably(join_text(to, "/", name), std::string_view(content));
     written = join_text(to, "/", kWeights);
   }

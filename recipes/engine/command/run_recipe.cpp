@@ -120,7 +120,9 @@ int train_command(const Command& c) {
   const EngineOptions& options = c.options();
   const std::vector<ForeignForm> forms = c.config.foreign_forms();
   Setup setup = make_setup(options, Purpose::train);
-  setup.initial = initial_artifacts(initial_model_of(c.line, c.arguments, c.config), forms, options.recipe);
+  const InitialModel initial = initial_model_of(c.line, c.arguments, c.config);
+  setup.initial = initial_artifacts(initial, forms, options.recipe);
+  setup.resumed = initial.resumed;
   const auto recipe = c.config.make(setup);
   apply_to_parameters(options.optimizer, recipe->parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
@@ -208,7 +210,12 @@ std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
   setup.artifacts = c.line.model->artifacts();
   setup.checkpoint_step = c.line.model->step();
   auto recipe = c.config.make(setup);
-  for (const std::string& said : c.line.model->load(*recipe, c.config.foreign_forms())) c.console.err << said << "\n";
+  const UsedModel::Loaded loaded = c.line.model->load(*recipe, c.config.foreign_forms());
+  // What is read off the layers needs no head.
+  const Option* const task = c.config.table().find("predict.task");
+  const bool headless = purpose == Purpose::predict && task != nullptr && (task->get() == "features" || task->get() == "vectors");
+  if (!headless) require_whole(loaded, *c.line.model);
+  for (const std::string& said : loaded.said) c.console.err << said << "\n";
   return recipe;
 }
 

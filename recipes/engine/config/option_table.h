@@ -62,7 +62,8 @@ struct Option {
   std::function<std::string()> get;
   std::function<void(std::string_view)> set;  ///< throws ConfigError "rule in words, got ..."
   Concern concern = Concern::model;
-  bool names_output = false;  ///< the value is the path of a file that the program writes; empty: none
+  bool names_output = false;    ///< the value is the path of a file that the program writes; empty: none
+  bool prepares_input = false;  ///< says how text or images become the input of a model, whatever the task: goes with its weights
 
   Option& of_model() { return concern = Concern::model, *this; }
   Option& of_data() { return concern = Concern::data, *this; }
@@ -70,6 +71,7 @@ struct Option {
   Option& of_use() { return concern = Concern::use, *this; }
   Option& of_machine() { return concern = Concern::machine, *this; }
   Option& output() { return names_output = true, *this; }
+  Option& input() { return prepares_input = true, *this; }
 };
 
 /// The visitor: binds the fields of a configuration, which must outlive it and not move.

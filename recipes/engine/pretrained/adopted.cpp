@@ -14,12 +14,19 @@
 namespace capstan::engine {
 namespace {
 
-/// What a checkpoint says of the model and how its input is made.
+/// What a checkpoint says.
 std::vector<Assignment> settings_of(const Checkpoint& file) {
   std::vector<Assignment> all = translated(parse_config(file.meta().config, file.path()));
-  std::erase_if(all, [&](const Assignment& a) { return !a.key.starts_with("model.") && !a.key.starts_with("data."); });
   for (Assignment& a : all) a.origin = file.path();
   return all;
+}
+
+/// Whether an option goes with the weights of a checkpoint: what the model is and how its input is made; where the run itself goes on, all
+/// that the checkpoint decides over.
+bool goes_along(const Option& option, bool resumed) {
+  if (option.concern != Concern::model) return false;
+  return resumed ? option.key.starts_with("model.") || option.key.starts_with("data.")
+                 : option.key.starts_with("model.") || option.prepares_input;
 }
 
 std::optional<std::string> newest_sound(const std::string& run_directory) {
@@ -59,7 +66,7 @@ std::vector<std::string> adopt_settings(OptionTable& table, const InitialModel& 
   std::string refused;
   for (const Assignment& a : said) {
     Option* const option = table.find(a.key);
-    if (option == nullptr || (!directory && option->concern != Concern::model)) continue;
+    if (option == nullptr || !(directory || goes_along(*option, model.resumed))) continue;
     const std::string before = option->get(), origin = option->origin;
     option->set(unquoted(a.value));
     const std::string theirs = option->get();

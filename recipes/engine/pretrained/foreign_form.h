@@ -38,7 +38,9 @@ struct ForeignForm {
   std::function<bool(std::span<const std::string> tensors)> fits;
   /// The names for the model as it is configured. `tensors`: of the file that is read; none when one is written.
   std::function<nn::ForeignNames(std::span<const std::string> tensors)> names;
-  bool writes = true;            ///< whether `export --as` may ask for it
+  bool writes = true;  ///< whether `export --as` may ask for it
+  /// Throws ConfigError for a model that it cannot hold as it is configured; absent: it can hold them all.
+  std::function<void()> require_writable = {};
   DirectoryForm directory = {};  ///< empty functions: it has no directories
 };
 

@@ -22,7 +22,7 @@ class CheckpointModel final : public UsedModel {
   StoredConfig config() const override { return {.text = file_.meta().config, .place = path() + ":/meta/config", .path = path()}; }
   std::int64_t step() const override { return file_.step(); }
   NamedTensors artifacts() const override { return file_.artifacts(); }
-  std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm>) const override {
+  Loaded load(AnyRecipe& recipe, std::span<const ForeignForm>) const override {
     file_.load(recipe.parameters());
     return {};
   }
@@ -38,7 +38,8 @@ class DirectoryModel final : public UsedModel {
     artifacts_ = form.directory.artifacts(directory_);
     for (const Assignment& a : form.directory.settings(directory_)) {
       const auto point = a.key.find('.');
-      config_ += join_text("[", a.key.substr(0, point), "]\n", a.key.substr(point + 1), " = ", a.value, "\n");
+      const char quote = a.value.find('"') == std::string::npos ? '"' : '\'';
+      config_ += join_text("[", a.key.substr(0, point), "]\n", a.key.substr(point + 1), " = ", quote, a.value, quote, "\n");
     }
   }
   const std::string& path() const override { return directory_.path(); }
@@ -46,10 +47,11 @@ class DirectoryModel final : public UsedModel {
   StoredConfig config() const override { return {.text = config_, .place = path() + ", what it says", .path = path(), .complete = false}; }
   std::int64_t step() const override { return 0; }
   NamedTensors artifacts() const override { return artifacts_; }
-  std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const override {
+  Loaded load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const override {
     InitOptions options;
     options.from = directory_.path();
-    return take_weights(options, forms, recipe);
+    TakenWeights taken = take_weights(options, forms, recipe);
+    return {.said = std::move(taken.said), .random = std::move(taken.random)};
   }
 
  private:
@@ -59,6 +61,13 @@ class DirectoryModel final : public UsedModel {
 };
 
 }  // namespace
+
+void require_whole(const UsedModel::Loaded& loaded, const UsedModel& model) {
+  std::string names;
+  for (const std::string& name : loaded.random) names += "\n  " + name;
+  require<CheckpointError>(names.empty(), model.path(), ": is no finished model of the recipe ", model.recipe(),
+                           ": it lacks a head, which would answer at random; init.from trains one. It lacks", names);
+}
 
 std::shared_ptr<const UsedModel> open_model(const std::string& path, std::string_view recipe, std::span<const RecipeEntry> recipes) {
   if (!ModelDirectory::is(path)) return std::make_shared<CheckpointModel>(path, recipe);

@@ -22,9 +22,16 @@ class UsedModel {
   virtual StoredConfig config() const = 0;
   virtual std::int64_t step() const = 0;
   virtual NamedTensors artifacts() const = 0;
-  /// Sets all parameters. `forms`: of the recipe as it is configured. Returns what is worth saying, a line each. Throws CheckpointError.
-  virtual std::vector<std::string> load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const = 0;
+  struct Loaded {
+    std::vector<std::string> said;    ///< what is worth saying, a line each
+    std::vector<std::string> random;  ///< parameters that the model does not have, of a head
+  };
+  /// Sets the parameters. `forms`: of the recipe as it is configured. Throws CheckpointError.
+  virtual Loaded load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const = 0;
 };
+
+/// Throws CheckpointError if parameters are random, naming them.
+void require_whole(const UsedModel::Loaded& loaded, const UsedModel& model);
 
 /// `path`: a checkpoint file, or a model directory. `recipe`: whose the model is to be; empty: its own, for a directory the one among
 /// `recipes` that has such models with that head. Throws CheckpointError, DataError or IoError.

@@ -60,8 +60,8 @@ struct DataOptions {
         .output();
     v("max_pixels", max_pixels, "images of more pixels are refused before they are decoded", V::positive()).of_use();
     v("image_size", image_size, "height and width that images are brought to; 0: model.image_size", V::between(0, 16384));
-    v("mean", mean, "subtracted from pixels in 0 .. 1: one number, or one a channel", V::any());
-    v("deviation", deviation, "what they are then divided by", V::positive());
+    v("mean", mean, "subtracted from pixels in 0 .. 1: one number, or one a channel", V::any()).input();
+    v("deviation", deviation, "what they are then divided by", V::positive()).input();
   }
 };
 

@@ -21,14 +21,16 @@ struct TokenizerKeys {
 
   template <class V>
   void visit(V& v) {
-    v("lower_case", lower_case, "lower-case the text (uncased models)");
+    v("lower_case", lower_case, "lower-case the text (uncased models)").input();
     v("strip_accents", strip_accents, "take accents off; auto: as lower_case",
-      {{"auto", StripAccents::automatic}, {"yes", StripAccents::yes}, {"no", StripAccents::no}});
+      {{"auto", StripAccents::automatic}, {"yes", StripAccents::yes}, {"no", StripAccents::no}})
+        .input();
     v("tokenizer", tokenizer,
       "whose pieces, where they differ. google: the original; hf_slow, hf_fast: BertTokenizer and BertTokenizerFast of HF transformers",
       {{"google", data::TokenizerVariant::google},
        {"hf_slow", data::TokenizerVariant::hf_slow},
-       {"hf_fast", data::TokenizerVariant::hf_fast}});
+       {"hf_fast", data::TokenizerVariant::hf_fast}})
+        .input();
   }
   data::TokenizerOptions options() const {
     data::TokenizerOptions out{.lower_case = lower_case, .variant = tokenizer};

@@ -46,6 +46,8 @@ data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts) {
 
 TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup) {
   if (auto own = vocabulary_of(setup.artifacts)) return {std::move(own), tokenizer_of(setup.artifacts)};
+  if (setup.resumed)
+    if (auto own = vocabulary_of(setup.initial)) return {std::move(own), tokenizer_of(setup.initial)};
   if (!keys.vocabulary.empty())
     return engine::named_by("data.vocabulary", [&]() -> TextReader {
       return {std::make_shared<data::Vocabulary>(data::load_vocabulary(setup.data_path(keys.vocabulary), keys.tokenizer)), keys.options()};

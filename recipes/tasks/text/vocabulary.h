@@ -24,8 +24,8 @@ struct TextReader {
   std::shared_ptr<const data::Vocabulary> vocabulary;
   data::TokenizerOptions tokenizer;
 };
-/// Of the checkpoint that is used; or else the file data.vocabulary, cut as the keys say; or else of the model in init.from. Throws
-/// ConfigError if there is none of these.
+/// Of the checkpoint that is used, or that the run goes on from; or else the file data.vocabulary, cut as the keys say; or else of the
+/// model in init.from. Throws ConfigError if there is none of these.
 TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup);
 
 }  // namespace capstan::text

@@ -81,7 +81,7 @@ std::optional<std::vector<std::int64_t>> Task::order(std::int64_t epoch, std::in
 std::vector<engine::NamedRows> Task::named_rows() const {
   const auto classes = [](const engine::NamedTensors& artifacts) { return engine::stored_lines(artifacts, kClassNames); };
   std::vector<engine::NamedRows> rows{{.what = "tokens", .names = text::tokens_of, .parameters = network_.token_parameters}};
-  if (!options_.regression()) rows.push_back({.what = "classes", .names = classes, .parameters = network_.class_parameters});
+  rows.push_back({.what = "classes", .names = classes, .parameters = network_.class_parameters});  // of a number: one without a name
   return rows;
 }
 

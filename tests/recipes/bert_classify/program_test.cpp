@@ -1,6 +1,7 @@
 // BERT as a classifier through the command line: every configuration on files of its published form, resume to the bit, a trained model
 // that is used, numbers instead of labels, and what is refused.
 #include "recipes/bert_classify/recipe.h"
+#include "recipes/bert_spans/recipe.h"
 
 #include <array>
 #include <filesystem>
@@ -218,6 +219,50 @@ TEST_F(BertClassifyProgram, StartsFromPretrainingWithItsShapeAndVocabulary) {
                                HasSubstr("bert/embeddings/word_embeddings  f32[")));
 }
 
+TEST_F(BertClassifyProgram, ARunGoesOnWithoutTheModelThatItBeganWith) {
+  const std::string model = scratch / "model#1";
+  std::filesystem::copy(CAPSTAN_SOURCE_DIR "/tests/goldens/foreign/bert_classification", model);
+  scratch.write("train.csv", "text,label\na bad cafe,poor\nface dig,good\nhedge a,good\n");
+  const Arguments settings{"data.train=" + scratch / "train.csv", "data.validation=" + scratch / "train.csv", "run.threads=1",
+                           "train.batch_size=2"};
+  const std::string run = scratch / "run";
+  ASSERT_EQ(capstan(joined({"train", config, "init.from=" + model, "run.dir=" + run, "train.max_steps=1"}, settings)), engine::kOk)
+      << err.str();
+  std::filesystem::remove_all(model);
+  // By its own configuration, which names files of the model, and by the command that began it.
+  EXPECT_EQ(capstan({"train", run + "/config.cfg", "train.max_steps=2", "--resume", "auto"}), engine::kOk) << err.str();
+  EXPECT_EQ(capstan(joined({"train", config, "init.from=" + model, "run.dir=" + run, "train.max_steps=3", "--resume", "auto"}, settings)),
+            engine::kOk)
+      << err.str();
+  // Another task starts from it; what was its own stays with it.
+  scratch.write("numbers.csv", "text,label\na bad cafe,1.5\nface dig,2\nhedge a,4\n");
+  const Arguments number{"data.train=" + scratch / "numbers.csv",
+                         "data.validation=" + scratch / "numbers.csv",
+                         "data.target=number",
+                         "data.max_length=16",
+                         "train.metric=pearson",
+                         "run.threads=1",
+                         "--check"};
+  ASSERT_EQ(capstan(joined({"train", config, "init.from=" + checkpoint("run")}, number)), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("start: classifier/weight is for another number of classes"));
+}
+
+TEST_F(BertClassifyProgram, AModelWithoutItsHeadDoesNotAnswer) {
+  const std::string model = CAPSTAN_SOURCE_DIR "/tests/goldens/foreign/bert_pretraining";
+  const std::array spans{bert_spans::recipe()};
+  std::istringstream in("a bad cafe ||| face\n");
+  EXPECT_EQ(engine::run_program(spans,
+                                Arguments{"predict", CAPSTAN_SOURCE_DIR "/recipes/bert_spans/squad.cfg", "--checkpoint", model, "--input",
+                                          "-", "--output", "-", "spans.max_length=16", "spans.question_length=4", "spans.stride=4"},
+                                {.in = in, .out = out, .err = err, .progress_fd = -1}),
+            engine::kBadCheckpoint);
+  EXPECT_THAT(err.str(),
+              AllOf(HasSubstr("is no finished model of the recipe bert_spans: it lacks a head"), HasSubstr("qa_outputs/weight")));
+  EXPECT_EQ(capstan({"predict", config, "--checkpoint", model, "--input", "-", "--output", "-"}, "a bad cafe\n"), engine::kBadCheckpoint);
+  EXPECT_THAT(err.str(), HasSubstr("does not name its classes"));
+  EXPECT_EQ(capstan({"export", model, scratch / "out", "--as", "hf"}), engine::kData) << "the recipe here has no such head";
+}
+
 TEST_F(BertClassifyProgram, RefusesWhatMakesNoSense) {
   scratch.write("train.csv", "text,label\ngood,1\nbad,0\n");
   const auto fault = [&](const Arguments& settings) {
@@ -226,7 +271,7 @@ TEST_F(BertClassifyProgram, RefusesWhatMakesNoSense) {
   };
   EXPECT_THAT(fault({"data.vocabulary="}), HasSubstr("data.vocabulary"));
   EXPECT_THAT(fault({"data.max_length=17"}), HasSubstr("data.max_length must not exceed model.max_positions, got 17 and 16"));
-  EXPECT_THAT(fault({"data.target=number", "data.class_weights=balanced"}), HasSubstr("but data.target is number"));
+  EXPECT_THAT(fault({"data.target=number", "data.max_length=16", "data.class_weights=balanced"}), HasSubstr("but data.target is number"));
   EXPECT_THAT(fault({"data.form=lines", "data.pair_column=b"}), HasSubstr("data.form = lines has one text a line"));
   EXPECT_THAT(fault({"test.pair_column=b"}), HasSubstr("data.pair_column is empty: texts are single"));
   EXPECT_THAT(fault({"data.only=x"}), HasSubstr("data.only: expected column=value, got 'x'"));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "autograd/core/error.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
+#include "data/file.h"
 #include "data/hdf5/hdf5.h"
 #include "data/text/tokenizer.h"
 #include "nn/models/bert_heads.h"
@@ -23,10 +25,13 @@
 #include "recipes/engine/pretrained/foreign_model.h"
 #include "recipes/formats/bert.h"
 #include "recipes/formats/gru4rec.h"
+#include "recipes/formats/hugging_face.h"
 #include "recipes/formats/sasrec.h"
 #include "recipes/formats/vit.h"
 #include "recipes/tasks/text/vocabulary.h"
 #include "tests/close.h"
+#include "tests/data/scratch.h"
+#include "tests/message_of.h"
 
 namespace capstan::formats {
 namespace {
@@ -105,7 +110,7 @@ template <class Check>
 void check_pretraining(const std::string& path, const nn::BertOptions& o, const Check& check) {
   ParameterStore store;
   const nn::BertPretraining model(store.root(), kTokens, o);
-  const auto forms = bert_forms(o, BertHead::pretraining);
+  const auto forms = bert_forms(o, {.head = BertHead::pretraining});
   EXPECT_THAT(load(path, forms, store).fresh, testing::IsEmpty());
   for (int i = 0; i < 3; ++i) {
     const Line line(i);
@@ -123,7 +128,7 @@ void check_pretraining(const std::string& path, const nn::BertOptions& o, const 
 TEST(ForeignBert, PretrainingFromTransformersAndBack) {
   const std::string path = golden("bert_pretraining");
   nn::BertOptions o;
-  const auto forms = bert_forms(o, BertHead::pretraining);
+  const auto forms = bert_forms(o, {.head = BertHead::pretraining});
   o = options_of<nn::BertOptions>(path, forms.front());
   EXPECT_EQ(o.heads, 3);
   EXPECT_TRUE(forms.front().directory.is_native(engine::ModelDirectory(path)));
@@ -134,7 +139,7 @@ TEST(ForeignBert, PretrainingFromTransformersAndBack) {
 TEST(ForeignBert, ClassificationFromTransformersAndBack) {
   const std::string path = golden("bert_classification");
   nn::BertOptions o;
-  const auto forms = bert_forms(o, BertHead::classification);
+  const auto forms = bert_forms(o, {.head = BertHead::classification});
   o = options_of<nn::BertOptions>(path, forms.front());
   ParameterStore store;
   const nn::BertClassifier model(store.root(), kTokens, o, {.classes = 3});
@@ -151,7 +156,7 @@ TEST(ForeignBert, ClassificationFromTransformersAndBack) {
 TEST(ForeignBert, SpansFromTransformersAndBack) {
   const std::string path = golden("bert_spans");
   nn::BertOptions o;
-  const auto forms = bert_forms(o, BertHead::spans);
+  const auto forms = bert_forms(o, {.head = BertHead::spans});
   o = options_of<nn::BertOptions>(path, forms.front());
   ParameterStore store;
   const nn::BertSpans model(store.root(), kTokens, o);
@@ -165,7 +170,7 @@ TEST(ForeignBert, SpansFromTransformersAndBack) {
 
 TEST(ForeignBert, OldNamesOfABareModelAndAFreshHead) {
   nn::BertOptions o;
-  const auto forms = bert_forms(o, BertHead::classification);
+  const auto forms = bert_forms(o, {.head = BertHead::classification});
   o = options_of<nn::BertOptions>(golden("bert_classification"), forms.front());
   ParameterStore store;
   const nn::BertClassifier model(store.root(), kTokens, o, {.classes = 2});
@@ -180,7 +185,7 @@ TEST(ForeignBert, OldNamesOfABareModelAndAFreshHead) {
 
 TEST(ForeignBert, EverythingThatDoesNotFitIsSaidAtOnce) {
   nn::BertOptions o;
-  const auto forms = bert_forms(o, BertHead::pretraining);
+  const auto forms = bert_forms(o, {.head = BertHead::pretraining});
   o = options_of<nn::BertOptions>(golden("bert_pretraining"), forms.front());
   o.layers = 1;
   o.max_positions = 20;
@@ -201,7 +206,7 @@ TEST(ForeignBert, TheRealModelComputesWhatTransformersDo) {
   const char* const directory = std::getenv("CAPSTAN_MINILM");
   if (directory == nullptr) GTEST_SKIP() << "CAPSTAN_MINILM names no directory of all-MiniLM-L6-v2";
   nn::BertOptions o;
-  const auto forms = bert_forms(o, BertHead::pretraining);
+  const auto forms = bert_forms(o, {.head = BertHead::pretraining});
   o = options_of<nn::BertOptions>(directory, forms.front());
   const engine::ModelDirectory files(directory);
   const auto artifacts = forms.front().directory.artifacts(files);
@@ -229,12 +234,115 @@ TEST(ForeignBert, TheRealModelComputesWhatTransformersDo) {
   }
 }
 
+/// A copy of a model directory that a test may change.
+struct Copy {
+  explicit Copy(const std::string& name) : path(scratch / "model") {
+    std::filesystem::copy(golden(name), path);
+    for (const auto& file : std::filesystem::directory_iterator(path))
+      std::filesystem::permissions(file.path(), std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
+  }
+  std::string text(const std::string& file) const {
+    const std::vector<std::byte> bytes = data::read_file(path + "/" + file);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  void change(const std::string& file, const std::string& from, const std::string& to) {
+    std::string all = text(file);
+    ASSERT_NE(all.find(from), std::string::npos) << from;
+    all.replace(all.find(from), from.size(), to);
+    scratch.write("model/" + file, all);
+  }
+  std::string setting(const ForeignForm& form, const std::string& key) const {
+    for (const engine::Assignment& a : form.directory.settings(engine::ModelDirectory(path)))
+      if (a.key == key) return a.value;
+    return "";
+  }
+  std::string refusal(const ForeignForm& form) const {
+    return message_of<DataError>([&] { form.directory.settings(engine::ModelDirectory(path)); });
+  }
+  data::Scratch scratch;
+  std::string path;
+};
+
+TEST(ForeignBert, RowsOfNoTokenAndAddedTokens) {
+  Copy model("bert_classification");
+  const nn::BertOptions o;
+  const ForeignForm hf = bert_forms(o, {.head = BertHead::classification}).front();
+  model.change("vocab.txt", "##g\n##h\n##i\n", "");
+  model.scratch.write("model/added_tokens.json", R"({"[NEW]": 38})");
+  const std::vector<std::string> tokens = text::tokens_of(hf.directory.artifacts(engine::ModelDirectory(model.path)));
+  ASSERT_EQ(tokens.size(), 40U);
+  EXPECT_EQ(tokens[36], "##f");
+  EXPECT_EQ(tokens[37], "[row 37 of no token]");
+  EXPECT_EQ(tokens[38], "[NEW]");
+}
+
+TEST(ForeignBert, WhatAClassifierIsOf) {
+  const nn::BertOptions o;
+  const ForeignForm hf = bert_forms(o, {.head = BertHead::classification}).front();
+  Copy model("bert_classification");
+  EXPECT_EQ(model.setting(hf, "data.target"), "");
+  EXPECT_EQ(model.setting(hf, "model.classifier_dropout"), "0.1") << "that of the hidden states where null";
+  model.change("config.json", "\"classifier_dropout\": null", "\"classifier_dropout\": 0.3, \"problem_type\": \"regression\"");
+  EXPECT_EQ(model.setting(hf, "data.target"), "number");
+  EXPECT_EQ(model.setting(hf, "model.classifier_dropout"), "0.3");
+  EXPECT_THAT(engine::stored_lines(hf.directory.artifacts(engine::ModelDirectory(model.path)), "class_names"), testing::IsEmpty());
+  model.change("config.json", "regression", "multi_label_classification");
+  EXPECT_THAT(model.refusal(hf), HasSubstr("/problem_type: expected single_label_classification or regression"));
+}
+
+TEST(ForeignBert, OnlyTheTokenizerThatIsKnown) {
+  const nn::BertOptions o;
+  const ForeignForm hf = bert_forms(o, {.head = BertHead::classification}).front();
+  Copy model("bert_classification");
+  std::filesystem::remove(model.path + "/tokenizer_config.json");
+  model.scratch.write("model/tokenizer.json", R"({"normalizer": null, "model": {"type": "WordPiece", "vocab": {}}})");
+  EXPECT_EQ(model.setting(hf, "data.lower_case"), "false") << "nothing lower-cases";
+  model.scratch.write("model/tokenizer.json", R"({"normalizer": {"type": "Sequence"}, "model": {"type": "WordPiece", "vocab": {}}})");
+  EXPECT_THAT(model.refusal(hf), HasSubstr("/normalizer/type: expected BertNormalizer, found text \"Sequence\""));
+}
+
+TEST(HuggingFace, ClassesOfOneNameAreWrittenOnce) {
+  const JsonMembers members = label_members(std::vector<std::string>{"crane", "ant", "crane"});
+  EXPECT_EQ(members[1].second, "{\n  \"crane\": 2,\n  \"ant\": 1\n}");
+}
+
 // ---- ViT
+
+TEST(ForeignVit, RefusesWhatTimmDoesNotMeanThisWay) {
+  const nn::VitOptions o;
+  const ForeignForm timm = vit_forms(o, {})[1];
+  for (const std::string name :
+       {"vit_base_patch16_99999999999999999999", "vit_base_patch_224", "vit_giant_patch14_224", "vit_base_patch16_224x"}) {
+    Copy model("vit_timm");
+    model.change("config.json", "vit_base_patch16_224", name);
+    EXPECT_THAT(model.refusal(timm), HasSubstr("/architecture: expected vit_{tiny,small,base,large,huge}_patchP_S")) << name;
+  }
+  Copy model("vit_timm");
+  model.change("config.json", "[3, 8, 8]", "[3]");
+  EXPECT_THAT(model.refusal(timm), HasSubstr("/pretrained_cfg/input_size: expected three numbers"));
+  Copy other("vit_timm");
+  other.change("config.json", "\"mlp_ratio\"", "\"act_layer\": \"quick_gelu\", \"mlp_ratio\"");
+  EXPECT_THAT(other.refusal(timm), HasSubstr("/model_args/act_layer: expected nothing"));
+}
+
+TEST(ForeignVit, ImagesAreMadeReadyAlike) {
+  const nn::VitOptions o{.image_size = 8, .patch_size = 4, .hidden_size = 12, .layers = 0, .heads = 3};
+  const ForeignForm hf = vit_forms(o, {.image_size = 16, .filter = data::Filter::bilinear, .crop_share = .8}).front();
+  Copy model("vit_hf");
+  for (const auto& [name, content] : hf.directory.files({})) model.scratch.write("model/" + name, content);
+  EXPECT_EQ(model.setting(hf, "model.image_size"), "16") << "positions are written for the size that images have";
+  EXPECT_EQ(model.setting(hf, "data.image_size"), "");
+  EXPECT_EQ(model.setting(hf, "evaluate.filter"), "bilinear");
+  EXPECT_EQ(model.setting(hf, "evaluate.crop_share"), "0.8");
+  ParameterStore store;
+  const nn::Vit network(store.root(), o);
+  for (const auto& [name, value] : nn::translated_back(hf.names({}), store))
+    EXPECT_TRUE(name != "vit.embeddings.position_embeddings" || value.shape() == (Shape{1, 17, 12})) << to_text(value);
+}
 
 TEST(ForeignVit, FromTransformersAndBackAndTheOriginalCode) {
   nn::VitOptions o;
-  const std::vector<double> half{.5};
-  const auto forms = vit_forms(o, half, half);
+  const auto forms = vit_forms(o, {});
   o = options_of<nn::VitOptions>(golden("vit_hf"), forms[0]);
   o.classes = 3;
   for (const std::string name : {"vit_hf", "vit_google.npz"}) {
@@ -249,8 +357,7 @@ TEST(ForeignVit, FromTransformersAndBackAndTheOriginalCode) {
 
 TEST(ForeignVit, FromTimmAndBack) {
   nn::VitOptions o;
-  const std::vector<double> half{.5};
-  const auto forms = vit_forms(o, half, half);
+  const auto forms = vit_forms(o, {});
   const std::string path = golden("vit_timm");
   o = options_of<nn::VitOptions>(path, forms[1]);
   o.classes = 4;
@@ -260,14 +367,13 @@ TEST(ForeignVit, FromTimmAndBack) {
   expect_near(model.logits(result("vit/images"), {}), result("vit/timm_logits"), "timm");
   expect_goes_out(forms[1], store, path);
   o.head = nn::VitHeadInput::average;
-  EXPECT_THROW(forms[0].names({}), ConfigError);
-  EXPECT_THROW(forms[1].names({}), ConfigError);
+  EXPECT_THROW(forms[0].require_writable(), ConfigError);
+  EXPECT_THROW(forms[1].require_writable(), ConfigError);
 }
 
 TEST(ForeignVit, PositionsOfAnotherGridAreInterpolated) {
   nn::VitOptions o;
-  const std::vector<double> half{.5};
-  const auto forms = vit_forms(o, half, half);
+  const auto forms = vit_forms(o, {});
   o = options_of<nn::VitOptions>(golden("vit_hf"), forms[0]);
   o.classes = 3;
   o.image_size = 16;
@@ -290,8 +396,7 @@ TEST(ForeignVit, TheHybridInThreeForms) {
                    .stem = nn::VitStem::resnet,
                    .stem_blocks = {2},
                    .stem_width = 32};
-  const std::vector<double> half{.5};
-  const auto forms = vit_forms(o, half, half);
+  const auto forms = vit_forms(o, {});
   std::map<std::string, std::vector<double>> first;
   for (const std::string name : {"vit_hybrid_own.safetensors", "vit_hybrid_google.npz", "vit_hybrid_torch.safetensors"}) {
     ParameterStore store;
