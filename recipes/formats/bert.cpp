@@ -30,9 +30,16 @@ constexpr std::array<Choice, 6> kActivations{{{"gelu", "gelu"},
 constexpr std::array<Choice, 3> kPositions{
     {{"absolute", "absolute"}, {"relative_key", "relative_key"}, {"relative_key_query", "relative_key_query"}}};
 
-/// Keys of the tasks for the length of their inputs, and what it usually is.
-constexpr std::array<std::pair<std::string_view, std::int64_t>, 3> kLengths{
-    {{"instances.max_length", 128}, {"data.max_length", 128}, {"spans.max_length", 384}}};
+/// Keys of the tasks for the length of their inputs and of parts of them, what it usually is, and which part of the positions it may take.
+struct Length {
+  std::string_view key;
+  std::int64_t usual, part;
+};
+constexpr std::array<Length, 5> kLengths{{{"instances.max_length", 128, 1},
+                                          {"data.max_length", 128, 1},
+                                          {"spans.max_length", 384, 1},
+                                          {"spans.question_length", 64, 4},
+                                          {"spans.stride", 128, 4}}};
 
 /// The classes of transformers with each head; the first is the one that is written.
 struct Head {
@@ -111,8 +118,8 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   out.set("model.activation", chosen(c["hidden_act"], kActivations));
   if (const auto v = c.find("position_embedding_type")) out.set("model.positions", chosen(*v, kPositions));
   const std::int64_t positions = c["max_position_embeddings"].integer();
-  for (const auto& [key, usual] : kLengths)  // of the tasks; shorter only where the model has no more positions
-    if (positions < usual) out.set(key, join_text(positions));
+  for (const auto& [key, usual, part] : kLengths)  // shorter only where the model has no more positions
+    if (positions / part < usual) out.set(key, join_text(std::max<std::int64_t>(1, positions / part)));
   const TokenizerSays t = tokenizer_of(d);
   out.set("data.vocabulary", vocabulary_path(d));
   out.set("data.lower_case", t.lower_case ? "true" : "false");

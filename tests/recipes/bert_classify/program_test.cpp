@@ -253,7 +253,7 @@ TEST_F(BertClassifyProgram, AModelWithoutItsHeadDoesNotAnswer) {
   std::istringstream in("a bad cafe ||| face\n");
   EXPECT_EQ(engine::run_program(spans,
                                 Arguments{"predict", CAPSTAN_SOURCE_DIR "/recipes/bert_spans/squad.cfg", "--checkpoint", model, "--input",
-                                          "-", "--output", "-", "spans.max_length=16", "spans.question_length=4", "spans.stride=4"},
+                                          "-", "--output", "-"},
                                 {.in = in, .out = out, .err = err, .progress_fd = -1}),
             engine::kBadCheckpoint);
   EXPECT_THAT(err.str(),
