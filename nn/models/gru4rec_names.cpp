@@ -11,11 +11,14 @@ bool is_torch_gru4rec(std::span<const std::string> names) {
   return has("Wy.weight") && has("By.weight");
 }
 
-ForeignNames torch_names(const Gru4RecOptions& o) {
+void require_torch_gru4rec(const Gru4RecOptions& o) {
   require<ConfigError>(
       o.input != Gru4RecInput::one_hot && o.gru == GruVariant::reset_after,
       "gru4rec: the official PyTorch code has the cells of model.gru = reset_after, and with model.input = one_hot a cell of "
       "another kind: set model.input = shared or separate and model.gru = reset_after");
+}
+
+ForeignNames torch_names(const Gru4RecOptions& o) {
   ForeignNames out;
   const auto add = [&](std::string theirs, std::string ours) -> TensorPair& {
     out.pairs.push_back({.theirs = std::move(theirs), .ours = std::move(ours)});

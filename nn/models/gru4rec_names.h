@@ -12,6 +12,8 @@ namespace capstan::nn {
 
 bool is_torch_gru4rec(std::span<const std::string> names);
 /// Throws ConfigError for options that the official code does not have.
+void require_torch_gru4rec(const Gru4RecOptions& options);
+/// Of options that it has.
 ForeignNames torch_names(const Gru4RecOptions& options);
 
 }  // namespace capstan::nn

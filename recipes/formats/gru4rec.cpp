@@ -7,10 +7,15 @@ namespace capstan::formats {
 std::vector<engine::ForeignForm> gru4rec_forms(const nn::Gru4RecOptions& options) {
   const auto* const o = &options;
   std::vector<engine::ForeignForm> forms;
-  forms.push_back(
-      {.name = "torch", .program = "the official PyTorch code", .fits = nn::is_torch_gru4rec, .names = [o](std::span<const std::string>) {
-         return nn::torch_names(*o);
-       }});
+  forms.push_back({.name = "torch",
+                   .program = "the official PyTorch code",
+                   .fits = nn::is_torch_gru4rec,
+                   .names =
+                       [o](std::span<const std::string> tensors) {
+                         if (!tensors.empty()) nn::require_torch_gru4rec(*o);
+                         return nn::torch_names(*o);
+                       },
+                   .require_writable = [o] { nn::require_torch_gru4rec(*o); }});
   return forms;
 }
 

@@ -463,7 +463,8 @@ TEST(ForeignGru4Rec, TheOfficialCodeAndBack) {
     expect_goes_out(forms.front(), store, path);
   }
   const nn::Gru4RecOptions other{.gru = GruVariant::reset_before};
-  EXPECT_THROW(gru4rec_forms(other).front().names({}), ConfigError);
+  EXPECT_THROW(gru4rec_forms(other).front().require_writable(), ConfigError);
+  EXPECT_THROW(gru4rec_forms(other).front().names(std::vector<std::string>{"Wy.weight"}), ConfigError);
 }
 
 }  // namespace
