@@ -8,6 +8,7 @@
 
 #include "autograd/core/error.h"
 #include "data/text/corpus_builder.h"
+#include "recipes/tasks/text/bench_options.h"
 #include "recipes/tasks/text/tokenizer_keys.h"
 
 namespace capstan::masked_lm {
@@ -133,22 +134,13 @@ struct PredictOptions {
   }
 };
 
-struct BenchOptions {
-  std::int64_t vocab_size = 30522;
-
-  template <class V>
-  void visit(V& v) {
-    v("vocab_size", vocab_size, "vocabulary of `capstan bench`", V::between(32, 1e7));
-  }
-};
-
 /// Everything but the model. A recipe adds its section `model`.
 struct Options {
   DataOptions data;
   InstanceOptions instances;
   EvaluateOptions evaluate;
   PredictOptions predict;
-  BenchOptions bench;
+  text::BenchOptions bench;
 
   template <class V>
   void visit(V& v) {

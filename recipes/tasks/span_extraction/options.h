@@ -8,6 +8,7 @@
 #include "autograd/core/error.h"
 #include "recipes/tasks/span_extraction/decode.h"
 #include "recipes/tasks/span_extraction/questions.h"
+#include "recipes/tasks/text/bench_options.h"
 #include "recipes/tasks/text/tokenizer_keys.h"
 
 namespace capstan::span_extraction {
@@ -89,15 +90,6 @@ struct PredictOptions {
   }
 };
 
-struct BenchOptions {
-  std::int64_t vocab_size = 30522;
-
-  template <class V>
-  void visit(V& v) {
-    v("vocab_size", vocab_size, "vocabulary of `capstan bench`", V::between(32, 1e7));
-  }
-};
-
 /// Everything but the model. A recipe adds its section `model`.
 struct Options {
   DataOptions data;
@@ -105,7 +97,7 @@ struct Options {
   AnswerOptions answers;
   EvaluateOptions evaluate;
   PredictOptions predict;
-  BenchOptions bench;
+  text::BenchOptions bench;
 
   template <class V>
   void visit(V& v) {

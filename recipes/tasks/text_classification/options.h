@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/text/text_table.h"
+#include "recipes/tasks/text/bench_options.h"
 #include "recipes/tasks/text/tokenizer_keys.h"
 
 namespace capstan::text_classification {
@@ -119,21 +120,12 @@ struct EvaluateOptions {
   }
 };
 
-struct BenchOptions {
-  std::int64_t vocab_size = 30522;
-
-  template <class V>
-  void visit(V& v) {
-    v("vocab_size", vocab_size, "vocabulary of `capstan bench`", V::between(32, 1e7));
-  }
-};
-
 /// Everything but the model. A recipe adds its section `model`.
 struct Options {
   DataOptions data;
   PartOptions validation, test;
   EvaluateOptions evaluate;
-  BenchOptions bench;
+  text::BenchOptions bench;
 
   template <class V>
   void visit(V& v) {
