@@ -14,7 +14,7 @@ constexpr double kIdle = 1e-6;  // the part of a first missed step below which f
 
 AdamFamily::AdamFamily(std::string_view name, std::span<const Parameter> parameters, const AdamOptions& options, Decay decay,
                        bool bias_correction)
-    : Optimizer(name, parameters), options_(options), decay_(decay), bias_correction_(bias_correction) {
+    : Optimizer(name, parameters), options_(options), decay_(decay), bias_correction_(bias_correction), moving_(parameters.size()) {
   require<ConfigError>(options.beta1 >= 0 && options.beta1 < 1, name, ": beta1 must be in [0, 1): ", options.beta1);
   require<ConfigError>(options.beta2 >= 0 && options.beta2 < 1, name, ": beta2 must be in [0, 1): ", options.beta2);
   require<ConfigError>(options.epsilon > 0, name, ": epsilon must be positive: ", options.epsilon);
@@ -74,7 +74,7 @@ void AdamFamily::update(std::span<const Item> items, double learning_rate, doubl
         }
       }
     }
-    list.add(parameters()[i], item.gradient, {first_[i], second_[i]}, policy, options_.weight_decay);
+    list.add(parameters()[i], item.gradient, {first_[i], second_[i]}, policy, options_.weight_decay, moving_rows(item, policy));
   }
   list.run(now, gradient_scale);
 
@@ -85,6 +85,33 @@ void AdamFamily::update(std::span<const Item> items, double learning_rate, doubl
     synchronize();
     history_.clear();
   }
+}
+
+// A row without gradients so far has moments of 0, and a step leaves them so, unless decay is part of its gradient. The passes over a large
+// table spare themselves both moments of such rows.
+std::span<const std::uint8_t> AdamFamily::moving_rows(const Item& item, SparsePolicy policy) {
+  const Parameter& parameter = parameters()[item.index];
+  const bool decays = decay_ == Decay::in_gradient && parameter.decay() && options_.weight_decay > 0;
+  std::vector<std::uint8_t>& moving = moving_[item.index];
+  if (policy != SparsePolicy::dense || !item.gradient.is_sparse() || decays) {
+    moving.clear();
+    return {};
+  }
+  const auto rows = static_cast<std::size_t>(parameter.value().size(0));
+  if (moving.empty() && rows > 0) {
+    moving.resize(rows);
+    dispatch(parameter.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      for (const Slot& slot : {first_, second_}) {
+        const std::span<const T> moments = slot[item.index].span<const T>();
+        const std::size_t width = moments.size() / rows;
+        for (std::size_t row = 0; row < rows; ++row)
+          if (std::ranges::any_of(moments.subspan(row * width, width), [](T m) { return m != T(0); })) moving[row] = 1;
+      }
+    });
+  }
+  for (const std::int64_t row : item.gradient.indices().span<const std::int64_t>()) moving[static_cast<std::size_t>(row)] = 1;
+  return moving;
 }
 
 // Such a table takes no part in this step: its rows make good what they missed before, and count this step as no step of theirs.
@@ -152,6 +179,9 @@ void AdamFamily::catch_up(std::size_t index, const std::span<const std::int64_t>
   catch_up_rows(index, rows, step_count(), false);
 }
 
-void AdamFamily::loaded() { history_.clear(); }
+void AdamFamily::loaded() {
+  history_.clear();
+  std::ranges::fill(moving_, std::vector<std::uint8_t>());
+}
 
 }  // namespace capstan::optim

@@ -66,11 +66,14 @@ class AdamFamily : public Optimizer {
   template <class T>
   void catch_up_rows_of(std::size_t index, const std::span<const std::int64_t>* rows, std::int64_t until, bool idle);
   kernels::rules::Adam rule(double learning_rate) const;
+  /// The rows of a table whose moments may be other than 0, those named now among them; empty where no row can be at rest.
+  std::span<const std::uint8_t> moving_rows(const Item& item, SparsePolicy policy);
 
   AdamOptions options_;
   Decay decay_;
   bool bias_correction_;
   Slot first_, second_;
+  std::vector<std::vector<std::uint8_t>> moving_;  ///< see moving_rows; by parameter, empty: to be found out from the moments
   // catch_up: for every row the step that named it last, and the step up to which its missed steps have been made good (0: never named);
   // both move on by one with every step that the table takes no part in.
   Slot row_steps_;

@@ -15,7 +15,7 @@ kernels::UpdateTensor<T> dense_update(const Tensor& value, const Tensor& gradien
 }  // namespace
 
 void UpdateList::add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
-                     double weight_decay) {
+                     double weight_decay, std::span<const std::uint8_t> moving) {
   require<InternalError>(moments.size() <= kernels::kMaxMoments, "update: ", moments.size(), " moments of ", parameter.name(), ", at most ",
                          kernels::kMaxMoments);
   const auto [value, shadow] = parameter.write_both();
@@ -29,7 +29,10 @@ void UpdateList::add(const Parameter& parameter, const Gradient& gradient, std::
       t.gradient = gradient.row_values().data<T>();
       t.width = value.shape().without(0).numel();
       if (policy == SparsePolicy::dense) {
-        std::vector<std::int32_t>& from = gradient_rows_.emplace_back(static_cast<std::size_t>(value.size(0)), -1);
+        std::vector<std::int32_t>& from = gradient_rows_.emplace_back(static_cast<std::size_t>(value.size(0)), kernels::kNoGradient);
+        if (!moving.empty())
+          std::ranges::transform(moving, from.begin(),
+                                 [](std::uint8_t moves) { return moves != 0 ? kernels::kNoGradient : kernels::kAtRest; });
         for (std::size_t i = 0; i < rows.size(); ++i) from[static_cast<std::size_t>(rows[i])] = static_cast<std::int32_t>(i);
         t.gradient_row = from.data();
         t.count = value.size(0);

@@ -18,10 +18,11 @@ class UpdateList {
  public:
   /// The parameter gets a new version, whose bf16 copy is written in the same pass where there was an up-to-date one; its learning rate is
   /// scaled by its own scale. `moments`: the parameter's state in the order of the rule, an undefined tensor standing for none. A
-  /// row-sparse gradient must be coalesced; with SparsePolicy::dense the update visits all rows, otherwise the named ones. The gradient
-  /// must outlive the list.
+  /// row-sparse gradient must be coalesced; with SparsePolicy::dense the update visits all rows, otherwise the named ones. Rows that it
+  /// does not name, and for which `moving` has 0, are at rest (kernels::kAtRest); without `moving` none is. The gradient must outlive the
+  /// list.
   void add(const Parameter& parameter, const Gradient& gradient, std::initializer_list<Tensor> moments, SparsePolicy policy,
-           double weight_decay);
+           double weight_decay, std::span<const std::uint8_t> moving = {});
   /// The same for what has neither moments nor options.
   void add(const Tensor& value, const Tensor& gradient);
 

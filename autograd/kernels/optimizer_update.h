@@ -16,6 +16,8 @@
 
 namespace capstan::kernels {
 
+inline constexpr std::int32_t kNoGradient = -1, kAtRest = -2;  ///< see UpdateTensor::gradient_row
+
 /// Which elements of one tensor an update visits, and where their gradient is. A dense tensor is one row of all its elements.
 /// T: float, double.
 template <class T>
@@ -27,7 +29,8 @@ struct UpdateTensor {
   std::int64_t width = 0;
   /// Row-sparse, touched rows only: row i of the gradient belongs to row rows[i] of the value. Rows are distinct. Null: to row i.
   const std::int64_t* rows = nullptr;
-  /// Row-sparse, all rows: row i of the value uses row gradient_row[i] of the gradient, zeros if that is -1. Null: see above.
+  /// Row-sparse, all rows: row i of the value uses row gradient_row[i] of the gradient, zeros if that is negative: kNoGradient, or kAtRest
+  /// where the moments are zeros, too, and the rule keeps them so, which are then neither read nor written. Null: see above.
   const std::int32_t* gradient_row = nullptr;
   UpdateOptions options = {};
   bfloat16* shadow = nullptr;  ///< null, or a working copy of the value, which receives the visited elements rounded

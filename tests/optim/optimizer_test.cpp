@@ -131,6 +131,55 @@ Gradient gradient_at(std::int64_t step) {
     values.push_back(std::cos(static_cast<double>(step) + 0.7 * static_cast<double>(i)));
   return rows(named, values, {kRows, kWidth});
 }
+std::vector<float> narrowed(const std::vector<double>& values) {
+  std::vector<float> out;
+  for (const double v : values) out.push_back(static_cast<float>(v));
+  return out;
+}
+
+// Rows that no gradient has named yet are spared their moments, which must not be seen; nor that a new optimiser goes on.
+TEST(SparsePolicy, DenseGivesTheBitsOfADenseGradient) {
+  const Shape shape{kRows, 32};
+  const auto run = [&]<class O>(const auto& options, DType dtype, bool sparse, O*) {
+    const auto tensor = [dtype](const std::vector<double>& values, const Shape& s) {
+      return dtype == DType::f64 ? Tensor::from(values, s) : Tensor::from(narrowed(values), s);
+    };
+    std::vector<double> start;
+    for (std::int64_t i = 0; i < shape.numel(); ++i) start.push_back(std::sin(static_cast<double>(i)));
+    const Parameter p = parameter("table", tensor(start, shape), true, true);
+    auto optimizer = std::make_unique<O>(std::span(&p, 1), options);
+    for (std::int64_t step = 0; step < 60; ++step) {
+      if (step == 30) {
+        auto next = std::make_unique<O>(std::span(&p, 1), options);
+        next->load_state(optimizer->state(), optimizer->step_count());
+        optimizer = std::move(next);
+      }
+      const std::vector<std::int64_t> named = named_at(step);
+      std::vector<double> values, all(static_cast<std::size_t>(shape.numel()));
+      for (std::size_t i = 0; i < named.size() * 32; ++i) {
+        values.push_back(std::cos(static_cast<double>(step) + 0.7 * static_cast<double>(i)));
+        all[static_cast<std::size_t>(named[i / 32]) * 32 + i % 32] = values.back();
+      }
+      Gradient g = tensor(all, shape);
+      if (sparse && step != 20) {  // one dense gradient amidst sparse ones
+        const auto n = static_cast<std::int64_t>(named.size());
+        g = Gradient::rows(Tensor::from(named, {n}), tensor(values, shape.with(0, n)), shape);
+      }
+      optimizer->step({&g, 1}, .01);
+    }
+    std::vector<double> out = p.value().to_vector();
+    for (const OptimizerState& s : optimizer->state()) std::ranges::copy(s.value.to_vector(), std::back_inserter(out));
+    return out;
+  };
+  const auto expect_equal = [&]<class O>(const auto& options, O* kind) {
+    for (const DType dtype : {DType::f32, DType::f64}) EXPECT_EQ(run(options, dtype, true, kind), run(options, dtype, false, kind));
+  };
+  expect_equal(AdamWOptions{.weight_decay = .1}, static_cast<AdamW*>(nullptr));
+  expect_equal(BertAdamOptions{.weight_decay = .1}, static_cast<BertAdam*>(nullptr));
+  expect_equal(AdamOptions{}, static_cast<Adam*>(nullptr));
+  expect_equal(AdamOptions{.weight_decay = .1}, static_cast<Adam*>(nullptr));  // decay moves the moments of every row
+}
+
 TEST(SparsePolicy, CatchUpGivesWhatDenseGives) {
   for (const AdamEpsilon placement : {AdamEpsilon::before_correction, AdamEpsilon::after_correction}) {
     Table lagging, dense;

@@ -200,6 +200,35 @@ TYPED_TEST(EveryRule, RefusesATensorWithoutItsState) {
 
 // ---- missed steps of Adam ----
 
+TEST(ApplyRule, NeitherReadsNorWritesTheMomentsOfRowsAtRest) {
+  const float never = std::numeric_limits<float>::quiet_NaN();
+  constexpr std::int64_t kWidths[] = {5, 384, 20000};
+  for (const Backend backend : {Backend::fast, Backend::reference})
+    for (const std::int64_t width : kWidths) {
+      const ScopedBackend scope(backend);
+      const auto n = static_cast<std::size_t>(width);
+      std::vector<float> value(3 * n, 2.0f), first(3 * n, never), second(3 * n, never), gradient(n, 1.0f);
+      std::fill_n(first.begin() + width, n, 0.0f);
+      std::fill_n(second.begin() + width, n, 0.0f);
+      const std::int32_t rows[] = {kAtRest, 0, kAtRest};
+      const UpdateTensor<float> tensor{.value = value.data(),
+                                       .moments = {first.data(), second.data()},
+                                       .gradient = gradient.data(),
+                                       .count = 3,
+                                       .width = width,
+                                       .gradient_row = rows,
+                                       .options = {.weight_decay = .5}};
+      for (int step = 0; step < 2; ++step)
+        update(std::span(&tensor, 1), rules::Adam{.epsilon = 1e-8, .step_size = .125, .l2 = 0, .decay_rate = .5});
+      for (std::size_t i = 0; i < 3 * n; ++i) {
+        const bool named = i / n == 1;
+        ASSERT_EQ(named, value[i] != 2.0f * .75f * .75f) << "element " << i;
+        ASSERT_EQ(named, !std::isnan(first[i]) && !std::isnan(second[i])) << "element " << i;
+        ASSERT_FALSE(std::isnan(value[i]));
+      }
+    }
+}
+
 TEST(AdamCatchUp, AgreesWithTheOracleAndRefreshesTheShadow) {
   constexpr std::int64_t table = 40, width = 1037;  // above the threshold of threads
   const rules::Adam rule{.beta2 = .98, .epsilon = 1e-3};

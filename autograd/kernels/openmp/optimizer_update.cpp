@@ -85,6 +85,12 @@ void run_narrow_rows(const Piece& piece, const F& f) {
   }
 }
 
+/// The moments of a row at rest, for the same loop as all others, to whose bits nothing is added that way. Zeros from begin to end.
+float* zeros(std::size_t moment) {
+  alignas(64) static thread_local std::array<std::array<float, kBlock>, kMaxMoments> rows;
+  return rows[moment].data();
+}
+
 /// f(tensor, run) for the runs of one piece.
 template <class F>
 void run_piece(const Piece& piece, const F& f) {
@@ -102,7 +108,8 @@ void run_piece(const Piece& piece, const F& f) {
     const std::int64_t from = t.gradient_row != nullptr ? t.gradient_row[i] : i;
     const std::int64_t offset = row * t.width + piece.column;
     Run run{t.value + offset, {}, from < 0 ? nullptr : t.gradient + from * t.width + piece.column, part_of_row ? piece.count : t.width};
-    for (std::size_t k = 0; k < kMaxMoments; ++k) run.moments[k] = at(t.moments[k], offset);
+    const bool at_rest = t.gradient_row != nullptr && from == kAtRest;
+    for (std::size_t k = 0; k < kMaxMoments; ++k) run.moments[k] = at_rest ? zeros(k) : at(t.moments[k], offset);
     f(t, run);
     if (t.shadow != nullptr) round_to(t.shadow + offset, run.value, run.count);
   }

@@ -18,10 +18,12 @@ void ApplyRule<T>::reference(std::span<const UpdateTensor<T>> tensors, const Upd
       for (std::int64_t i = 0; i < t.count; ++i) {
         const std::int64_t row = t.rows != nullptr ? t.rows[i] : i;
         const std::int64_t from = t.gradient_row != nullptr ? t.gradient_row[i] : i;
+        const bool at_rest = t.gradient_row != nullptr && from == kAtRest;
+        std::array<T, kMaxMoments> zeros = {};
         for (std::int64_t j = 0; j < t.width; ++j) {
           const std::int64_t at = row * t.width + j;
           const T g = from < 0 ? T(0) : T(gradient_scale) * t.gradient[from * t.width + j];
-          rule(t.value[at], t.moments[K][at]..., g, t.options);
+          rule(t.value[at], (at_rest ? zeros[K] : t.moments[K][at])..., g, t.options);
           if (t.shadow != nullptr) t.shadow[at] = convert<bfloat16>(t.value[at]);
         }
       }
