@@ -97,6 +97,7 @@ class AnyRecipe {
   virtual std::vector<std::string> answer() = 0;
   virtual std::int64_t row_width() const = 0;  ///< numbers of an answer; 0: answers are text alone
   virtual Tensor answer_rows() = 0;            ///< instead of answer(): f32 [lines, row_width()]
+  virtual std::vector<std::string> unread_by_answers() const = 0;
 
   // ---- bench
   virtual std::optional<AnyBatch> bench_batch(std::int64_t index) = 0;  ///< nothing: of the data

@@ -229,6 +229,11 @@ class ErasedRecipe : public AnyRecipe {
     }
   }
 
+  std::vector<std::string> unread_by_answers() const override {
+    if constexpr (requires { recipe_.unread_by_answers(); }) return recipe_.unread_by_answers();
+    return {};
+  }
+
   std::optional<AnyBatch> bench_batch([[maybe_unused]] std::int64_t index) override {
     if constexpr (requires { recipe_.bench_batch(index); })
       return erased(recipe_.bench_batch(index), static_cast<double>(setup().batch_size));

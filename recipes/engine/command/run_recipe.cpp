@@ -211,10 +211,7 @@ std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
   setup.checkpoint_step = c.line.model->step();
   auto recipe = c.config.make(setup);
   const UsedModel::Loaded loaded = c.line.model->load(*recipe, c.config.foreign_forms());
-  // What is read off the layers needs no head.
-  const Option* const task = c.config.table().find("predict.task");
-  const bool headless = purpose == Purpose::predict && task != nullptr && (task->get() == "features" || task->get() == "vectors");
-  if (!headless) require_whole(loaded, *c.line.model);
+  require_whole(loaded, *c.line.model, purpose == Purpose::predict ? recipe->unread_by_answers() : std::vector<std::string>());
   for (const std::string& said : loaded.said) c.console.err << said << "\n";
   return recipe;
 }
