@@ -44,6 +44,7 @@ class AnyEvaluation {
   virtual void add(const AnyBatch& batch) = 0;
   virtual void finish() = 0;
   virtual std::vector<Accumulator*> accumulators() = 0;
+  virtual std::vector<std::string> examples() const = 0;
 };
 
 /// Gives one batch after the other, then nothing.
@@ -102,6 +103,7 @@ class AnyRecipe {
   // ---- bench
   virtual std::optional<AnyBatch> bench_batch(std::int64_t index) = 0;  ///< nothing: of the data
   virtual std::optional<double> multiply_adds() const = 0;              ///< nothing: not known
+  virtual std::string bench_of(std::string_view what) = 0;              ///< a JSON object; empty: there is no such thing
 
  private:
   std::string_view name_;

@@ -69,6 +69,10 @@ class ErasedEvaluation final : public AnyEvaluation {
     if constexpr (requires { recipe_.evaluated(split_, value_); }) recipe_.evaluated(split_, value_);
   }
   std::vector<Accumulator*> accumulators() override { return value_.accumulators(); }
+  std::vector<std::string> examples() const override {
+    if constexpr (requires { value_.examples(); }) return value_.examples();
+    return {};
+  }
 
  private:
   static typename R::Evaluation make([[maybe_unused]] R& recipe, [[maybe_unused]] Split split) {
@@ -242,6 +246,10 @@ class ErasedRecipe : public AnyRecipe {
   std::optional<double> multiply_adds() const override {
     if constexpr (requires { recipe_.multiply_adds(); }) return recipe_.multiply_adds();
     return std::nullopt;
+  }
+  std::string bench_of([[maybe_unused]] std::string_view what) override {
+    if constexpr (requires { recipe_.bench_of(what); }) return recipe_.bench_of(what);
+    return "";
   }
 
  private:
