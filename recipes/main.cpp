@@ -19,14 +19,15 @@
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
 #include "recipes/sasrec/recipe.h"
+#include "recipes/translate/recipe.h"
 #include "recipes/vit/recipe.h"
 
 namespace capstan {
 namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
-  static const std::array all{sasrec::recipe(),        gru4rec::recipe(),    bert::recipe(),
-                              bert_classify::recipe(), bert_spans::recipe(), vit::recipe()};
+  static const std::array all{sasrec::recipe(),     gru4rec::recipe(), bert::recipe(),     bert_classify::recipe(),
+                              bert_spans::recipe(), vit::recipe(),     translate::recipe()};
   return all;
 }
 
