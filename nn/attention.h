@@ -65,6 +65,15 @@ class MultiHeadAttention {
   Tensor without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   const Parameter& bias() const { return output_.bias(); }
 
+  const Linear& query() const { return query_; }
+  const Linear& key() const { return key_; }
+  const Linear& value() const { return value_; }
+  const Linear& output() const { return output_; }
+  std::int64_t heads() const { return heads_; }
+  std::int64_t key_value_heads() const { return key_value_heads_; }
+  std::int64_t head_width() const { return head_width_; }
+  RelativePositions relative() const { return relative_; }
+
   struct WithWeights {
     Tensor output;   // [B, T, width]
     Tensor weights;  // [B, T, S], the mean over heads, or [B, H, T, S]: the probabilities before dropout. Extra keys stand last

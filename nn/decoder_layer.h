@@ -45,6 +45,9 @@ class DecoderLayer {
   Residual::State decode_step(const Residual::State& x, LayerCache& cache, const AttentionMask& mask, const LayerNorm* next,
                               const Run& run) const;
   const Residual& residual() const { return self_attention_.residual(); }  ///< the first sublayer's
+  const AttentionSublayer& self_attention() const { return self_attention_; }
+  const AttentionSublayer& cross_attention() const { return cross_attention_; }
+  const FeedForwardSublayer& feed_forward() const { return feed_forward_; }
 
  private:
   AttentionSublayer self_attention_, cross_attention_;

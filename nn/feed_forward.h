@@ -29,6 +29,10 @@ class FeedForward {
   Tensor without_bias(const Tensor& x, const Run& run) const;
   const Parameter& bias() const { return outer_.bias(); }  ///< undefined without one
 
+  const Linear& inner() const { return inner_; }
+  const Linear& outer() const { return outer_; }
+  Activation activation() const { return activation_; }
+
  private:
   Tensor hidden(const Tensor& x, const Run& run) const;
 

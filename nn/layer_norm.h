@@ -32,6 +32,7 @@ class LayerNorm {
 
   const Parameter& weight() const { return weight_; }
   const Parameter& bias() const { return bias_; }  ///< undefined without one
+  double epsilon() const { return epsilon_; }
 
  private:
   Parameter weight_, bias_;  // [width]

@@ -62,6 +62,7 @@ class Residual {
   State add_branch(Branch branch, const Tensor& residual, const LayerNorm* next, const Run& run) const;
 
   const LayerNorm& norm() const { return norm_; }
+  bool pre_norm() const { return pre_norm_; }
 
  private:
   LayerNorm norm_;
@@ -89,6 +90,7 @@ class AttentionSublayer {
   /// Attention of x.input [B, n, width] to the memory in a cache.
   Residual::State attend(const Residual::State& x, const KeyValueCache& cache, const LayerNorm* next, const Run& run) const;
   const Residual& residual() const { return residual_; }
+  const MultiHeadAttention& attention() const { return attention_; }
 
  private:
   /// Adds what attention without its output bias gave.
@@ -105,6 +107,7 @@ class FeedForwardSublayer {
   /// x [..., width].
   Residual::State operator()(const Residual::State& x, const LayerNorm* next, const Run& run) const;
   const Residual& residual() const { return residual_; }
+  const FeedForward& feed_forward() const { return feed_forward_; }
 
  private:
   FeedForward feed_forward_;

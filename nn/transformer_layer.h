@@ -38,6 +38,8 @@ class EncoderLayer {
   Residual::State decode_step(const Residual::State& x, LayerCache& cache, const AttentionMask& mask, const LayerNorm* next,
                               const Run& run) const;
   const Residual& residual() const { return attention_.residual(); }  ///< the first sublayer's
+  const AttentionSublayer& attention() const { return attention_; }
+  const FeedForwardSublayer& feed_forward() const { return feed_forward_; }
 
  private:
   AttentionSublayer attention_;

@@ -63,6 +63,9 @@ class TransformerStack {
   /// The result of every layer, x's shape, in pre-norm stacks the sums; the normalisation at the end is left out.
   std::vector<Tensor> all_layers(const Tensor& x, const Inputs& inputs, const Run& run) const;
 
+  const std::vector<Layer>& layers() const { return layers_; }
+  const LayerNorm* norm() const { return norm_ ? &*norm_ : nullptr; }  ///< at the end; nullptr: none
+
  private:
   struct Observed {
     AttentionWeights* weights = nullptr;

@@ -34,8 +34,10 @@ const std::vector<Rule>& rules() {
       {"autograd/kernels/", {"autograd/core/", "autograd/kernels/"}, {}},
       {"autograd/tape/", {"autograd/core/", "autograd/kernels/", "autograd/tape/"}, {}},
       {"autograd/ops/", {"autograd/core/", "autograd/kernels/", "autograd/tape/", "autograd/ops/"}, {}},
-      {"nn/models/", {"autograd/core/", "autograd/tape/", "autograd/ops/", "nn/"}, {}},
-      {"nn/", {"autograd/core/", "autograd/tape/", "autograd/ops/", "nn/"}, {"nn/models/"}},
+      {"autograd/inference/", {"autograd/core/", "autograd/kernels/", "autograd/ops/", "autograd/inference/"}, {}},
+      {"nn/generation/", {"autograd/core/", "autograd/inference/", "nn/"}, {"nn/models/"}},
+      {"nn/models/", {"autograd/core/", "autograd/tape/", "autograd/ops/", "nn/"}, {"nn/generation/"}},
+      {"nn/", {"autograd/core/", "autograd/tape/", "autograd/ops/", "nn/"}, {"nn/models/", "nn/generation/"}},
       {"optim/", {"autograd/core/", "autograd/kernels/", "optim/"}, {}},
       {"data/", {"autograd/core/", "data/"}, {}},
       {"recipes/engine/", {"autograd/", "nn/", "optim/", "data/", "recipes/engine/"}, {"nn/models/"}},
@@ -103,6 +105,10 @@ TEST(Architecture, RulesCatchEveryKindOfViolation) {
   EXPECT_NE(violation("data/loader.h", "nn/linear.h", true), "");
   EXPECT_NE(violation("nn/linear.h", "nn/models/bert.h", true), "");
   EXPECT_NE(violation("nn/models/vit.h", "nn/models/bert.h", true), "");
+  EXPECT_NE(violation("nn/generation/generator.h", "nn/models/bert.h", true), "");
+  EXPECT_NE(violation("nn/generation/generator.h", "autograd/kernels/decoding.h", true), "");
+  EXPECT_NE(violation("nn/linear.h", "nn/generation/decoder.h", true), "");
+  EXPECT_NE(violation("autograd/inference/top_k.h", "nn/linear.h", true), "");
   EXPECT_NE(violation("nn/models/vit.h", "data/file.h", true), "");
   EXPECT_NE(violation("recipes/engine/train/train.h", "recipes/sasrec/recipe.h", true), "");
   EXPECT_NE(violation("recipes/engine/recipe.h", "nn/models/bert.h", true), "");

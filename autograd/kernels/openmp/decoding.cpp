@@ -1,0 +1,381 @@
+// The stages of kernels/decoding.h by one team of threads: one parallel region a step, a barrier behind each stage. Weights are read once a
+// step, by the thread whose outputs they make, in the order in which they lie: with few rows, the time is that of reading them.
+
+#include "autograd/kernels/decoding.h"
+
+#include "autograd/kernels/openmp/vector_math.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "autograd/kernels/openmp/parallel.h"
+#include "autograd/kernels/openmp/register_tile.h"
+#include "autograd/kernels/openmp/row_math.h"
+#include "autograd/kernels/scratch.h"
+
+namespace capstan::kernels {
+namespace {
+
+using tile::kVector;
+using tile::Vector;
+
+/// A share of `count` things, neighbours.
+struct Range {
+  std::int64_t first = 0, last = 0;
+};
+
+struct Team {
+  std::int64_t thread = 0, threads = 1;
+  float* scratch = nullptr;  // of this thread
+
+  Range share(std::int64_t count) const { return {count * thread / threads, count * (thread + 1) / threads}; }
+};
+
+// a * b + c, rounded once where the machine can: spelled out, so that a sum is the same numbers in every block it is computed in.
+Vector multiply_add(Vector a, Vector b, Vector c) {
+#if defined(__FMA__)
+  Vector y;
+  for (int lane = 0; lane < kVector; ++lane) y[lane] = std::fma(a[lane], b[lane], c[lane]);
+  return y;
+#else
+  return a * b + c;
+#endif
+}
+
+Vector load_weights(const float* from) { return tile::load(from); }
+Vector load_weights(const bfloat16* from) {
+  using Halves [[gnu::vector_size(kVector * sizeof(std::uint16_t))]] = std::uint16_t;
+  using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
+  Halves halves;
+  std::memcpy(&halves, from, sizeof halves);
+  return std::bit_cast<Vector>(__builtin_convertvector(halves, Words) << 16);
+}
+Vector load_weights(const std::int8_t* from) {
+  using Bytes [[gnu::vector_size(kVector)]] = std::int8_t;
+  using Words [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
+  Bytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return __builtin_convertvector(__builtin_convertvector(bytes, Words), Vector);
+}
+
+constexpr int kPanelVectors = static_cast<int>(kPanelOutputs / kVector);
+/// Rows whose sums with one panel the registers hold.
+constexpr int kTileRows = static_cast<int>(std::min<std::int64_t>(tile::kSums / kPanelVectors, 6));
+/// Panels that so many rows pass over at a time: with few rows, several, so that there are enough sums to keep the adders busy.
+constexpr int panels_of(int rows) {
+  const int vectors = kPanelVectors * rows;
+  return kVector == 16 ? (rows <= 6 ? 4 : 2) : vectors <= 2 ? 4 : vectors <= 4 ? 2 : 1;
+}
+
+// What a sum becomes on its way out.
+void finish_row(const ProductStage& s, std::int64_t first_output, const float* sums, float* to) {
+  const std::int64_t count = std::min(kPanelOutputs, s.weight.out - first_output);
+  alignas(64) float y[kPanelOutputs];
+  std::memcpy(y, sums, sizeof y);
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float scale = s.weight.scales == nullptr ? 1.0f : s.weight.scales[first_output + j];
+    y[j] = y[j] * scale + (s.bias == nullptr ? 0.0f : s.bias[first_output + j]);
+  }
+  if (s.activation) {
+    std::visit(
+        [&](const auto& f) {
+#pragma omp simd
+          for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = f.value(y[j]);
+        },
+        *s.activation);
+  }
+  std::copy_n(y, count, to);
+}
+
+/// kRows rows times kPanels neighbouring panels.
+template <int kRows, int kPanels, class W>
+void multiply_tile(const ProductStage& s, const W* panels, std::int64_t first_row, std::int64_t first_panel) {
+  const std::int64_t in = s.weight.in;
+  const float* const x = s.x + first_row * in;
+  const W* const w = panels + first_panel * in * kPanelOutputs;
+  Vector sums[kRows][kPanels * kPanelVectors] = {};
+  for (std::int64_t k = 0; k < in; ++k) {
+    Vector weights[kPanels * kPanelVectors];
+#pragma GCC unroll 16
+    for (int v = 0; v < kPanels * kPanelVectors; ++v)
+      weights[v] = load_weights(w + (v / kPanelVectors * in + k) * kPanelOutputs + v % kPanelVectors * kVector);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const Vector input = Vector{} + x[r * in + k];
+#pragma GCC unroll 16
+      for (int v = 0; v < kPanels * kPanelVectors; ++v) sums[r][v] = multiply_add(input, weights[v], sums[r][v]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int p = 0; p < kPanels; ++p) {
+      alignas(64) float row[kPanelOutputs];
+      std::memcpy(row, &sums[r][p * kPanelVectors], sizeof row);
+      const std::int64_t output = (first_panel + p) * kPanelOutputs;
+      finish_row(s, output, row, s.y + (first_row + r) * s.weight.out + output);
+    }
+}
+
+/// `rows` rows, at most kRows, times the panels of a range.
+template <int kRows, class W>
+void multiply_rows(const ProductStage& s, const W* panels, std::int64_t first_row, std::int64_t rows, const Range& range) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return multiply_rows<kRows - 1>(s, panels, first_row, rows, range);
+  }
+  constexpr int kPanels = panels_of(kRows);
+  std::int64_t p = range.first;
+  for (; p + kPanels <= range.last; p += kPanels) multiply_tile<kRows, kPanels>(s, panels, first_row, p);
+  for (; p < range.last; ++p) multiply_tile<kRows, 1>(s, panels, first_row, p);
+}
+
+// Rows pass over a few panels at a time, which then stay in the caches nearby, and in chunks that stay there too.
+template <class W>
+void multiply(const ProductStage& s, const W* panels, std::int64_t rows, const Range& range) {
+  constexpr std::int64_t kChunk = 96 * 1024;  // inputs
+  constexpr std::int64_t kPanels = 4;
+  const std::int64_t chunks = (rows * s.weight.in + kChunk - 1) / kChunk;
+  for (std::int64_t c = 0; c < chunks; ++c) {
+    const std::int64_t begin = rows * c / chunks, count = rows * (c + 1) / chunks - begin;
+    const std::int64_t blocks = (count + kTileRows - 1) / kTileRows;  // of about equally many rows
+    const std::int64_t step = blocks == 1 ? range.last - range.first : kPanels;
+    for (std::int64_t p = range.first; p < range.last; p += step)
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const std::int64_t first = begin + count * b / blocks, last = begin + count * (b + 1) / blocks;
+        multiply_rows<kTileRows>(s, panels, first, last - first, {p, std::min(p + step, range.last)});
+      }
+  }
+}
+
+void run(const ProductStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(s.weight.panel_count());
+  switch (s.weight.format) {
+    case WeightFormat::f32: multiply(s, static_cast<const float*>(s.weight.panels), rows.rows, range); break;
+    case WeightFormat::bf16: multiply(s, static_cast<const bfloat16*>(s.weight.panels), rows.rows, range); break;
+    case WeightFormat::i8: multiply(s, static_cast<const std::int8_t*>(s.weight.panels), rows.rows, range); break;
+  }
+}
+
+void run(const EmbeddingStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(rows.rows);
+  for (std::int64_t r = range.first; r < range.last; ++r) {
+    const float* const word = s.table + rows.tokens[r] * s.width;
+    const float* const position = s.positions == nullptr ? nullptr : s.positions + rows.positions[r] * s.width;
+    float* const y = s.y + r * s.width;
+    for (std::int64_t c = 0; c < s.width; ++c) y[c] = s.scale * word[c];
+    if (position != nullptr)
+      for (std::int64_t c = 0; c < s.width; ++c) y[c] += position[c];
+  }
+}
+
+// Mean and variance in two passes.
+void normalize_row(const AddNormStage& s, const float* x, float* y) {
+  const float inverse = 1.0f / static_cast<float>(s.width);
+  float total = 0, squares = 0;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : total)
+  for (std::int64_t c = 0; c < s.width; ++c) total += x[c];
+  const float mean = total * inverse;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : squares)
+  for (std::int64_t c = 0; c < s.width; ++c) squares += (x[c] - mean) * (x[c] - mean);
+  const float factor = 1.0f / std::sqrt(squares * inverse + static_cast<float>(s.epsilon));
+  if (s.beta == nullptr) {
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t c = 0; c < s.width; ++c) y[c] = (x[c] - mean) * factor * s.gamma[c];
+  } else {
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t c = 0; c < s.width; ++c) y[c] = (x[c] - mean) * factor * s.gamma[c] + s.beta[c];
+  }
+}
+
+void run(const AddNormStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(rows.rows);
+  for (std::int64_t r = range.first; r < range.last; ++r) {
+    float* const sum = s.sum + r * s.width;
+    if (s.branch != nullptr) {
+      const float* const branch = s.branch + r * s.width;
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t c = 0; c < s.width; ++c) sum[c] += branch[c];
+    }
+    if (s.gamma != nullptr) normalize_row(s, sum, s.y + r * s.width);
+  }
+}
+
+void store_row(const float* keys, const float* values, std::int64_t row, const KeyValueStore& to, const StepRows& rows, std::int64_t r,
+               std::int64_t head) {
+  const std::int64_t at = to.place(rows.slots[r], head, rows.positions[r]), from = r * row + head * to.width;
+  std::copy_n(keys + from, to.width, to.keys + at);
+  std::copy_n(values + from, to.width, to.values + at);
+}
+
+void run(const StoreStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(rows.rows);
+  for (std::int64_t r = range.first; r < range.last; ++r)
+    for (std::int64_t h = 0; h < s.store.heads; ++h) store_row(s.keys, s.values, s.row, s.store, rows, r, h);
+}
+
+/// The first `count` of a vector's values, then zeros.
+Vector load_first(const float* from, std::int64_t count) { return tile::detail::load_some(from, count); }
+
+// scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of keys
+// in one go.
+template <class Place>
+void score(const float* q, const float* keys, const Place& place, std::int64_t count, std::int64_t width, float scale, float* scores) {
+  const std::int64_t whole = width / kVector * kVector;
+  for (std::int64_t t = 0; t < count; t += kVector) {
+    Vector lanes[kVector] = {};
+    for (std::int64_t i = 0; i < std::min(kVector, count - t); ++i) {
+      const float* const key = keys + place(t + i);
+      Vector sum{};
+      for (std::int64_t d = 0; d < whole; d += kVector) sum = multiply_add(tile::load(q + d), tile::load(key + d), sum);
+      if (whole < width) sum = multiply_add(load_first(q + whole, width - whole), load_first(key + whole, width - whole), sum);
+      lanes[i] = sum;
+    }
+    tile::detail::transpose(lanes);
+    Vector y = lanes[0];
+    for (int lane = 1; lane < kVector; ++lane) y += lanes[lane];
+    y *= scale;
+    std::memcpy(scores + t, &y, sizeof y);
+  }
+}
+
+// out = sum_t weights[t] values[t] / total, a few vectors at a time.
+template <class Place>
+void mix(const float* weights, float total, const float* values, const Place& place, std::int64_t count, std::int64_t width, float* out) {
+  const float inverse = count == 0 ? 0.0f : 1.0f / total;
+  std::int64_t d = 0;
+  const auto add = [&]<int kVectors>(const auto& load) {
+    Vector sums[kVectors] = {};
+    for (std::int64_t t = 0; t < count; ++t) {
+      const float* const value = values + place(t) + d;
+      const Vector weight = Vector{} + weights[t];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sums[v] = multiply_add(weight, load(value + v * kVector), sums[v]);
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector y = sums[v] * inverse;
+      std::memcpy(out + d + v * kVector, &y, static_cast<std::size_t>(std::min(kVector, width - d - v * kVector)) * sizeof(float));
+    }
+    d += kVectors * kVector;
+  };
+  const auto whole = [](const float* from) { return tile::load(from); };
+  while (d + 8 * kVector <= width) add.template operator()<8>(whole);
+  while (d + 4 * kVector <= width) add.template operator()<4>(whole);
+  while (d + kVector <= width) add.template operator()<1>(whole);
+  if (d < width) add.template operator()<1>([&](const float* from) { return load_first(from, width - d); });
+}
+
+/// One query; place(t) is where the key and the value of position t begin.
+template <class Place>
+void attend(const AttentionStage& s, const float* q, const float* keys, const float* values, const Place& place, std::int64_t count,
+            float* scores, float* out) {
+  score(q, keys, place, count, s.width, s.scale, scores);
+  const float max = max_of(scores, count, -kInfinity<float>);
+  mix(scores, exp_in_place(scores, count, max), values, place, count, s.width, out);
+}
+
+// A task is a line and a key head: the queries of all its rows and of the heads that share the key head.
+void run(const AttentionStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(rows.groups * s.key_heads);
+  const std::int64_t shared = s.heads / s.key_heads;
+  for (std::int64_t task = range.first; task < range.last; ++task) {
+    const std::int64_t g = task / s.key_heads, head = task % s.key_heads, first = rows.group_begin[g], last = rows.group_begin[g + 1];
+    if (s.attends == Attends::history)
+      for (std::int64_t r = first; r < last; ++r) store_row(s.k, s.v, s.row, s.store, rows, r, head);
+    const std::int64_t memory = s.attends == Attends::memory ? s.store.place(rows.memories[g], head, 0) : 0;
+    const std::int64_t slot = s.store.heads * s.store.capacity * s.width, in_slot = head * s.store.capacity * s.width;
+    for (std::int64_t r = first; r < last; ++r)
+      for (std::int64_t h = head * shared; h < (head + 1) * shared; ++h) {
+        const float* const q = s.q + r * s.row + h * s.width;
+        float* const out = s.out + (r * s.heads + h) * s.width;
+        switch (s.attends) {
+          case Attends::line: {
+            const auto place = [=, &s](std::int64_t t) { return (first + t) * s.row + head * s.width; };
+            attend(s, q, s.k, s.v, place, last - first, team.scratch, out);
+            break;
+          }
+          case Attends::history: {
+            const std::int32_t* const slots = rows.history + r * rows.history_row;
+            const auto place = [=, &s](std::int64_t t) { return slots[t] * slot + in_slot + t * s.width; };
+            attend(s, q, s.store.keys, s.store.values, place, rows.positions[r] + 1, team.scratch, out);
+            break;
+          }
+          case Attends::memory: {
+            const auto place = [=, &s](std::int64_t t) { return memory + t * s.width; };
+            attend(s, q, s.store.keys, s.store.values, place, rows.memory_size[g], team.scratch, out);
+            break;
+          }
+        }
+      }
+  }
+}
+
+// Multiply-adds of all products.
+std::int64_t work_of(std::span<const Stage> stages, const StepRows& rows) {
+  std::int64_t work = 0;
+  for (const Stage& stage : stages)
+    if (const auto* const product = std::get_if<ProductStage>(&stage)) work += rows.rows * product->weight.in * product->weight.out;
+  return work;
+}
+
+// The largest number of positions that a row attends to.
+std::int64_t longest(const StepRows& rows) {
+  std::int64_t most = 0;
+  for (std::int64_t r = 0; r < rows.rows; ++r) most = std::max(most, rows.positions[r] + 1);
+  for (std::int64_t g = 0; g < rows.groups; ++g) {
+    most = std::max(most, rows.group_begin[g + 1] - rows.group_begin[g]);
+    if (rows.memory_size != nullptr) most = std::max(most, rows.memory_size[g]);
+  }
+  return most;
+}
+
+}  // namespace
+
+void RunStages::fast(std::span<const Stage> stages, const StepRows& rows) {
+  constexpr std::int64_t kLine = 16;  // floats of a cache line
+  const bool worthwhile = work_of(stages, rows) >= 8 * kGrain && !omp_in_parallel();
+  const std::int64_t threads = worthwhile ? omp_get_max_threads() : 1;
+  const std::int64_t size = (longest(rows) + kLine - 1) / kLine * kLine + kLine;
+  const Scratch<float> scratch(threads * size);
+  const auto run_all = [&](const Team& team) {
+    for (const Stage& stage : stages) {
+      std::visit([&](const auto& s) { run(s, rows, team); }, stage);
+      if (team.threads > 1) {
+#pragma omp barrier
+      }
+    }
+  };
+  if (threads == 1) return run_all({.thread = 0, .threads = 1, .scratch = scratch.data()});
+#pragma omp parallel num_threads(static_cast <int>(threads))
+  {
+    const std::int64_t thread = omp_get_thread_num();
+    run_all({.thread = thread, .threads = omp_get_num_threads(), .scratch = scratch.data() + thread * size});
+  }
+}
+
+void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int64_t k, float* values, std::int32_t* ids,
+                float* log_sums) {
+  constexpr std::int64_t kBlock = 64;  // passed over in one go unless one of them is among the largest
+  parallel_tasks(rows, rows * n * 4, [&](std::int64_t r) {
+    const float* const z = logits + r * n;
+    float* const best = values + r * k;
+    std::int32_t* const places = ids + r * k;
+    std::fill_n(best, k, -kInfinity<float>);
+    std::fill_n(places, k, -1);
+    std::int64_t held = 0;
+    for (std::int64_t i = 0; i < n; i += kBlock) {
+      const std::int64_t count = std::min(kBlock, n - i);
+      if (held == k && !(max_of(z + i, count, -kInfinity<float>) > best[k - 1])) continue;
+      for (std::int64_t j = i; j < i + count; ++j) {
+        const float v = z[j];
+        if (!(held < k ? v >= -kInfinity<float> : v > best[k - 1])) continue;
+        std::int64_t at = held < k ? held++ : k - 1;
+        for (; at > 0 && best[at - 1] < v; --at) best[at] = best[at - 1], places[at] = places[at - 1];
+        best[at] = v, places[at] = static_cast<std::int32_t>(j);
+      }
+    }
+    const float max = held == 0 ? 0.0f : best[0];
+    log_sums[r] = max + std::log(sum_of_exp(z, n, max));
+  });
+}
+
+}  // namespace capstan::kernels
