@@ -89,7 +89,8 @@ PackedWeight::PackedWeight(std::span<const Tensor> matrices, WeightStorage stora
 }
 
 std::int64_t PackedWeight::bytes() const {
-  return out_ * in_ * static_cast<std::int64_t>(bytes_of(storage_)) + (scales_.defined() ? out_ * static_cast<std::int64_t>(sizeof(float)) : 0);
+  return out_ * in_ * static_cast<std::int64_t>(bytes_of(storage_)) +
+         (scales_.defined() ? out_ * static_cast<std::int64_t>(sizeof(float)) : 0);
 }
 
 }  // namespace capstan

@@ -216,8 +216,8 @@ void run(const StoreStage& s, const StepRows& rows, const Team& team) {
 /// The first `count` of a vector's values, then zeros.
 Vector load_first(const float* from, std::int64_t count) { return tile::detail::load_some(from, count); }
 
-// scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of keys
-// in one go.
+// scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of
+// keys in one go.
 template <class Place>
 void score(const float* q, const float* keys, const Place& place, std::int64_t count, std::int64_t width, float scale, float* scores) {
   const std::int64_t whole = width / kVector * kVector;
@@ -352,8 +352,7 @@ void RunStages::fast(std::span<const Stage> stages, const StepRows& rows) {
   }
 }
 
-void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int64_t k, float* values, std::int32_t* ids,
-                float* log_sums) {
+void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int64_t k, float* values, std::int32_t* ids, float* log_sums) {
   constexpr std::int64_t kBlock = 64;  // passed over in one go unless one of them is among the largest
   parallel_tasks(rows, rows * n * 4, [&](std::int64_t r) {
     const float* const z = logits + r * n;

@@ -60,6 +60,7 @@ const Dataset& Task::dataset() const {
 std::int64_t Task::batches_per_epoch() const { return std::ssize(batches_); }
 
 void Task::begin_epoch(std::int64_t epoch) {
+  if (setup_.purpose == Purpose::bench) return;
   batches_ = training_batches(dataset().part(Split::train)->pairs, setup_.batch_size, setup_.seed, epoch);
   position_ = 0;
 }
