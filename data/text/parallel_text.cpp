@@ -27,7 +27,7 @@ ParallelText read_parallel_text(const std::string& source, const std::string& ta
     if (has_a != has_b) {
       const std::int64_t more = 1 + count_rest(has_a ? from : to);
       throw DataError(join_text(source, " has ", line - 1 + (has_a ? more : 0), " lines and ", target, " has ",
-                                line - 1 + (has_b ? more : 0), ": line n of one must translate line n of the other"));
+                                line - 1 + (has_b ? more : 0), " lines: line n of one must translate line n of the other"));
     }
     if (!has_a) break;
     const std::string_view text = unicode::strip(a), translation = unicode::strip(b);

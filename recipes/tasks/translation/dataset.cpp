@@ -57,13 +57,19 @@ Dataset::Dataset(const DataOptions& data, const engine::Setup& setup, const Voca
   if (setup.purpose == engine::Purpose::evaluate && !data.test.empty()) read(Split::test, data.test, data, setup, v);
   const Part& train = *parts_[0];
   most_frequent_ = most_frequent(train.texts.target);
-  const std::string files[] = {train.texts.source_path, train.texts.target_path};
-  digest_ = data::prepared_key(files, join_text("translation 1 ", data.max_length, " ", data.max_ratio));
+  std::vector<std::string> files;
+  if (data.origin == Origin::files) files = {train.texts.source_path, train.texts.target_path};
+  digest_ = data::prepared_key(
+      files, join_text("translation 1 ", data.max_length, " ", data.max_ratio, " ", static_cast<int>(data.origin), " ", data.generated));
 }
 
 void Dataset::read(Split split, const std::string& prefix, const DataOptions& data, const engine::Setup& setup, const Vocabularies& v) {
-  const std::string path = setup.data_path(prefix);
-  Part part{.texts = data::read_parallel_text(data::language_file(path, data.source), data::language_file(path, data.target)), .pairs = {}};
+  const auto texts = [&] {
+    if (data.origin != Origin::files) return generated(data, split);
+    const std::string path = setup.data_path(prefix);
+    return data::read_parallel_text(data::language_file(path, data.source), data::language_file(path, data.target));
+  };
+  Part part{.texts = engine::named_by(join_text("data.", engine::name_of(split)), texts), .pairs = {}};
   const bool train = split == Split::train;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < part.texts.source.size(); ++i) {
@@ -109,8 +115,10 @@ data::DataReport Dataset::report() const {
     const Part* const p = part(split);
     if (p == nullptr) continue;
     const std::string name(engine::name_of(split));
-    std::string text = join_text(p->texts.source_path, " and ", p->texts.target_path, ": ", data::grouped(p->texts.size()), " pairs, ",
-                                 data::grouped(p->tokens), " tokens, ", percent(p->unknown, p->tokens), " [UNK]");
+    const bool files = p->texts.source_path != p->texts.target_path;
+    std::string text =
+        join_text(p->texts.source_path, files ? " and " : "", files ? p->texts.target_path : "", ": ", data::grouped(p->texts.size()),
+                  " pairs, ", data::grouped(p->tokens), " tokens, ", percent(p->unknown, p->tokens), " [UNK]");
     if (p->texts.empty > 0)
       text +=
           join_text("; ", data::grouped(p->texts.empty), " pairs with an empty side left out, the first in line ", p->texts.first_empty);

@@ -14,7 +14,16 @@ enum class VocabularyKind {
   separate,  ///< one for each
 };
 
+/// Where pairs come from.
+enum class Origin {
+  files,
+  copy,     ///< generated letters, written as they are read
+  reverse,  ///< the same from the last one on
+};
+
 struct DataOptions {
+  Origin origin = Origin::files;
+  std::int64_t generated = 4000;
   std::string source = "en", target = "de";
   std::string train = "train", validation = "val", test = "test";
   VocabularyKind vocabulary = VocabularyKind::joint;
@@ -26,6 +35,12 @@ struct DataOptions {
 
   template <class V>
   void visit(V& v) {
+    v("origin", origin,
+      "files: line-aligned texts; copy, reverse: generated letters, written as they are read or from the last one on, to try things out",
+      {{"files", Origin::files}, {"copy", Origin::copy}, {"reverse", Origin::reverse}})
+        .of_data();
+    v("generated", generated, "copy, reverse: training pairs; a twentieth as many for validation and for test", V::between(100, 1e7))
+        .of_data();
     v("source", source, "language that is translated from: the end of the names of its files");
     v("target", target, "language that is translated to");
     v("train", train, "what stands before the languages in the names of the training files, plain or with .gz behind, relative to run.data")

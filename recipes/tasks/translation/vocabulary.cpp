@@ -11,6 +11,7 @@
 #include "data/file.h"
 #include "data/line_reader.h"
 #include "data/prepared.h"
+#include "data/synthetic/letter_pairs.h"
 #include "data/text/parallel_text.h"
 #include "data/text/unicode.h"
 #include "recipes/engine/system.h"
@@ -71,7 +72,25 @@ Model learned(const data::SubwordOptions& options, const std::vector<std::string
   }));
 }
 
+Model learned(const data::SubwordOptions& options, const std::vector<std::string>& texts, const std::vector<std::string>& more) {
+  std::size_t next = 0;
+  return std::make_shared<const data::SubwordModel>(data::SubwordModel::learned(options, [&](std::string_view& text) {
+    if (next == texts.size() + more.size()) return false;
+    text = next < texts.size() ? texts[next] : more[next - texts.size()];
+    ++next;
+    return true;
+  }));
+}
+
 Vocabularies learned_from_training(const DataOptions& data, const engine::Setup& setup) {
+  if (data.origin != Origin::files) {
+    const data::ParallelText texts = generated(data, engine::Split::train);
+    Vocabularies out{.source = {}, .target = {}, .origin = "learned from generated texts"};
+    const bool joint = data.vocabulary == VocabularyKind::joint;
+    out.source = joint ? learned(data.subwords, texts.source, texts.target) : learned(data.subwords, texts.source, {});
+    out.target = joint ? out.source : learned(data.subwords, texts.target, {});
+    return out;
+  }
   const std::string prefix = setup.data_path(data.train);
   const std::string source = data::language_file(prefix, data.source), target = data::language_file(prefix, data.target);
   Vocabularies out{.source = {}, .target = {}, .origin = join_text("learned from ", source, " and ", target)};
@@ -100,7 +119,15 @@ std::string file_text(const std::string& path) {
 
 }  // namespace
 
+data::ParallelText generated(const DataOptions& data, engine::Split split) {
+  const bool train = split == engine::Split::train;
+  return data::letter_pairs({.count = train ? data.generated : data.generated / 20,
+                             .reverse = data.origin == Origin::reverse,
+                             .seed = static_cast<std::uint64_t>(split) + 1});
+}
+
 Vocabularies prepared_vocabularies(const DataOptions& data, const engine::Setup& setup) {
+  require<ConfigError>(data.origin == Origin::files, "translation: there is nothing to prepare of generated texts");
   require<ConfigError>(!data.prepared.empty(), "translation: data.prepared names no directory to keep the vocabularies in");
   const std::string directory = engine::expand_home(data.prepared), key = prepared_key(data, setup);
   const auto path = [&](std::string_view name) { return join_text(directory, "/", name); };
@@ -137,7 +164,7 @@ Vocabularies vocabularies(const DataOptions& data, const engine::Setup& setup) {
       return {source, joint ? source : read("data.target_model", data.target_model), "the files named"};
     }
     if (initial) return *initial;
-    return data.prepared.empty() ? learned_from_training(data, setup) : prepared_vocabularies(data, setup);
+    return data.prepared.empty() || data.origin != Origin::files ? learned_from_training(data, setup) : prepared_vocabularies(data, setup);
   };
   Vocabularies out = chosen();
   require_frame(out);

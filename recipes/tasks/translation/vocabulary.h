@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "data/text/parallel_text.h"
 #include "data/text/subword.h"
 #include "recipes/engine/recipe.h"
 #include "recipes/tasks/translation/options.h"
@@ -15,6 +17,9 @@ struct Vocabularies {
   std::string origin;                                        ///< for people: "learned from 58,000 texts", "the checkpoint's"
   bool joint() const { return source == target; }
 };
+
+/// The generated pairs of a part.
+data::ParallelText generated(const DataOptions& data, engine::Split split);
 
 /// Of the checkpoint that is used or that the run goes on from; else of the files that are named; else of the model in init.from; else of
 /// data.prepared, or learned from the training texts. Throws ConfigError, DataError or IoError.
