@@ -34,6 +34,8 @@ std::string escaped(std::string_view text) {
       out += "&gt;";
     } else if (c == '"') {
       out += "&quot;";
+    } else if (c == '\t') {
+      out += ' ';
     } else if (c >= 0x20 && c != 0xFFFE && c != 0xFFFF) {
       unicode::append_utf8(out, c);
     }

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "autograd/core/error.h"
+#include "data/figure.h"
 #include "data/text/word_vectors.h"
 #include "nn/models/lstm_classifier.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/engine/system.h"
+#include "recipes/tasks/text/attention_picture.h"
 #include "recipes/tasks/text_classification/task.h"
 
 namespace capstan::lstm_classify {
@@ -28,29 +33,42 @@ struct ModelOptions : nn::LstmClassifierOptions {
   }
 };
 
+struct PredictOptions {
+  std::string pictures;
+
+  template <class V>
+  void visit(V& v) {
+    v("pictures", pictures, "directory that a picture of attention (SVG) of every line is written to; empty: none");
+  }
+};
+
 struct Config : task::Options {
   ModelOptions model;
   task::WordKeys words;
+  PredictOptions predict;
 
   template <class V>
   void visit(V& v) {
     v.section("model", model);
     task::Options::visit(v);
     v.section("data", words);
+    v.section("predict", predict, V::of_use());
   }
   void validate() const { task::Options::validate(/*max_positions=*/data.max_length); }
 };
 
-task::Network network(const ModelOptions& options, const nn::Scope& scope, const task::Tokens& tokens, std::int64_t outputs,
-                      DType precision) {
+task::Network network_of(const ModelOptions& options, const nn::Scope& scope, const task::Tokens& tokens, std::int64_t outputs,
+                         DType precision) {
   const auto model = std::make_shared<const nn::LstmClassifier>(
       scope, tokens.count, options, nn::LstmClassifier::Head{.classes = outputs, .unknown = tokens.unknown, .precision = precision});
-  return {.packed = false,
-          .logits = [model](const text::TokenBatch& batch, const nn::Run& run) { return (*model)(batch.ids, batch.layout, run).logits; },
-          .token_parameters = {model->word_table()},
-          .class_parameters = {model->classifier().weight(), model->classifier().bias()},
-          .multiply_adds = [options, outputs](std::int64_t sequences,
-                                              std::int64_t length) { return nn::multiply_adds(options, outputs, sequences, length); }};
+  return {
+      .packed = false,
+      .logits = [model](const text::TokenBatch& batch, const nn::Run& run) { return (*model)(batch.ids, batch.layout, run).logits; },
+      .attention = [model](const text::TokenBatch& batch, const nn::Run& run) { return (*model)(batch.ids, batch.layout, run).weights; },
+      .token_parameters = {model->word_table()},
+      .class_parameters = {model->classifier().weight(), model->classifier().bias()},
+      .multiply_adds = [options, outputs](std::int64_t sequences,
+                                          std::int64_t length) { return nn::multiply_adds(options, outputs, sequences, length); }};
 }
 
 class LstmClassify : public task::Task {
@@ -61,9 +79,11 @@ class LstmClassify : public task::Task {
   LstmClassify(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
       : Task(config, setup, scope,
              [&](const nn::Scope& below, const task::Tokens& tokens, std::int64_t outputs) {
-               return network(config.model, below, tokens, outputs, setup.precision);
+               return network_of(config.model, below, tokens, outputs, setup.precision);
              },
-             {.frame = task::Frame::bare, .words = config.words}) {
+             {.frame = task::Frame::bare, .words = config.words}),
+        pictures_(setup.purpose == engine::Purpose::predict ? engine::expand_home(config.predict.pictures) : "") {
+    text::make_picture_directory(pictures_);
     if (!config.model.word_vectors.empty() && setup.purpose == engine::Purpose::train && !setup.resumed)
       take_word_vectors(config.model, setup);
   }
@@ -72,6 +92,12 @@ class LstmClassify : public task::Task {
     data::DataReport report = Task::data_report();
     if (!word_vectors_.empty()) report.fact("word vectors", word_vectors_);
     return report;
+  }
+
+  std::vector<std::string> answer(std::span<const Query> queries, const nn::Run& run) const {
+    std::vector<std::string> answers = Task::answer(queries, run);
+    if (!pictures_.empty()) draw(queries, answers, run);
+    return answers;
   }
 
   static void defaults(engine::EngineOptions& o) {
@@ -88,7 +114,7 @@ class LstmClassify : public task::Task {
     const std::string path = setup.data_path(options.word_vectors);
     const data::WordVectors found =
         engine::named_by("model.word_vectors", [&] { return data::load_word_vectors(path, *vocabulary(), options.embedding); });
-    const auto table = token_parameters().front().write().span<float>();
+    const auto table = text_network().token_parameters.front().write().span<float>();
     const auto width = static_cast<std::size_t>(found.width);
     for (std::size_t i = 0; i < found.tokens.size(); ++i)
       std::ranges::copy_n(found.values.begin() + static_cast<std::ptrdiff_t>(i * width), found.width,
@@ -97,6 +123,23 @@ class LstmClassify : public task::Task {
                               " are among the ", data::grouped(vocabulary()->size()), " tokens; the others start at random");
   }
 
+  /// Each line's words with their weights, and its answer.
+  void draw(std::span<const Query> queries, std::span<const std::string> answers, const nn::Run& run) const {
+    const text::TokenBatch batch = token_batch(queries);
+    const std::vector<double> weights = text_network().attention(batch, run).to_vector();
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      data::MatrixFigure figure{
+          .title = answers[i], .columns_title = "words", .rows_title = "", .columns = {}, .rows = {"attention"}, .values = {}};
+      const auto first = static_cast<std::size_t>(batch.layout.length) * i;
+      for (const std::int32_t id : queries[i].tokens[0].ids) {
+        figure.values.push_back(static_cast<float>(weights[first + figure.columns.size()]));
+        figure.columns.push_back(vocabulary()->token(id));
+      }
+      text::draw_attention(pictures_, queries[i].line, figure);
+    }
+  }
+
+  std::string pictures_;      // a directory; empty: none are drawn
   std::string word_vectors_;  // what was found, in words
 };
 

@@ -18,6 +18,8 @@ struct Network {
 
   /// Sequences in the frame that the recipe asked for (Reading, options.h) -> f32 [sequences, outputs].
   std::function<Tensor(const text::TokenBatch& batch, const nn::Run& run)> logits;
+  /// How much the result looks at each token, f32 [sequences, tokens of the longest], a row sums to 1; may be missing.
+  std::function<Tensor(const text::TokenBatch& batch, const nn::Run& run)> attention = {};
   /// Parameters with a row for each token of the vocabulary, and for each class.
   std::vector<Parameter> token_parameters = {}, class_parameters = {};
   /// Multiply-adds of the matrix products of a forward pass over full sequences.

@@ -162,11 +162,13 @@ std::string Task::protocol(Split split) const {
   return text + "\n";
 }
 
-Tensor Task::logits(std::span<const Query> queries, const nn::Run& run) const {
+text::TokenBatch Task::token_batch(std::span<const Query> queries) const {
   std::vector<text::TokenSequence> sequences;
   for (const Query& q : queries) sequences.push_back(q.tokens[0]);
-  return network_.logits(unlabelled_batch(sequences, network_.packed, encoder_->pad_id()).tokens, run);
+  return unlabelled_batch(sequences, network_.packed, encoder_->pad_id()).tokens;
 }
+
+Tensor Task::logits(std::span<const Query> queries, const nn::Run& run) const { return network_.logits(token_batch(queries), run); }
 
 Tensor Task::answer_rows(std::span<const Query> queries, const nn::Run& run) const {
   const Tensor y = logits(queries, run);

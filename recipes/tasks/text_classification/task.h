@@ -72,7 +72,8 @@ class Task {
  protected:
   /// Null for bench.
   const data::Vocabulary* vocabulary() const { return vocabulary_.get(); }
-  const std::vector<Parameter>& token_parameters() const { return network_.token_parameters; }
+  const Network& text_network() const { return network_; }
+  text::TokenBatch token_batch(std::span<const Query> queries) const;
 
  private:
   const Dataset& dataset() const;

@@ -78,6 +78,15 @@ TEST_F(LstmClassifyProgram, LearnsLabelsAndIsUsed) {
 \{"line":2,.*"error":"line 2: there is no text"\}
 \{"label":"yes","probabilities":.*\}\}
 )")) << attention;
+    // A picture of every line that was answered, its words on the axis.
+    ASSERT_EQ(capstan({"predict", "--checkpoint", best, "--attention", scratch / "pictures", "predict.format=tsv", "--input", "-",
+                       "--output", scratch / "answers"},
+                      "the film was bad\n\nTHE BOOK is unheard\n"),
+              engine::kOk)
+        << err.str();
+    EXPECT_THAT(text_of(scratch / "pictures/0001.svg"), AllOf(HasSubstr(">film</text>"), HasSubstr(">bad</text>"), HasSubstr(">no 0.")));
+    EXPECT_FALSE(fs::exists(scratch / "pictures/0002.svg"));
+    EXPECT_THAT(text_of(scratch / "pictures/0003.svg"), AllOf(HasSubstr(">book</text>"), HasSubstr(">[UNK]</text>")));
     fs::rename(scratch / "elsewhere.csv", scratch / "train.csv");
     ASSERT_EQ(capstan({"evaluate", "--checkpoint", best, "--json"}), engine::kOk) << err.str();
     EXPECT_THAT(out.str(), HasSubstr("\"accuracy\":1,")) << attention;
