@@ -52,6 +52,11 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
                          " has one kind of answer");
     all.push_back({.key = "predict.task", .value = arguments.value("what"), .origin = std::string(kCommandLineOrigin)});
   }
+  if (arguments.has("attention")) {
+    require<ConfigError>(table.find("predict.pictures") != nullptr, "predict: --attention: the recipe ", config.engine().recipe,
+                         " draws no pictures");
+    all.push_back({.key = "predict.pictures", .value = arguments.value("attention"), .origin = std::string(kCommandLineOrigin)});
+  }
   const StoredConfigNotes notes = assign_all(all);
   std::vector<std::string> adopted;
   if (!line.model) {
