@@ -13,6 +13,7 @@
 #include "autograd/core/nearest_name.h"
 #include "data/file.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
+#include "recipes/engine/command/average.h"
 #include "recipes/engine/command/completion.h"
 #include "recipes/engine/command/configure.h"
 #include "recipes/engine/command/export.h"
@@ -201,6 +202,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   if (command == "list") return list(recipes, rest, console);
   if (command == "tokenize") return tokenize(rest, console);
   if (command == "export") return export_model(recipes, rest, console);
+  if (command == "average") return average_checkpoints(recipes, rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
   if (command == "inspect") {
     const auto directory = value_in(rest, "run.dir");

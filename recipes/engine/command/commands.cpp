@@ -48,6 +48,7 @@ std::span<const CommandText> commands() {
        "Shows what is in a checkpoint, a data file, a model directory, or a .safetensors, .npz or .npy file.",
        {},
        false},
+      {"average", "CHECKPOINT... FILE", "Writes a model whose weights are the means of those of several checkpoints.", {}, false},
       {"export",
        "CHECKPOINT FILE.safetensors|DIR [--as capstan|hf|timm|torch]",
        "Writes a model for other programs: a file of its weights, or a directory that they open.",

@@ -130,6 +130,15 @@ struct EvaluateOptions {
   }
 };
 
+struct PredictOptions {
+  std::string pictures;
+
+  template <class V>
+  void visit(V& v) {
+    v("pictures", pictures, "directory that a picture of attention (SVG) of every line is written to; empty: none");
+  }
+};
+
 struct BenchOptions {
   std::int64_t vocab_size = 8000, source_length = 20, target_length = 20, written = 64;
 
@@ -148,6 +157,7 @@ struct Options {
   LossOptions loss;
   GenerationOptions generation;
   EvaluateOptions evaluate;
+  PredictOptions predict;
   BenchOptions bench;
 
   template <class V>
@@ -156,6 +166,7 @@ struct Options {
     v.section("loss", loss, V::of_training());
     v.section("generation", generation, V::of_use());
     v.section("evaluate", evaluate, V::of_use());
+    v.section("predict", predict, V::of_use());
     v.section("bench", bench, V::of_use());
   }
   /// `max_positions`: of the model, for either side. Throws ConfigError.

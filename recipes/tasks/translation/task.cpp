@@ -8,10 +8,12 @@
 #include "autograd/core/rng.h"
 #include "autograd/ops/linear_cross_entropy.h"
 #include "autograd/tape/tape.h"
+#include "data/figure.h"
 #include "data/output_file.h"
 #include "nn/weight.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
+#include "recipes/tasks/text/attention_picture.h"
 
 namespace capstan::translation {
 namespace {
@@ -46,6 +48,10 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   }
   vocabularies_ = vocabularies(options_.data, setup_);
   if (setup_.purpose != Purpose::predict) data_ = std::make_unique<Dataset>(options_.data, setup_, *vocabularies_);
+  if (setup_.purpose == Purpose::predict) {
+    options_.predict.pictures = engine::expand_home(options_.predict.pictures);
+    text::make_picture_directory(options_.predict.pictures);
+  }
   network_ = make(scope, vocabularies_->source->size(), vocabularies_->target->size());
   if (setup_.purpose == Purpose::train) begin_epoch(0);
 }
@@ -187,8 +193,11 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
     sources.push_back(q.source);
     numbers.push_back(q.number);
   }
+  const std::vector<std::vector<Translation>> translations = (*translator_)(sources, numbers);
+  if (!options_.predict.pictures.empty())
+    for (std::size_t i = 0; i < queries.size(); ++i) draw(queries[i], translations[i].front());
   std::vector<std::string> answers;
-  for (const std::vector<Translation>& best : (*translator_)(sources, numbers)) {
+  for (const std::vector<Translation>& best : translations) {
     std::string text;
     if (setup_.json_answers) {
       for (const Translation& t : best)
@@ -205,6 +214,23 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
     answers.push_back(std::move(text));
   }
   return answers;
+}
+
+void Task::draw(const Query& query, const Translation& translation) const {
+  const data::SubwordModel &source = *vocabularies_->source, &target = *vocabularies_->target;
+  EncodedPair pair{.source = query.source, .target = {target.begin()}};
+  for (const std::int64_t token : translation.tokens) pair.target.push_back(static_cast<std::int32_t>(token));
+  pair.target.push_back(target.end());
+  const std::int64_t first = 0;
+  const Tensor weights =
+      network_.attention(make_batch(std::span(&pair, 1), std::span(&first, 1), network_.max_positions, target.padding_or_unknown()))
+          .contiguous();  // [T, S]
+  data::MatrixFigure figure{
+      .title = translation.text, .columns_title = "source", .rows_title = "translation", .columns = {}, .rows = {}, .values = {}};
+  for (const std::int32_t id : pair.source) figure.columns.push_back(source.piece(id));
+  for (std::size_t t = 1; t < pair.target.size(); ++t) figure.rows.push_back(target.piece(pair.target[t]));
+  figure.values.assign(weights.span<const float>().begin(), weights.span<const float>().end());
+  text::draw_attention(options_.predict.pictures, query.number, figure);
 }
 
 std::string Task::bench_of(std::string_view what) const {

@@ -78,6 +78,8 @@ class Task {
  private:
   const Dataset& dataset() const;
   std::int64_t bench_pairs() const;
+  /// The source's tokens against those of the translation.
+  void draw(const Query& query, const Translation& translation) const;
 
   Options options_;
   engine::Setup setup_;

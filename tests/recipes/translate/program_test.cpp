@@ -99,6 +99,29 @@ TEST_F(TranslateProgram, EvaluatesAndTranslates) {
   EXPECT_EQ(std::ranges::count(two, '\t'), 3) << two;
 }
 
+TEST_F(TranslateProgram, DrawsWhatItLookedAt) {
+  write_texts();
+  ASSERT_EQ(train("run", {"train.max_steps=1"}), engine::kOk) << err.str();
+  translations({"--attention", scratch / "pictures"}, "the mat\na cat sat\n");
+  EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001.svg"), AllOf(HasSubstr("the</text>"), HasSubstr(">[EOS]</text>")));
+  EXPECT_TRUE(std::filesystem::exists(scratch / "pictures/0002.svg"));
+}
+
+TEST_F(TranslateProgram, AveragesCheckpoints) {
+  write_texts();
+  ASSERT_EQ(train("run", {"train.max_steps=3", "checkpoint.every=1", "checkpoint.keep_last=9"}), engine::kOk) << err.str();
+  const std::string stem = scratch / "run/checkpoints/step-00000000", a = stem + "1.h5", b = stem + "3.h5", mean = scratch / "mean.h5";
+  ASSERT_EQ(capstan({"average", a, b, mean}), engine::kOk) << err.str();
+  const auto of_a = tensors(a), of_b = tensors(b), of_mean = tensors(mean);
+  for (const auto& [name, values] : of_mean)
+    for (std::size_t i = 0; name.starts_with("/model/") && i < values.size(); ++i)
+      ASSERT_NEAR(values[i], (of_a.at(name)[i] + of_b.at(name)[i]) / 2, 1e-6) << name;
+  EXPECT_EQ(capstan({"evaluate", "--checkpoint", mean, "run.data=" + scratch.path(), "--json"}), engine::kOk) << err.str();
+  EXPECT_EQ(capstan({"average", a, b, mean}), engine::kUsage) << "nothing is overwritten";
+  EXPECT_EQ(capstan({"average", a}), engine::kUsage);
+  EXPECT_EQ(capstan({"average", a, scratch / "train.en", scratch / "other.h5"}), engine::kBadCheckpoint);
+}
+
 TEST_F(TranslateProgram, OneBadLineCostsOnlyItself) {
   write_texts();
   ASSERT_EQ(train("run", {"train.max_steps=1"}), engine::kOk) << err.str();
