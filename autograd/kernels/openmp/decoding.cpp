@@ -44,20 +44,15 @@ Vector multiply_add(Vector a, Vector b, Vector c) {
 #endif
 }
 
-Vector load_weights(const float* from) { return tile::load(from); }
-Vector load_weights(const bfloat16* from) {
-  using Halves [[gnu::vector_size(kVector * sizeof(std::uint16_t))]] = std::uint16_t;
-  using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
-  Halves halves;
-  std::memcpy(&halves, from, sizeof halves);
-  return std::bit_cast<Vector>(__builtin_convertvector(halves, Words) << 16);
-}
-Vector load_weights(const std::int8_t* from) {
-  using Bytes [[gnu::vector_size(kVector)]] = std::int8_t;
-  using Words [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
-  Bytes bytes;
-  std::memcpy(&bytes, from, sizeof bytes);
-  return __builtin_convertvector(__builtin_convertvector(bytes, Words), Vector);
+using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
+
+// The weights of the `place`-th input of each word.
+template <WeightFormat kFormat>
+Vector unpack(Words words, int place) {
+  if constexpr (kFormat == WeightFormat::f32) return std::bit_cast<Vector>(words);
+  if constexpr (kFormat == WeightFormat::bf16) return std::bit_cast<Vector>(place == 0 ? words << 16 : words & 0xffff0000u);
+  using Numbers [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
+  return __builtin_convertvector(std::bit_cast<Numbers>(words << (24 - 8 * place)) >> 24, Vector);
 }
 
 constexpr int kPanelVectors = static_cast<int>(kPanelOutputs / kVector);
@@ -89,25 +84,46 @@ void finish_row(const ProductStage& s, std::int64_t first_output, const float* s
   std::copy_n(y, count, to);
 }
 
+/// What a tile asks for while it computes: lines from `words` on, a new one every 2^shift rows of words.
+struct Ahead {
+  const std::uint32_t* words = nullptr;
+  int shift = 0;
+};
+
 /// kRows rows times kPanels neighbouring panels.
-template <int kRows, int kPanels, class W>
-void multiply_tile(const ProductStage& s, const W* panels, std::int64_t first_row, std::int64_t first_panel) {
-  const std::int64_t in = s.weight.in;
+template <int kRows, int kPanels, WeightFormat kFormat>
+void multiply_tile(const ProductStage& s, std::int64_t first_row, std::int64_t first_panel, const Ahead& ahead) {
+  constexpr int kVectors = kPanels * kPanelVectors, kInputs = static_cast<int>(inputs_of_word(kFormat));
+  const std::int64_t in = s.weight.in, panel = s.weight.words() * kPanelOutputs;
   const float* const x = s.x + first_row * in;
-  const W* const w = panels + first_panel * in * kPanelOutputs;
-  Vector sums[kRows][kPanels * kPanelVectors] = {};
-  for (std::int64_t k = 0; k < in; ++k) {
-    Vector weights[kPanels * kPanelVectors];
+  const std::uint32_t* const w = s.weight.panels + first_panel * panel;
+  Vector sums[kRows][kVectors] = {};
+  // The words of inputs [k, k + count).
+  const auto add = [&](std::int64_t k, int count) {
+    Words words[kVectors];
 #pragma GCC unroll 16
-    for (int v = 0; v < kPanels * kPanelVectors; ++v)
-      weights[v] = load_weights(w + (v / kPanelVectors * in + k) * kPanelOutputs + v % kPanelVectors * kVector);
+    for (int v = 0; v < kVectors; ++v)
+      std::memcpy(&words[v], w + v / kPanelVectors * panel + k / kInputs * kPanelOutputs + v % kPanelVectors * kVector, sizeof(Words));
+#pragma GCC unroll 4
+    for (int i = 0; i < count; ++i) {
+      Vector weights[kVectors];
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const Vector input = Vector{} + x[r * in + k];
+      for (int v = 0; v < kVectors; ++v) weights[v] = unpack<kFormat>(words[v], i);
 #pragma GCC unroll 16
-      for (int v = 0; v < kPanels * kPanelVectors; ++v) sums[r][v] = multiply_add(input, weights[v], sums[r][v]);
+      for (int r = 0; r < kRows; ++r) {
+        const Vector input = Vector{} + x[r * in + k + i];
+#pragma GCC unroll 16
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = multiply_add(input, weights[v], sums[r][v]);
+      }
     }
+  };
+  const std::int64_t whole = in / kInputs;
+  for (std::int64_t k = 0; k < whole; ++k) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead.words + p * panel + (k >> ahead.shift) * kPanelOutputs, 0, 2);
+    add(k * kInputs, kInputs);
   }
+  if (whole * kInputs < in) add(whole * kInputs, static_cast<int>(in - whole * kInputs));
   for (int r = 0; r < kRows; ++r)
     for (int p = 0; p < kPanels; ++p) {
       alignas(64) float row[kPanelOutputs];
@@ -117,32 +133,39 @@ void multiply_tile(const ProductStage& s, const W* panels, std::int64_t first_ro
     }
 }
 
-/// `rows` rows, at most kRows, times the panels of a range.
-template <int kRows, class W>
-void multiply_rows(const ProductStage& s, const W* panels, std::int64_t first_row, std::int64_t rows, const Range& range) {
+/// A block of rows times the panels of a range. `ahead` says what to ask for beside a panel of the range.
+template <int kRows, WeightFormat kFormat, class F>
+void multiply_rows(const ProductStage& s, std::int64_t first_row, std::int64_t rows, const Range& range, const F& ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return multiply_rows<kRows - 1>(s, panels, first_row, rows, range);
+    if (rows < kRows) return multiply_rows<kRows - 1, kFormat>(s, first_row, rows, range, ahead);
   }
   constexpr int kPanels = panels_of(kRows);
   std::int64_t p = range.first;
-  for (; p + kPanels <= range.last; p += kPanels) multiply_tile<kRows, kPanels>(s, panels, first_row, p);
-  for (; p < range.last; ++p) multiply_tile<kRows, 1>(s, panels, first_row, p);
+  for (; p + kPanels <= range.last; p += kPanels) multiply_tile<kRows, kPanels, kFormat>(s, first_row, p, ahead(p));
+  for (; p < range.last; ++p) multiply_tile<kRows, 1, kFormat>(s, first_row, p, ahead(p));
 }
 
-// Rows pass over a few panels at a time, which then stay in the caches nearby, and in chunks that stay there too.
-template <class W>
-void multiply(const ProductStage& s, const W* panels, std::int64_t rows, const Range& range) {
+// Rows pass over a few panels at a time, which then stay in the caches nearby, and in chunks that stay there too. Meanwhile each block of
+// rows asks for its part of the next panels; one block alone asks for what comes soon.
+template <WeightFormat kFormat>
+void multiply(const ProductStage& s, std::int64_t rows, const Range& range) {
   constexpr std::int64_t kChunk = 96 * 1024;  // inputs
-  constexpr std::int64_t kPanels = 4;
+  constexpr std::int64_t kPanels = 4, kSoon = 32;
+  const std::int64_t words = s.weight.words(), panel = words * kPanelOutputs;
   const std::int64_t chunks = (rows * s.weight.in + kChunk - 1) / kChunk;
   for (std::int64_t c = 0; c < chunks; ++c) {
     const std::int64_t begin = rows * c / chunks, count = rows * (c + 1) / chunks - begin;
     const std::int64_t blocks = (count + kTileRows - 1) / kTileRows;  // of about equally many rows
     const std::int64_t step = blocks == 1 ? range.last - range.first : kPanels;
+    const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(blocks))) - 1;
     for (std::int64_t p = range.first; p < range.last; p += step)
       for (std::int64_t b = 0; b < blocks; ++b) {
         const std::int64_t first = begin + count * b / blocks, last = begin + count * (b + 1) / blocks;
-        multiply_rows<kTileRows>(s, panels, first, last - first, {p, std::min(p + step, range.last)});
+        const auto ahead = [&](std::int64_t at) {
+          const std::uint32_t* const now = s.weight.panels + at * panel;
+          return blocks == 1 ? Ahead{now + kSoon * kPanelOutputs, 0} : Ahead{now + step * panel + words * b / blocks * kPanelOutputs, shift};
+        };
+        multiply_rows<kTileRows, kFormat>(s, first, last - first, {p, std::min(p + step, range.last)}, ahead);
       }
   }
 }
@@ -150,9 +173,9 @@ void multiply(const ProductStage& s, const W* panels, std::int64_t rows, const R
 void run(const ProductStage& s, const StepRows& rows, const Team& team) {
   const Range range = team.share(s.weight.panel_count());
   switch (s.weight.format) {
-    case WeightFormat::f32: multiply(s, static_cast<const float*>(s.weight.panels), rows.rows, range); break;
-    case WeightFormat::bf16: multiply(s, static_cast<const bfloat16*>(s.weight.panels), rows.rows, range); break;
-    case WeightFormat::i8: multiply(s, static_cast<const std::int8_t*>(s.weight.panels), rows.rows, range); break;
+    case WeightFormat::f32: return multiply<WeightFormat::f32>(s, rows.rows, range);
+    case WeightFormat::bf16: return multiply<WeightFormat::bf16>(s, rows.rows, range);
+    case WeightFormat::i8: return multiply<WeightFormat::i8>(s, rows.rows, range);
   }
 }
 
