@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/openmp/register_tile.h"
@@ -64,46 +65,60 @@ constexpr int panels_of(int rows) {
   return kVector == 16 ? (rows <= 6 ? 4 : 2) : vectors <= 2 ? 4 : vectors <= 4 ? 2 : 1;
 }
 
-// What a sum becomes on its way out.
+// What the sums of a row and a panel become on their way out.
 void finish_row(const ProductStage& s, std::int64_t first_output, const float* sums, float* to) {
-  const std::int64_t count = std::min(kPanelOutputs, s.weight.out - first_output);
-  alignas(64) float y[kPanelOutputs];
-  std::memcpy(y, sums, sizeof y);
-  for (std::int64_t j = 0; j < count; ++j) {
-    const float scale = s.weight.scales == nullptr ? 1.0f : s.weight.scales[first_output + j];
-    y[j] = y[j] * scale + (s.bias == nullptr ? 0.0f : s.bias[first_output + j]);
-  }
-  if (s.activation) {
-    std::visit(
-        [&](const auto& f) {
+  const float* const scales = s.weight.scales == nullptr ? nullptr : s.weight.scales + first_output;
+  const float* const bias = s.bias == nullptr ? nullptr : s.bias + first_output;
+  const auto finish = [=, &s](auto count) {
+    alignas(64) float y[kPanelOutputs];
+    std::memcpy(y, sums, sizeof y);
+    if (scales != nullptr) {
 #pragma omp simd
-          for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = f.value(y[j]);
-        },
-        *s.activation);
-  }
-  std::copy_n(y, count, to);
+      for (std::int64_t j = 0; j < count; ++j) y[j] *= scales[j];
+    }
+    if (bias != nullptr) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < count; ++j) y[j] += bias[j];
+    }
+    if (s.activation) {
+      std::visit(
+          [&](const auto& f) {
+#pragma omp simd
+            for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = f.value(y[j]);
+          },
+          *s.activation);
+    }
+    std::copy_n(y, std::int64_t{count}, to);
+  };
+  const std::int64_t count = s.weight.out - first_output;
+  if (count >= kPanelOutputs) return finish(std::integral_constant<std::int64_t, kPanelOutputs>{});
+  finish(count);
 }
 
-/// What a tile asks for while it computes: lines from `words` on, a new one every 2^shift rows of words.
-struct Ahead {
+/// Neighbouring panels in memory.
+struct Panels {
   const std::uint32_t* words = nullptr;
+  std::int64_t first = 0, last = 0;  ///< their numbers
+  std::int64_t size = 0;             ///< words of one
+  const std::uint32_t* ahead = nullptr;  ///< what to ask for beside the first one, a line every 2^shift rows of words
   int shift = 0;
 };
 
-/// kRows rows times kPanels neighbouring panels.
+/// kRows rows times kPanels panels from number `panel` on.
 template <int kRows, int kPanels, WeightFormat kFormat>
-void multiply_tile(const ProductStage& s, std::int64_t first_row, std::int64_t first_panel, const Ahead& ahead) {
+void multiply_tile(const ProductStage& s, std::int64_t first_row, const Panels& panels, std::int64_t panel) {
   constexpr int kVectors = kPanels * kPanelVectors, kInputs = static_cast<int>(inputs_of_word(kFormat));
-  const std::int64_t in = s.weight.in, panel = s.weight.words() * kPanelOutputs;
+  const std::int64_t in = s.weight.in, offset = (panel - panels.first) * panels.size;
   const float* const x = s.x + first_row * in;
-  const std::uint32_t* const w = s.weight.panels + first_panel * panel;
+  const std::uint32_t* const w = panels.words + offset;
+  const std::uint32_t* const ahead = panels.ahead + offset;
   Vector sums[kRows][kVectors] = {};
   // The words of inputs [k, k + count).
   const auto add = [&](std::int64_t k, int count) {
     Words words[kVectors];
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v)
-      std::memcpy(&words[v], w + v / kPanelVectors * panel + k / kInputs * kPanelOutputs + v % kPanelVectors * kVector, sizeof(Words));
+      std::memcpy(&words[v], w + v / kPanelVectors * panels.size + k / kInputs * kPanelOutputs + v % kPanelVectors * kVector, sizeof(Words));
 #pragma GCC unroll 4
     for (int i = 0; i < count; ++i) {
       Vector weights[kVectors];
@@ -120,7 +135,7 @@ void multiply_tile(const ProductStage& s, std::int64_t first_row, std::int64_t f
   const std::int64_t whole = in / kInputs;
   for (std::int64_t k = 0; k < whole; ++k) {
 #pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead.words + p * panel + (k >> ahead.shift) * kPanelOutputs, 0, 2);
+    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead + p * panels.size + (k >> panels.shift) * kPanelOutputs, 0, 2);
     add(k * kInputs, kInputs);
   }
   if (whole * kInputs < in) add(whole * kInputs, static_cast<int>(in - whole * kInputs));
@@ -128,54 +143,77 @@ void multiply_tile(const ProductStage& s, std::int64_t first_row, std::int64_t f
     for (int p = 0; p < kPanels; ++p) {
       alignas(64) float row[kPanelOutputs];
       std::memcpy(row, &sums[r][p * kPanelVectors], sizeof row);
-      const std::int64_t output = (first_panel + p) * kPanelOutputs;
+      const std::int64_t output = (panel + p) * kPanelOutputs;
       finish_row(s, output, row, s.y + (first_row + r) * s.weight.out + output);
     }
 }
 
-/// A block of rows times the panels of a range. `ahead` says what to ask for beside a panel of the range.
-template <int kRows, WeightFormat kFormat, class F>
-void multiply_rows(const ProductStage& s, std::int64_t first_row, std::int64_t rows, const Range& range, const F& ahead) {
+/// A block of at most kRows rows times the panels.
+template <int kRows, WeightFormat kFormat>
+void multiply_rows(const ProductStage& s, std::int64_t first_row, std::int64_t rows, const Panels& panels) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return multiply_rows<kRows - 1, kFormat>(s, first_row, rows, range, ahead);
+    if (rows < kRows) return multiply_rows<kRows - 1, kFormat>(s, first_row, rows, panels);
   }
   constexpr int kPanels = panels_of(kRows);
-  std::int64_t p = range.first;
-  for (; p + kPanels <= range.last; p += kPanels) multiply_tile<kRows, kPanels, kFormat>(s, first_row, p, ahead(p));
-  for (; p < range.last; ++p) multiply_tile<kRows, 1, kFormat>(s, first_row, p, ahead(p));
+  std::int64_t p = panels.first;
+  for (; p + kPanels <= panels.last; p += kPanels) multiply_tile<kRows, kPanels, kFormat>(s, first_row, panels, p);
+  for (; p < panels.last; ++p) multiply_tile<kRows, 1, kFormat>(s, first_row, panels, p);
 }
 
-// Rows pass over a few panels at a time, which then stay in the caches nearby, and in chunks that stay there too. Meanwhile each block of
-// rows asks for its part of the next panels; one block alone asks for what comes soon.
+/// Words of f32 of a panel.
+void unpack_panel(const PackedMatrix& w, const std::uint32_t* words, float* to) {
+  for (std::int64_t k = 0; k < w.words(); ++k)
+    for (int v = 0; v < kPanelVectors; ++v) {
+      Words four;
+      std::memcpy(&four, words + k * kPanelOutputs + v * kVector, sizeof four);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const Vector y = unpack<WeightFormat::i8>(four, i);
+        std::memcpy(to + (4 * k + i) * kPanelOutputs + v * kVector, &y, sizeof y);
+      }
+    }
+}
+
+// Several blocks of rows pass over a few panels, which then stay in the caches nearby; rows come in chunks that stay there too. Meanwhile
+// each block asks for its part of the next panels. Bytes are unpacked once for all blocks. One block alone asks for what comes soon.
 template <WeightFormat kFormat>
-void multiply(const ProductStage& s, std::int64_t rows, const Range& range) {
+void multiply(const ProductStage& s, std::int64_t rows, const Range& range, float* scratch) {
   constexpr std::int64_t kChunk = 96 * 1024;  // inputs
-  constexpr std::int64_t kPanels = 4, kSoon = 32;
-  const std::int64_t words = s.weight.words(), panel = words * kPanelOutputs;
+  constexpr bool kUnpacks = kFormat == WeightFormat::i8;
+  constexpr std::int64_t kPanels = kUnpacks ? 1 : 4, kSoon = 32;
+  const std::int64_t words = s.weight.words(), size = words * kPanelOutputs;
+  const auto at = [&](std::int64_t panel) { return s.weight.panels + panel * size; };
   const std::int64_t chunks = (rows * s.weight.in + kChunk - 1) / kChunk;
   for (std::int64_t c = 0; c < chunks; ++c) {
     const std::int64_t begin = rows * c / chunks, count = rows * (c + 1) / chunks - begin;
     const std::int64_t blocks = (count + kTileRows - 1) / kTileRows;  // of about equally many rows
-    const std::int64_t step = blocks == 1 ? range.last - range.first : kPanels;
+    if (blocks == 1) {
+      multiply_rows<kTileRows, kFormat>(s, begin, count, {at(range.first), range.first, range.last, size, at(range.first) + kSoon * kPanelOutputs});
+      continue;
+    }
     const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(blocks))) - 1;
-    for (std::int64_t p = range.first; p < range.last; p += step)
+    for (std::int64_t p = range.first; p < range.last; p += kPanels) {
+      if constexpr (kUnpacks) unpack_panel(s.weight, at(p), scratch);
       for (std::int64_t b = 0; b < blocks; ++b) {
-        const std::int64_t first = begin + count * b / blocks, last = begin + count * (b + 1) / blocks;
-        const auto ahead = [&](std::int64_t at) {
-          const std::uint32_t* const now = s.weight.panels + at * panel;
-          return blocks == 1 ? Ahead{now + kSoon * kPanelOutputs, 0} : Ahead{now + step * panel + words * b / blocks * kPanelOutputs, shift};
-        };
-        multiply_rows<kTileRows, kFormat>(s, first, last - first, {p, std::min(p + step, range.last)}, ahead);
+        const std::int64_t first = begin + count * b / blocks, block = begin + count * (b + 1) / blocks - first;
+        const std::uint32_t* const ahead = at(p + kPanels) + words * b / blocks * kPanelOutputs;
+        if constexpr (kUnpacks) {
+          multiply_rows<kTileRows, WeightFormat::f32>(s, first, block,
+                                                      {reinterpret_cast<const std::uint32_t*>(scratch), p, p + 1, size, ahead, shift + 2});
+        } else {
+          multiply_rows<kTileRows, kFormat>(s, first, block, {at(p), p, std::min(p + kPanels, range.last), size, ahead, shift});
+        }
       }
+    }
   }
 }
 
 void run(const ProductStage& s, const StepRows& rows, const Team& team) {
   const Range range = team.share(s.weight.panel_count());
   switch (s.weight.format) {
-    case WeightFormat::f32: return multiply<WeightFormat::f32>(s, rows.rows, range);
-    case WeightFormat::bf16: return multiply<WeightFormat::bf16>(s, rows.rows, range);
-    case WeightFormat::i8: return multiply<WeightFormat::i8>(s, rows.rows, range);
+    case WeightFormat::f32: return multiply<WeightFormat::f32>(s, rows.rows, range, team.scratch);
+    case WeightFormat::bf16: return multiply<WeightFormat::bf16>(s, rows.rows, range, team.scratch);
+    case WeightFormat::i8: return multiply<WeightFormat::i8>(s, rows.rows, range, team.scratch);
   }
 }
 
@@ -340,24 +378,27 @@ std::int64_t work_of(std::span<const Stage> stages, const StepRows& rows) {
   return work;
 }
 
-// The largest number of positions that a row attends to.
-std::int64_t longest(const StepRows& rows) {
-  std::int64_t most = 0;
-  for (std::int64_t r = 0; r < rows.rows; ++r) most = std::max(most, rows.positions[r] + 1);
+// What a thread needs beside the stages' own memory: scores of a row, or a panel unpacked.
+std::int64_t scratch_size(std::span<const Stage> stages, const StepRows& rows) {
+  std::int64_t size = 0;
+  for (std::int64_t r = 0; r < rows.rows; ++r) size = std::max(size, rows.positions[r] + 1);
   for (std::int64_t g = 0; g < rows.groups; ++g) {
-    most = std::max(most, rows.group_begin[g + 1] - rows.group_begin[g]);
-    if (rows.memory_size != nullptr) most = std::max(most, rows.memory_size[g]);
+    size = std::max(size, rows.group_begin[g + 1] - rows.group_begin[g]);
+    if (rows.memory_size != nullptr) size = std::max(size, rows.memory_size[g]);
   }
-  return most;
+  for (const Stage& stage : stages)
+    if (const auto* const product = std::get_if<ProductStage>(&stage); product != nullptr && product->weight.format == WeightFormat::i8)
+      size = std::max(size, product->weight.words() * inputs_of_word(WeightFormat::i8) * kPanelOutputs);
+  constexpr std::int64_t kLine = 16;  // floats of a cache line
+  return (size + kLine - 1) / kLine * kLine + kLine;
 }
 
 }  // namespace
 
 void RunStages::fast(std::span<const Stage> stages, const StepRows& rows) {
-  constexpr std::int64_t kLine = 16;  // floats of a cache line
   const bool worthwhile = work_of(stages, rows) >= 8 * kGrain && !omp_in_parallel();
   const std::int64_t threads = worthwhile ? omp_get_max_threads() : 1;
-  const std::int64_t size = (longest(rows) + kLine - 1) / kLine * kLine + kLine;
+  const std::int64_t size = scratch_size(stages, rows);
   const Scratch<float> scratch(threads * size);
   const auto run_all = [&](const Team& team) {
     for (const Stage& stage : stages) {
