@@ -50,9 +50,9 @@ struct StepProgram::Impl {
   std::int64_t max_rows = 0, weight_bytes = 0;
   double squared_error = 0, squared_norm = 0;
   std::vector<kernels::Stage> stages;
-  std::vector<Tensor> tensors;         // what the stages point to: buffers, biases, tables
-  std::vector<PackedWeight> weights;   // likewise
-  std::vector<StepCache> caches;       // likewise
+  std::vector<Tensor> tensors;                 // what the stages point to: buffers, biases, tables
+  std::vector<PackedWeight> weights;           // likewise
+  std::vector<StepCache> caches;               // likewise
   std::int64_t vocabulary = 0, positions = 0;  // ids that an embedding takes
 
   /// A dense f32 vector or table that stays; null if there is none.
@@ -95,9 +95,7 @@ StepProgram& StepProgram::operator=(StepProgram&&) noexcept = default;
 std::int64_t StepProgram::max_rows() const { return impl_->max_rows; }
 std::size_t StepProgram::stages() const { return impl_->stages.size(); }
 std::int64_t StepProgram::weight_bytes() const { return impl_->weight_bytes; }
-double StepProgram::weight_error() const {
-  return impl_->squared_norm == 0 ? 0 : std::sqrt(impl_->squared_error / impl_->squared_norm);
-}
+double StepProgram::weight_error() const { return impl_->squared_norm == 0 ? 0 : std::sqrt(impl_->squared_error / impl_->squared_norm); }
 
 RowBuffer StepProgram::buffer(std::int64_t width) {
   impl_->tensors.emplace_back(Shape{impl_->max_rows, width});
@@ -126,15 +124,12 @@ void StepProgram::product(const RowBuffer& x, const PackedWeight& weight, const 
   impl_->squared_norm += kept.squared_norm();
   std::optional<kernels::BiasFunction> function;
   if (activation) function = function_of(*activation);
-  impl_->stages.push_back(kernels::ProductStage{.weight = {.format = format_of(kept.storage()),
-                                                           .in = kept.in(),
-                                                           .out = kept.out(),
-                                                           .panels = kept.panels(),
-                                                           .scales = kept.scales()},
-                                                .bias = impl_->kept("bias", bias, y.width),
-                                                .activation = function,
-                                                .x = x.data,
-                                                .y = y.data});
+  impl_->stages.push_back(kernels::ProductStage{
+      .weight = {.format = format_of(kept.storage()), .in = kept.in(), .out = kept.out(), .panels = kept.panels(), .scales = kept.scales()},
+      .bias = impl_->kept("bias", bias, y.width),
+      .activation = function,
+      .x = x.data,
+      .y = y.data});
 }
 
 void StepProgram::add_norm(const std::optional<RowBuffer>& branch, const RowBuffer& sum, const Tensor& gamma, const Tensor& beta,

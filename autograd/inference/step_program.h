@@ -77,7 +77,8 @@ class StepProgram {
   /// y = scale * table[token] + positions[position].
   void embedding(const Tensor& table, double scale, const Tensor& positions, const RowBuffer& y);
   /// y = activation(x W^T + bias). Neither x nor y are columns of something wider.
-  void product(const RowBuffer& x, const PackedWeight& weight, const Tensor& bias, std::optional<Activation> activation, const RowBuffer& y);
+  void product(const RowBuffer& x, const PackedWeight& weight, const Tensor& bias, std::optional<Activation> activation,
+               const RowBuffer& y);
   /// sum += branch; y = layer normalisation of sum, which y may be. Without a branch or without gamma that part is left out.
   void add_norm(const std::optional<RowBuffer>& branch, const RowBuffer& sum, const Tensor& gamma, const Tensor& beta, double epsilon,
                 const std::optional<RowBuffer>& y);

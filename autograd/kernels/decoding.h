@@ -1,9 +1,10 @@
 #pragma once
-// The layers of a transformer for a few rows at a time, without a tape: a list of stages that one team of threads runs through. A row is one
-// token of one line; the rows of a line stand side by side. f32 throughout; weights may be stored shorter.
+// The layers of a transformer for a few rows at a time, without a tape: a list of stages that one team of threads runs through. A row is
+// one token of one line; the rows of a line stand side by side. f32 throughout; weights may be stored shorter.
 //
 // Batch-invariant by construction: every output number is computed by the same instructions in the same order, whatever rows stand beside
-// it. An element of a product is one chain of fused multiply-adds over the inputs in ascending order; threads divide outputs, never a sum.
+// it. An element of a product is made of sums over neighbouring inputs, divided by the number of inputs alone; threads divide outputs,
+// never a sum.
 
 #include <cstdint>
 #include <optional>
@@ -85,7 +86,8 @@ enum class Attends : std::uint8_t {
   memory,   ///< what the memory of its line holds
 };
 
-/// out [rows, heads * width] = softmax(scale * q k^T) v; query head h reads key head h / (heads / key_heads). A row without keys gets zeros.
+/// out [rows, heads * width] = softmax(scale * q k^T) v; query head h reads key head h / (heads / key_heads). A row without keys gets
+/// zeros.
 struct AttentionStage {
   Attends attends = Attends::history;
   std::int64_t heads = 0, key_heads = 0, width = 0;
@@ -103,11 +105,12 @@ struct StepRows {
   std::int64_t rows = 0, groups = 0;
   const std::int64_t *tokens = nullptr, *positions = nullptr;  ///< [rows]
   const std::int32_t* slots = nullptr;                         ///< [rows]: where keys and values of a row are kept
-  const std::int32_t* history = nullptr;  ///< [rows, history_row]: the slot that holds position t of a row's line, for t <= its own position
+  const std::int32_t* history =
+      nullptr;  ///< [rows, history_row]: the slot that holds position t of a row's line, for t <= its own position
   std::int64_t history_row = 0;
-  const std::int64_t* group_begin = nullptr;   ///< [groups + 1]
-  const std::int32_t* memories = nullptr;      ///< [groups]: the slot of a line's memory
-  const std::int64_t* memory_size = nullptr;   ///< [groups]: how many positions it has
+  const std::int64_t* group_begin = nullptr;  ///< [groups + 1]
+  const std::int32_t* memories = nullptr;     ///< [groups]: the slot of a line's memory
+  const std::int64_t* memory_size = nullptr;  ///< [groups]: how many positions it has
 };
 
 /// Runs the stages one after the other.

@@ -15,14 +15,14 @@ class Decoder {
  public:
   /// A line that enters.
   struct Line {
-    std::int64_t place = 0;                      ///< [0, max_lines), free from here on for this line
-    std::span<const std::int64_t> source = {};   ///< what an encoder reads; empty for a language model
-    std::span<const std::int64_t> before = {};   ///< tokens already written, in front of the first one that step() is given
+    std::int64_t place = 0;                     ///< [0, max_lines), free from here on for this line
+    std::span<const std::int64_t> source = {};  ///< what an encoder reads; empty for a language model
+    std::span<const std::int64_t> before = {};  ///< tokens already written, in front of the first one that step() is given
   };
   struct Row {
-    std::int64_t place = 0;     ///< of its line
-    std::int64_t token = 0;     ///< the last one written
-    std::int64_t position = 0;  ///< of that token in its line, counted from 0
+    std::int64_t place = 0;      ///< of its line
+    std::int64_t token = 0;      ///< the last one written
+    std::int64_t position = 0;   ///< of that token in its line, counted from 0
     std::int64_t from = kBegin;  ///< the row of the step before that it continues; several may continue one
   };
   static constexpr std::int64_t kBegin = -1;  ///< the line's first row, which continues Line::before

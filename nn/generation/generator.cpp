@@ -23,12 +23,13 @@ void check_tokens(std::string_view what, std::span<const std::int64_t> tokens, s
 void check_request(const GenerationRequest& r, const Decoder& d) {
   const GenerationOptions& o = r.options;
   check(o.choice);
-  require<ArgumentError>(o.beams >= 1 && o.beams <= d.max_beams(), "generation: beams must be between 1 and what the decoder has room for: ",
-                         o.beams, ", room for ", d.max_beams());
-  require<ArgumentError>(o.hypotheses >= 1 && o.hypotheses <= o.beams, "generation: hypotheses must be between 1 and the beams: ",
-                         o.hypotheses, ", beams ", o.beams);
-  require<ArgumentError>(o.beams == 1 || !o.choice.draws(), "generation: beam search draws nothing: top_k must be 1 with more than one beam: ",
-                         o.choice.top_k, ", beams ", o.beams);
+  require<ArgumentError>(o.beams >= 1 && o.beams <= d.max_beams(),
+                         "generation: beams must be between 1 and what the decoder has room for: ", o.beams, ", room for ", d.max_beams());
+  require<ArgumentError>(o.hypotheses >= 1 && o.hypotheses <= o.beams,
+                         "generation: hypotheses must be between 1 and the beams: ", o.hypotheses, ", beams ", o.beams);
+  require<ArgumentError>(o.beams == 1 || !o.choice.draws(),
+                         "generation: beam search draws nothing: top_k must be 1 with more than one beam: ", o.choice.top_k, ", beams ",
+                         o.beams);
   require<ArgumentError>(o.beams == 1 || !r.on_token, "generation: tokens of a beam search are known at its end only: beams ", o.beams);
   require<ArgumentError>(std::isfinite(o.length_penalty) && std::isfinite(o.diversity),
                          "generation: length_penalty and diversity must be numbers: ", o.length_penalty, ", ", o.diversity);
@@ -36,8 +37,8 @@ void check_request(const GenerationRequest& r, const Decoder& d) {
                          "generation: lengths must be 0 <= min_length <= max_length, 1 <= max_length: ", o.min_length, ", ", o.max_length);
   require<ArgumentError>(!r.prompt.empty(), "generation: a line begins with a token at least: prompt of ", r.prompt.size());
   require<ArgumentError>(std::ssize(r.prompt) + o.max_length - 1 <= d.max_length(),
-                         "generation: prompt and max_length must fit the longest line: prompt ", r.prompt.size(), ", max_length ", o.max_length,
-                         ", longest ", d.max_length());
+                         "generation: prompt and max_length must fit the longest line: prompt ", r.prompt.size(), ", max_length ",
+                         o.max_length, ", longest ", d.max_length());
   require<ArgumentError>(std::ssize(r.source) <= d.max_source() && r.source.empty() == (d.max_source() == 0),
                          "generation: the source must have between 1 and the greatest number of tokens (0: the decoder reads none): ",
                          r.source.size(), ", greatest ", d.max_source());
@@ -147,7 +148,8 @@ void Generator::change_logits(const Line& line, const Beam& beam, std::span<floa
 
 void Generator::tokens_of(const Line& line, std::int64_t node, std::vector<std::int64_t>& to) const {
   to.clear();
-  for (; node >= 0; node = line.nodes[static_cast<std::size_t>(node)].before) to.push_back(line.nodes[static_cast<std::size_t>(node)].token);
+  for (; node >= 0; node = line.nodes[static_cast<std::size_t>(node)].before)
+    to.push_back(line.nodes[static_cast<std::size_t>(node)].token);
   std::ranges::reverse(to);
 }
 

@@ -37,9 +37,9 @@ struct GenerationOptions {
   /// (Li et al. 2016). Scores of hypotheses are without it.
   double diversity = 0;
   EarlyStop early_stop = EarlyStop::exact;
-  std::int64_t min_length = 0;                              ///< tokens before a stop token may come
-  std::int64_t max_length = 128;                            ///< tokens at most
-  std::vector<std::int64_t> stop_tokens = {};               ///< end a line and are not part of it
+  std::int64_t min_length = 0;                                 ///< tokens before a stop token may come
+  std::int64_t max_length = 128;                               ///< tokens at most
+  std::vector<std::int64_t> stop_tokens = {};                  ///< end a line and are not part of it
   std::vector<std::vector<std::int64_t>> stop_sequences = {};  ///< likewise, once all of their tokens have been written
 };
 
@@ -108,7 +108,7 @@ class Generator {
     GenerationRequest request;
     std::int64_t written = 0;  // tokens of each beam
     std::vector<Node> nodes = {};
-    std::vector<Beam> beams = {Beam{}};  // alive
+    std::vector<Beam> beams = {Beam{}};     // alive
     std::vector<Hypothesis> finished = {};  // kept aside, best first, as many as there are beams
     std::int64_t finished_count = 0;
     bool done = false;

@@ -214,8 +214,9 @@ TransformerDecoder::TransformerDecoder(const TransformerStack<EncoderLayer>& dec
 void TransformerDecoder::prepare(const TransformerTables& target) {
   check_positions(target, options_.max_length, "token of a line");
   vocabulary_ = target.output.size(0);
-  require<ArgumentError>(target.embedding.size(0) == vocabulary_, "transformer_decoder: tokens read and written must be the same: embedding ",
-                         target.embedding, ", output ", target.output);
+  require<ArgumentError>(target.embedding.size(0) == vocabulary_,
+                         "transformer_decoder: tokens read and written must be the same: embedding ", target.embedding, ", output ",
+                         target.output);
   memory_size_.resize(static_cast<std::size_t>(options_.lines));
   const auto size = static_cast<std::size_t>(program_.max_rows() * options_.max_length);
   history_.resize(size);
@@ -232,8 +233,8 @@ std::int64_t TransformerDecoder::cache_bytes() const {
 
 void TransformerDecoder::begin(std::span<const Line> lines) {
   for (const Line& line : lines) {
-    require<ArgumentError>(line.place >= 0 && line.place < options_.lines, "transformer_decoder: a line's place must be below the lines: place ",
-                           line.place, ", lines ", options_.lines);
+    require<ArgumentError>(line.place >= 0 && line.place < options_.lines,
+                           "transformer_decoder: a line's place must be below the lines: place ", line.place, ", lines ", options_.lines);
     require<ArgumentError>(std::ssize(line.source) <= options_.max_source && line.source.empty() == (options_.max_source == 0),
                            "transformer_decoder: a source must have between 1 and max_source tokens (0: there is none): ",
                            line.source.size(), ", max_source ", options_.max_source);

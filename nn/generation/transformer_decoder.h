@@ -17,11 +17,11 @@ namespace capstan::nn {
 
 /// What stands before and behind the layers of a stack. All f32.
 struct TransformerTables {
-  Tensor embedding;            ///< [vocabulary, width]
-  double scale = 1;            ///< of the embedding's vectors
-  Tensor positions = {};       ///< [positions, width], added; absent: none
-  Tensor output = {};          ///< [vocabulary, width], the logits' weights; the embedding itself if they are tied; not for an encoder
-  Tensor output_bias = {};     ///< [vocabulary], or absent
+  Tensor embedding;         ///< [vocabulary, width]
+  double scale = 1;         ///< of the embedding's vectors
+  Tensor positions = {};    ///< [positions, width], added; absent: none
+  Tensor output = {};       ///< [vocabulary, width], the logits' weights; the embedding itself if they are tied; not for an encoder
+  Tensor output_bias = {};  ///< [vocabulary], or absent
 };
 
 struct TransformerDecoderOptions {

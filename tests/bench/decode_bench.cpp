@@ -1,5 +1,6 @@
-// How fast a transformer writes: 6 + 6 post-norm layers of 512, ff 2048, 8 heads, ReLU, 8,000 words, a source of 20 tokens, exactly 64 tokens
-// written, greedy and with 4 beams, 1 and 32 lines, sources included. Tokens of the best hypotheses a second, best of three after one.
+// How fast a transformer writes: 6 + 6 post-norm layers of 512, ff 2048, 8 heads, ReLU, 8,000 words, a source of 20 tokens, exactly 64
+// tokens written, greedy and with 4 beams, 1 and 32 lines, sources included. Tokens of the best hypotheses a second, best of three after
+// one.
 //     build/ci/tests/bench_decode [f32] [bf16] [int8]
 // With one line, a token costs the time to read the weights: beside the rate stands what was read, and what memory gives.
 
@@ -76,9 +77,8 @@ void run(WeightStorage storage) {
       target{.embedding = table("target"), .scale = source.scale, .positions = source.positions, .output = table("output")};
   for (const std::int64_t lines : {1, 32})
     for (const std::int64_t beams : {1, 4}) {
-      TransformerDecoder writes(
-          encoder, source, decoder, target,
-          {.lines = lines, .beams = beams, .max_length = kTarget, .max_source = kSource, .weights = storage});
+      TransformerDecoder writes(encoder, source, decoder, target,
+                                {.lines = lines, .beams = beams, .max_length = kTarget, .max_source = kSource, .weights = storage});
       const double time = best_of_three([&] {
         Generator generator(writes, {.deliver = [](const Generation&) {}});
         Rng rng(1);
@@ -90,8 +90,8 @@ void run(WeightStorage storage) {
         generator.finish();
       });
       std::printf("%-5s %-6s %2d lines %8.1f tokens/s   %5.2f ms a step, weights read at %.1f GB/s\n", to_text(storage).c_str(),
-                  beams == 1 ? "greedy" : "beam 4", static_cast<int>(lines), static_cast<double>(lines * kTarget) / time, 1e3 * time / kTarget,
-                  static_cast<double>(writes.weight_bytes() * kTarget) / time * 1e-9);
+                  beams == 1 ? "greedy" : "beam 4", static_cast<int>(lines), static_cast<double>(lines * kTarget) / time,
+                  1e3 * time / kTarget, static_cast<double>(writes.weight_bytes() * kTarget) / time * 1e-9);
       std::fflush(stdout);
     }
 }

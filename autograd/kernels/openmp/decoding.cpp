@@ -98,27 +98,30 @@ void finish_row(const ProductStage& s, std::int64_t first_output, const float* s
 /// Neighbouring panels in memory.
 struct Panels {
   const std::uint32_t* words = nullptr;
-  std::int64_t first = 0, last = 0;  ///< their numbers
-  std::int64_t size = 0;             ///< words of one
+  std::int64_t first = 0, last = 0;      ///< their numbers
+  std::int64_t size = 0;                 ///< words of one
   const std::uint32_t* ahead = nullptr;  ///< what to ask for beside the first one, a line every 2^shift rows of words
   int shift = 0;
 };
 
-/// kRows rows times kPanels panels from number `panel` on.
+/// Inputs that make up a sum before it is added to the total: sums of thousands of terms in one chain would round too often.
+constexpr std::int64_t kSummed = 128;
+
+// Adds the sums over inputs [first, last), where first begins a word, to totals [kRows][kPanels] of whole panels. Not inlined, because the
+// compiler would keep the totals in registers and the sums in memory.
 template <int kRows, int kPanels, WeightFormat kFormat>
-void multiply_tile(const ProductStage& s, std::int64_t first_row, const Panels& panels, std::int64_t panel) {
+[[gnu::noinline]] void add_products(const float* x, std::int64_t in, const std::uint32_t* w, const std::uint32_t* ahead,
+                                    const Panels& panels, std::int64_t first, std::int64_t last,
+                                    Vector (*totals)[kPanels * kPanelVectors]) {
   constexpr int kVectors = kPanels * kPanelVectors, kInputs = static_cast<int>(inputs_of_word(kFormat));
-  const std::int64_t in = s.weight.in, offset = (panel - panels.first) * panels.size;
-  const float* const x = s.x + first_row * in;
-  const std::uint32_t* const w = panels.words + offset;
-  const std::uint32_t* const ahead = panels.ahead + offset;
   Vector sums[kRows][kVectors] = {};
   // The words of inputs [k, k + count).
   const auto add = [&](std::int64_t k, int count) {
     Words words[kVectors];
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v)
-      std::memcpy(&words[v], w + v / kPanelVectors * panels.size + k / kInputs * kPanelOutputs + v % kPanelVectors * kVector, sizeof(Words));
+      std::memcpy(&words[v], w + v / kPanelVectors * panels.size + k / kInputs * kPanelOutputs + v % kPanelVectors * kVector,
+                  sizeof(Words));
 #pragma GCC unroll 4
     for (int i = 0; i < count; ++i) {
       Vector weights[kVectors];
@@ -132,17 +135,31 @@ void multiply_tile(const ProductStage& s, std::int64_t first_row, const Panels& 
       }
     }
   };
-  const std::int64_t whole = in / kInputs;
-  for (std::int64_t k = 0; k < whole; ++k) {
+  const std::int64_t end = last / kInputs;
+  for (std::int64_t k = first / kInputs; k < end; ++k) {
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead + p * panels.size + (k >> panels.shift) * kPanelOutputs, 0, 2);
     add(k * kInputs, kInputs);
   }
-  if (whole * kInputs < in) add(whole * kInputs, static_cast<int>(in - whole * kInputs));
+  if constexpr (kInputs > 1) {
+    if (end * kInputs < last) add(end * kInputs, static_cast<int>(last - end * kInputs));
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) totals[r][v] += sums[r][v];
+}
+
+/// kRows rows times kPanels panels from number `panel` on.
+template <int kRows, int kPanels, WeightFormat kFormat>
+void multiply_tile(const ProductStage& s, std::int64_t first_row, const Panels& panels, std::int64_t panel) {
+  const std::int64_t in = s.weight.in, offset = (panel - panels.first) * panels.size;
+  Vector totals[kRows][kPanels * kPanelVectors] = {};
+  for (std::int64_t k = 0; k < in; k += kSummed)
+    add_products<kRows, kPanels, kFormat>(s.x + first_row * in, in, panels.words + offset, panels.ahead + offset, panels, k,
+                                          std::min(in, k + kSummed), totals);
   for (int r = 0; r < kRows; ++r)
     for (int p = 0; p < kPanels; ++p) {
       alignas(64) float row[kPanelOutputs];
-      std::memcpy(row, &sums[r][p * kPanelVectors], sizeof row);
+      std::memcpy(row, &totals[r][p * kPanelVectors], sizeof row);
       const std::int64_t output = (panel + p) * kPanelOutputs;
       finish_row(s, output, row, s.y + (first_row + r) * s.weight.out + output);
     }
@@ -188,7 +205,8 @@ void multiply(const ProductStage& s, std::int64_t rows, const Range& range, floa
     const std::int64_t begin = rows * c / chunks, count = rows * (c + 1) / chunks - begin;
     const std::int64_t blocks = (count + kTileRows - 1) / kTileRows;  // of about equally many rows
     if (blocks == 1) {
-      multiply_rows<kTileRows, kFormat>(s, begin, count, {at(range.first), range.first, range.last, size, at(range.first) + kSoon * kPanelOutputs});
+      multiply_rows<kTileRows, kFormat>(s, begin, count,
+                                        {at(range.first), range.first, range.last, size, at(range.first) + kSoon * kPanelOutputs});
       continue;
     }
     const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(blocks))) - 1;
@@ -277,8 +295,8 @@ void run(const StoreStage& s, const StepRows& rows, const Team& team) {
 /// The first `count` of a vector's values, then zeros.
 Vector load_first(const float* from, std::int64_t count) { return tile::detail::load_some(from, count); }
 
-// scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of keys
-// in one go.
+// scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of
+// keys in one go.
 template <class Place>
 void score(const float* q, const float* keys, const Place& place, std::int64_t count, std::int64_t width, float scale, float* scores) {
   const std::int64_t whole = width / kVector * kVector;
@@ -416,8 +434,7 @@ void RunStages::fast(std::span<const Stage> stages, const StepRows& rows) {
   }
 }
 
-void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int64_t k, float* values, std::int32_t* ids,
-                float* log_sums) {
+void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int64_t k, float* values, std::int32_t* ids, float* log_sums) {
   constexpr std::int64_t kBlock = 64;  // passed over in one go unless one of them is among the largest
   parallel_tasks(rows, rows * n * 4, [&](std::int64_t r) {
     const float* const z = logits + r * n;

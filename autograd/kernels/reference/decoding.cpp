@@ -27,8 +27,8 @@ double weight_at(const PackedMatrix& w, std::int64_t j, std::int64_t k) {
 void run(const EmbeddingStage& s, const StepRows& rows) {
   for (std::int64_t r = 0; r < rows.rows; ++r)
     for (std::int64_t c = 0; c < s.width; ++c)
-      s.y[r * s.width + c] = s.scale * s.table[rows.tokens[r] * s.width + c] +
-                             (s.positions == nullptr ? 0.0f : s.positions[rows.positions[r] * s.width + c]);
+      s.y[r * s.width + c] =
+          s.scale * s.table[rows.tokens[r] * s.width + c] + (s.positions == nullptr ? 0.0f : s.positions[rows.positions[r] * s.width + c]);
 }
 
 void run(const ProductStage& s, const StepRows& rows) {
@@ -83,7 +83,8 @@ void run(const AttentionStage& s, const StepRows& rows) {
         // Where the vector of position t begins, in the rows or in the store.
         const auto vector_of = [&](const float* of_rows, const float* stored, std::int64_t t) {
           if (s.attends == Attends::line) return of_rows + (first + t) * s.row + key_head * s.width;
-          return stored + s.store.place(s.attends == Attends::memory ? rows.memories[g] : rows.history[r * rows.history_row + t], key_head, t);
+          return stored +
+                 s.store.place(s.attends == Attends::memory ? rows.memories[g] : rows.history[r * rows.history_row + t], key_head, t);
         };
         std::vector<double> weights(static_cast<std::size_t>(count));
         double max = -std::numeric_limits<double>::infinity(), total = 0;

@@ -67,20 +67,28 @@ struct Batch {
       tokens.push_back((7 * place + 3 * r) % kVocabulary);
       positions.push_back(position);
       slots.push_back(static_cast<std::int32_t>(place * 8 + r));
-      for (std::int64_t t = 0; t < kCapacity; ++t) history.push_back(static_cast<std::int32_t>(place * 8 + (t < position ? (t * r) % rows : r)));
+      for (std::int64_t t = 0; t < kCapacity; ++t)
+        history.push_back(static_cast<std::int32_t>(place * 8 + (t < position ? (t * r) % rows : r)));
     }
     line_begin.push_back(std::ssize(tokens));
     memories.push_back(place);
     memory_sizes.push_back(place);  // the first line has no memory at all
   }
   StepBatch view() const {
-    return {.tokens = tokens, .positions = positions, .slots = slots, .history = history, .history_row = kCapacity, .line_begin = line_begin,
-            .memories = memories, .memory_sizes = memory_sizes};
+    return {.tokens = tokens,
+            .positions = positions,
+            .slots = slots,
+            .history = history,
+            .history_row = kCapacity,
+            .line_begin = line_begin,
+            .memories = memories,
+            .memory_sizes = memory_sizes};
   }
 };
 
 void fill(const StepCache& c) {
-  const auto keys = random_values<float>(c.slots() * c.heads() * c.capacity() * c.width(), 20), values = random_values<float>(std::ssize(keys), 21);
+  const auto keys = random_values<float>(c.slots() * c.heads() * c.capacity() * c.width(), 20),
+             values = random_values<float>(std::ssize(keys), 21);
   std::ranges::copy(keys, c.keys());
   std::ranges::copy(values, c.values());
 }
@@ -140,7 +148,10 @@ TEST(StepProgram, AProductIsTheSameForAnyNumberOfRows) {
     for (std::size_t r = 0; r < 150; ++r) tokens[r] = static_cast<std::int64_t>(r);
     const auto run = [&](std::size_t first, std::size_t rows) {
       begin[1] = static_cast<std::int64_t>(rows);
-      program.run({.tokens = std::span(tokens).subspan(first, rows), .positions = std::span(zero).first(rows), .slots = std::span(slots).first(rows), .line_begin = begin});
+      program.run({.tokens = std::span(tokens).subspan(first, rows),
+                   .positions = std::span(zero).first(rows),
+                   .slots = std::span(slots).first(rows),
+                   .line_begin = begin});
       return results(y, 0, static_cast<std::int64_t>(rows));
     };
     const std::vector<float> all = run(0, 150);
@@ -153,7 +164,8 @@ TEST(StepProgram, AProductIsTheSameForAnyNumberOfRows) {
 
 TEST(StepProgram, StoresWeightsAsAsked) {
   const Tensor w = Tensor::from<float>({1, -.5f, .003f, 127, 0, 63.4f, 0, 0, 0}, {3, 3});
-  const PackedWeight exact(std::array{w}, WeightStorage::f32), rounded(std::array{w}, WeightStorage::bf16), whole(std::array{w}, WeightStorage::int8);
+  const PackedWeight exact(std::array{w}, WeightStorage::f32), rounded(std::array{w}, WeightStorage::bf16),
+      whole(std::array{w}, WeightStorage::int8);
   EXPECT_EQ(exact.squared_error(), 0);
   EXPECT_EQ(exact.bytes(), 36);
   EXPECT_EQ(rounded.bytes(), 18);
@@ -168,7 +180,10 @@ TEST(StepProgram, StoresWeightsAsAsked) {
   EXPECT_NEAR(whole.squared_error(), std::pow(64. / 127 - .5, 2) + .003 * .003 + .4 * .4, 1e-5);
   EXPECT_EQ(weight_storage("int8"), WeightStorage::int8);
   EXPECT_THAT(message_of<ConfigError>([] { weight_storage("int4"); }), HasSubstr("f32, bf16 or int8: asked for int4"));
-  EXPECT_THAT(message_of([&] { PackedWeight(std::array{w, Tensor::zeros({2, 4})}, WeightStorage::f32); }), HasSubstr("f32[3, 3], then f32[2, 4]"));
+  EXPECT_THAT(message_of([&] {
+                PackedWeight(std::array{w, Tensor::zeros({2, 4})}, WeightStorage::f32);
+              }),
+              HasSubstr("f32[3, 3], then f32[2, 4]"));
 }
 
 TEST(StepProgram, SaysWhatDoesNotFit) {
@@ -185,14 +200,16 @@ TEST(StepProgram, SaysWhatDoesNotFit) {
   EXPECT_THAT(run(token), HasSubstr("position 24, positions 24"));
   StepProgram program(1);
   const RowBuffer x = program.buffer(8), y = program.buffer(9);
-  EXPECT_THAT(message_of([&] { program.product(x, PackedWeight(std::array{random({9, 7}, 1)}, WeightStorage::f32), {}, {}, y); }),
+  EXPECT_THAT(message_of([&] {
+                program.product(x, PackedWeight(std::array{random({9, 7}, 1)}, WeightStorage::f32), {}, {}, y);
+              }),
               HasSubstr("what a product reads must be all of a buffer of width 7: columns 8 of 8"));
 }
 
 TEST(TopK, FindsTheLargest) {
   const std::int64_t rows = 40, n = 4001;
   std::vector<float> logits = random_values<float>(rows * n, 5, -9, 9);
-  for (std::size_t i = 0; i < 4001; ++i) logits[i] = static_cast<float>(i % 7);         // ties
+  for (std::size_t i = 0; i < 4001; ++i) logits[i] = static_cast<float>(i % 7);                   // ties
   for (std::size_t i = 4001; i < 8000; ++i) logits[i] = -std::numeric_limits<float>::infinity();  // fewer than are asked for
   logits[2 * 4001 + 5] = std::nanf("");
   for (const std::size_t k : {1u, 5u, 64u})

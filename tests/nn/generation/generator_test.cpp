@@ -259,7 +259,8 @@ TEST(Generator, KeepsToLengths) {
 }
 
 TEST(Generator, StopsAtSequences) {
-  const std::vector<std::vector<double>> ring{{.05, .8, .05, .1}, {.05, .05, .8, .1}, {.8, .05, .05, .1}, {.25, .25, .25, .25}};  // 0 1 2 0 1 2
+  const std::vector<std::vector<double>> ring{
+      {.05, .8, .05, .1}, {.05, .05, .8, .1}, {.8, .05, .05, .1}, {.25, .25, .25, .25}};  // 0 1 2 0 1 2
   ChainDecoder decoder(ring);
   for (const std::int64_t beams : {1, 3}) {
     const GenerationOptions o{.beams = beams, .length_penalty = 0, .max_length = 12, .stop_sequences = {{2, 2, 2}, {2, 0, 1}}};
@@ -350,8 +351,7 @@ TEST(Generator, DrawsAsOftenAsIsLikely) {
 TEST(Generator, DeliversInEitherOrder) {
   const auto requests = [] {
     std::vector<GenerationRequest> r;
-    for (const std::int64_t length : {6, 2, 4})
-      r.push_back({.prompt = {0}, .options = {.max_length = length}});
+    for (const std::int64_t length : {6, 2, 4}) r.push_back({.prompt = {0}, .options = {.max_length = length}});
     return r;
   };
   ChainDecoder decoder(chain());
@@ -369,7 +369,8 @@ TEST(Generator, SaysWhatIsWrong) {
   Generator generator(decoder, {.deliver = [&](Generation g) { all.push_back(std::move(g)); }});
   const auto refused = [&](GenerationRequest r) { return message_of<ArgumentError>([&] { generator.submit(std::move(r)); }); };
   EXPECT_THAT(refused({}), HasSubstr("a line begins with a token"));
-  EXPECT_THAT(refused({.prompt = {4}, .options = {.max_length = 3}}), HasSubstr("token of the prompt is not in the vocabulary: token 4, vocabulary 4"));
+  EXPECT_THAT(refused({.prompt = {4}, .options = {.max_length = 3}}),
+              HasSubstr("token of the prompt is not in the vocabulary: token 4, vocabulary 4"));
   EXPECT_THAT(refused({.source = {1}, .prompt = {0}, .options = {.max_length = 3}}), HasSubstr("the source must have"));
   EXPECT_THAT(refused({.prompt = Tokens(30), .options = {.max_length = 12}}), HasSubstr("prompt 30, max_length 12, longest 40"));
   EXPECT_THAT(refused({.prompt = {0}, .options = {.beams = 5}}), HasSubstr("5, room for 4"));

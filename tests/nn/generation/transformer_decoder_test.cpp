@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-#include "autograd/ops/embedding.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
 #include "autograd/ops/matmul.h"
 #include "nn/generation/generator.h"
 #include "nn/init.h"
@@ -32,8 +32,8 @@ struct Kind {
 };
 
 std::string to_text(const Kind& k) {
-  return join_text(k.pre_norm ? "pre-norm " : "post-norm ", to_text(k.activation), k.bias ? " bias" : "", k.final_norm ? " final norm" : "", " kv ",
-                   k.key_value_heads, " head ", k.head_width, k.positions ? " positions" : "");
+  return join_text(k.pre_norm ? "pre-norm " : "post-norm ", to_text(k.activation), k.bias ? " bias" : "", k.final_norm ? " final norm" : "",
+                   " kv ", k.key_value_heads, " head ", k.head_width, k.positions ? " positions" : "");
 }
 
 const std::vector<Kind>& kinds() {
@@ -53,20 +53,36 @@ struct Model {
 
   static TransformerStackOptions options(const Kind& k) {
     return {.layers = 2,
-            .layer = {.width = kWidth, .heads = 4, .inner = 50, .key_value_heads = k.key_value_heads, .head_width = k.head_width, .activation = k.activation,
-                      .pre_norm = k.pre_norm, .bias = k.bias, .init = normal(.2)},
+            .layer = {.width = kWidth,
+                      .heads = 4,
+                      .inner = 50,
+                      .key_value_heads = k.key_value_heads,
+                      .head_width = k.head_width,
+                      .activation = k.activation,
+                      .pre_norm = k.pre_norm,
+                      .bias = k.bias,
+                      .init = normal(.2)},
             .final_norm = k.final_norm};
   }
   explicit Model(const Kind& k)
-      : encoder(store.root() / "encoder", options(k)), causal(store.root() / "causal", options(k)), decoder(store.root() / "decoder", options(k)) {
+      : encoder(store.root() / "encoder", options(k)),
+        causal(store.root() / "causal", options(k)),
+        decoder(store.root() / "decoder", options(k)) {
     for (const Parameter& p : store.parameters())
       if (p.shape().rank() == 1) {
         const Tensor value = p.write();
-        for (std::int64_t i = 0; i < value.numel(); ++i) value.data<float>()[i] += .3f * std::sin(static_cast<float>(i) + static_cast<float>(p.name().size()));
+        for (std::int64_t i = 0; i < value.numel(); ++i)
+          value.data<float>()[i] += .3f * std::sin(static_cast<float>(i) + static_cast<float>(p.name().size()));
       }
-    const auto table = [&](const char* name, std::int64_t rows) { return store.root().parameter(name, {rows, kWidth}, normal(.5)).value().detach(); };
-    source = {.embedding = table("source", kVocabulary + 4), .scale = 2, .positions = k.positions ? table("source_positions", kPositions) : Tensor()};
-    target = {.embedding = table("target", kVocabulary), .positions = k.positions ? table("positions", kPositions) : Tensor(), .output = table("output", kVocabulary)};
+    const auto table = [&](const char* name, std::int64_t rows) {
+      return store.root().parameter(name, {rows, kWidth}, normal(.5)).value().detach();
+    };
+    source = {.embedding = table("source", kVocabulary + 4),
+              .scale = 2,
+              .positions = k.positions ? table("source_positions", kPositions) : Tensor()};
+    target = {.embedding = table("target", kVocabulary),
+              .positions = k.positions ? table("positions", kPositions) : Tensor(),
+              .output = table("output", kVocabulary)};
     if (k.bias) target.output_bias = Tensor::from<float>(std::vector<float>(kVocabulary, .25f), {kVocabulary});
     if (!k.positions) target.output = target.embedding;  // tied
   }
@@ -101,12 +117,15 @@ Tokens counting(std::int64_t n, std::int64_t first) {
 }
 
 /// Feeds a line to a decoder and compares the logits behind every token from `before` on.
-void follow(Decoder& decoder, const Model& model, const Tokens& tokens, std::size_t before, const Tokens& source, double tolerance, const std::string& what) {
+void follow(Decoder& decoder, const Model& model, const Tokens& tokens, std::size_t before, const Tokens& source, double tolerance,
+            const std::string& what) {
   const std::vector<double> expected = model.logits(tokens, source);
   decoder.begin(std::vector<Decoder::Line>{{.place = 1, .source = source, .before = std::span(tokens).first(before)}});
   for (std::size_t t = before; t < tokens.size(); ++t) {
-    const std::vector<Row> rows{{.place = 1, .token = tokens[t], .position = static_cast<std::int64_t>(t), .from = t == before ? Decoder::kBegin : 0}};
-    expect_relative(decoder.step(rows), std::span(expected).subspan(t * kVocabulary, kVocabulary), tolerance, what + ", token " + std::to_string(t));
+    const std::vector<Row> rows{
+        {.place = 1, .token = tokens[t], .position = static_cast<std::int64_t>(t), .from = t == before ? Decoder::kBegin : 0}};
+    expect_relative(decoder.step(rows), std::span(expected).subspan(t * kVocabulary, kVocabulary), tolerance,
+                    what + ", token " + std::to_string(t));
   }
 }
 
@@ -128,7 +147,8 @@ TEST(TransformerDecoder, ShorterWeightsAreNearby) {
   const Model model(kinds()[0]);
   TransformerDecoderOptions o = kRoom;
   double bytes = 0;
-  for (const auto& [storage, tolerance] : {std::pair{WeightStorage::f32, 1e-6}, std::pair{WeightStorage::bf16, .02}, std::pair{WeightStorage::int8, .03}}) {
+  for (const auto& [storage, tolerance] :
+       {std::pair{WeightStorage::f32, 1e-6}, std::pair{WeightStorage::bf16, .02}, std::pair{WeightStorage::int8, .03}}) {
     o.weights = storage;
     TransformerDecoder decoder(model.encoder, model.source, model.decoder, model.target, o);
     follow(decoder, model, counting(6, 3), 0, counting(9, 1), tolerance, to_text(storage));
@@ -155,14 +175,16 @@ TEST(TransformerDecoder, BeamsReadTheirOwnHistory) {
     std::vector<Row> rows;
     const bool visited = step >= 2 && step < 5;  // by a line in front
     if (step == 2) decoder.begin(std::vector<Decoder::Line>{{.place = 0, .source = other, .before = counting(3, 6)}});
-    if (visited) rows.push_back({.place = 0, .token = 1, .position = static_cast<std::int64_t>(step) + 1, .from = step == 2 ? Decoder::kBegin : 0});
+    if (visited)
+      rows.push_back({.place = 0, .token = 1, .position = static_cast<std::int64_t>(step) + 1, .from = step == 2 ? Decoder::kBegin : 0});
     const std::int64_t shift = std::ssize(last) > 0 && last[0].place == 0 ? 1 : 0;
     std::vector<Tokens> next;
     for (std::size_t r = 0; r < from[step].size(); ++r) {
       const std::int64_t parent = from[step][r], token = static_cast<std::int64_t>(7 * step + 3 * r) % kVocabulary;
       next.push_back(lines[static_cast<std::size_t>(std::max<std::int64_t>(parent, 0))]);
       next.back().push_back(token);
-      rows.push_back({.place = 2, .token = token, .position = static_cast<std::int64_t>(step), .from = parent < 0 ? parent : parent + shift});
+      rows.push_back(
+          {.place = 2, .token = token, .position = static_cast<std::int64_t>(step), .from = parent < 0 ? parent : parent + shift});
     }
     const std::span<float> logits = decoder.step(rows);
     for (std::size_t r = 0; r < next.size(); ++r) {
@@ -191,7 +213,9 @@ TEST(TransformerDecoder, ALineDependsOnItsOwnRequestAlone) {
       if (i % 3 == 0) o.beams = o.hypotheses = 2 + static_cast<std::int64_t>(i) / 3;
       if (i % 3 == 1) o.choice = {.temperature = .8, .top_k = 0, .top_p = .9};
       all.push_back({.source = reads ? counting(static_cast<std::int64_t>(3 + i), static_cast<std::int64_t>(i)) : Tokens(),
-                     .prompt = counting(static_cast<std::int64_t>(1 + i % 4), static_cast<std::int64_t>(i)), .options = o, .seed = i});
+                     .prompt = counting(static_cast<std::int64_t>(1 + i % 4), static_cast<std::int64_t>(i)),
+                     .options = o,
+                     .seed = i});
     }
     return all;
   };
