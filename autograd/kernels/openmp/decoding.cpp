@@ -95,17 +95,21 @@ void finish_row(const ProductStage& s, std::int64_t first_output, const float* s
   finish(count);
 }
 
-/// Neighbouring panels in memory.
+/// Neighbouring panels in memory, and what to ask for meanwhile.
 struct Panels {
   const std::uint32_t* words = nullptr;
   std::int64_t first = 0, last = 0;      ///< their numbers
   std::int64_t size = 0;                 ///< words of one
-  const std::uint32_t* ahead = nullptr;  ///< what to ask for beside the first one, a line every 2^shift rows of words
+  const std::uint32_t* ahead = nullptr;  ///< beside the first panel: a line every 2^shift rows of words
+  std::int64_t ahead_size = 0;           ///< how much further it is beside the next one
   int shift = 0;
 };
 
 /// Inputs that make up a sum before it is added to the total: sums of thousands of terms in one chain would round too often.
 constexpr std::int64_t kSummed = 128;
+
+/// Panels that all blocks of rows pass over before the next ones.
+constexpr std::int64_t kNearPanels = kVector == 16 ? 4 : 2;
 
 // Adds the sums over inputs [first, last), where first begins a word, to totals [kRows][kPanels] of whole panels. Not inlined, because the
 // compiler would keep the totals in registers and the sums in memory.
@@ -138,7 +142,7 @@ template <int kRows, int kPanels, WeightFormat kFormat>
   const std::int64_t end = last / kInputs;
   for (std::int64_t k = first / kInputs; k < end; ++k) {
 #pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead + p * panels.size + (k >> panels.shift) * kPanelOutputs, 0, 2);
+    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead + p * panels.ahead_size + (k >> panels.shift) * kPanelOutputs, 0, 2);
     add(k * kInputs, kInputs);
   }
   if constexpr (kInputs > 1) {
@@ -151,11 +155,11 @@ template <int kRows, int kPanels, WeightFormat kFormat>
 /// kRows rows times kPanels panels from number `panel` on.
 template <int kRows, int kPanels, WeightFormat kFormat>
 void multiply_tile(const ProductStage& s, std::int64_t first_row, const Panels& panels, std::int64_t panel) {
-  const std::int64_t in = s.weight.in, offset = (panel - panels.first) * panels.size;
+  const std::int64_t in = s.weight.in, number = panel - panels.first;
+  const std::uint32_t *const words = panels.words + number * panels.size, *const ahead = panels.ahead + number * panels.ahead_size;
   Vector totals[kRows][kPanels * kPanelVectors] = {};
   for (std::int64_t k = 0; k < in; k += kSummed)
-    add_products<kRows, kPanels, kFormat>(s.x + first_row * in, in, panels.words + offset, panels.ahead + offset, panels, k,
-                                          std::min(in, k + kSummed), totals);
+    add_products<kRows, kPanels, kFormat>(s.x + first_row * in, in, words, ahead, panels, k, std::min(in, k + kSummed), totals);
   for (int r = 0; r < kRows; ++r)
     for (int p = 0; p < kPanels; ++p) {
       alignas(64) float row[kPanelOutputs];
@@ -197,7 +201,7 @@ template <WeightFormat kFormat>
 void multiply(const ProductStage& s, std::int64_t rows, const Range& range, float* scratch) {
   constexpr std::int64_t kChunk = 96 * 1024;  // inputs
   constexpr bool kUnpacks = kFormat == WeightFormat::i8;
-  constexpr std::int64_t kPanels = kUnpacks ? 1 : 4, kSoon = 32;
+  constexpr std::int64_t kSoon = 32;  // lines
   const std::int64_t words = s.weight.words(), size = words * kPanelOutputs;
   const auto at = [&](std::int64_t panel) { return s.weight.panels + panel * size; };
   const std::int64_t chunks = (rows * s.weight.in + kChunk - 1) / kChunk;
@@ -206,20 +210,22 @@ void multiply(const ProductStage& s, std::int64_t rows, const Range& range, floa
     const std::int64_t blocks = (count + kTileRows - 1) / kTileRows;  // of about equally many rows
     if (blocks == 1) {
       multiply_rows<kTileRows, kFormat>(s, begin, count,
-                                        {at(range.first), range.first, range.last, size, at(range.first) + kSoon * kPanelOutputs});
+                                        {at(range.first), range.first, range.last, size, at(range.first) + kSoon * kPanelOutputs, size, 0});
       continue;
     }
     const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(blocks))) - 1;
-    for (std::int64_t p = range.first; p < range.last; p += kPanels) {
-      if constexpr (kUnpacks) unpack_panel(s.weight, at(p), scratch);
+    for (std::int64_t p = range.first; p < range.last; p += kNearPanels) {
+      const std::int64_t end = std::min(p + kNearPanels, range.last);
+      if constexpr (kUnpacks)
+        for (std::int64_t q = p; q < end; ++q) unpack_panel(s.weight, at(q), scratch + (q - p) * 4 * size);
       for (std::int64_t b = 0; b < blocks; ++b) {
         const std::int64_t first = begin + count * b / blocks, block = begin + count * (b + 1) / blocks - first;
-        const std::uint32_t* const ahead = at(p + kPanels) + words * b / blocks * kPanelOutputs;
+        const std::uint32_t* const ahead = at(p + kNearPanels) + words * b / blocks * kPanelOutputs;
         if constexpr (kUnpacks) {
-          multiply_rows<kTileRows, WeightFormat::f32>(s, first, block,
-                                                      {reinterpret_cast<const std::uint32_t*>(scratch), p, p + 1, size, ahead, shift + 2});
+          multiply_rows<kTileRows, WeightFormat::f32>(
+              s, first, block, {reinterpret_cast<const std::uint32_t*>(scratch), p, end, 4 * size, ahead, size, shift + 2});
         } else {
-          multiply_rows<kTileRows, kFormat>(s, first, block, {at(p), p, std::min(p + kPanels, range.last), size, ahead, shift});
+          multiply_rows<kTileRows, kFormat>(s, first, block, {at(p), p, end, size, ahead, size, shift});
         }
       }
     }
@@ -396,7 +402,7 @@ std::int64_t work_of(std::span<const Stage> stages, const StepRows& rows) {
   return work;
 }
 
-// What a thread needs beside the stages' own memory: scores of a row, or a panel unpacked.
+// What a thread needs beside the stages' own memory: scores of a row, or panels unpacked.
 std::int64_t scratch_size(std::span<const Stage> stages, const StepRows& rows) {
   std::int64_t size = 0;
   for (std::int64_t r = 0; r < rows.rows; ++r) size = std::max(size, rows.positions[r] + 1);
@@ -406,7 +412,7 @@ std::int64_t scratch_size(std::span<const Stage> stages, const StepRows& rows) {
   }
   for (const Stage& stage : stages)
     if (const auto* const product = std::get_if<ProductStage>(&stage); product != nullptr && product->weight.format == WeightFormat::i8)
-      size = std::max(size, product->weight.words() * inputs_of_word(WeightFormat::i8) * kPanelOutputs);
+      size = std::max(size, kNearPanels * product->weight.words() * inputs_of_word(WeightFormat::i8) * kPanelOutputs);
   constexpr std::int64_t kLine = 16;  // floats of a cache line
   return (size + kLine - 1) / kLine * kLine + kLine;
 }
