@@ -34,16 +34,9 @@ struct Team {
   Range share(std::int64_t count) const { return {count * thread / threads, count * (thread + 1) / threads}; }
 };
 
-// a * b + c, rounded once where the machine can: spelled out, so that a sum is the same numbers in every block it is computed in.
-Vector multiply_add(Vector a, Vector b, Vector c) {
-#if defined(__FMA__)
-  Vector y;
-  for (int lane = 0; lane < kVector; ++lane) y[lane] = std::fma(a[lane], b[lane], c[lane]);
-  return y;
-#else
-  return a * b + c;
-#endif
-}
+// One instruction where the machine has it. The file's options forbid to regroup sums: an element would depend on the block it is computed
+// in.
+Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
 
 using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
 
@@ -461,7 +454,10 @@ void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int
       }
     }
     const float max = held == 0 ? 0.0f : best[0];
-    log_sums[r] = max + std::log(sum_of_exp(z, n, max));
+    float sum = 0;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+    for (std::int64_t i = 0; i < n; ++i) sum += exp_or_zero(z[i] - max);
+    log_sums[r] = max + std::log(sum);
   });
 }
 
