@@ -1,10 +1,13 @@
 #include "nn/attention.h"
 
+#include <cmath>
 #include <utility>
+#include <vector>
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
+#include "nn/init.h"
 #include "nn/weight.h"
 
 namespace capstan::nn {
@@ -25,8 +28,12 @@ AttentionOptions completed(const Scope& scope, AttentionOptions o) {
   require<ConfigError>(o.relative != RelativePositions::key_query || o.key_value_heads == o.heads, scope.path(),
                        ": relative positions of keys need as many key heads as heads: heads ", o.heads, ", key_value_heads ",
                        o.key_value_heads);
+  require<ConfigError>(o.relative == RelativePositions::none || (!o.extra_key && !o.zero_key), scope.path(),
+                       ": extra keys have no place, which relative positions ask for");
   return o;
 }
+
+constexpr double kExtraKeyId = 0x1p62;  // names the extra keys for dropout
 
 /// Self-attention passes one tensor as query and key.
 bool is_same(const Tensor& query, const Tensor& key) {
@@ -51,13 +58,22 @@ MultiHeadAttention::MultiHeadAttention(const Scope& scope, const AttentionOption
     : heads_(o.heads),
       key_value_heads_(o.key_value_heads),
       head_width_(o.head_width),
-      query_(scope / "query", {.in = o.width, .out = o.heads * o.head_width, .bias = o.bias, .init = o.init}),
-      key_(scope / "key", {.in = o.key_width, .out = o.key_value_heads * o.head_width, .bias = o.bias, .init = o.init}),
-      value_(scope / "value", {.in = o.value_width, .out = o.key_value_heads * o.head_width, .bias = o.bias, .init = o.init}),
+      query_(scope / "query", {.in = o.width, .out = o.heads * o.head_width, .bias = o.bias, .init = o.projection_init.value_or(o.init)}),
+      key_(scope / "key",
+           {.in = o.key_width, .out = o.key_value_heads * o.head_width, .bias = o.bias, .init = o.projection_init.value_or(o.init)}),
+      value_(scope / "value",
+             {.in = o.value_width, .out = o.key_value_heads * o.head_width, .bias = o.bias, .init = o.projection_init.value_or(o.init)}),
       output_(scope / "output", {.in = o.heads * o.head_width, .out = o.width, .bias = o.bias, .init = o.init}),
       dropout_(scope / "dropout", o.dropout),
-      relative_(o.relative) {
+      relative_(o.relative),
+      zero_key_(o.zero_key) {
   if (relative_ != RelativePositions::none) distances_ = scope.parameter("distance_embedding", {2 * o.max_length - 1, head_width_}, o.init);
+  if (o.extra_key) {
+    const std::int64_t width = key_value_heads_ * head_width_;
+    const Initializer init = normal(1 / std::sqrt(static_cast<double>(width)));
+    extra_key_ = scope.parameter("extra_key", {width}, init);
+    extra_value_ = scope.parameter("extra_value", {width}, init);
+  }
 }
 
 Tensor MultiHeadAttention::split_heads(const Tensor& x, std::int64_t heads) const {
@@ -67,6 +83,32 @@ Tensor MultiHeadAttention::split_heads(const Tensor& x, std::int64_t heads) cons
 
 MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value) const {
   return {split_heads(query_(query), heads_), split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_)};
+}
+
+void MultiHeadAttention::add_extra_keys(Heads& heads, AttentionInputs& inputs) const {
+  const std::int64_t extra = extra_keys();
+  if (extra == 0) return;
+  require(heads.key.rank() == 4, "attention: extra keys are for padded batches: keys ", heads.key);
+  const std::int64_t keys = heads.key.size(1);
+  const auto with_rows = [&](const Tensor& x, const Parameter& row) {
+    const Shape one{x.size(0), 1, x.size(2), x.size(3)};
+    std::vector<Tensor> parts;
+    if (row.defined()) parts.push_back(expand(reshape(weight_for(row, x), one.with(0, 1)), one));
+    if (zero_key_) parts.push_back(Tensor::zeros(one, x.dtype()));
+    parts.push_back(x);
+    return concat(std::span<const Tensor>(parts), 1);  // [B, extra + S, H, D]
+  };
+  heads.key = with_rows(heads.key, extra_key_);
+  heads.value = with_rows(heads.value, extra_value_);
+  const auto pad = [&](Tensor& x, double value) {
+    if (!x.defined()) return;
+    const Tensor wide = x.size(-1) == keys ? x : expand(x, x.shape().with(-1, keys));
+    x = concat({Tensor::full(wide.shape().with(-1, extra), value, x.dtype()), wide}, -1);
+  };
+  pad(inputs.mask, 1);
+  pad(inputs.bias, 0);
+  pad(inputs.key_padding, 1);
+  pad(inputs.key_ids, kExtraKeyId);
 }
 
 AttentionInputs MultiHeadAttention::inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const {
@@ -97,25 +139,35 @@ Tensor MultiHeadAttention::context_of(const Heads& heads, const AttentionInputs&
   return flatten(context, -2, -1);  // [B, T, H * D] or [N, H * D]
 }
 
+Tensor MultiHeadAttention::context_of(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
+                                      const Run& run) const {
+  Heads heads = project(query, key, value);
+  AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
+  add_extra_keys(heads, inputs);
+  return context_of(heads, inputs, mask.causal, mask.causal ? extra_keys() : 0, run);
+}
+
 Tensor MultiHeadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                       const Run& run) const {
-  const Heads heads = project(query, key, value);
-  return output_(context_of(heads, inputs_of(heads, is_same(query, key), mask, run), mask.causal, 0, run));
+  return output_(context_of(query, key, value, mask, run));
 }
 
 Tensor MultiHeadAttention::without_bias(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                         const Run& run) const {
-  const Heads heads = project(query, key, value);
-  return output_.without_bias(context_of(heads, inputs_of(heads, is_same(query, key), mask, run), mask.causal, 0, run));
+  return output_.without_bias(context_of(query, key, value, mask, run));
 }
 
 MultiHeadAttention::WithWeights MultiHeadAttention::with_weights(const Tensor& query, const Tensor& key, const Tensor& value,
                                                                  const AttentionMask& mask, const Run& run, bool average) const {
   require(!mask.cu_seqlens.defined(), "attention: weights are for padded batches: packed query ", query);
-  const Heads heads = project(query, key, value);
-  const AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
-  const Tensor weights = attention_probabilities(heads.query, heads.key, {.causal = mask.causal}, inputs);  // [B, H, T, S]
-  return {output_(context_of(heads, inputs, mask.causal, 0, run)), average ? mean(weights, {1}) : weights};
+  Heads heads = project(query, key, value);
+  AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
+  add_extra_keys(heads, inputs);
+  const std::int64_t extra = extra_keys(), offset = mask.causal ? extra : 0;
+  Tensor weights =
+      attention_probabilities(heads.query, heads.key, {.causal = mask.causal, .query_offset = offset}, inputs);  // [B, H, T, S]
+  if (extra > 0) weights = concat({slice(weights, -1, extra, weights.size(-1) - extra), slice(weights, -1, 0, extra)}, -1);
+  return {output_(context_of(heads, inputs, mask.causal, offset, run)), average ? mean(weights, {1}) : weights};
 }
 
 Tensor MultiHeadAttention::step(const Tensor& x, KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
@@ -134,6 +186,7 @@ AttentionMask MultiHeadAttention::extended(const Tensor& x, KeyValueCache& cache
 }
 
 void MultiHeadAttention::extend(KeyValueCache& cache, const Tensor& key, const Tensor& value, const Tensor& real) const {
+  require<ConfigError>(extra_keys() == 0, "attention: extra keys do not go together with a cache");
   cache.append(split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_), real);
 }
 

@@ -4,12 +4,14 @@
 // Parameters, with D the head width: query [heads * D, width], key and value [key_value_heads * D, width of what each reads] and output
 // [width, heads * D], each a Linear; head h owns the columns [h * D, (h + 1) * D) of a projection. With fewer heads of keys and values
 // (grouped-query attention: Ainslie et al. 2023; one: Shazeer 2019), each of them serves heads / key_value_heads neighbouring query heads.
-// With relative positions also distance_embedding [2 * max_length - 1, D].
+// With relative positions also distance_embedding [2 * max_length - 1, D]; with extra_key also extra_key and extra_value
+// [key_value_heads * D].
 // Masks say what may be attended to (PyTorch's boolean masks say what may not). A query that may attend to nothing gets zeros.
 //
 // Decoding keeps keys and values in a KeyValueCache: step() for self-attention, extend() once and attend() for cross-attention.
 
 #include <cstdint>
+#include <optional>
 
 #include "autograd/ops/attention.h"
 #include "nn/dropout.h"
@@ -29,7 +31,11 @@ struct AttentionOptions {
   double dropout = 0;                                    ///< of the probabilities
   RelativePositions relative = RelativePositions::none;  ///< self-attention over padded batches only
   std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
+  /// A learned key and value that every query may attend to beside the others, and one of zeros (PyTorch's add_bias_kv and
+  /// add_zero_attn). Padded batches only, and not with relative positions or a cache.
+  bool extra_key = false, zero_key = false;
   Initializer init = glorot_uniform();
+  std::optional<Initializer> projection_init = {};  ///< of the weights of query, key and value; none: init
 };
 
 /// B batch, H heads, T queries, S keys; N tokens of all sequences in a packed batch. Mask and bias broadcast to [B, H, T, S]; a leading
@@ -70,7 +76,7 @@ class MultiHeadAttention {
 
   struct WithWeights {
     Tensor output;   // [B, T, width]
-    Tensor weights;  // [B, T, S], the mean over heads, or [B, H, T, S]: the probabilities before dropout
+    Tensor weights;  // [B, T, S], the mean over heads, or [B, H, T, S]: the probabilities before dropout. Extra keys stand last
   };
   /// Also the probabilities, constants to look at. Padded batches only.
   WithWeights with_weights(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run,
@@ -97,11 +103,16 @@ class MultiHeadAttention {
     Tensor query, key, value;  // [B, T or S, H, D] or [N, H, D]; key and value may have fewer heads
   };
   Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
+  std::int64_t extra_keys() const { return (extra_key_.defined() ? 1 : 0) + (zero_key_ ? 1 : 0); }
+  /// Puts the extra keys and values before the others, and what stands for them into the inputs. There, causality leaves them to every
+  /// query.
+  void add_extra_keys(Heads& heads, AttentionInputs& inputs) const;
   Tensor split_heads(const Tensor& x, std::int64_t heads) const;
   /// What accompanies the heads into the op; `self`: query and key are the same tokens.
   AttentionInputs inputs_of(const Heads& heads, bool self, const AttentionMask& mask, const Run& run) const;
   /// The context, heads side by side: [B, T, H * D] or [N, H * D].
   Tensor context_of(const Heads& heads, const AttentionInputs& inputs, bool causal, std::int64_t query_offset, const Run& run) const;
+  Tensor context_of(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask, const Run& run) const;
   Tensor context_of(const Tensor& query, const KeyValueCache& cache, AttentionMask mask, const Run& run) const;
   /// Appends x to the cache; what x may then attend to.
   AttentionMask extended(const Tensor& x, KeyValueCache& cache, AttentionMask mask) const;
@@ -110,7 +121,9 @@ class MultiHeadAttention {
   Linear query_, key_, value_, output_;
   Dropout dropout_;
   RelativePositions relative_;
-  Parameter distances_;  // [2 * max_length - 1, head width], or undefined
+  Parameter distances_;                // [2 * max_length - 1, head width], or undefined
+  Parameter extra_key_, extra_value_;  // [key_value_heads * head width], or undefined
+  bool zero_key_;
 };
 
 }  // namespace capstan::nn

@@ -35,7 +35,8 @@ AttentionSublayer::AttentionSublayer(const Scope& scope, const std::string& name
                                 .dropout = o.attention_dropout,
                                 .relative = o.relative,
                                 .max_length = o.max_length,
-                                .init = o.init}),
+                                .init = o.init,
+                                .projection_init = o.projection_init}),
       residual_(scope, name, o) {}
 
 Residual::State AttentionSublayer::operator()(const Residual::State& x, const Tensor& keys, const AttentionMask& mask,

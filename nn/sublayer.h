@@ -35,6 +35,7 @@ struct TransformerLayerOptions {
   RelativePositions relative = RelativePositions::none;  ///< of self-attention
   std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
   Initializer init = glorot_uniform();                   ///< of the attention's weights
+  std::optional<Initializer> projection_init = {};       ///< of the weights of query, key and value; none: init
   std::optional<Initializer> feed_forward_init = {};     ///< of the feed-forward layer's weights; none: init
   Initializer feed_forward_bias_init = zeros();
 };

@@ -1,5 +1,8 @@
 #include "nn/token_layout.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "autograd/core/error.h"
 
 namespace capstan::nn {
@@ -41,6 +44,13 @@ TokenLayout token_layout(std::span<const std::int64_t> lengths, std::int64_t len
       out.padding.data<std::uint8_t>()[first + i] = 1;
     }
   }
+  return out;
+}
+
+Tensor TokenLayout::lengths() const {
+  Tensor out(Shape{sequences}, DType::i64);
+  const auto ends = offsets.span<const std::int64_t>();
+  std::ranges::transform(ends.subspan(1), ends, out.data<std::int64_t>(), std::minus());
   return out;
 }
 

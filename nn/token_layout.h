@@ -30,6 +30,8 @@ struct TokenLayout {
 
   std::int64_t tokens() const { return positions.numel(); }
   std::int64_t real_tokens() const { return offsets.data<const std::int64_t>()[sequences]; }
+  /// i64 [sequences]: how many real tokens each has.
+  Tensor lengths() const;
 };
 
 /// The layout of sequences with these lengths, 1 .. length each. Throws ShapeError.

@@ -18,15 +18,20 @@
 #include "recipes/engine/streams.h"
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
+#include "recipes/kernel_regression/recipe.h"
+#include "recipes/lstm_classify/recipe.h"
+#include "recipes/lstm_translate/recipe.h"
 #include "recipes/sasrec/recipe.h"
+#include "recipes/translate/recipe.h"
 #include "recipes/vit/recipe.h"
 
 namespace capstan {
 namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
-  static const std::array all{sasrec::recipe(),        gru4rec::recipe(),    bert::recipe(),
-                              bert_classify::recipe(), bert_spans::recipe(), vit::recipe()};
+  static const std::array all{
+      sasrec::recipe(), gru4rec::recipe(),       bert::recipe(),      bert_classify::recipe(),  bert_spans::recipe(),
+      vit::recipe(),    lstm_classify::recipe(), translate::recipe(), lstm_translate::recipe(), kernel_regression::recipe()};
   return all;
 }
 

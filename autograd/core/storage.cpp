@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <mutex>
 #include <new>
-#include <unordered_map>
 #include <vector>
 
 namespace capstan {
@@ -24,18 +24,26 @@ std::size_t size_class(std::size_t bytes) {
 
 class Arena {
  public:
-  std::byte* take(std::size_t size) {
+  struct Block {
+    std::byte* data;
+    std::size_t size;  ///< of its own class
+  };
+
+  /// A block of the class `size`, or an unused one of at most twice that: where sizes differ from step to step (sequences of all lengths),
+  /// each class would come to hold as much as the largest step needs.
+  Block take(std::size_t size) {
     const std::lock_guard lock(mutex_);
-    auto& blocks = unused_[size];
-    std::byte* block = nullptr;
-    if (blocks.empty()) {
-      block = map(size);
+    auto unused = unused_.lower_bound(size);
+    while (unused != unused_.end() && unused->second.empty()) ++unused;
+    Block block{};
+    if (unused == unused_.end() || unused->first > 2 * size) {
+      block = {map(size), size};
       stats_.reserved += size;
     } else {
-      block = blocks.back();
-      blocks.pop_back();
+      block = {unused->second.back(), unused->first};
+      unused->second.pop_back();
     }
-    stats_.live += size;
+    stats_.live += block.size;
     stats_.handed_out += size;
     stats_.peak_live = std::max(stats_.peak_live, stats_.live);
     return block;
@@ -77,7 +85,7 @@ class Arena {
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<std::byte*>> unused_;
+  std::map<std::size_t, std::vector<std::byte*>> unused_;
   MemoryStats stats_;
 };
 
@@ -90,8 +98,8 @@ Arena& arena() {
 }  // namespace
 
 Storage::Storage(std::size_t bytes) : bytes_(bytes) {
-  const std::size_t size = size_class(bytes);
-  block_ = std::shared_ptr<std::byte>(arena().take(size), [size](std::byte* block) { arena().give_back(block, size); });
+  const Arena::Block block = arena().take(size_class(bytes));
+  block_ = std::shared_ptr<std::byte>(block.data, [size = block.size](std::byte* data) { arena().give_back(data, size); });
 }
 
 MemoryStats memory_stats() { return arena().stats(); }

@@ -49,7 +49,7 @@ void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const 
             .b = {.row = 1, .column = width},
             .c = {.row = classes, .column = 1}},
            x, in.weight, logits.data(), in.bias);
-    const ClassTargets targets{.target = in.target + first, .ignore_index = in.ignore_index};
+    const ClassTargets targets{.target = in.target + first, .ignore_index = in.ignore_index, .smoothing = in.smoothing};
     cross_entropy(logits.data(), targets, rows, classes, losses + first, log_sums.data());
     if (!gradients.any()) continue;
 

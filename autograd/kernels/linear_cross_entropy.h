@@ -16,6 +16,7 @@ struct LinearClasses {
   const std::int64_t* target = nullptr;
   std::int64_t rows = 0, classes = 0, width = 0;
   std::int64_t ignore_index = -100;
+  double smoothing = 0;  ///< as in loss.h
 };
 
 /// Gradients of scale * (the sum of the losses), as wide as the sums are made. A null one is not wanted and costs nothing; of the others
@@ -30,7 +31,7 @@ struct LinearClassGradients {
   bool any() const { return dx != nullptr || dweight != nullptr || dbias != nullptr; }
 };
 
-/// losses[r] = -log softmax(x_r W^T + bias)[target_r], 0 for an ignored row; gradients in the same pass.
+/// losses[r] = the cross-entropy of softmax(x_r W^T + bias) and target_r, 0 for an ignored row; gradients in the same pass.
 template <class T>
 void linear_cross_entropy(const LinearClasses<T>& in, Compute<T>* losses, const LinearClassGradients<T>& gradients);
 

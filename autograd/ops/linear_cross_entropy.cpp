@@ -39,11 +39,13 @@ std::array<Spec, 2> LinearCrossEntropy::spec(const Args& args, const Spec& x, co
   require(targets.shape == Shape{x.shape[0]}, name, ": there must be one target a row: x ", x, ", targets ", targets);
   require<ArgumentError>(args.first_class >= 0 && args.first_class < classes, name, ": the first class must be a row of weight: weight ",
                          weight, ", first_class ", args.first_class);
+  require<ArgumentError>(args.label_smoothing >= 0 && args.label_smoothing <= 1, name,
+                         ": label smoothing must lie in [0, 1]: ", args.label_smoothing);
   return loss_specs(x.dtype);
 }
 
-// With p = softmax(x W^T + bias) and G = (p - onehot(target)) / divisor: dx = G W, dW = G^T x, dbias = 1^T G, all times the gradient of
-// the loss. G is at hand when the loss of a block has been computed and gone afterwards, so the gradients are made in forward.
+// With p = softmax(x W^T + bias), q the target distribution and G = (p - q) / divisor: dx = G W, dW = G^T x, dbias = 1^T G, all times the
+// gradient of the loss. G is at hand when the loss of a block has been computed and gone afterwards, so the gradients are made in forward.
 std::array<Tensor, 2> LinearCrossEntropy::forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias,
                                                   const Tensor& targets, const Call<4, std::array<Spec, 2>>& call, Saved& saved) {
   const std::int64_t first = args.first_class, classes = weight.size(0), rows = x.size(0);
@@ -79,7 +81,8 @@ std::array<Tensor, 2> LinearCrossEntropy::forward(const Args& args, const Tensor
                                       .rows = rows,
                                       .classes = classes - first,
                                       .width = x.size(1),
-                                      .ignore_index = -1},
+                                      .ignore_index = -1,
+                                      .smoothing = args.label_smoothing},
                                      losses.data<C>(),
                                      {.dx = pointer<T>(saved.dx),
                                       .dweight = from_row<C>(saved.dweight, first),

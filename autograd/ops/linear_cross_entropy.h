@@ -22,6 +22,7 @@ struct LinearCrossEntropy {
     std::int64_t ignore_index = -100;  ///< rows with this target do not take part
     std::int64_t first_class = 0;      ///< classes below are no candidates: 1 leaves out a padding row
     Reduction reduction = {};
+    double label_smoothing = 0;  ///< e: the target distribution is (1 - e) [c = target] + e / candidates
   };
   struct Saved {
     Tensor dx, dweight, dbias;
@@ -36,7 +37,8 @@ using LinearCrossEntropyOps = TypeList<LinearCrossEntropy>;
 
 }  // namespace ops
 
-/// -log softmax(x W^T + bias)[target] over the classes first_class ... V - 1; x [N, D], weight [V, D], bias [V] or absent, targets i64 [N].
+/// -log softmax(x W^T + bias)[target], or with label smoothing -sum_c q_c log softmax(...)[c], over the classes first_class ... V - 1; x
+/// [N, D], weight [V, D], bias [V] or absent, targets i64 [N].
 Loss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& targets,
                           const ops::LinearCrossEntropy::Args& options = {});
 

@@ -59,8 +59,8 @@ class BertClassify : public task::Task {
   using Config = bert_classify::Config;
 
   BertClassify(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
-      : Task(config, setup, scope, [&](const nn::Scope& below, std::int64_t vocab_size, std::int64_t outputs) {
-          return network(config.model, below, vocab_size, outputs, setup.precision);
+      : Task(config, setup, scope, [&](const nn::Scope& below, const task::Tokens& tokens, std::int64_t outputs) {
+          return network(config.model, below, tokens.count, outputs, setup.precision);
         }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {

@@ -44,6 +44,7 @@ class AnyEvaluation {
   virtual void add(const AnyBatch& batch) = 0;
   virtual void finish() = 0;
   virtual std::vector<Accumulator*> accumulators() = 0;
+  virtual std::vector<std::string> examples() const = 0;
 };
 
 /// Gives one batch after the other, then nothing.
@@ -97,10 +98,12 @@ class AnyRecipe {
   virtual std::vector<std::string> answer() = 0;
   virtual std::int64_t row_width() const = 0;  ///< numbers of an answer; 0: answers are text alone
   virtual Tensor answer_rows() = 0;            ///< instead of answer(): f32 [lines, row_width()]
+  virtual std::vector<std::string> unread_by_answers() const = 0;
 
   // ---- bench
   virtual std::optional<AnyBatch> bench_batch(std::int64_t index) = 0;  ///< nothing: of the data
   virtual std::optional<double> multiply_adds() const = 0;              ///< nothing: not known
+  virtual std::string bench_of(std::string_view what) = 0;              ///< a JSON object; empty: there is no such thing
 
  private:
   std::string_view name_;

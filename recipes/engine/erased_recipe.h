@@ -69,6 +69,10 @@ class ErasedEvaluation final : public AnyEvaluation {
     if constexpr (requires { recipe_.evaluated(split_, value_); }) recipe_.evaluated(split_, value_);
   }
   std::vector<Accumulator*> accumulators() override { return value_.accumulators(); }
+  std::vector<std::string> examples() const override {
+    if constexpr (requires { value_.examples(); }) return value_.examples();
+    return {};
+  }
 
  private:
   static typename R::Evaluation make([[maybe_unused]] R& recipe, [[maybe_unused]] Split split) {
@@ -229,6 +233,11 @@ class ErasedRecipe : public AnyRecipe {
     }
   }
 
+  std::vector<std::string> unread_by_answers() const override {
+    if constexpr (requires { recipe_.unread_by_answers(); }) return recipe_.unread_by_answers();
+    return {};
+  }
+
   std::optional<AnyBatch> bench_batch([[maybe_unused]] std::int64_t index) override {
     if constexpr (requires { recipe_.bench_batch(index); })
       return erased(recipe_.bench_batch(index), static_cast<double>(setup().batch_size));
@@ -237,6 +246,10 @@ class ErasedRecipe : public AnyRecipe {
   std::optional<double> multiply_adds() const override {
     if constexpr (requires { recipe_.multiply_adds(); }) return recipe_.multiply_adds();
     return std::nullopt;
+  }
+  std::string bench_of([[maybe_unused]] std::string_view what) override {
+    if constexpr (requires { recipe_.bench_of(what); }) return recipe_.bench_of(what);
+    return "";
   }
 
  private:

@@ -61,6 +61,9 @@ class Golden {
     const Tensor stored = file().read(prefix_ + "mask/" + name);
     return stored.dtype() == DType::u8 ? stored : as_floating(stored);
   }
+  bool has_mask(const std::string& name) const {
+    return std::ranges::any_of(file().entries(), [&](const data::Hdf5Entry& e) { return e.name == prefix_ + "mask/" + name; });
+  }
   std::vector<double> values(const std::string& name) const { return file().read(prefix_ + name).to_vector(); }
 
   /// Gives the store the case's parameters; the names must be the same set.

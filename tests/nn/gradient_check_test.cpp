@@ -124,6 +124,12 @@ std::vector<LayerCase> cases() {
              };
            },
            {x, random_input({2, 1, 3, 3}, 2)});
+  add_case("attention_extra_keys",
+           [=](const Scope& s) {
+             return [l = MultiHeadAttention(s, {.width = 4, .heads = 2, .dropout = .2, .extra_key = true, .zero_key = true}),
+                     ids](Inputs in) { return l(in[0], in[1], in[1], {.bias = in[2], .causal = true, .key_ids = ids}, training()); };
+           },
+           {x, memory, random_input({2, 1, 3, 1}, 3)});
   add_case("attention_other_widths",
            [](const Scope& s) {
              return [l = MultiHeadAttention(s, {.width = 4, .heads = 2, .key_width = 3, .value_width = 2, .bias = false})](Inputs in) {

@@ -47,10 +47,15 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
     require<ConfigError>(a.key != "recipe", "command line: recipe cannot be changed, it decides which keys there are");
     all.push_back(a);
   }
-  if (arguments.has("what")) {
+  if (line.command == "predict" && arguments.has("what")) {
     require<ConfigError>(table.find("predict.task") != nullptr, "predict: --what: the recipe ", config.engine().recipe,
                          " has one kind of answer");
     all.push_back({.key = "predict.task", .value = arguments.value("what"), .origin = std::string(kCommandLineOrigin)});
+  }
+  if (arguments.has("attention")) {
+    require<ConfigError>(table.find("predict.pictures") != nullptr, "predict: --attention: the recipe ", config.engine().recipe,
+                         " draws no pictures");
+    all.push_back({.key = "predict.pictures", .value = arguments.value("attention"), .origin = std::string(kCommandLineOrigin)});
   }
   const StoredConfigNotes notes = assign_all(all);
   std::vector<std::string> adopted;

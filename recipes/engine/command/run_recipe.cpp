@@ -211,10 +211,7 @@ std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
   setup.checkpoint_step = c.line.model->step();
   auto recipe = c.config.make(setup);
   const UsedModel::Loaded loaded = c.line.model->load(*recipe, c.config.foreign_forms());
-  // What is read off the layers needs no head.
-  const Option* const task = c.config.table().find("predict.task");
-  const bool headless = purpose == Purpose::predict && task != nullptr && (task->get() == "features" || task->get() == "vectors");
-  if (!headless) require_whole(loaded, *c.line.model);
+  require_whole(loaded, *c.line.model, purpose == Purpose::predict ? recipe->unread_by_answers() : std::vector<std::string>());
   for (const std::string& said : loaded.said) c.console.err << said << "\n";
   return recipe;
 }
@@ -275,6 +272,12 @@ int bench_command(const Command& c) {
   const std::int64_t steps = named_by("bench: --steps", [&] { return parse_integer(c.arguments.value("steps", "20")); });
   require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
   const auto recipe = c.config.make(make_setup(c.options(), c.config.benches_without_data() ? Purpose::bench : Purpose::train));
+  if (c.arguments.has("what")) {
+    const std::string what = c.arguments.value("what"), measured = recipe->bench_of(what);
+    require<ConfigError>(!measured.empty(), "bench: --what: the recipe ", recipe->name(), " cannot time '", what, "'");
+    c.console.out << measured << "\n";
+    return kOk;
+  }
   BenchResult result = bench(*recipe, c.options(), steps);
   result.name = c.line.config_name;
   print_bench(result, c.arguments.has("json"), c.console.out);

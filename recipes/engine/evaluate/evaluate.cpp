@@ -50,6 +50,7 @@ Metrics Evaluator::run(Split split) {
   }
   require<DataError>(count > 0, "evaluate: the ", name_of(split), " part has no case");
   evaluation->finish();
+  examples_ = evaluation->examples();
   Metrics out = reported(evaluation->accumulators());
   if (options_.baselines) {
     auto& baselines = baselines_[static_cast<std::size_t>(split)];

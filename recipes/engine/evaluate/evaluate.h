@@ -22,12 +22,15 @@ class Evaluator {
   /// The metrics of a split and those of the baselines, which are taken once; empty: there is no such split. Throws DataError if it has no
   /// case, StopRequested between two batches when a signal asks for a stop.
   Metrics run(Split split);
+  /// Answers to a few samples of the last run(), a line each; most recipes have none.
+  const std::vector<std::string>& examples() const { return examples_; }
 
  private:
   AnyRecipe& recipe_;
   EvaluateOptions options_;
   int progress_fd_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
+  std::vector<std::string> examples_;
 };
 
 /// The metric that selects the best checkpoint: `wanted`, the recipe's choice, or the first declared one that has a direction. Throws

@@ -62,9 +62,14 @@ class DirectoryModel final : public UsedModel {
 
 }  // namespace
 
-void require_whole(const UsedModel::Loaded& loaded, const UsedModel& model) {
+void require_whole(const UsedModel::Loaded& loaded, const UsedModel& model, std::span<const std::string> unread) {
   std::string names;
-  for (const std::string& name : loaded.random) names += "\n  " + name;
+  for (const std::string& name : loaded.random) {
+    const bool read = std::ranges::none_of(unread, [&](const std::string& path) {
+      return name.starts_with(path) && (name.size() == path.size() || name[path.size()] == '/');
+    });
+    if (read) names += "\n  " + name;
+  }
   require<CheckpointError>(names.empty(), model.path(), ": is no finished model of the recipe ", model.recipe(),
                            ": it lacks a head, which would answer at random; init.from trains one. It lacks", names);
 }

@@ -30,8 +30,8 @@ class UsedModel {
   virtual Loaded load(AnyRecipe& recipe, std::span<const ForeignForm> forms) const = 0;
 };
 
-/// Throws CheckpointError if parameters are random, naming them.
-void require_whole(const UsedModel::Loaded& loaded, const UsedModel& model);
+/// Throws CheckpointError if parameters are random, naming them; but for those at or below the paths `unread`.
+void require_whole(const UsedModel::Loaded& loaded, const UsedModel& model, std::span<const std::string> unread = {});
 
 /// `path`: a checkpoint file, or a model directory. `recipe`: whose the model is to be; empty: its own, for a directory the one among
 /// `recipes` that has such models with that head. Throws CheckpointError, DataError or IoError.

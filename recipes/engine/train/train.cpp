@@ -48,6 +48,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     const double start = wall_seconds();
     const Metrics metrics = validate(t);
     session.after_validation(metrics, wall_seconds() - start);
+    for (const std::string& example : t.evaluator.examples()) session.say(example);
   };
 
   const TrainState& state = session.state();

@@ -102,7 +102,7 @@ data::DataReport Task::data_report() const {
   if (data_) report = data_->report();
   const auto scaled = [](double v) { return v >= 0 && v <= 1; };
   if (!std::ranges::all_of(options_.data.mean, scaled) || !std::ranges::all_of(options_.data.deviation, scaled))
-    report.warn("data.mean and data.deviation are for pixels in 0 .. 1, not 0 .. 255, but one is outside");
+    report.warnings.emplace_back("data.mean and data.deviation are for pixels in 0 .. 1, not 0 .. 255, but one is outside");
   return report;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "autograd/core/parameter.h"
@@ -27,6 +28,8 @@ struct Network {
   /// Some tokens, i64 [N], of what encode() gives -> h [N, H], whose logits over the vocabulary are h . decoder_weight^T + decoder_bias.
   std::function<Tensor(const Tensor& encoded, const Tensor& tokens)> transformed;
   Parameter decoder_weight, decoder_bias;  // [V, H], [V]
+  /// Paths of the parts that only some answers need: what `pooled`, `next_sentence_logits` and `transformed` add to `encode`.
+  std::string pooler, next_sentence_head, masked_lm_head;
   /// All parameters with a row for each token of the vocabulary, these two among them.
   std::vector<Parameter> token_parameters = {};
   /// What stands for a sequence as a whole: [sequences, H].

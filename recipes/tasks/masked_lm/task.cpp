@@ -101,6 +101,19 @@ engine::Metrics Task::baselines(engine::Split split) const {
   return frequencies.metrics(options_.instances.next_sentence);
 }
 
+std::vector<std::string> Task::unread_by_answers() const {
+  switch (options_.predict.task) {
+    case PredictTask::fill: return {network_.pooler, network_.next_sentence_head};
+    case PredictTask::next_sentence: return {network_.masked_lm_head};
+    case PredictTask::features: return {network_.pooler, network_.next_sentence_head, network_.masked_lm_head};
+    case PredictTask::vectors:
+      if (options_.predict.vector == SentenceVector::pooled) return {network_.next_sentence_head, network_.masked_lm_head};
+      return {network_.pooler, network_.next_sentence_head, network_.masked_lm_head};
+    case PredictTask::automatic: break;  // the lines decide
+  }
+  return {};
+}
+
 std::string Task::protocol(engine::Split split) const {
   std::size_t masked = 0;
   for (std::int64_t i = 0; i < size(split); ++i) masked += dataset().instance(split, 0, i).labels.size();

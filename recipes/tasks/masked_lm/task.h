@@ -60,6 +60,8 @@ class Task {
   std::int64_t row_width() const { return predictor_->row_width(); }
   Tensor answer_rows(std::span<const Query> queries, const nn::Run& run) const { return predictor_->rows(queries, run); }
 
+  std::vector<std::string> unread_by_answers() const;
+
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
   engine::NamedTensors artifacts() const { return text::vocabulary_artifacts(*vocabulary_, tokenizer_); }
   std::vector<engine::NamedRows> named_rows() const {

@@ -44,7 +44,7 @@ data::TokenizerOptions tokenizer_of(const engine::NamedTensors& artifacts) {
   return options;
 }
 
-TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup) {
+TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup, const std::function<data::Vocabulary()>& learn) {
   if (auto own = vocabulary_of(setup.artifacts)) return {std::move(own), tokenizer_of(setup.artifacts)};
   if (setup.resumed)
     if (auto own = vocabulary_of(setup.initial)) return {std::move(own), tokenizer_of(setup.initial)};
@@ -53,6 +53,7 @@ TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup) {
       return {std::make_shared<data::Vocabulary>(data::load_vocabulary(setup.data_path(keys.vocabulary), keys.tokenizer)), keys.options()};
     });
   auto initial = vocabulary_of(setup.initial);
+  if (!initial && learn) return {std::make_shared<data::Vocabulary>(learn()), keys.options()};
   require<ConfigError>(initial != nullptr, "data.vocabulary: name a vocab.txt, or in init.from a model that has one");
   return {std::move(initial), tokenizer_of(setup.initial)};
 }

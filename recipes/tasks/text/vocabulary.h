@@ -1,6 +1,7 @@
 #pragma once
 // A vocabulary and how text is cut for it, as artifacts of a checkpoint and back: what every task on text keeps beside the parameters.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ struct TextReader {
   data::TokenizerOptions tokenizer;
 };
 /// Of the checkpoint that is used, or that the run goes on from; or else the file data.vocabulary, cut as the keys say; or else of the
-/// model in init.from. Throws ConfigError if there is none of these.
-TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup);
+/// model in init.from; or else what `learn` makes of the training texts. Throws ConfigError if there is none of these.
+TextReader text_reader(const VocabularyKeys& keys, const engine::Setup& setup, const std::function<data::Vocabulary()>& learn = {});
 
 }  // namespace capstan::text

@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "data/file.h"
 #include "data/sampler.h"
+#include "data/text/word_counter.h"
 
 namespace capstan::text_classification {
 namespace {
@@ -34,12 +35,35 @@ double number_in(const std::string& text, const std::string& where) {
   return value;
 }
 
+data::HeldOut held_out_of(const Options& options, std::int64_t texts) {
+  return engine::named_by("data.held_out",
+                          [&] { return data::hold_out(texts, options.held_out(), static_cast<std::uint64_t>(options.data.split_seed)); });
+}
+
 template <class T>
 std::uint32_t checksum(std::span<const T> values, std::uint32_t before) {
   return data::crc32c(std::as_bytes(values), before);
 }
 
 }  // namespace
+
+data::Vocabulary learned_words(const Options& options, const engine::Setup& setup, const WordKeys& keys) {
+  std::vector<std::string> texts, pairs;
+  engine::named_by("data.train", [&] {
+    data::TextTable table(data::plain_or_gzip(setup.data_path(options.data.train)), options.training_table());
+    for (data::TextRecord r; table.next(r);) {
+      texts.push_back(std::move(r.text));
+      pairs.push_back(std::move(r.pair));
+    }
+    require<DataError>(!texts.empty(), table.path(), ": no line of the file holds a text that counts");
+  });
+  data::WordCounter words({.vocab_size = keys.vocab_size, .min_count = keys.min_count, .tokenizer = options.data.options()});
+  for (const std::int64_t i : held_out_of(options, std::ssize(texts)).kept) {
+    words.add(texts[index(i)]);
+    words.add(pairs[index(i)]);
+  }
+  return engine::named_by("data.min_count", [&] { return words.vocabulary(); });
+}
 
 Dataset::Dataset(const Options& options, const engine::Setup& setup, const Encoder& encoder, const std::vector<std::string>& class_names)
     : options_(options),
@@ -84,10 +108,7 @@ Dataset::Part Dataset::made(Split split) const {
   const Source source = source_of(split);
   Part out{.texts = file(source), .indices = {}, .short_first = {}};
   if (source == Source::training) {
-    const double amount = source_of(Split::validation) == Source::training ? options_.data.held_out : 0;
-    const data::HeldOut parts = engine::named_by("data.held_out", [&] {
-      return data::hold_out(out.texts->texts.size(), amount, static_cast<std::uint64_t>(options_.data.split_seed));
-    });
+    const data::HeldOut parts = held_out_of(options_, out.texts->texts.size());
     out.indices = split == Split::train ? parts.kept : parts.held;
   } else {
     out.indices.resize(index(out.texts->texts.size()));

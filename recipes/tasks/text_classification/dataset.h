@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "data/data_report.h"
+#include "data/text/vocabulary.h"
 #include "recipes/engine/recipe.h"
 #include "recipes/tasks/text_classification/encoded_texts.h"
 #include "recipes/tasks/text_classification/labels.h"
@@ -35,6 +36,9 @@ struct LabelledTexts {
   std::int64_t bad = 0, others = 0;  ///< records left out
   std::string first_bad;
 };
+
+/// A vocabulary of the words of the training texts, without those that are set aside for validation. Throws what Dataset does.
+data::Vocabulary learned_words(const Options& options, const engine::Setup& setup, const WordKeys& keys);
 
 /// What a label is that is not known yet.
 enum class NewLabels { add, refuse };

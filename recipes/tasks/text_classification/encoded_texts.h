@@ -1,6 +1,6 @@
 #pragma once
-// EncodedTexts: texts or pairs as the model reads them, [CLS] a [SEP] or [CLS] a [SEP] b [SEP], in flat arrays; and the encoder that makes
-// them.
+// EncodedTexts: texts or pairs as the model reads them, such as [CLS] a [SEP] or [CLS] a [SEP] b [SEP], in flat arrays; and the encoder
+// that makes them.
 //
 // Too long ones are cut as the original does: of a pair tokens go off the end of the longer text, of the second where both are as long.
 
@@ -39,15 +39,23 @@ class EncodedTexts {
   std::int64_t cut_ = 0, unknown_ = 0, bare_ = 0;
 };
 
+/// What stands around the tokens of a text and between those of a pair.
+enum class Frame {
+  cls_sep,  ///< [CLS] a [SEP], [CLS] a [SEP] b [SEP]
+  bare,     ///< a, a [SEP] b; a single text without tokens is one [UNK]
+};
+
 /// Thread-safe.
 class Encoder {
  public:
-  /// Keeps the vocabulary, which must have [CLS], [SEP], [PAD] and [UNK] (DataError). `max_length` counts [CLS] and [SEP].
-  Encoder(std::shared_ptr<const data::Vocabulary> vocabulary, const data::TokenizerOptions& options, std::int64_t max_length);
+  /// Keeps the vocabulary, which must have [PAD], [UNK] and what the frame needs (DataError). `max_length` counts the frame too.
+  Encoder(std::shared_ptr<const data::Vocabulary> vocabulary, const data::TokenizerOptions& options, std::int64_t max_length,
+          Frame frame = Frame::cls_sep);
 
   void add(std::string_view a, EncodedTexts& to) const;
   void add(std::string_view a, std::string_view b, EncodedTexts& to) const;
   std::int32_t pad_id() const { return pad_; }
+  std::int32_t unknown_id() const { return unknown_; }
 
  private:
   void append(std::span<const std::int32_t> a, std::span<const std::int32_t> b, bool pair, EncodedTexts& to) const;
@@ -55,7 +63,8 @@ class Encoder {
   std::shared_ptr<const data::Vocabulary> vocabulary_;
   data::Tokenizer tokenizer_;
   std::size_t max_length_;
-  std::int32_t cls_, sep_, pad_, unknown_;
+  Frame frame_;
+  std::int32_t cls_, sep_, pad_, unknown_;  // cls_, sep_: -1 where the vocabulary has none
 };
 
 }  // namespace capstan::text_classification

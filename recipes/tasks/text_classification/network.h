@@ -16,15 +16,23 @@ namespace capstan::text_classification {
 struct Network {
   bool packed = true;  ///< how sequences come, laid out with nn::Align::left
 
-  /// Sequences [CLS] a [SEP] or [CLS] a [SEP] b [SEP] -> f32 [sequences, outputs].
+  /// Sequences in the frame that the recipe asked for (Reading, options.h) -> f32 [sequences, outputs].
   std::function<Tensor(const text::TokenBatch& batch, const nn::Run& run)> logits;
+  /// How much the result looks at each token, f32 [sequences, tokens of the longest], a row sums to 1; may be missing.
+  std::function<Tensor(const text::TokenBatch& batch, const nn::Run& run)> attention = {};
   /// Parameters with a row for each token of the vocabulary, and for each class.
   std::vector<Parameter> token_parameters = {}, class_parameters = {};
   /// Multiply-adds of the matrix products of a forward pass over full sequences.
   std::function<double(std::int64_t sequences, std::int64_t length)> multiply_adds;
 };
 
-/// Builds the network below a scope for a vocabulary and so many outputs: the classes, or 1 for a number.
-using MakeNetwork = std::function<Network(const nn::Scope& scope, std::int64_t vocab_size, std::int64_t outputs)>;
+/// The tokens that a network has vectors for.
+struct Tokens {
+  std::int64_t count = 0;
+  std::int64_t unknown = 0;  ///< the number of [UNK]
+};
+
+/// Builds the network below a scope for these tokens and so many outputs: the classes, or 1 for a number.
+using MakeNetwork = std::function<Network(const nn::Scope& scope, const Tokens& tokens, std::int64_t outputs)>;
 
 }  // namespace capstan::text_classification

@@ -3,6 +3,7 @@
 // range and its help stand here once; recipes/bert_classify/README.md explains the choices that matter.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "data/text/text_table.h"
 #include "recipes/tasks/text/bench_options.h"
 #include "recipes/tasks/text/tokenizer_keys.h"
+#include "recipes/tasks/text_classification/encoded_texts.h"
 
 namespace capstan::text_classification {
 
@@ -89,6 +91,27 @@ struct DataOptions : text::VocabularyKeys {
   }
 };
 
+/// Keys of the section data beside DataOptions, of a recipe whose model may learn its vocabulary.
+struct WordKeys {
+  std::int64_t vocab_size = 0, min_count = 1;
+
+  template <class V>
+  void visit(V& v) {
+    v("vocab_size", vocab_size, "tokens at most of a vocabulary of the words of the training texts; 0: no limit", V::between(0, 1e7))
+        .of_training();
+    v("min_count", min_count, "how often a word of the training texts must come to be in that vocabulary; rarer ones are [UNK]",
+      V::between(1, 1e6))
+        .of_training();
+  }
+};
+
+/// How the model of a recipe wants its texts: not for users to choose.
+struct Reading {
+  Frame frame = Frame::cls_sep;
+  /// Where no vocabulary is given, it is the words of the training texts; absent: that is an error.
+  std::optional<WordKeys> words = {};
+};
+
 /// Columns of the files of one part where they differ from those of data.
 struct PartOptions {
   std::string text_column, pair_column, label_column, only;
@@ -141,6 +164,8 @@ struct Options {
   /// Two texts in each record.
   bool pairs() const { return !data.columns.pair_column.empty(); }
   bool regression() const { return data.target == Target::number; }
+  /// How much of the training texts is set aside for validation.
+  double held_out() const { return data.validation.empty() ? data.held_out : 0; }
   /// How files of the training part are read, or of another.
   data::TextTableOptions training_table() const;
   data::TextTableOptions table(const PartOptions& part) const;

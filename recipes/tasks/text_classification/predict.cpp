@@ -19,7 +19,7 @@ bool is_blank(std::string_view text) { return data::unicode::strip(text).empty()
 }  // namespace
 
 Query read_query(const Encoder& encoder, const std::string& line, std::int64_t number, bool pairs) {
-  Query out;
+  Query out{.tokens = {}, .line = number};
   if (!pairs) {
     require<DataError>(!is_blank(line), "line ", number, ": there is no text");
     encoder.add(line, out.tokens);

@@ -19,6 +19,7 @@ namespace capstan::text_classification {
 /// A line as it was read: one text or pair.
 struct Query {
   EncodedTexts tokens;
+  std::int64_t line = 0;
 };
 
 /// Throws DataError naming the line if it is not what the model reads.

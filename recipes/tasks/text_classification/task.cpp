@@ -1,5 +1,6 @@
 #include "recipes/tasks/text_classification/task.h"
 
+#include <functional>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -27,16 +28,23 @@ void write(const std::string& path, std::string_view text) {
 
 }  // namespace
 
-Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
+Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make, const Reading& reading)
     : options_(options), setup_(setup), class_names_(engine::stored_lines(setup.artifacts, kClassNames)) {
   if (setup_.purpose == Purpose::bench) {
-    network_ = make(scope, options_.bench.vocab_size, outputs());
+    network_ = make(scope, {.count = options_.bench.vocab_size}, outputs());
     return;
   }
-  text::TextReader reader = text::text_reader(options_.data, setup_);
+  std::function<data::Vocabulary()> learn;
+  if (reading.words) {
+    learn = [&] {
+      learned_ = reading.words;
+      return learned_words(options_, setup_, *reading.words);
+    };
+  }
+  text::TextReader reader = text::text_reader(options_.data, setup_, learn);
   vocabulary_ = std::move(reader.vocabulary);
   tokenizer_ = reader.tokenizer;
-  encoder_.emplace(vocabulary_, tokenizer_, options_.data.max_length);
+  encoder_.emplace(vocabulary_, tokenizer_, options_.data.max_length, reading.frame);
   const bool trained = setup_.purpose != Purpose::train;
   require<CheckpointError>(!trained || options_.regression() || !class_names_.empty(),
                            "text_classification: the checkpoint does not name its classes");
@@ -46,7 +54,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     class_names_ = data_->labels().names();
     training_counts_ = data_->training_counts();
   }
-  network_ = make(scope, vocabulary_->size(), outputs());
+  network_ = make(scope, {.count = vocabulary_->size(), .unknown = encoder_->unknown_id()}, outputs());
   if (trained) return;
   class_weights_ = class_weights(options_.data.class_weights, data_->labels(), training_counts_.counts);
   if (!network_.packed) order_ = std::make_unique<LengthOrder>(data_->lengths(Split::train), setup_.batch_size, setup_.seed);
@@ -76,6 +84,15 @@ Batch Task::batch(const engine::Samples& samples) const {
 std::optional<std::vector<std::int64_t>> Task::order(std::int64_t epoch, std::int64_t first, std::int64_t count) const {
   if (!order_) return std::nullopt;
   return order_->samples(epoch, first, count);
+}
+
+data::DataReport Task::data_report() const {
+  data::DataReport report = data_ ? data_->report() : data::DataReport{};
+  if (learned_)
+    report.fact("vocabulary", join_text(data::grouped(vocabulary_->size()), " tokens: the words that come ", learned_->min_count,
+                                        learned_->min_count == 1 ? " time" : " times", " or more in the training texts",
+                                        learned_->vocab_size > 0 ? join_text(", at most ", data::grouped(learned_->vocab_size)) : ""));
+  return report;
 }
 
 std::vector<engine::NamedRows> Task::named_rows() const {
@@ -145,11 +162,13 @@ std::string Task::protocol(Split split) const {
   return text + "\n";
 }
 
-Tensor Task::logits(std::span<const Query> queries, const nn::Run& run) const {
+text::TokenBatch Task::token_batch(std::span<const Query> queries) const {
   std::vector<text::TokenSequence> sequences;
   for (const Query& q : queries) sequences.push_back(q.tokens[0]);
-  return network_.logits(unlabelled_batch(sequences, network_.packed, encoder_->pad_id()).tokens, run);
+  return unlabelled_batch(sequences, network_.packed, encoder_->pad_id()).tokens;
 }
+
+Tensor Task::logits(std::span<const Query> queries, const nn::Run& run) const { return network_.logits(token_batch(queries), run); }
 
 Tensor Task::answer_rows(std::span<const Query> queries, const nn::Run& run) const {
   const Tensor y = logits(queries, run);

@@ -2,7 +2,7 @@
 // The task: the label of a text or of a pair of texts, or a number, learned by a network that scores token sequences (network.h). What a
 // recipe of a model needs beside it is the model's section of the configuration and a name:
 //
-//     class Mine : public text_classification::Task { ... : Task(config, setup, scope, [](scope, vocab_size, outputs) {...}) };
+//     class Mine : public text_classification::Task { ... : Task(config, setup, scope, [](scope, tokens, outputs) {...}) };
 //
 // encoded_texts.h, dataset.h, batch.h, evaluation.h and predict.h say what is computed.
 
@@ -34,7 +34,7 @@ class Task {
   /// Of a classification; of a regression the first one, pearson. train.metric chooses another.
   static constexpr std::string_view metric = "accuracy";
 
-  Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make);
+  Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make, const Reading& reading = {});
 
   std::int64_t size(engine::Split split) const { return dataset().size(split); }
   Batch batch(const engine::Samples& samples) const;
@@ -63,11 +63,17 @@ class Task {
 
   engine::NamedTensors artifacts() const;
   std::vector<engine::NamedRows> named_rows() const;
-  data::DataReport data_report() const { return data_ ? data_->report() : data::DataReport{}; }
+  data::DataReport data_report() const;
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;
   double multiply_adds() const { return network_.multiply_adds(setup_.batch_size, options_.data.max_length); }
+
+ protected:
+  /// Null for bench.
+  const data::Vocabulary* vocabulary() const { return vocabulary_.get(); }
+  const Network& text_network() const { return network_; }
+  text::TokenBatch token_batch(std::span<const Query> queries) const;
 
  private:
   const Dataset& dataset() const;
@@ -78,6 +84,7 @@ class Task {
   engine::Setup setup_;
   std::shared_ptr<const data::Vocabulary> vocabulary_;  // none for bench
   data::TokenizerOptions tokenizer_;
+  std::optional<WordKeys> learned_;       // what the vocabulary was learned with in this run
   std::optional<Encoder> encoder_;        // none for bench
   std::vector<std::string> class_names_;  // none of a regression and for bench
   LabelCounts training_counts_;

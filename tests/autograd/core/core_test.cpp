@@ -167,6 +167,18 @@ TEST(Arena, CountsLiveAndPeakBytes) {
   EXPECT_EQ(memory_stats().reserved, memory_stats().live);
 }
 
+TEST(Arena, ReusesABlockUpToTwiceAsLarge) {
+  release_unused_memory();
+  const std::byte* const large = Storage(1 << 20).data();
+  const std::size_t reserved = memory_stats().reserved;
+  const Storage smaller(600'000);
+  EXPECT_EQ(smaller.data(), large);
+  EXPECT_EQ(memory_stats().reserved, reserved);
+  const Storage another(600'000);
+  EXPECT_GT(memory_stats().reserved, reserved);
+  EXPECT_NE(Storage(100'000).data(), large) << "one that is much smaller would waste it";
+}
+
 TEST(Arena, ServesThreads) {
   std::vector<std::jthread> threads;
   for (int t = 0; t < 4; ++t)

@@ -22,6 +22,10 @@ struct Samples<ops::LinearCrossEntropy> {
          .args = {.ignore_index = 0, .first_class = 1},
          .inputs = {x, w, b, classes({0, 6, 1, 2})},
          .bf16_tolerance = 6e-2},
+        {.name = "smoothed",
+         .args = {.ignore_index = 0, .first_class = 1, .label_smoothing = 0.1},
+         .inputs = {x, w, b, classes({0, 6, 1, 2})},
+         .bf16_tolerance = 6e-2},
         {.name = "odd sizes",
          .args = {},
          .inputs = {uniform({5, 19}), uniform({37, 19}, -1, 1, 2), {}, classes({36, 1, 2, 3, 4})},
@@ -47,6 +51,7 @@ struct Samples<ops::LinearCrossEntropy> {
          .args = {.first_class = 1},
          .inputs = {x, w, {}, classes({0, 1})},
          .message = "position 0 holds 0, first_class is 1"},
+        {.name = "smoothing", .args = {.label_smoothing = 2}, .inputs = {x, w, {}, classes({0, 0})}, .message = "must lie in [0, 1]: 2"},
         {.name = "first class", .args = {.first_class = 5}, .inputs = {x, w, {}, classes({0, 0})}, .message = "first_class 5"}};
   }
 };

@@ -34,7 +34,7 @@ TEST(LinearCrossEntropy, IsCrossEntropyOfTheProductOverManyBlocks) {
   Result fused;
   {
     Tape tape;
-    const Loss loss = linear_cross_entropy(x, w, {}, targets, {.reduction = Reduction::sum()});
+    const Loss loss = linear_cross_entropy(x, w, {}, targets, {.reduction = Reduction::sum(), .label_smoothing = 0.1});
     const Gradients g = tape.backward(loss.value);
     fused = {loss.value.item(), g.of(x).dense().to_vector(), g.of(w).dense().to_vector()};
   }
@@ -48,7 +48,7 @@ TEST(LinearCrossEntropy, IsCrossEntropyOfTheProductOverManyBlocks) {
                   x.data<const float>(), w.data<const float>(), logits.data<float>());
   const Tensor leaf = make_leaf(logits);
   Tape tape;
-  const Loss loss = cross_entropy(leaf, targets, {.reduction = Reduction::sum()});
+  const Loss loss = cross_entropy(leaf, targets, {.label_smoothing = 0.1, .reduction = Reduction::sum()});
   const Tensor g = tape.backward(loss.value).of(leaf).dense();
   const Tensor dx({n, width}), dw({classes, width});
   kernels::matmul({.rows = n,

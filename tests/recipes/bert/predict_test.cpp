@@ -4,14 +4,17 @@
 #include "data/hdf5/hdf5.h"
 #include "data/json.h"
 #include "data/npy.h"
+#include "data/safetensors.h"
 #include "data/text/unicode.h"
 #include "tests/recipes/bert/fixtures.h"
 
 namespace capstan::bert {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 /// A model that has only begun to learn the tiny text: enough where nothing is asked that it must know.
@@ -216,6 +219,29 @@ TEST_F(BertPredict, WritesVectorsAsAnArray) {
   EXPECT_EQ(predict("the [MASK]\n", {"--what", "vector"}), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("predict.task"));
   EXPECT_EQ(data::read_npy(npy).to_vector(), pooled) << "the file that was there stays";
+}
+
+// A masked language model of transformers has neither a pooler nor the head of pairs.
+TEST_F(BertProgram, AModelAnswersWhatItHasTheHeadFor) {
+  const std::string golden = std::string(CAPSTAN_SOURCE_DIR) + "/tests/goldens/foreign/bert_pretraining", model = scratch / "model";
+  std::filesystem::copy(golden, model);
+  std::vector<data::NamedTensor> kept;
+  {
+    const data::SafetensorsSet file(golden + "/model.safetensors");
+    for (const auto& [name, spec] : file.tensors())
+      if (!name.starts_with("bert.pooler") && !name.starts_with("cls.seq_relationship")) kept.push_back({name, file.read(name)});
+  }
+  data::write_safetensors(model + "/model.safetensors", kept);
+  const auto predicts = [&](const Arguments& settings) {
+    return capstan(joined({"predict", "--checkpoint", model, "--input", "-", "--output", "-"}, settings), "a [MASK] cafe\n");
+  };
+  EXPECT_EQ(predicts({"predict.task=fill"}), engine::kOk) << err.str();
+  EXPECT_EQ(predicts({"predict.task=vectors"}), engine::kOk) << err.str();
+  EXPECT_EQ(predicts({"predict.task=features", "predict.layers=-1"}), engine::kOk) << err.str();
+  EXPECT_EQ(predicts({"predict.task=next_sentence"}), engine::kBadCheckpoint);
+  EXPECT_EQ(predicts({"predict.task=vectors", "predict.vector=pooled"}), engine::kBadCheckpoint);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("lacks a head"), HasSubstr("bert/pooler/dense/weight"), Not(HasSubstr("seq_relationship"))));
+  EXPECT_EQ(predicts({}), engine::kBadCheckpoint) << "which answer is wanted depends on the line";
 }
 
 TEST_F(BertPredict, FeaturesTakeATabForWhiteSpace) {

@@ -35,6 +35,28 @@ std::vector<std::int32_t> ids_of(const EncodedTexts& texts, std::int64_t i) {
   return {ids.begin(), ids.end()};
 }
 
+TEST(EncodedTexts, AreBareWhereTheModelWantsThemSo) {
+  const Encoder encoder(letters(), {}, 4, Frame::bare);
+  EncodedTexts t;
+  encoder.add("a b c d e", t);
+  encoder.add("\u200b", t);  // no token
+  encoder.add("a b c", "d e", t);
+  EXPECT_THAT(ids_of(t, 0), ElementsAre(4, 5, 6, 7));
+  EXPECT_THAT(ids_of(t, 1), ElementsAre(1));
+  EXPECT_THAT(ids_of(t, 2), ElementsAre(4, 5, 3, 7));
+  EXPECT_EQ(t[0].first_segment, 4);
+  EXPECT_EQ(t[2].first_segment, 3);
+  EXPECT_EQ(t.cut(), 2);
+  EXPECT_EQ(t.bare(), 1);
+
+  // Single texts need nothing but [PAD] and [UNK].
+  const auto words = std::make_shared<const data::Vocabulary>(std::vector<std::string>{"[PAD]", "[UNK]", "a"});
+  const Encoder single(words, {}, 4, Frame::bare);
+  single.add("a", t);
+  EXPECT_THAT(message_of([&] { single.add("a", "a", t); }), HasSubstr("has no '[SEP]'"));
+  EXPECT_THAT(message_of([&] { Encoder(words, {}, 4); }), HasSubstr("has no '[CLS]'"));
+}
+
 TEST(EncodedTexts, CutAsTheOriginalDoes) {
   const Encoder encoder(letters(), {}, 7);
   EncodedTexts t;
@@ -162,6 +184,25 @@ TEST_F(DatasetTest, ReadsLabelsAndReportsThem) {
   const Batch batch = make_batch(d, Split::test, std::vector<std::int64_t>{0, 1}, /*packed=*/true, 0);
   EXPECT_THAT(batch.tokens.ids.to_vector(), ElementsAre(2, 5, 6, 3, 2, 4, 3));
   EXPECT_FALSE(batch.labels.defined());
+}
+
+// Of the texts that train alone: what is set aside is as new as what is tested.
+TEST_F(DatasetTest, AVocabularyIsLearnedFromTheTextsThatTrain) {
+  scratch.write("train.csv", "text,label\na A a,x\nb a b,x\nc a c,x\nd a d,y\n");
+  const auto learned = [&](const WordKeys& keys) {
+    const data::Vocabulary v = learned_words(options, {.data_dir = scratch.path()}, keys);
+    std::vector<std::string> tokens;
+    for (std::int32_t i = 3; i < v.size(); ++i) tokens.push_back(v.token(i));
+    return tokens;
+  };
+  EXPECT_THAT(learned({}), ElementsAre("a", "b", "c", "d"));
+  EXPECT_THAT(learned({.vocab_size = 5}), ElementsAre("a", "b"));
+  EXPECT_THAT(learned({.min_count = 3}), ElementsAre("a"));
+  EXPECT_THAT(message_of([&] { learned({.min_count = 9}); }), HasSubstr("data.min_count: vocabulary: none of 4 words comes 9 times"));
+  options.data.held_out = 3;
+  EXPECT_LE(learned({}).size(), 2U);
+  options.data.validation = "dev.csv";  // nothing is set aside then
+  EXPECT_EQ(learned({}).size(), 4U);
 }
 
 TEST_F(DatasetTest, SaysWhichTextsValidateAndTest) {

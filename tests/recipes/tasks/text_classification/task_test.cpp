@@ -22,8 +22,9 @@ struct TaskTest : testing::Test {
 
   /// The logits of a text are [its tokens, 1], or the number of its tokens where there is one output.
   Task task(bool packed = true) {
-    return {options, {.batch_size = 2}, store.root(), [packed](const nn::Scope&, std::int64_t vocab_size, std::int64_t outputs) {
-              EXPECT_EQ(vocab_size, 6);
+    return {options, {.batch_size = 2}, store.root(), [packed](const nn::Scope&, const Tokens& tokens, std::int64_t outputs) {
+              EXPECT_EQ(tokens.count, 6);
+              EXPECT_EQ(tokens.unknown, 1);
               Network network{.packed = packed, .logits = {}, .multiply_adds = {}};
               network.logits = [outputs](const text::TokenBatch& batch, const nn::Run&) {
                 std::vector<float> values;

@@ -1,0 +1,38 @@
+#pragma once
+// Figures: a matrix with names on both axes, and curves, as SVG files.
+//
+// SVG because it has text: words of any script on an axis need no font here, a browser or an office program brings its own, and
+// `rsvg-convert` or `inkscape` make a PNG of it. Numbers are in the drawing too: the tooltip of a cell says its value. Plain functions from
+// numbers to text; writing the file is write_output's (output_file.h).
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace capstan::data {
+
+/// A matrix as cells, darker where larger: white is 0, the darkest is the largest value.
+struct MatrixFigure {
+  std::string title, columns_title, rows_title;
+  std::vector<std::string> columns, rows;  ///< names, from left and from top
+  std::vector<float> values;               ///< [rows, columns], none negative
+};
+/// Throws DataError if values and names do not fit, or a value is negative or not finite.
+std::string svg_of(const MatrixFigure& figure);
+
+struct Curve {
+  std::string name;
+  std::vector<double> x, y;
+  bool points = false;  ///< dots instead of a line
+};
+struct CurveFigure {
+  std::string title, x_title, y_title;
+  std::vector<Curve> curves;  ///< drawn in this order
+};
+/// Throws DataError if a curve has unlike numbers of x and y, or one that is not finite, or if there is no point at all.
+std::string svg_of(const CurveFigure& figure);
+
+/// Rising round numbers that cover low to high: steps of 1, 2 or 5 times a power of ten, about `count` of them.
+std::vector<double> round_ticks(double low, double high, int count);
+
+}  // namespace capstan::data

@@ -1,0 +1,250 @@
+#include "recipes/tasks/translation/task.h"
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "autograd/core/rng.h"
+#include "autograd/ops/linear_cross_entropy.h"
+#include "autograd/tape/tape.h"
+#include "data/output_file.h"
+#include "nn/weight.h"
+#include "recipes/engine/report/run_log.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::translation {
+namespace {
+
+using engine::Purpose;
+using engine::Split;
+
+constexpr std::string_view kPosition = "position";  // state: batches of the epoch that are done
+constexpr std::int64_t kSpecial = 4;                // ids below are no words, in bench
+
+std::vector<std::int32_t> random_ids(Rng& rng, std::int64_t count, std::int64_t vocabulary) {
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < count; ++i)
+    ids.push_back(
+        static_cast<std::int32_t>(kSpecial + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(vocabulary - kSpecial)))));
+  return ids;
+}
+
+std::string line_of(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
+}  // namespace
+
+Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
+    : options_(options), setup_(setup) {
+  if (setup_.purpose == Purpose::bench) {
+    network_ = make(scope, options_.bench.vocab_size, options_.bench.vocab_size);
+    return;
+  }
+  vocabularies_ = vocabularies(options_.data, setup_);
+  if (setup_.purpose != Purpose::predict) data_ = std::make_unique<Dataset>(options_.data, setup_, *vocabularies_);
+  network_ = make(scope, vocabularies_->source->size(), vocabularies_->target->size());
+  if (setup_.purpose == Purpose::train) begin_epoch(0);
+}
+
+const Dataset& Task::dataset() const {
+  require<InternalError>(data_ != nullptr, "translation: there is no data for this purpose");
+  return *data_;
+}
+
+// ---- data
+
+std::int64_t Task::batches_per_epoch() const { return std::ssize(batches_); }
+
+void Task::begin_epoch(std::int64_t epoch) {
+  if (setup_.purpose == Purpose::bench) return;
+  batches_ = training_batches(dataset().part(Split::train)->pairs, setup_.batch_size, setup_.seed, epoch);
+  position_ = 0;
+}
+
+std::optional<Batch> Task::next_batch() {
+  if (position_ == std::ssize(batches_)) return std::nullopt;
+  const std::vector<std::int64_t>& numbers = batches_[static_cast<std::size_t>(position_++)];
+  return make_batch(dataset().part(Split::train)->pairs, numbers, options_.data.max_length, vocabularies_->target->padding_or_unknown());
+}
+
+engine::NamedTensors Task::state() const {
+  engine::NamedTensors out;
+  if (data_) out.emplace(kPosition, Tensor::from(std::vector<std::int64_t>{position_}, {1}));
+  return out;
+}
+
+void Task::set_state(const engine::NamedTensors& state) {
+  const auto it = state.find(kPosition);
+  require<CheckpointError>(it != state.end() && it->second.numel() == 1, "translation: the checkpoint lacks the position in the epoch");
+  const auto position = static_cast<std::int64_t>(it->second.item());
+  require<CheckpointError>(position >= 0 && position <= std::ssize(batches_), "translation: the checkpoint stands behind batch ", position,
+                           " of an epoch, which has ", batches_.size());
+  position_ = position;
+}
+
+std::function<std::optional<Batch>()> Task::evaluation_batches(Split split) const {
+  if (!data_ || data_->part(split) == nullptr) return {};
+  const std::vector<EncodedPair>& pairs = data_->part(split)->pairs;
+  auto list = std::make_shared<BatchList>(translation::evaluation_batches(pairs, setup_.batch_size));
+  return [this, &pairs, list, next = std::size_t{0}]() mutable -> std::optional<Batch> {
+    if (next == list->size()) return std::nullopt;
+    return make_batch(pairs, (*list)[next++], options_.data.max_length, vocabularies_->target->padding_or_unknown());
+  };
+}
+
+engine::NamedTensors Task::artifacts() const {
+  engine::NamedTensors out;
+  if (vocabularies_) store(*vocabularies_, out);
+  return out;
+}
+
+std::vector<engine::NamedRows> Task::named_rows() const {
+  std::vector<engine::NamedRows> rows{{.what = "source tokens", .names = source_pieces, .parameters = network_.source_parameters}};
+  if (!network_.target_parameters.empty())
+    rows.push_back({.what = "target tokens", .names = target_pieces, .parameters = network_.target_parameters});
+  return rows;
+}
+
+void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
+  const Vocabularies v = prepared_vocabularies(options.data, setup);
+  report << "vocabulary: " << v.source->size();
+  if (!v.joint()) report << " and " << v.target->size();
+  report << " pieces, " << v.origin << "\n";
+}
+
+std::int64_t Task::bench_pairs() const { return std::max<std::int64_t>(1, setup_.batch_size / options_.bench.target_length); }
+
+Batch Task::bench_batch(std::int64_t index) const {
+  Rng rng(random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
+  const BenchOptions& b = options_.bench;
+  std::vector<EncodedPair> pairs;
+  std::vector<std::int64_t> numbers;
+  for (std::int64_t i = 0; i < bench_pairs(); ++i) {
+    pairs.push_back({random_ids(rng, b.source_length, b.vocab_size), random_ids(rng, b.target_length + 1, b.vocab_size)});
+    numbers.push_back(i);
+  }
+  return make_batch(pairs, numbers, std::max(b.source_length, b.target_length) + 1, 0);
+}
+
+double Task::multiply_adds() const {
+  return network_.multiply_adds(bench_pairs(), options_.bench.source_length, options_.bench.target_length);
+}
+
+// ---- training
+
+Tensor Task::loss(const Batch& batch, const nn::Run& run) const {
+  const Tensor h = network_.hidden(batch, run);  // [N, H]
+  return linear_cross_entropy(h, nn::weight_for(network_.output_weight, h), nn::weight_for(network_.output_bias, h), batch.labels,
+                              {.reduction = Reduction::sum(), .label_smoothing = options_.loss.label_smoothing})
+      .value;
+}
+
+// ---- use
+
+Evaluation Task::evaluation(Split split) const {
+  Evaluation out;
+  out.part = dataset().part(split);
+  out.all = setup_.purpose == Purpose::evaluate || options_.evaluate.translate;
+  out.example_count = setup_.purpose == Purpose::evaluate ? 0 : options_.evaluate.examples;
+  if (out.all && out.part != nullptr) out.translator = std::make_shared<Translator>(network_, *vocabularies_, options_.generation);
+  return out;
+}
+
+void Task::evaluated(Split, Evaluation& evaluation) const {
+  if (evaluation.example_count > 0 && evaluation.translator == nullptr)
+    evaluation.translator = std::make_shared<Translator>(network_, *vocabularies_, options_.generation);
+  finish(evaluation);
+  if (setup_.purpose != Purpose::evaluate || options_.evaluate.output.empty()) return;
+  std::string text;
+  for (const std::string& t : evaluation.translations) text += line_of(t) + "\n";
+  data::write_output(engine::expand_home(options_.evaluate.output), text);
+}
+
+std::string Task::protocol(Split split) const {
+  const GenerationOptions& g = options_.generation;
+  return join_text(engine::name_of(split), ": ", dataset().part(split)->texts.size(),
+                   " pairs; loss and accuracy of the reference's tokens; ", "translations by ", g.beams, g.beams == 1 ? " beam" : " beams",
+                   ", length penalty ", g.length_penalty, "\n",
+                   "  bleu: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp    chrf: nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no\n");
+}
+
+Query Task::query(const std::string& line, std::int64_t number) const {
+  Query out{.source = encode_source(*vocabularies_->source, engine::not_blank(line, number), std::int64_t{1} << 30), .number = number};
+  require<DataError>(std::ssize(out.source) <= network_.max_positions, "line ", number, ": the text has ", out.source.size(),
+                     " tokens with [EOS], the model reads ", network_.max_positions);
+  return out;
+}
+
+std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run&) {
+  if (!translator_) translator_ = std::make_unique<Translator>(network_, *vocabularies_, options_.generation);
+  std::vector<std::vector<std::int32_t>> sources;
+  std::vector<std::int64_t> numbers;
+  for (const Query& q : queries) {
+    sources.push_back(q.source);
+    numbers.push_back(q.number);
+  }
+  std::vector<std::string> answers;
+  for (const std::vector<Translation>& best : (*translator_)(sources, numbers)) {
+    std::string text;
+    if (setup_.json_answers) {
+      for (const Translation& t : best)
+        text += join_text(text.empty() ? "" : ",", engine::to_json({{"translation", t.text}, {"score", t.score}}));
+      if (options_.generation.hypotheses > 1) text = join_text(R"({"translations":[)", text, "]}");
+    } else {
+      for (const Translation& t : best) {
+        std::string column = line_of(t.text);
+        std::ranges::replace(column, '\t', ' ');
+        text += join_text(&t == best.data() ? "" : "\t", column);
+        if (options_.generation.hypotheses > 1) text += join_text("\t", t.score);
+      }
+    }
+    answers.push_back(std::move(text));
+  }
+  return answers;
+}
+
+std::string Task::bench_of(std::string_view what) const {
+  if (what != "decode") return "";
+  require<ConfigError>(setup_.purpose == Purpose::bench, "translation: decoding is timed on random sources");
+  const NoGrad paused;
+  const BenchOptions& b = options_.bench;
+  engine::JsonRow rates;
+  for (const std::int64_t lines : {std::int64_t{1}, std::int64_t{32}})
+    for (const std::int64_t beams : {std::int64_t{1}, std::int64_t{4}}) {
+      const auto decoder = network_.decoder({.lines = lines,
+                                             .beams = beams,
+                                             .max_source = b.source_length,
+                                             .max_length = b.written + 1,
+                                             .weights = options_.generation.weights});
+      Rng rng(random_key(setup_.seed, "decode"));
+      const auto run = [&] {
+        nn::Generator generator(*decoder, {.deliver = [](const nn::Generation&) {}, .in_order = false});
+        for (std::int64_t i = 0; i < lines; ++i) {
+          const std::vector<std::int32_t> source = random_ids(rng, b.source_length, b.vocab_size);
+          generator.submit({.source = {source.begin(), source.end()},
+                            .prompt = {1},
+                            .options = {.beams = beams, .min_length = b.written, .max_length = b.written, .stop_tokens = {2}}});
+        }
+        generator.finish();
+      };
+      run();
+      double best = 0;
+      for (int i = 0; i < 3; ++i) {
+        const double start = engine::wall_seconds();
+        run();
+        best = std::max(best, static_cast<double>(lines * b.written) / (engine::wall_seconds() - start));
+      }
+      rates.emplace_back(join_text(beams == 1 ? "greedy_" : "beam4_", lines), best);
+    }
+  const std::string_view weights = options_.generation.weights == Storage::f32    ? "f32"
+                                   : options_.generation.weights == Storage::bf16 ? "bf16"
+                                                                                  : "int8";
+  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), R"(,"weights":")", weights, R"(","written":)", b.written, R"(,"source":)",
+                   b.source_length, R"(,"threads":)", setup_.threads, "}");
+}
+
+}  // namespace capstan::translation
