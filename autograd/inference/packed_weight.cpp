@@ -1,6 +1,7 @@
 #include "autograd/inference/packed_weight.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -11,24 +12,31 @@ namespace {
 
 using kernels::kPanelOutputs;
 
-std::size_t bytes_of(WeightStorage s) {
+kernels::WeightFormat format_of(WeightStorage s) {
   switch (s) {
-    case WeightStorage::f32: return sizeof(float);
-    case WeightStorage::bf16: return sizeof(bfloat16);
-    case WeightStorage::int8: return sizeof(std::int8_t);
+    case WeightStorage::f32: return kernels::WeightFormat::f32;
+    case WeightStorage::bf16: return kernels::WeightFormat::bf16;
+    case WeightStorage::int8: return kernels::WeightFormat::i8;
   }
   throw InternalError("packed_weight: unknown storage");
 }
 
-// A stored weight and what it stands for.
-template <class T>
-float put(float w, float, T& to) {
-  to = T(w);
-  return static_cast<float>(to);
-}
-float put(float w, float scale, std::int8_t& to) {
-  to = static_cast<std::int8_t>(scale == 0.0f ? 0.0f : std::clamp(std::nearbyint(w / scale), -127.0f, 127.0f));
-  return scale * static_cast<float>(to);
+/// The bits that a weight is stored in, and the number that they stand for.
+struct Stored {
+  std::uint32_t bits;
+  float value;
+};
+
+Stored stored(float w, float scale, WeightStorage storage) {
+  switch (storage) {
+    case WeightStorage::f32: return {std::bit_cast<std::uint32_t>(w), w};
+    case WeightStorage::bf16: return {bfloat16(w).bits, static_cast<float>(bfloat16(w))};
+    case WeightStorage::int8: {
+      const float n = scale == 0.0f ? 0.0f : std::clamp(std::nearbyint(w / scale), -127.0f, 127.0f);
+      return {static_cast<std::uint8_t>(static_cast<std::int8_t>(n)), scale * n};
+    }
+  }
+  throw InternalError("packed_weight: unknown storage");
 }
 
 }  // namespace
@@ -56,8 +64,9 @@ PackedWeight::PackedWeight(std::span<const Tensor> matrices, WeightStorage stora
     out_ += m.size(0);
     in_ = m.size(1);
   }
+  const std::int64_t inputs = kernels::inputs_of_word(format_of(storage)), words = (in_ + inputs - 1) / inputs;
   const std::int64_t panels = (out_ + kPanelOutputs - 1) / kPanelOutputs;
-  panels_ = Storage(static_cast<std::size_t>(panels * in_ * kPanelOutputs) * bytes_of(storage));
+  panels_ = Storage(static_cast<std::size_t>(panels * words * kPanelOutputs) * sizeof(std::uint32_t));
   std::memset(panels_.data(), 0, panels_.bytes());
   if (storage == WeightStorage::int8) scales_ = Tensor(Shape{out_});
   std::int64_t output = 0;
@@ -71,26 +80,22 @@ PackedWeight::PackedWeight(std::span<const Tensor> matrices, WeightStorage stora
         for (std::int64_t k = 0; k < in_; ++k) largest = std::max(largest, std::abs(weights[k]));
         scale = scales_.data<float>()[output] = largest / 127.0f;
       }
-      const auto fill = [&]<class T>(T* to) {
-        to += output / kPanelOutputs * in_ * kPanelOutputs + output % kPanelOutputs;
-        for (std::int64_t k = 0; k < in_; ++k) {
-          const double error = static_cast<double>(put(weights[k], scale, to[k * kPanelOutputs])) - static_cast<double>(weights[k]);
-          squared_error_ += error * error;
-          squared_norm_ += static_cast<double>(weights[k]) * static_cast<double>(weights[k]);
-        }
-      };
-      switch (storage) {
-        case WeightStorage::f32: fill(reinterpret_cast<float*>(panels_.data())); break;
-        case WeightStorage::bf16: fill(reinterpret_cast<bfloat16*>(panels_.data())); break;
-        case WeightStorage::int8: fill(reinterpret_cast<std::int8_t*>(panels_.data())); break;
+      std::uint32_t* const to =
+          reinterpret_cast<std::uint32_t*>(panels_.data()) + output / kPanelOutputs * words * kPanelOutputs + output % kPanelOutputs;
+      for (std::int64_t k = 0; k < in_; ++k) {
+        const Stored s = stored(weights[k], scale, storage);
+        to[k / inputs * kPanelOutputs] |= s.bits << (k % inputs * (32 / inputs));
+        const double weight = static_cast<double>(weights[k]), error = static_cast<double>(s.value) - weight;
+        squared_error_ += error * error;
+        squared_norm_ += weight * weight;
       }
     }
   }
 }
 
 std::int64_t PackedWeight::bytes() const {
-  return out_ * in_ * static_cast<std::int64_t>(bytes_of(storage_)) +
-         (scales_.defined() ? out_ * static_cast<std::int64_t>(sizeof(float)) : 0);
+  const std::int64_t scales = scales_.defined() ? out_ * static_cast<std::int64_t>(sizeof(float)) : 0;
+  return out_ * in_ * 4 / kernels::inputs_of_word(format_of(storage_)) + scales;
 }
 
 }  // namespace capstan

@@ -36,7 +36,7 @@ class PackedWeight {
   double squared_error() const { return squared_error_; }
   double squared_norm() const { return squared_norm_; }
 
-  const std::byte* panels() const { return panels_.data(); }
+  const std::uint32_t* panels() const { return reinterpret_cast<const std::uint32_t*>(panels_.data()); }
   const float* scales() const { return scales_.defined() ? scales_.data<const float>() : nullptr; }  ///< [out], of int8
 
  private:

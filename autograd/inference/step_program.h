@@ -1,6 +1,6 @@
 #pragma once
 // A step program: what the layers of a transformer do to a few rows, written down once as a list of stages and then run step by step by one
-// team of threads, without a tape and without allocating memory. A row is one token of one line; f32 but for stored weights.
+// team of threads, without a tape and without new memory. A row is one token of one line; f32 but for stored weights.
 //
 //     StepProgram program(max_rows);
 //     const RowBuffer x = program.buffer(512), y = program.buffer(2048);

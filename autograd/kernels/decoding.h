@@ -3,7 +3,8 @@
 // one token of one line; the rows of a line stand side by side. f32 throughout; weights may be stored shorter.
 //
 // Batch-invariant by construction: every output number is computed by the same instructions in the same order, whatever rows stand beside
-// it. An element of a product is one chain of fused multiply-adds over the inputs in ascending order; threads divide outputs, never a sum.
+// it. An element of a product is made of sums over neighbouring inputs, divided by the number of inputs alone; threads divide outputs,
+// never a sum.
 
 #include <cstdint>
 #include <optional>
@@ -19,15 +20,19 @@ enum class WeightFormat : std::uint8_t { f32, bf16, i8 };
 /// Outputs of a panel.
 inline constexpr std::int64_t kPanelOutputs = 16;
 
-/// W [out, in] in panels: panel p holds for each input, in ascending order, its weights of the outputs [16 p, 16 p + 16), zeros beyond the
-/// last output. In i8 a weight is its number times the scale of its output.
+/// Inputs whose weights share a word of 32 bits, the first one in the lowest bits: so they are unpacked without moving between lanes.
+constexpr std::int64_t inputs_of_word(WeightFormat f) { return f == WeightFormat::f32 ? 1 : f == WeightFormat::bf16 ? 2 : 4; }
+
+/// W [out, in] in panels: panel p holds for the inputs of each word, in ascending order, the words of the outputs [16 p, 16 p + 16), zeros
+/// beyond the last output and the last input. In i8 a weight is its number times the scale of its output.
 struct PackedMatrix {
   WeightFormat format = WeightFormat::f32;
   std::int64_t in = 0, out = 0;
-  const void* panels = nullptr;
+  const std::uint32_t* panels = nullptr;
   const float* scales = nullptr;  ///< [out], of i8
 
   std::int64_t panel_count() const { return (out + kPanelOutputs - 1) / kPanelOutputs; }
+  std::int64_t words() const { return (in + inputs_of_word(format) - 1) / inputs_of_word(format); }  ///< of an output
 };
 
 /// Keys and values that are kept, each [slots, heads, capacity, width].

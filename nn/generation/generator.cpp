@@ -245,8 +245,9 @@ void Generator::search(Line& line, std::int64_t row) {
                            .beam = static_cast<std::int64_t>(b)});
     }
   }
-  // Equal values: the earlier beam, then the smaller token, as they stand.
-  std::ranges::stable_sort(selected_, std::greater<>(), &Selected::value);
+  std::ranges::sort(selected_, [](const Selected& a, const Selected& b) {
+    return a.value != b.value ? a.value > b.value : a.beam != b.beam ? a.beam < b.beam : a.token < b.token;
+  });
   ++line.written;
   next_beams_.clear();
   for (const Selected& s : selected_) {

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "autograd/kernels/openmp/parallel.h"
 #include "autograd/kernels/openmp/register_tile.h"
@@ -33,31 +34,19 @@ struct Team {
   Range share(std::int64_t count) const { return {count * thread / threads, count * (thread + 1) / threads}; }
 };
 
-// a * b + c, rounded once where the machine can: spelled out, so that a sum is the same numbers in every block it is computed in.
-Vector multiply_add(Vector a, Vector b, Vector c) {
-#if defined(__FMA__)
-  Vector y;
-  for (int lane = 0; lane < kVector; ++lane) y[lane] = std::fma(a[lane], b[lane], c[lane]);
-  return y;
-#else
-  return a * b + c;
-#endif
-}
+// One instruction where the machine has it. The file's options forbid to regroup sums: an element would depend on the block it is computed
+// in.
+Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
 
-Vector load_weights(const float* from) { return tile::load(from); }
-Vector load_weights(const bfloat16* from) {
-  using Halves [[gnu::vector_size(kVector * sizeof(std::uint16_t))]] = std::uint16_t;
-  using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
-  Halves halves;
-  std::memcpy(&halves, from, sizeof halves);
-  return std::bit_cast<Vector>(__builtin_convertvector(halves, Words) << 16);
-}
-Vector load_weights(const std::int8_t* from) {
-  using Bytes [[gnu::vector_size(kVector)]] = std::int8_t;
-  using Words [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
-  Bytes bytes;
-  std::memcpy(&bytes, from, sizeof bytes);
-  return __builtin_convertvector(__builtin_convertvector(bytes, Words), Vector);
+using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
+
+// The weights of the `place`-th input of each word.
+template <WeightFormat kFormat>
+Vector unpack(Words words, int place) {
+  if constexpr (kFormat == WeightFormat::f32) return std::bit_cast<Vector>(words);
+  if constexpr (kFormat == WeightFormat::bf16) return std::bit_cast<Vector>(place == 0 ? words << 16 : words & 0xffff0000u);
+  using Numbers [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
+  return __builtin_convertvector(std::bit_cast<Numbers>(words << (24 - 8 * place)) >> 24, Vector);
 }
 
 constexpr int kPanelVectors = static_cast<int>(kPanelOutputs / kVector);
@@ -69,90 +58,179 @@ constexpr int panels_of(int rows) {
   return kVector == 16 ? (rows <= 6 ? 4 : 2) : vectors <= 2 ? 4 : vectors <= 4 ? 2 : 1;
 }
 
-// What a sum becomes on its way out.
+// What the sums of a row and a panel become on their way out.
 void finish_row(const ProductStage& s, std::int64_t first_output, const float* sums, float* to) {
-  const std::int64_t count = std::min(kPanelOutputs, s.weight.out - first_output);
-  alignas(64) float y[kPanelOutputs];
-  std::memcpy(y, sums, sizeof y);
-  for (std::int64_t j = 0; j < count; ++j) {
-    const float scale = s.weight.scales == nullptr ? 1.0f : s.weight.scales[first_output + j];
-    y[j] = y[j] * scale + (s.bias == nullptr ? 0.0f : s.bias[first_output + j]);
-  }
-  if (s.activation) {
-    std::visit(
-        [&](const auto& f) {
+  const float* const scales = s.weight.scales == nullptr ? nullptr : s.weight.scales + first_output;
+  const float* const bias = s.bias == nullptr ? nullptr : s.bias + first_output;
+  const auto finish = [=, &s](auto count) {
+    alignas(64) float y[kPanelOutputs];
+    std::memcpy(y, sums, sizeof y);
+    if (scales != nullptr) {
 #pragma omp simd
-          for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = f.value(y[j]);
-        },
-        *s.activation);
-  }
-  std::copy_n(y, count, to);
+      for (std::int64_t j = 0; j < count; ++j) y[j] *= scales[j];
+    }
+    if (bias != nullptr) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < count; ++j) y[j] += bias[j];
+    }
+    if (s.activation) {
+      std::visit(
+          [&](const auto& f) {
+#pragma omp simd
+            for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = f.value(y[j]);
+          },
+          *s.activation);
+    }
+    std::copy_n(y, std::int64_t{count}, to);
+  };
+  const std::int64_t count = s.weight.out - first_output;
+  if (count >= kPanelOutputs) return finish(std::integral_constant<std::int64_t, kPanelOutputs>{});
+  finish(count);
 }
 
-/// kRows rows times kPanels neighbouring panels.
-template <int kRows, int kPanels, class W>
-void multiply_tile(const ProductStage& s, const W* panels, std::int64_t first_row, std::int64_t first_panel) {
-  const std::int64_t in = s.weight.in;
-  const float* const x = s.x + first_row * in;
-  const W* const w = panels + first_panel * in * kPanelOutputs;
-  Vector sums[kRows][kPanels * kPanelVectors] = {};
-  for (std::int64_t k = 0; k < in; ++k) {
-    Vector weights[kPanels * kPanelVectors];
+/// Neighbouring panels in memory, and what to ask for meanwhile.
+struct Panels {
+  const std::uint32_t* words = nullptr;
+  std::int64_t first = 0, last = 0;      ///< their numbers
+  std::int64_t size = 0;                 ///< words of one
+  const std::uint32_t* ahead = nullptr;  ///< beside the first panel: a line every 2^shift rows of words
+  std::int64_t ahead_size = 0;           ///< how much further it is beside the next one
+  int shift = 0;
+};
+
+/// Inputs that make up a sum before it is added to the total: sums of thousands of terms in one chain would round too often.
+constexpr std::int64_t kSummed = 128;
+
+/// Panels that all blocks of rows pass over before the next ones.
+constexpr std::int64_t kNearPanels = kVector == 16 ? 4 : 2;
+
+// Adds the sums over inputs [first, last), where first begins a word, to totals [kRows][kPanels] of whole panels. Not inlined, because the
+// compiler would keep the totals in registers and the sums in memory.
+template <int kRows, int kPanels, WeightFormat kFormat>
+[[gnu::noinline]] void add_products(const float* x, std::int64_t in, const std::uint32_t* w, const std::uint32_t* ahead,
+                                    const Panels& panels, std::int64_t first, std::int64_t last,
+                                    Vector (*totals)[kPanels * kPanelVectors]) {
+  constexpr int kVectors = kPanels * kPanelVectors, kInputs = static_cast<int>(inputs_of_word(kFormat));
+  Vector sums[kRows][kVectors] = {};
+  // The words of inputs [k, k + count).
+  const auto add = [&](std::int64_t k, int count) {
+    Words words[kVectors];
 #pragma GCC unroll 16
-    for (int v = 0; v < kPanels * kPanelVectors; ++v)
-      weights[v] = load_weights(w + (v / kPanelVectors * in + k) * kPanelOutputs + v % kPanelVectors * kVector);
+    for (int v = 0; v < kVectors; ++v)
+      std::memcpy(&words[v], w + v / kPanelVectors * panels.size + k / kInputs * kPanelOutputs + v % kPanelVectors * kVector,
+                  sizeof(Words));
+#pragma GCC unroll 4
+    for (int i = 0; i < count; ++i) {
+      Vector weights[kVectors];
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const Vector input = Vector{} + x[r * in + k];
+      for (int v = 0; v < kVectors; ++v) weights[v] = unpack<kFormat>(words[v], i);
 #pragma GCC unroll 16
-      for (int v = 0; v < kPanels * kPanelVectors; ++v) sums[r][v] = multiply_add(input, weights[v], sums[r][v]);
+      for (int r = 0; r < kRows; ++r) {
+        const Vector input = Vector{} + x[r * in + k + i];
+#pragma GCC unroll 16
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = multiply_add(input, weights[v], sums[r][v]);
+      }
     }
+  };
+  const std::int64_t end = last / kInputs;
+  for (std::int64_t k = first / kInputs; k < end; ++k) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead + p * panels.ahead_size + (k >> panels.shift) * kPanelOutputs, 0, 2);
+    add(k * kInputs, kInputs);
   }
+  if constexpr (kInputs > 1) {
+    if (end * kInputs < last) add(end * kInputs, static_cast<int>(last - end * kInputs));
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) totals[r][v] += sums[r][v];
+}
+
+/// kRows rows times kPanels panels from number `panel` on.
+template <int kRows, int kPanels, WeightFormat kFormat>
+void multiply_tile(const ProductStage& s, std::int64_t first_row, const Panels& panels, std::int64_t panel) {
+  const std::int64_t in = s.weight.in, number = panel - panels.first;
+  const std::uint32_t *const words = panels.words + number * panels.size, *const ahead = panels.ahead + number * panels.ahead_size;
+  Vector totals[kRows][kPanels * kPanelVectors] = {};
+  for (std::int64_t k = 0; k < in; k += kSummed)
+    add_products<kRows, kPanels, kFormat>(s.x + first_row * in, in, words, ahead, panels, k, std::min(in, k + kSummed), totals);
   for (int r = 0; r < kRows; ++r)
     for (int p = 0; p < kPanels; ++p) {
       alignas(64) float row[kPanelOutputs];
-      std::memcpy(row, &sums[r][p * kPanelVectors], sizeof row);
-      const std::int64_t output = (first_panel + p) * kPanelOutputs;
+      std::memcpy(row, &totals[r][p * kPanelVectors], sizeof row);
+      const std::int64_t output = (panel + p) * kPanelOutputs;
       finish_row(s, output, row, s.y + (first_row + r) * s.weight.out + output);
     }
 }
 
-/// `rows` rows, at most kRows, times the panels of a range.
-template <int kRows, class W>
-void multiply_rows(const ProductStage& s, const W* panels, std::int64_t first_row, std::int64_t rows, const Range& range) {
+/// A block of at most kRows rows times the panels.
+template <int kRows, WeightFormat kFormat>
+void multiply_rows(const ProductStage& s, std::int64_t first_row, std::int64_t rows, const Panels& panels) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return multiply_rows<kRows - 1>(s, panels, first_row, rows, range);
+    if (rows < kRows) return multiply_rows<kRows - 1, kFormat>(s, first_row, rows, panels);
   }
   constexpr int kPanels = panels_of(kRows);
-  std::int64_t p = range.first;
-  for (; p + kPanels <= range.last; p += kPanels) multiply_tile<kRows, kPanels>(s, panels, first_row, p);
-  for (; p < range.last; ++p) multiply_tile<kRows, 1>(s, panels, first_row, p);
+  std::int64_t p = panels.first;
+  for (; p + kPanels <= panels.last; p += kPanels) multiply_tile<kRows, kPanels, kFormat>(s, first_row, panels, p);
+  for (; p < panels.last; ++p) multiply_tile<kRows, 1, kFormat>(s, first_row, panels, p);
 }
 
-// Rows pass over a few panels at a time, which then stay in the caches nearby, and in chunks that stay there too.
-template <class W>
-void multiply(const ProductStage& s, const W* panels, std::int64_t rows, const Range& range) {
+/// Words of f32 of a panel.
+void unpack_panel(const PackedMatrix& w, const std::uint32_t* words, float* to) {
+  for (std::int64_t k = 0; k < w.words(); ++k)
+    for (int v = 0; v < kPanelVectors; ++v) {
+      Words four;
+      std::memcpy(&four, words + k * kPanelOutputs + v * kVector, sizeof four);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const Vector y = unpack<WeightFormat::i8>(four, i);
+        std::memcpy(to + (4 * k + i) * kPanelOutputs + v * kVector, &y, sizeof y);
+      }
+    }
+}
+
+// Several blocks of rows pass over a few panels, which then stay in the caches nearby; rows come in chunks that stay there too. Meanwhile
+// each block asks for its part of the next panels. Bytes are unpacked once for all blocks. One block alone asks for what comes soon.
+template <WeightFormat kFormat>
+void multiply(const ProductStage& s, std::int64_t rows, const Range& range, float* scratch) {
   constexpr std::int64_t kChunk = 96 * 1024;  // inputs
-  constexpr std::int64_t kPanels = 4;
+  constexpr bool kUnpacks = kFormat == WeightFormat::i8;
+  constexpr std::int64_t kSoon = 32;  // lines
+  const std::int64_t words = s.weight.words(), size = words * kPanelOutputs;
+  const auto at = [&](std::int64_t panel) { return s.weight.panels + panel * size; };
   const std::int64_t chunks = (rows * s.weight.in + kChunk - 1) / kChunk;
   for (std::int64_t c = 0; c < chunks; ++c) {
     const std::int64_t begin = rows * c / chunks, count = rows * (c + 1) / chunks - begin;
     const std::int64_t blocks = (count + kTileRows - 1) / kTileRows;  // of about equally many rows
-    const std::int64_t step = blocks == 1 ? range.last - range.first : kPanels;
-    for (std::int64_t p = range.first; p < range.last; p += step)
+    if (blocks == 1) {
+      multiply_rows<kTileRows, kFormat>(s, begin, count,
+                                        {at(range.first), range.first, range.last, size, at(range.first) + kSoon * kPanelOutputs, size, 0});
+      continue;
+    }
+    const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(blocks))) - 1;
+    for (std::int64_t p = range.first; p < range.last; p += kNearPanels) {
+      const std::int64_t end = std::min(p + kNearPanels, range.last);
+      if constexpr (kUnpacks)
+        for (std::int64_t q = p; q < end; ++q) unpack_panel(s.weight, at(q), scratch + (q - p) * 4 * size);
       for (std::int64_t b = 0; b < blocks; ++b) {
-        const std::int64_t first = begin + count * b / blocks, last = begin + count * (b + 1) / blocks;
-        multiply_rows<kTileRows>(s, panels, first, last - first, {p, std::min(p + step, range.last)});
+        const std::int64_t first = begin + count * b / blocks, block = begin + count * (b + 1) / blocks - first;
+        const std::uint32_t* const ahead = at(p + kNearPanels) + words * b / blocks * kPanelOutputs;
+        if constexpr (kUnpacks) {
+          multiply_rows<kTileRows, WeightFormat::f32>(
+              s, first, block, {reinterpret_cast<const std::uint32_t*>(scratch), p, end, 4 * size, ahead, size, shift + 2});
+        } else {
+          multiply_rows<kTileRows, kFormat>(s, first, block, {at(p), p, end, size, ahead, size, shift});
+        }
       }
+    }
   }
 }
 
 void run(const ProductStage& s, const StepRows& rows, const Team& team) {
   const Range range = team.share(s.weight.panel_count());
   switch (s.weight.format) {
-    case WeightFormat::f32: multiply(s, static_cast<const float*>(s.weight.panels), rows.rows, range); break;
-    case WeightFormat::bf16: multiply(s, static_cast<const bfloat16*>(s.weight.panels), rows.rows, range); break;
-    case WeightFormat::i8: multiply(s, static_cast<const std::int8_t*>(s.weight.panels), rows.rows, range); break;
+    case WeightFormat::f32: return multiply<WeightFormat::f32>(s, rows.rows, range, team.scratch);
+    case WeightFormat::bf16: return multiply<WeightFormat::bf16>(s, rows.rows, range, team.scratch);
+    case WeightFormat::i8: return multiply<WeightFormat::i8>(s, rows.rows, range, team.scratch);
   }
 }
 
@@ -317,24 +395,27 @@ std::int64_t work_of(std::span<const Stage> stages, const StepRows& rows) {
   return work;
 }
 
-// The largest number of positions that a row attends to.
-std::int64_t longest(const StepRows& rows) {
-  std::int64_t most = 0;
-  for (std::int64_t r = 0; r < rows.rows; ++r) most = std::max(most, rows.positions[r] + 1);
+// What a thread needs beside the stages' own memory: scores of a row, or panels unpacked.
+std::int64_t scratch_size(std::span<const Stage> stages, const StepRows& rows) {
+  std::int64_t size = 0;
+  for (std::int64_t r = 0; r < rows.rows; ++r) size = std::max(size, rows.positions[r] + 1);
   for (std::int64_t g = 0; g < rows.groups; ++g) {
-    most = std::max(most, rows.group_begin[g + 1] - rows.group_begin[g]);
-    if (rows.memory_size != nullptr) most = std::max(most, rows.memory_size[g]);
+    size = std::max(size, rows.group_begin[g + 1] - rows.group_begin[g]);
+    if (rows.memory_size != nullptr) size = std::max(size, rows.memory_size[g]);
   }
-  return most;
+  for (const Stage& stage : stages)
+    if (const auto* const product = std::get_if<ProductStage>(&stage); product != nullptr && product->weight.format == WeightFormat::i8)
+      size = std::max(size, kNearPanels * product->weight.words() * inputs_of_word(WeightFormat::i8) * kPanelOutputs);
+  constexpr std::int64_t kLine = 16;  // floats of a cache line
+  return (size + kLine - 1) / kLine * kLine + kLine;
 }
 
 }  // namespace
 
 void RunStages::fast(std::span<const Stage> stages, const StepRows& rows) {
-  constexpr std::int64_t kLine = 16;  // floats of a cache line
   const bool worthwhile = work_of(stages, rows) >= 8 * kGrain && !omp_in_parallel();
   const std::int64_t threads = worthwhile ? omp_get_max_threads() : 1;
-  const std::int64_t size = (longest(rows) + kLine - 1) / kLine * kLine + kLine;
+  const std::int64_t size = scratch_size(stages, rows);
   const Scratch<float> scratch(threads * size);
   const auto run_all = [&](const Team& team) {
     for (const Stage& stage : stages) {
@@ -373,7 +454,10 @@ void TopK::fast(const float* logits, std::int64_t rows, std::int64_t n, std::int
       }
     }
     const float max = held == 0 ? 0.0f : best[0];
-    log_sums[r] = max + std::log(sum_of_exp(z, n, max));
+    float sum = 0;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+    for (std::int64_t i = 0; i < n; ++i) sum += exp_or_zero(z[i] - max);
+    log_sums[r] = max + std::log(sum);
   });
 }
 

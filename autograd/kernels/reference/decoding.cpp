@@ -1,11 +1,11 @@
 #include "autograd/kernels/decoding.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "autograd/core/dtype.h"
 #include "autograd/core/error.h"
 
 namespace capstan::kernels {
@@ -13,11 +13,13 @@ namespace {
 
 // The weight of input k for output j.
 double weight_at(const PackedMatrix& w, std::int64_t j, std::int64_t k) {
-  const std::int64_t at = (j / kPanelOutputs * w.in + k) * kPanelOutputs + j % kPanelOutputs;
+  const std::int64_t inputs = inputs_of_word(w.format), bits = 32 / inputs;
+  const std::uint32_t word = w.panels[(j / kPanelOutputs * w.words() + k / inputs) * kPanelOutputs + j % kPanelOutputs];
+  const std::uint32_t weight = word >> (k % inputs * bits);
   switch (w.format) {
-    case WeightFormat::f32: return static_cast<double>(static_cast<const float*>(w.panels)[at]);
-    case WeightFormat::bf16: return static_cast<double>(static_cast<float>(static_cast<const bfloat16*>(w.panels)[at]));
-    case WeightFormat::i8: return static_cast<double>(w.scales[j]) * static_cast<const std::int8_t*>(w.panels)[at];
+    case WeightFormat::f32: return static_cast<double>(std::bit_cast<float>(weight));
+    case WeightFormat::bf16: return static_cast<double>(std::bit_cast<float>(weight << 16));
+    case WeightFormat::i8: return static_cast<double>(w.scales[j]) * static_cast<std::int8_t>(weight & 0xff);
   }
   throw InternalError("decoding: unknown weight format");
 }
