@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "data/json.h"
 #include "data/text/unicode.h"
+#include "data/text/word_shape.h"
 
 namespace capstan::data {
 namespace {
@@ -260,8 +261,16 @@ void WordpieceTokenizer::append(std::string_view word, std::vector<std::int32_t>
 Tokenizer::Tokenizer(const Vocabulary& vocabulary, const TokenizerOptions& options)
     : vocabulary_(&vocabulary),
       basic_(options),
-      wordpiece_(vocabulary, options.max_word_length.value_or(options.variant == TokenizerVariant::google ? 200 : 100)) {
+      wordpiece_(vocabulary, options.max_word_length.value_or(options.variant == TokenizerVariant::google ? 200 : 100)),
+      unknown_(vocabulary.id(kUnknown)),
+      plain_shape_(vocabulary.find(kPlainShape)) {
   for (const std::string& token : options.protected_tokens) vocabulary.id(token);
+}
+
+std::int32_t Tokenizer::known_by_shape(std::string_view word) const {
+  if (const std::int32_t id = vocabulary_->find(unicode::to_utf8(unicode::lower(unicode::to_utf32(word)))); id >= 0) return id;
+  const std::int32_t id = vocabulary_->find(shape_token(word));
+  return id >= 0 ? id : plain_shape_;
 }
 
 void Tokenizer::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
@@ -272,6 +281,7 @@ void Tokenizer::encode(std::string_view text, std::vector<std::int32_t>& ids) co
       ids.push_back(vocabulary_->id(words[i]));
     } else {
       wordpiece_.append(words[i], ids);
+      if (plain_shape_ >= 0 && ids.back() == unknown_) ids.back() = known_by_shape(words[i]);
     }
   }
 }

@@ -98,6 +98,7 @@ class WordpieceTokenizer {
   std::int32_t unknown_;
 };
 
+/// Where the vocabulary has tokens for shapes (word_shape.h), a word that it does not know is its lower-case form, or else its shape.
 class Tokenizer {
  public:
   /// Keeps a reference to the vocabulary. DataError if [UNK] or a protected token is not in it.
@@ -112,8 +113,11 @@ class Tokenizer {
 
  private:
   const Vocabulary* vocabulary_;
+  std::int32_t known_by_shape(std::string_view word) const;
+
   BasicTokenizer basic_;
   WordpieceTokenizer wordpiece_;
+  std::int32_t unknown_, plain_shape_;  // plain_shape_: -1 where there are no shapes
 };
 
 }  // namespace capstan::data

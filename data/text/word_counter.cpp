@@ -1,10 +1,12 @@
 #include "data/text/word_counter.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "autograd/core/error.h"
 #include "data/text/unicode.h"
+#include "data/text/word_shape.h"
 
 namespace capstan::data {
 
@@ -34,6 +36,14 @@ Vocabulary WordCounter::vocabulary() const {
   require<DataError>(!ranked.empty(), "vocabulary: none of ", counts_.size(), " words comes ", options_.min_count, " times");
   std::ranges::sort(ranked);
   std::vector<std::string> tokens = options_.special_tokens;
+  if (options_.shapes) {
+    std::map<std::string, std::int64_t> shapes;
+    for (const auto& [word, count] : counts_)
+      if (count < options_.min_count) shapes[shape_token(word)] += count;
+    shapes[std::string(kPlainShape)] = options_.min_count;
+    for (const auto& [shape, count] : shapes)
+      if (count >= options_.min_count) tokens.push_back(shape);
+  }
   const auto room = static_cast<std::size_t>(options_.vocab_size);
   for (const auto& [count, word] : ranked) {
     if (room > 0 && tokens.size() >= room) break;

@@ -1,9 +1,9 @@
 #pragma once
 // WordCounter: a vocabulary of whole words from raw text, for models that give every word a vector.
 //
-// Words are those of BasicTokenizer, counted; the vocabulary is the special tokens, then the words by falling count, words of equal count
-// by their bytes. Tokenizer cuts text for it as it does for WordPiece: without "##" forms a word is either known whole or [UNK]. Words
-// longer than a tokenizer looks up are left out. Deterministic; memory grows with distinct words.
+// Words are those of BasicTokenizer, counted; the vocabulary is the special tokens, shapes by name, then the words by falling count, words
+// of equal count by their bytes. Tokenizer cuts text for it as it does for WordPiece: without "##" forms a word is either known whole or
+// [UNK]. Words longer than a tokenizer looks up are left out. Deterministic; memory grows with distinct words.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +21,7 @@ namespace capstan::data {
 struct WordCounterOptions {
   std::int64_t vocab_size = 0;  ///< tokens at most, special ones among them; 0: no limit
   std::int64_t min_count = 1;   ///< of a word that is taken
+  bool shapes = false;          ///< words that are not taken have tokens for their shapes (word_shape.h), those that come min_count times
   std::vector<std::string> special_tokens = {"[PAD]", "[UNK]", "[SEP]"};
   TokenizerOptions tokenizer = {};
 };

@@ -57,7 +57,8 @@ data::Vocabulary learned_words(const Options& options, const engine::Setup& setu
     }
     require<DataError>(!texts.empty(), table.path(), ": no line of the file holds a text that counts");
   });
-  data::WordCounter words({.vocab_size = keys.vocab_size, .min_count = keys.min_count, .tokenizer = options.data.options()});
+  data::WordCounter words(
+      {.vocab_size = keys.vocab_size, .min_count = keys.min_count, .shapes = keys.shapes, .tokenizer = options.data.options()});
   for (const std::int64_t i : held_out_of(options, std::ssize(texts)).kept) {
     words.add(texts[index(i)]);
     words.add(pairs[index(i)]);

@@ -94,6 +94,7 @@ struct DataOptions : text::VocabularyKeys {
 /// Keys of the section data beside DataOptions, of a recipe whose model may learn its vocabulary.
 struct WordKeys {
   std::int64_t vocab_size = 0, min_count = 1;
+  bool shapes = false;
 
   template <class V>
   void visit(V& v) {
@@ -101,6 +102,10 @@ struct WordKeys {
         .of_training();
     v("min_count", min_count, "how often a word of the training texts must come to be in that vocabulary; rarer ones are [UNK]",
       V::between(1, 1e6))
+        .of_training();
+    v("shapes", shapes,
+      "in that vocabulary rarer and unknown words are their lower-case form, or else tokens for their shape (capitals, digits, ending), "
+      "instead of [UNK]")
         .of_training();
   }
 };

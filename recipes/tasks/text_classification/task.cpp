@@ -91,6 +91,7 @@ data::DataReport Task::data_report() const {
   if (learned_)
     report.fact("vocabulary", join_text(data::grouped(vocabulary_->size()), " tokens: the words that come ", learned_->min_count,
                                         learned_->min_count == 1 ? " time" : " times", " or more in the training texts",
+                                        learned_->shapes ? ", and shapes of others" : "",
                                         learned_->vocab_size > 0 ? join_text(", at most ", data::grouped(learned_->vocab_size)) : ""));
   return report;
 }

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/core/error.h"
 #include "data/text/tokenizer.h"
 #include "data/text/word_counter.h"
+#include "data/text/word_shape.h"
 #include "data/text/word_vectors.h"
 #include "tests/data/scratch.h"
 #include "tests/message_of.h"
@@ -45,6 +47,25 @@ TEST(WordCounter, AVocabularyOfWordsIsReadByTheTokenizer) {
   words.add("un able caf\u00e9");
   const Vocabulary v = words.vocabulary();
   EXPECT_THAT(Tokenizer(v).pieces("Unable un-able CAFE"), ElementsAre("[UNK]", "un", "[UNK]", "able", "cafe"));
+}
+
+// Rare and unknown words by what can be seen of them: their lower-case form if that is known, or else their shape.
+TEST(WordCounter, ShapesStandForWordsThatAreNotKnown) {
+  for (const auto& [word, shape] : std::vector<std::pair<std::string, std::string>>{{"Goethe", "[UNK:C]"},
+                                                                                    {"NATO", "[UNK:A]"},
+                                                                                    {"I", "[UNK:C]"},
+                                                                                    {"1967", "[UNK:0]"},
+                                                                                    {"B52", "[UNK:C0]"},
+                                                                                    {"running", "[UNK:-ing]"},
+                                                                                    {"ring", "[UNK:]"},
+                                                                                    {"\u00c4rzteFIGHTING", "[UNK:C-ing]"},
+                                                                                    {"", "[UNK:]"}})
+    EXPECT_EQ(shape_token(word), shape) << word;
+  WordCounter words({.min_count = 2, .shapes = true, .tokenizer = {.lower_case = false}});
+  words.add("the the Bach Haydn film film walking");
+  const Vocabulary v = words.vocabulary();
+  EXPECT_THAT(tokens_of(v), ElementsAre("[PAD]", "[UNK]", "[SEP]", "[UNK:C]", "[UNK:]", "film", "the"));
+  EXPECT_THAT(Tokenizer(v, {.lower_case = false}).pieces("THE Mozart walking film"), ElementsAre("the", "[UNK:C]", "[UNK:]", "film"));
 }
 
 struct WordVectorsTest : testing::Test {
