@@ -1,5 +1,6 @@
 #include "recipes/tasks/translation/vocabulary.h"
 
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -52,6 +53,14 @@ void require_frame(const Vocabularies& v) {
                      ", the target's beginning ", v.target->begin(), ", its end ", v.target->end(), " (-1: none)");
 }
 
+/// The training files, source and target.
+std::array<std::string, 2> training_files(const DataOptions& data, const engine::Setup& setup) {
+  return engine::named_by("data.train", [&] {
+    const std::string prefix = setup.data_path(data.train);
+    return std::array{data::language_file(prefix, data.source), data::language_file(prefix, data.target)};
+  });
+}
+
 /// Learns from the lines of files, one after the other.
 Model learned(const data::SubwordOptions& options, const std::vector<std::string>& files) {
   std::size_t file = 0;
@@ -91,8 +100,7 @@ Vocabularies learned_from_training(const DataOptions& data, const engine::Setup&
     out.target = joint ? out.source : learned(data.subwords, texts.target, {});
     return out;
   }
-  const std::string prefix = setup.data_path(data.train);
-  const std::string source = data::language_file(prefix, data.source), target = data::language_file(prefix, data.target);
+  const auto [source, target] = training_files(data, setup);
   Vocabularies out{.source = {}, .target = {}, .origin = join_text("learned from ", source, " and ", target)};
   if (data.vocabulary == VocabularyKind::joint) {
     out.source = out.target = learned(data.subwords, {source, target});
@@ -104,12 +112,10 @@ Vocabularies learned_from_training(const DataOptions& data, const engine::Setup&
 }
 
 std::string prepared_key(const DataOptions& data, const engine::Setup& setup) {
-  const std::string prefix = setup.data_path(data.train);
-  const std::string files[] = {data::language_file(prefix, data.source), data::language_file(prefix, data.target)};
-  return data::prepared_key(
-      files, join_text("translation vocabularies 1\n", static_cast<int>(data.vocabulary), " ", static_cast<int>(data.subwords.kind), " ",
-                       data.subwords.size, " ", static_cast<int>(data.subwords.normalization), " ", data.subwords.coverage, " ",
-                       data.subwords.byte_fallback ? 1 : 0));
+  return data::prepared_key(training_files(data, setup), join_text("translation vocabularies 1\n", static_cast<int>(data.vocabulary), " ",
+                                                                   static_cast<int>(data.subwords.kind), " ", data.subwords.size, " ",
+                                                                   static_cast<int>(data.subwords.normalization), " ",
+                                                                   data.subwords.coverage, " ", data.subwords.byte_fallback ? 1 : 0));
 }
 
 std::string file_text(const std::string& path) {

@@ -168,7 +168,7 @@ TEST_F(TranslateProgram, SaysWhatIsWrong) {
     EXPECT_NE(train("run", joined(settings, {"train.max_steps=1"})), engine::kOk);
     return err.str();
   };
-  EXPECT_THAT(fault({"data.source=fr"}), AllOf(HasSubstr("train.fr: no such file, nor"), HasSubstr(".gz")));
+  EXPECT_THAT(fault({"data.source=fr"}), AllOf(HasSubstr("data.train: "), HasSubstr("train.fr: no such file, nor"), HasSubstr(".gz")));
   EXPECT_THAT(fault({"data.max_length=33"}), HasSubstr("data.max_length must not exceed model.max_positions, got 33 and 32"));
   EXPECT_THAT(fault({"data.target=en"}), HasSubstr("data.source and data.target must differ"));
   EXPECT_THAT(fault({"data.vocabulary=separate"}), HasSubstr("model.tied = all needs one vocabulary"));
