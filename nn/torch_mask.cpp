@@ -22,16 +22,16 @@ void check_type(std::string_view what, const Tensor& mask) {
 
 }  // namespace
 
-AttentionMask attention_mask(const TorchMask& given, std::int64_t heads) {
-  AttentionMask out{.causal = given.is_causal};
-  if (Tensor m = given.attn_mask; m.defined()) {
+AttentionMask attention_mask(const TorchMask& mask, std::int64_t heads) {
+  AttentionMask out{.causal = mask.is_causal};
+  if (Tensor m = mask.attn_mask; m.defined()) {
     check_type("attn_mask", m);
     require(m.rank() == 2 || (m.rank() == 3 && m.size(0) % heads == 0),
             "attention mask: attn_mask must be [L, S] or [B * heads, L, S]: attn_mask ", m, ", heads ", heads);
     m = m.rank() == 2 ? reshape(m, {1, 1, m.size(0), m.size(1)}) : reshape(m, {m.size(0) / heads, heads, m.size(1), m.size(2)});
     (m.dtype() == DType::u8 ? out.mask : out.bias) = m.dtype() == DType::u8 ? inverted(m) : m;
   }
-  if (const Tensor& p = given.key_padding_mask; p.defined()) {
+  if (const Tensor& p = mask.key_padding_mask; p.defined()) {
     check_type("key_padding_mask", p);
     require(p.rank() == 2, "attention mask: key_padding_mask must be [B, S]: key_padding_mask ", p);
     if (p.dtype() == DType::u8) {

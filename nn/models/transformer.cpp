@@ -78,23 +78,23 @@ Tensor TransformerModel::embed(const Tokens& tokens, const Parameter& table, con
   return cast(dropout(x, run), precision_ == DType::bf16 ? DType::bf16 : x.dtype());
 }
 
-Tensor TransformerModel::encode(const Tokens& source, const Run& given) const {
-  Run run = given;
-  run.token_ids = source.keys;
-  return encoder_(embed(source, source_, source_positions(), source_dropout_, run), {.keys = source.real}, run);
+Tensor TransformerModel::encode(const Tokens& source, const Run& run) const {
+  Run named = run;
+  named.token_ids = source.keys;
+  return encoder_(embed(source, source_, source_positions(), source_dropout_, named), {.keys = source.real}, named);
 }
 
-Tensor TransformerModel::decode(const Tokens& target, const Tensor& memory, const Tokens& source, const Run& given) const {
-  Run run = given;
-  run.token_ids = target.keys;
-  return decoder_(embed(target, target_, target_positions(), target_dropout_, run), inputs_of(memory, source), run);
+Tensor TransformerModel::decode(const Tokens& target, const Tensor& memory, const Tokens& source, const Run& run) const {
+  Run named = run;
+  named.token_ids = target.keys;
+  return decoder_(embed(target, target_, target_positions(), target_dropout_, named), inputs_of(memory, source), named);
 }
 
 std::pair<Tensor, Tensor> TransformerModel::decode_with_attention(const Tokens& target, const Tensor& memory, const Tokens& source,
-                                                                  const Run& given) const {
-  Run run = given;
-  run.token_ids = target.keys;
-  auto both = decoder_.with_weights(embed(target, target_, target_positions(), target_dropout_, run), inputs_of(memory, source), run);
+                                                                  const Run& run) const {
+  Run named = run;
+  named.token_ids = target.keys;
+  auto both = decoder_.with_weights(embed(target, target_, target_positions(), target_dropout_, named), inputs_of(memory, source), named);
   return {std::move(both.output), std::move(both.weights.back())};  // that of a layer stand as self-attention, attention to the memory
 }
 

@@ -29,7 +29,7 @@ class LstmDecoder final : public nn::Decoder {
   std::int64_t max_source() const override { return size_.max_source; }
   std::int64_t source_vocabulary() const override { return vocabularies_.source; }
   void begin(std::span<const Line> lines) override;
-  std::span<float> step(std::span<const Row> rows) override;
+  std::span<float> step(std::span<const Row> asked) override;
 
  private:
   using State = nn::LstmSeq2Seq::State;

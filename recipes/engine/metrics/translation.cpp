@@ -101,19 +101,19 @@ std::vector<char32_t> characters(std::string_view text) {
 }  // namespace
 
 // The substitutions of mteval-v13a, one after the other, as sacreBLEU makes them.
-std::vector<std::string> bleu_tokens(std::string_view given) {
-  std::string text(given);
-  replace_all(text, "<skipped>", "");
-  replace_all(text, "-\n", "");
-  std::ranges::replace(text, '\n', ' ');
-  if (text.find('&') != std::string::npos) {
-    replace_all(text, "&quot;", "\"");
-    replace_all(text, "&amp;", "&");
-    replace_all(text, "&lt;", "<");
-    replace_all(text, "&gt;", ">");
+std::vector<std::string> bleu_tokens(std::string_view text) {
+  std::string plain(text);
+  replace_all(plain, "<skipped>", "");
+  replace_all(plain, "-\n", "");
+  std::ranges::replace(plain, '\n', ' ');
+  if (plain.find('&') != std::string::npos) {
+    replace_all(plain, "&quot;", "\"");
+    replace_all(plain, "&amp;", "&");
+    replace_all(plain, "&lt;", "<");
+    replace_all(plain, "&gt;", ">");
   }
   std::string spaced = " ";
-  for (const char c : text) {
+  for (const char c : plain) {
     if (stands_alone(c)) spaced.push_back(' ');
     spaced.push_back(c);
     if (stands_alone(c)) spaced.push_back(' ');

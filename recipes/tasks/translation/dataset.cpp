@@ -50,8 +50,8 @@ std::vector<std::int32_t> encode_source(const data::SubwordModel& model, std::st
 }
 
 Dataset::Dataset(const DataOptions& data, const engine::Setup& setup, const Vocabularies& v)
-    : vocabularies_(join_text(v.source->size(), v.joint() ? " pieces for both languages" : " and ", v.joint() ? "" : "",
-                              v.joint() ? "" : join_text(v.target->size(), " pieces"), ", ", v.origin)) {
+    : vocabularies_(join_text(v.source->size(),
+                              v.joint() ? " pieces for both languages, " : join_text(" and ", v.target->size(), " pieces, "), v.origin)) {
   read(Split::train, data.train, data, setup, v);
   if (!data.validation.empty()) read(Split::validation, data.validation, data, setup, v);
   if (setup.purpose == engine::Purpose::evaluate && !data.test.empty()) read(Split::test, data.test, data, setup, v);
