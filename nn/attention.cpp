@@ -6,6 +6,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/rotary.h"
 #include "autograd/ops/shape_ops.h"
 #include "nn/init.h"
 #include "nn/weight.h"
@@ -30,6 +31,8 @@ AttentionOptions completed(const Scope& scope, AttentionOptions o) {
                        o.key_value_heads);
   require<ConfigError>(o.relative == RelativePositions::none || (!o.extra_key && !o.zero_key), scope.path(),
                        ": extra keys have no place, which relative positions ask for");
+  require<ConfigError>(o.rotary_base == 0 || (o.head_width % 2 == 0 && o.relative == RelativePositions::none), scope.path(),
+                       ": rotary positions need an even head width and go without relative positions: head width ", o.head_width);
   return o;
 }
 
@@ -66,6 +69,7 @@ MultiHeadAttention::MultiHeadAttention(const Scope& scope, const AttentionOption
       output_(scope / "output", {.in = o.heads * o.head_width, .out = o.width, .bias = o.bias, .init = o.init}),
       dropout_(scope / "dropout", o.dropout),
       relative_(o.relative),
+      rotary_base_(o.rotary_base),
       zero_key_(o.zero_key) {
   if (relative_ != RelativePositions::none) distances_ = scope.parameter("distance_embedding", {2 * o.max_length - 1, head_width_}, o.init);
   if (o.extra_key) {
@@ -82,7 +86,14 @@ Tensor MultiHeadAttention::split_heads(const Tensor& x, std::int64_t heads) cons
 }
 
 MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value) const {
-  return {split_heads(query_(query), heads_), split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_)};
+  return {turned(split_heads(query_(query), heads_), 0), turned(split_heads(key_(key), key_value_heads_), 0),
+          split_heads(value_(value), key_value_heads_)};
+}
+
+Tensor MultiHeadAttention::turned(const Tensor& heads, std::int64_t first) const {
+  if (rotary_base_ == 0) return heads;
+  require(heads.rank() == 4, "attention: rotary positions are for padded batches: packed ", heads);
+  return rotary(heads, rotary_base_, first);
 }
 
 void MultiHeadAttention::add_extra_keys(Heads& heads, AttentionInputs& inputs) const {
@@ -187,7 +198,7 @@ AttentionMask MultiHeadAttention::extended(const Tensor& x, KeyValueCache& cache
 
 void MultiHeadAttention::extend(KeyValueCache& cache, const Tensor& key, const Tensor& value, const Tensor& real) const {
   require<ConfigError>(extra_keys() == 0, "attention: extra keys do not go together with a cache");
-  cache.append(split_heads(key_(key), key_value_heads_), split_heads(value_(value), key_value_heads_), real);
+  cache.append(turned(split_heads(key_(key), key_value_heads_), cache.length()), split_heads(value_(value), key_value_heads_), real);
 }
 
 Tensor MultiHeadAttention::attend(const Tensor& query, const KeyValueCache& cache, const AttentionMask& mask, const Run& run) const {
@@ -200,12 +211,12 @@ Tensor MultiHeadAttention::attend_without_bias(const Tensor& query, const KeyVal
 }
 
 Tensor MultiHeadAttention::context_of(const Tensor& query, const KeyValueCache& cache, AttentionMask mask, const Run& run) const {
-  const Heads heads{split_heads(query_(query), heads_), cache.keys(), cache.values()};
-  const bool last = mask.causal || relative_ != RelativePositions::none;
+  const bool last = mask.causal || relative_ != RelativePositions::none || rotary_base_ != 0;
   const std::int64_t before = cache.length() - query.size(1);
   require(!last || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query, ", tokens in the cache ",
           cache.length());
   if (!mask.keys.defined()) mask.keys = cache.real();
+  const Heads heads{turned(split_heads(query_(query), heads_), before), cache.keys(), cache.values()};
   return context_of(heads, inputs_of(heads, false, mask, run), mask.causal, mask.causal ? before : 0, run);
 }
 

@@ -31,6 +31,9 @@ struct AttentionOptions {
   double dropout = 0;                                    ///< of the probabilities
   RelativePositions relative = RelativePositions::none;  ///< self-attention over padded batches only
   std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
+  /// Rotary positions (autograd/ops/rotary.h) of this base: queries and keys are turned by their places. Self-attention over padded batches
+  /// only. 0: none
+  double rotary_base = 0;
   /// A learned key and value that every query may attend to beside the others, and one of zeros (PyTorch's add_bias_kv and
   /// add_zero_attn). Padded batches only, and not with relative positions or a cache.
   bool extra_key = false, zero_key = false;
@@ -73,6 +76,7 @@ class MultiHeadAttention {
   std::int64_t key_value_heads() const { return key_value_heads_; }
   std::int64_t head_width() const { return head_width_; }
   RelativePositions relative() const { return relative_; }
+  double rotary_base() const { return rotary_base_; }  ///< 0: no rotary positions
 
   struct WithWeights {
     Tensor output;   // [B, T, width]
@@ -103,6 +107,8 @@ class MultiHeadAttention {
     Tensor query, key, value;  // [B, T or S, H, D] or [N, H, D]; key and value may have fewer heads
   };
   Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
+  /// Heads [B, T, H, D] turned by the places from `first` on, where positions are rotary.
+  Tensor turned(const Tensor& heads, std::int64_t first) const;
   std::int64_t extra_keys() const { return (extra_key_.defined() ? 1 : 0) + (zero_key_ ? 1 : 0); }
   /// Puts the extra keys and values before the others, and what stands for them into the inputs. There, causality leaves them to every
   /// query.
@@ -121,6 +127,7 @@ class MultiHeadAttention {
   Linear query_, key_, value_, output_;
   Dropout dropout_;
   RelativePositions relative_;
+  double rotary_base_;
   Parameter distances_;                // [2 * max_length - 1, head width], or undefined
   Parameter extra_key_, extra_value_;  // [key_value_heads * head width], or undefined
   bool zero_key_;

@@ -5,8 +5,10 @@
 namespace capstan::nn {
 namespace {
 
-TransformerLayerOptions without_relative_positions(TransformerLayerOptions o) {
+/// The memory has no places that those of x could be compared with.
+TransformerLayerOptions without_places(TransformerLayerOptions o) {
   o.relative = RelativePositions::none;
+  o.rotary_base = 0;
   return o;
 }
 
@@ -14,7 +16,7 @@ TransformerLayerOptions without_relative_positions(TransformerLayerOptions o) {
 
 DecoderLayer::DecoderLayer(const Scope& scope, const TransformerLayerOptions& o)
     : self_attention_(scope, "self_attention", o),
-      cross_attention_(scope, "cross_attention", without_relative_positions(o)),
+      cross_attention_(scope, "cross_attention", without_places(o)),
       feed_forward_(scope, "feed_forward", o) {}
 
 Tensor DecoderLayer::operator()(const Tensor& x, const DecoderInputs& inputs, const Run& run) const {

@@ -27,7 +27,7 @@ struct DecoderInputs {
 class DecoderLayer {
  public:
   using Inputs = DecoderInputs;
-  /// Relative positions are those of self-attention.
+  /// Relative and rotary positions are those of self-attention.
   DecoderLayer(const Scope& scope, const TransformerLayerOptions& options);
 
   /// x [B, T, width] -> the same shape.

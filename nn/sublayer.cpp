@@ -13,7 +13,8 @@ Tensor with_bias(const Residual::Branch& b) { return b.bias.defined() ? add(b.re
 }  // namespace
 
 Residual::Residual(const Scope& scope, const std::string& name, const TransformerLayerOptions& o)
-    : norm_(scope / (name + "_norm"), {.width = o.width, .epsilon = o.epsilon, .bias = o.bias}),
+    : norm_(scope / (name + "_norm"),
+            {.width = o.width, .epsilon = o.epsilon, .bias = o.bias && o.norm == NormKind::layer, .kind = o.norm}),
       dropout_(scope / (name + "_result_dropout"), o.dropout),
       depth_(scope / (name + "_depth"), o.stochastic_depth),
       pre_norm_(o.pre_norm) {}
@@ -35,6 +36,7 @@ AttentionSublayer::AttentionSublayer(const Scope& scope, const std::string& name
                                 .dropout = o.attention_dropout,
                                 .relative = o.relative,
                                 .max_length = o.max_length,
+                                .rotary_base = o.rotary_base,
                                 .init = o.init,
                                 .projection_init = o.projection_init}),
       residual_(scope, name, o) {}
@@ -66,9 +68,11 @@ FeedForwardSublayer::FeedForwardSublayer(const Scope& scope, const std::string& 
     : feed_forward_(scope / name, {.width = o.width,
                                    .inner = o.inner,
                                    .activation = o.activation,
+                                   .gate = o.gate,
                                    .dropout = o.activation_dropout,
                                    .bias = o.bias,
                                    .init = o.feed_forward_init.value_or(o.init),
+                                   .outer_init = o.feed_forward_outer_init,
                                    .bias_init = o.feed_forward_bias_init}),
       residual_(scope, name, o) {}
 

@@ -25,18 +25,22 @@ struct TransformerLayerOptions {
   std::int64_t key_value_heads = 0;  ///< a divisor of heads; 0: as many
   std::int64_t head_width = 0;       ///< 0: width / heads
   Activation activation = Activation::gelu;
+  std::optional<Gate> gate = {};  ///< of a gated feed-forward layer, which has no activation beside it
+  NormKind norm = NormKind::layer;
   bool pre_norm = false;
   double dropout = 0;             ///< of the sublayers' results
   double attention_dropout = 0;   ///< of the attention probabilities
   double activation_dropout = 0;  ///< inside the feed-forward layer
   double stochastic_depth = 0;    ///< rate at which a sample of a padded batch goes without a branch; in a stack that of the last layer
   double epsilon = 1e-5;          ///< of the normalisations
-  bool bias = true;               ///< of all projections and normalisations
-  RelativePositions relative = RelativePositions::none;  ///< of self-attention
-  std::int64_t max_length = 0;                           ///< longest sequence, for relative positions
-  Initializer init = glorot_uniform();                   ///< of the attention's weights
-  std::optional<Initializer> projection_init = {};       ///< of the weights of query, key and value; none: init
-  std::optional<Initializer> feed_forward_init = {};     ///< of the feed-forward layer's weights; none: init
+  bool bias = true;               ///< of all projections and of layer normalisations
+  RelativePositions relative = RelativePositions::none;     ///< of self-attention
+  std::int64_t max_length = 0;                              ///< longest sequence, for relative positions
+  double rotary_base = 0;                                   ///< of rotary positions of self-attention; 0: none
+  Initializer init = glorot_uniform();                      ///< of the attention's weights
+  std::optional<Initializer> projection_init = {};          ///< of the weights of query, key and value; none: init
+  std::optional<Initializer> feed_forward_init = {};        ///< of the feed-forward layer's weights; none: init
+  std::optional<Initializer> feed_forward_outer_init = {};  ///< of those of its outer layer; none: feed_forward_init
   Initializer feed_forward_bias_init = zeros();
 };
 

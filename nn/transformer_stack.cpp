@@ -67,10 +67,13 @@ template <class Layer>
 TransformerStack<Layer>::TransformerStack(const Scope& scope, const TransformerStackOptions& o)
     : layers_(make_layers(scope, o)),
       norm_follows_(o.layer.pre_norm && o.final_norm && o.layers > 0),
-      splits_first_token_(o.layer.relative == RelativePositions::none && o.layers > 0),
+      splits_first_token_(o.layer.relative == RelativePositions::none && o.layer.rotary_base == 0 && o.layers > 0),
       checkpoint_(o.checkpoint) {
   if (o.final_norm)
-    norm_.emplace(scope / "norm", LayerNormOptions{.width = o.layer.width, .epsilon = o.layer.epsilon, .bias = o.layer.bias});
+    norm_.emplace(scope / "norm", LayerNormOptions{.width = o.layer.width,
+                                                   .epsilon = o.layer.epsilon,
+                                                   .bias = o.layer.bias && o.layer.norm == NormKind::layer,
+                                                   .kind = o.layer.norm});
 }
 
 template <class Layer>

@@ -1,9 +1,11 @@
 #include "autograd/inference/step_program.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "autograd/kernels/decoding.h"
+#include "autograd/ops/rotary.h"
 
 namespace capstan {
 namespace {
@@ -50,10 +52,13 @@ struct StepProgram::Impl {
   std::int64_t max_rows = 0, weight_bytes = 0;
   double squared_error = 0, squared_norm = 0;
   std::vector<kernels::Stage> stages;
-  std::vector<Tensor> tensors;                 // what the stages point to: buffers, biases, tables
-  std::vector<PackedWeight> weights;           // likewise
-  std::vector<StepCache> caches;               // likewise
-  std::int64_t vocabulary = 0, positions = 0;  // ids that an embedding takes
+  std::vector<Tensor> tensors;        // what the stages point to: buffers, biases, tables
+  std::vector<PackedWeight> weights;  // likewise
+  std::vector<StepCache> caches;      // likewise
+  std::int64_t vocabulary = 0;        // ids that the embedding takes
+  std::int64_t places = 0;            // positions that all tables have a row for; 0: any
+
+  void limit_places(std::int64_t count) { places = places == 0 ? count : std::min(places, count); }
 
   /// A dense f32 vector or table that stays; null if there is none.
   const float* kept(std::string_view what, const Tensor& t, std::int64_t width) {
@@ -105,7 +110,7 @@ RowBuffer StepProgram::buffer(std::int64_t width) {
 void StepProgram::embedding(const Tensor& table, double scale, const Tensor& positions, const RowBuffer& y) {
   check_dense("an embedding", y, table.size(-1));
   impl_->vocabulary = table.size(0);
-  impl_->positions = positions.defined() ? positions.size(0) : 0;
+  if (positions.defined()) impl_->limit_places(positions.size(0));
   impl_->stages.push_back(kernels::EmbeddingStage{.table = impl_->kept("table", table, y.width),
                                                   .positions = impl_->kept("positions", positions, y.width),
                                                   .width = y.width,
@@ -133,7 +138,7 @@ void StepProgram::product(const RowBuffer& x, const PackedWeight& weight, const 
 }
 
 void StepProgram::add_norm(const std::optional<RowBuffer>& branch, const RowBuffer& sum, const Tensor& gamma, const Tensor& beta,
-                           double epsilon, const std::optional<RowBuffer>& y) {
+                           double epsilon, const std::optional<RowBuffer>& y, NormKind kind) {
   check_dense("a sum", sum, sum.width);
   if (branch) check_dense("a branch", *branch, sum.width);
   require(y.has_value() == gamma.defined(), "step_program: a normalisation has a gain and a result: gain ", gamma);
@@ -144,7 +149,30 @@ void StepProgram::add_norm(const std::optional<RowBuffer>& branch, const RowBuff
                                                 .gamma = impl_->kept("gain", gamma, sum.width),
                                                 .beta = impl_->kept("offset", beta, sum.width),
                                                 .epsilon = epsilon,
-                                                .width = sum.width});
+                                                .width = sum.width,
+                                                .centered = kind == NormKind::layer});
+}
+
+void StepProgram::gated(const RowBuffer& gate, const RowBuffer& x, Gate kind, const RowBuffer& y) {
+  check_dense("the result of a gate", y, gate.width);
+  require(gate.row == x.row && gate.width == x.width, "step_program: a gate and its operand are columns of one buffer: columns ",
+          gate.width, " of ", gate.row, " and ", x.width, " of ", x.row);
+  kernels::GateFunction function = kernels::functions::Swiglu{};
+  if (kind == Gate::geglu) function = kernels::functions::Geglu{};
+  impl_->stages.push_back(
+      kernels::GateStage{.function = function, .gate = gate.data, .x = x.data, .row = x.row, .width = x.width, .y = y.data});
+}
+
+void StepProgram::rotary(const RowBuffer& x, std::int64_t width, double base, std::int64_t places) {
+  require(width > 0 && x.width % width == 0, "step_program: rotary columns are heads side by side: columns ", x.width, ", width ", width);
+  const RotaryTable table = rotary_table(places, width, base);
+  impl_->limit_places(places);
+  impl_->stages.push_back(kernels::RotaryStage{.x = x.data,
+                                               .row = x.row,
+                                               .heads = x.width / width,
+                                               .width = width,
+                                               .cosines = impl_->kept("cosines", table.cosines, width / 2),
+                                               .sines = impl_->kept("sines", table.sines, width / 2)});
 }
 
 void StepProgram::line_attention(const RowBuffer& q, const RowBuffer& k, const RowBuffer& v, std::int64_t width, const RowBuffer& y) {
@@ -178,8 +206,8 @@ void StepProgram::run(const StepBatch& b, std::size_t stages) const {
   for (std::size_t r = 0; r < rows; ++r) {
     require(b.tokens[r] >= 0 && b.tokens[r] < impl_->vocabulary, "step_program: a token must be in the vocabulary: row ", r, ", token ",
             b.tokens[r], ", vocabulary ", impl_->vocabulary);
-    require(b.positions[r] >= 0 && (impl_->positions == 0 || b.positions[r] < impl_->positions),
-            "step_program: a position must be in the table: row ", r, ", position ", b.positions[r], ", positions ", impl_->positions);
+    require(b.positions[r] >= 0 && (impl_->places == 0 || b.positions[r] < impl_->places),
+            "step_program: a position must be in the table: row ", r, ", position ", b.positions[r], ", positions ", impl_->places);
   }
   if (rows == 0) return;
   kernels::run_stages(std::span(impl_->stages).first(std::min(stages, impl_->stages.size())),

@@ -18,6 +18,7 @@
 #include "autograd/core/tensor.h"
 #include "autograd/inference/packed_weight.h"
 #include "autograd/ops/activation.h"
+#include "autograd/ops/normalization.h"
 
 namespace capstan {
 
@@ -79,9 +80,13 @@ class StepProgram {
   /// y = activation(x W^T + bias). Neither x nor y are columns of something wider.
   void product(const RowBuffer& x, const PackedWeight& weight, const Tensor& bias, std::optional<Activation> activation,
                const RowBuffer& y);
-  /// sum += branch; y = layer normalisation of sum, which y may be. Without a branch or without gamma that part is left out.
+  /// sum += branch; y = the normalisation of sum, which y may be. Without a branch or without gamma that part is left out.
   void add_norm(const std::optional<RowBuffer>& branch, const RowBuffer& sum, const Tensor& gamma, const Tensor& beta, double epsilon,
-                const std::optional<RowBuffer>& y);
+                const std::optional<RowBuffer>& y, NormKind kind = NormKind::layer);
+  /// y = the formula of the gate (ops/activation.h), gate and x columns of one buffer.
+  void gated(const RowBuffer& gate, const RowBuffer& x, Gate kind, const RowBuffer& y);
+  /// Turns heads of this width, columns x of a buffer, by the rows' positions, which are below `places` (ops/rotary.h).
+  void rotary(const RowBuffer& x, std::int64_t width, double base, std::int64_t places);
   /// Attention of the rows of each line to each other: q [heads * width], k and v [key_heads * width] columns of one buffer.
   void line_attention(const RowBuffer& q, const RowBuffer& k, const RowBuffer& v, std::int64_t width, const RowBuffer& y);
   /// The same of each row to its line up to itself, k and v being kept in a cache.

@@ -62,14 +62,31 @@ struct ProductStage {
   float* y = nullptr;
 };
 
-/// sum += branch, then y = LN(sum); y may be sum. Without a branch (null) the sum is what it was, without gamma there is no y; beta may be
-/// null. All [rows, width].
+/// sum += branch, then y = the normalisation of sum; y may be sum. Without a branch (null) the sum is what it was, without gamma there is
+/// no y; beta may be null. All [rows, width].
 struct AddNormStage {
   const float* branch = nullptr;
   float *sum = nullptr, *y = nullptr;
   const float *gamma = nullptr, *beta = nullptr;
   double epsilon = 0;
   std::int64_t width = 0;
+  bool centered = true;  ///< false: RMS normalisation
+};
+
+/// y [rows, width] = the function of gate and x, columns of a matrix with `row` columns.
+struct GateStage {
+  GateFunction function;
+  const float *gate = nullptr, *x = nullptr;
+  std::int64_t row = 0, width = 0;
+  float* y = nullptr;
+};
+
+/// Turns heads side by side, columns of a matrix with `row` columns, by the rows' positions (kernels/rotary.h); cosines and sines
+/// [positions, width / 2].
+struct RotaryStage {
+  float* x = nullptr;
+  std::int64_t row = 0, heads = 0, width = 0;
+  const float *cosines = nullptr, *sines = nullptr;
 };
 
 /// Keys and values of the rows, columns of a matrix with `row` columns, go to their slots and positions.
@@ -98,7 +115,7 @@ struct AttentionStage {
   float* out = nullptr;
 };
 
-using Stage = std::variant<EmbeddingStage, ProductStage, AddNormStage, StoreStage, AttentionStage>;
+using Stage = std::variant<EmbeddingStage, ProductStage, AddNormStage, GateStage, RotaryStage, StoreStage, AttentionStage>;
 
 /// The rows of a step. A group is the rows [groups[g], groups[g + 1]) of one line.
 struct StepRows {

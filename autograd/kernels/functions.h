@@ -223,6 +223,22 @@ struct Minimum {
   template <class T> T slope_b(T a, T b) const { return T(b < a); }
 };
 
+/// silu(a) b: a gate and what passes through it (Shazeer 2020).
+struct Swiglu {
+  static constexpr std::string_view name = "swiglu";
+  template <class T> T value(T a, T b) const { return Silu{}.value(a) * b; }
+  template <class T> T slope_a(T a, T b) const { return Silu{}.slope(a) * b; }
+  template <class T> T slope_b(T a, T) const { return Silu{}.value(a); }
+};
+
+/// gelu(a) b, GELU in its tanh form.
+struct Geglu {
+  static constexpr std::string_view name = "geglu";
+  template <class T> T value(T a, T b) const { return GeluTanh{}.value(a) * b; }
+  template <class T> T slope_a(T a, T b) const { return GeluTanh{}.slope(a) * b; }
+  template <class T> T slope_b(T a, T) const { return GeluTanh{}.value(a); }
+};
+
 // clang-format on
 
 }  // namespace functions
@@ -231,7 +247,10 @@ using UnaryFunction =
     std::variant<functions::Affine, functions::Neg, functions::Abs, functions::Square, functions::Sqrt, functions::Rsqrt, functions::Pow,
                  functions::Exp, functions::Log, functions::Relu, functions::LeakyRelu, functions::Elu, functions::Gelu,
                  functions::GeluTanh, functions::Tanh, functions::Sigmoid, functions::Softplus, functions::Silu>;
-using BinaryFunction = std::variant<functions::Add, functions::Sub, functions::Mul, functions::Div, functions::Maximum, functions::Minimum>;
+using BinaryFunction = std::variant<functions::Add, functions::Sub, functions::Mul, functions::Div, functions::Maximum, functions::Minimum,
+                                    functions::Swiglu, functions::Geglu>;
+/// Those that gate one operand by the other.
+using GateFunction = std::variant<functions::Swiglu, functions::Geglu>;
 /// Those that are fused with the addition of a bias.
 using BiasFunction = std::variant<functions::Relu, functions::Gelu, functions::GeluTanh, functions::Tanh>;
 

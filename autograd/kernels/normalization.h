@@ -1,8 +1,7 @@
 #pragma once
-// Normalisation over the rows of a contiguous [rows, n]: RMS normalisation, y = x / sqrt(mean(x^2) + eps) * weight, and layer
-// normalisation, alone and fused with what a transformer has before it:
+// Normalisation over the rows of a contiguous [rows, n], alone and fused with what a transformer has before it:
 // sum = residual + dropout(x + bias), y = (sum - mean) / sqrt(variance + eps) * gamma + beta. T: float, bfloat16 (statistics in float),
-// double.
+// double. RMS normalisation is the same from 0 instead of the mean: y = sum / sqrt(mean(sum^2) + eps) * gamma + beta.
 //
 // The variance is the biased one, from deviations from the mean (never E[x^2] - mean^2). Sums over rows (dweight, dgamma, dbeta, dbias) are
 // taken in blocks that depend on the sizes alone, so they do not depend on the number of threads.
@@ -30,13 +29,15 @@ struct NormalizationWeights {
   const T* gamma = nullptr;
   const T* beta = nullptr;
   double eps = 0;
+  bool centered = true;  ///< false: deviations are from 0 (RMS normalisation)
 };
 
 /// Statistics of every row for backward; both null if they are not wanted.
 template <class T>
 struct RowStatistics {
-  Compute<T>* mean = nullptr;
+  Compute<T>* mean = nullptr;               ///< 0 where deviations are from 0
   Compute<T>* inverse_deviation = nullptr;  ///< 1 / sqrt(variance + eps)
+  bool centered = true;                     ///< for backward: as in NormalizationWeights
 };
 
 /// Gradients; a null one is not wanted. dx and dresidual are [rows, n]; dgamma, dbeta and dbias [n], sums that are not rounded.
@@ -66,22 +67,5 @@ struct LayerNormBackward {
   static Signature fast, reference;
 };
 inline constexpr Kernel<LayerNormBackward, float, bfloat16, double> layer_norm_backward;
-
-/// y, and inverse_rms [rows] = 1 / sqrt(mean(x^2) + eps) for backward unless null. weight [n] may be null: all ones.
-template <class T>
-struct RmsNorm {
-  using Signature = void(const T* x, const T* weight, double eps, T* y, Compute<T>* inverse_rms, std::int64_t rows, std::int64_t n);
-  static Signature fast, reference;
-};
-inline constexpr Kernel<RmsNorm, float, bfloat16, double> rms_norm;
-
-/// dx [rows, n] and dweight [n], a sum that is not rounded; a null one is not wanted. dx and dy must not overlap.
-template <class T>
-struct RmsNormBackward {
-  using Signature = void(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, Compute<T>* dweight,
-                         std::int64_t rows, std::int64_t n);
-  static Signature fast, reference;
-};
-inline constexpr Kernel<RmsNormBackward, float, bfloat16, double> rms_norm_backward;
 
 }  // namespace capstan::kernels

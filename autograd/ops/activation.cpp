@@ -71,6 +71,9 @@ Tensor softplus(const Tensor& x) { return apply<ops::Softplus>({}, x); }
 Tensor exp(const Tensor& x) { return apply<ops::Exp>({}, x); }
 Tensor log(const Tensor& x) { return apply<ops::Log>({}, x); }
 Tensor silu(const Tensor& x) { return apply<ops::Silu>({}, x); }
+Tensor gated(const Tensor& a, const Tensor& x, Gate gate) {
+  return gate == Gate::swiglu ? apply<ops::Swiglu>({}, a, x) : apply<ops::Geglu>({}, a, x);
+}
 Tensor bias_activation(const Tensor& x, const Tensor& bias, Activation activation) {
   return apply<ops::BiasActivation>({.activation = activation}, x, bias);
 }

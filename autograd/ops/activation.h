@@ -13,6 +13,11 @@ namespace capstan {
 /// The activations that are fused with a bias.
 enum class Activation { relu, gelu, gelu_tanh, tanh };
 std::string to_text(Activation a);
+/// An operand passes through a gate that the other one opens.
+enum class Gate {
+  swiglu,  ///< silu(a) b
+  geglu,   ///< gelu_tanh(a) b
+};
 
 namespace ops {
 
@@ -49,6 +54,8 @@ Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);
 /// x sigmoid(x), also called swish.
 Tensor silu(const Tensor& x);
+/// The formula of the gate; a and x of one shape.
+Tensor gated(const Tensor& a, const Tensor& x, Gate gate);
 /// The activation of x + bias; x [..., C], bias [C].
 Tensor bias_activation(const Tensor& x, const Tensor& bias, Activation activation);
 

@@ -16,6 +16,7 @@
 #include "autograd/ops/pool.h"
 #include "autograd/ops/recurrent.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/rotary.h"
 #include "autograd/ops/session_loss.h"
 #include "autograd/ops/shape_ops.h"
 #include "autograd/ops/softmax.h"
@@ -37,7 +38,7 @@ struct Joined<TypeList<A...>, TypeList<B...>, Rest...> {
 }  // namespace detail
 
 using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, MatmulOps, SoftmaxOps, NormalizationOps, EmbeddingOps,
-                              DropoutOps, AttentionOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps, SessionLossOps,
-                              ConvOps, PoolOps, ImageNormalizationOps>::type;
+                              DropoutOps, AttentionOps, RotaryOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps,
+                              SessionLossOps, ConvOps, PoolOps, ImageNormalizationOps>::type;
 
 }  // namespace capstan::ops

@@ -81,6 +81,8 @@ using Mul = BinaryOp<functions::Mul>;
 using Div = BinaryOp<functions::Div>;
 using Maximum = BinaryOp<functions::Maximum>;
 using Minimum = BinaryOp<functions::Minimum>;
+using Swiglu = BinaryOp<functions::Swiglu>;
+using Geglu = BinaryOp<functions::Geglu>;
 using Affine = UnaryOp<functions::Affine>;
 using Neg = UnaryOp<functions::Neg>;
 using Abs = UnaryOp<functions::Abs>;
@@ -88,8 +90,8 @@ using Square = UnaryOp<functions::Square>;
 using Sqrt = UnaryOp<functions::Sqrt>;
 using Rsqrt = UnaryOp<functions::Rsqrt>;
 using Pow = UnaryOp<functions::Pow>;
-using ElementwiseOps =
-    TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Affine, Neg, Abs, Square, Sqrt, Rsqrt, Pow, Where, MaskedFill, Cast, Convert>;
+using ElementwiseOps = TypeList<Add, Sub, Mul, Div, Maximum, Minimum, Swiglu, Geglu, Affine, Neg, Abs, Square, Sqrt, Rsqrt, Pow, Where,
+                                MaskedFill, Cast, Convert>;
 
 using Relu = UnaryOp<functions::Relu>;
 using LeakyRelu = UnaryOp<functions::LeakyRelu>;

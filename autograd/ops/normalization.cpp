@@ -34,9 +34,9 @@ Spec check_fused(std::string_view op, const DropoutNormOptions& args, const Spec
 Tensor new_statistics(bool wanted, const Tensor& x) { return new_if(wanted, {Shape{rows_of(x)}, compute_type(x.dtype())}); }
 
 template <class T>
-kernels::RowStatistics<T> statistics(const Tensor& mean, const Tensor& inverse_deviation) {
+kernels::RowStatistics<T> statistics(const Tensor& mean, const Tensor& inverse_deviation, NormKind kind) {
   using C = kernels::Compute<T>;
-  return {.mean = pointer<C>(mean), .inverse_deviation = pointer<C>(inverse_deviation)};
+  return {.mean = pointer<C>(mean), .inverse_deviation = pointer<C>(inverse_deviation), .centered = kind == NormKind::layer};
 }
 
 struct FusedResult {
@@ -60,14 +60,21 @@ FusedResult forward_fused(const DropoutNormOptions& args, const Tensor& x, const
                                             .residual = pointer<const T>(r),
                                             .bias = pointer<const T>(b),
                                             .dropout = dropout_mask(args.p, args.key, saved.row_ids, x.numel())};
-    kernels::layer_norm(in, {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps}, saved.sum.data<T>(),
-                        result.y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
+    kernels::layer_norm(in,
+                        {.gamma = pointer<const T>(saved.gamma),
+                         .beta = pointer<const T>(shift),
+                         .eps = args.eps,
+                         .centered = args.kind == NormKind::layer},
+                        saved.sum.data<T>(), result.y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation, args.kind), rows_of(x),
+                        x.size(-1));
   });
   return result;
 }
 
 // With z = (s - mean) / deviation: dgamma = sum_rows dy z, dbeta = sum_rows dy, and with g = dy gamma
-// ds = (g - mean(g) - z mean(g z)) / deviation + dsum. s = residual + m (x + bias), so dresidual = ds, dx = m ds, dbias = sum_rows dx.
+// ds = (g - mean(g) - z mean(g z)) / deviation + dsum. RMS: z = s / deviation, and the deviation, the root of the mean square, has
+// d deviation / ds_j = z_j / n, so ds is the same without mean(g). s = residual + m (x + bias), so dresidual = ds, dx = m ds, dbias =
+// sum_rows dx.
 Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLayerNorm::Saved& saved, const Tensor& dy, const Tensor& dsum,
                         const Needs<6>& needs) {
   const Tensor g = dense(or_zeros(dy, saved.sum.spec())), more = dense(dsum);
@@ -78,7 +85,7 @@ Grads<6> backward_fused(const DropoutNormOptions& args, const DropoutResidualLay
   dispatch_floating("layer_norm", spec.dtype, [&](auto zero) {
     using T = decltype(zero);
     kernels::layer_norm_backward(pointer<const T>(saved.sum), pointer<const T>(saved.gamma),
-                                 statistics<T>(saved.mean, saved.inverse_deviation), pointer<const T>(g), pointer<const T>(more),
+                                 statistics<T>(saved.mean, saved.inverse_deviation, args.kind), pointer<const T>(g), pointer<const T>(more),
                                  dropout_mask(args.p, args.key, saved.row_ids, g.numel()),
                                  {.dx = pointer<T>(dx),
                                   .dresidual = pointer<T>(dresidual),
@@ -105,15 +112,18 @@ Tensor LayerNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     kernels::layer_norm({.x = pointer<const T>(saved.x)},
-                        {.gamma = pointer<const T>(saved.gamma), .beta = pointer<const T>(shift), .eps = args.eps}, nullptr, y.data<T>(),
-                        statistics<T>(saved.mean, saved.inverse_deviation), rows_of(x), x.size(-1));
+                        {.gamma = pointer<const T>(saved.gamma),
+                         .beta = pointer<const T>(shift),
+                         .eps = args.eps,
+                         .centered = args.kind == NormKind::layer},
+                        nullptr, y.data<T>(), statistics<T>(saved.mean, saved.inverse_deviation, args.kind), rows_of(x), x.size(-1));
   });
   return y;
 }
 
 // The case m = 1 without bias of the fused op: dx is its dresidual.
 Grads<3> LayerNorm::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<3> needs) {
-  Grads<6> d = backward_fused({.eps = args.eps}, {saved.x, saved.gamma, saved.mean, saved.inverse_deviation, {}}, dy, {},
+  Grads<6> d = backward_fused({.eps = args.eps, .kind = args.kind}, {saved.x, saved.gamma, saved.mean, saved.inverse_deviation, {}}, dy, {},
                               {false, false, needs[0], needs[1], needs[2], false});
   return {std::move(d[2]), std::move(d[3]), std::move(d[4])};
 }
@@ -153,41 +163,14 @@ Grads<6> DropoutResidualLayerNormWithSum::backward(const Args& args, const Saved
   return backward_fused(args, saved, dy[0], dy[1], needs);
 }
 
-Spec RmsNorm::spec(const Args& args, const Spec& x, const Spec& weight) {
-  check_rows(name, args.eps, x);
-  check_vector(name, {"weight", weight}, x.shape[-1], {"x", x});
-  return x;
-}
-
-Tensor RmsNorm::forward(const Args& args, const Tensor& x, const Tensor& weight, const Call<2>& call, Saved& saved) {
-  saved = {.x = dense(x), .weight = dense(weight), .inverse_rms = new_statistics(call.records(), x)};
-  const Tensor y(call.out);
-  dispatch_floating(name, x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    kernels::rms_norm(saved.x.data<const T>(), pointer<const T>(saved.weight), args.eps, y.data<T>(),
-                      pointer<kernels::Compute<T>>(saved.inverse_rms), rows_of(x), x.size(-1));
-  });
-  return y;
-}
-
-// With r = 1 / sqrt(mean(x^2) + eps), z = x r and g = dy weight: dr/dx_j = -r^3 x_j / n, so dx = r (g - z mean(g z)), and
-// dweight = sum_rows dy z.
-Grads<2> RmsNorm::backward(const Args&, const Saved& saved, const Tensor& dy, Needs<2> needs) {
-  const Tensor g = dense(dy), dx = new_if(needs[0], saved.x.spec()),
-               dweight = new_if(needs[1], {saved.weight.shape(), compute_type(g.dtype())});
-  dispatch_floating(name, g.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    kernels::rms_norm_backward(saved.x.data<const T>(), pointer<const T>(saved.weight),
-                               pointer<const kernels::Compute<T>>(saved.inverse_rms), g.data<const T>(), pointer<T>(dx),
-                               pointer<kernels::Compute<T>>(dweight), rows_of(g), g.size(-1));
-  });
-  return {dx, dweight};
-}
-
 }  // namespace ops
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   return apply<ops::LayerNorm>({.eps = eps}, x, gamma, beta);
+}
+
+Tensor rms_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  return apply<ops::LayerNorm>({.eps = eps, .kind = NormKind::rms}, x, gamma, beta);
 }
 
 Tensor dropout_residual_layer_norm(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma, const Tensor& beta,
@@ -200,7 +183,5 @@ NormalizedSum dropout_residual_layer_norm_with_sum(const Tensor& x, const Tensor
   auto [y, sum] = apply<ops::DropoutResidualLayerNormWithSum>(options, x, bias, residual, gamma, beta, row_ids);
   return {y, sum};
 }
-
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) { return apply<ops::RmsNorm>({.eps = eps}, x, weight); }
 
 }  // namespace capstan

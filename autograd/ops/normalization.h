@@ -1,10 +1,10 @@
 #pragma once
-// Normalisation over the last axis: layer normalisation, alone and fused with bias, dropout and residual, and RMS normalisation.
+// Normalisation over the last axis, alone and fused with bias, dropout and residual.
 //
 // Layer: y = (x - mean) / sqrt(variance + eps) * gamma + beta with the biased variance and eps inside the root (Ba, Kiros, Hinton,
-// "Layer normalization", 2016), from deviations from the mean. RMS: y = x / sqrt(mean(x^2) + eps) * weight (Zhang, Sennrich, "Root mean
-// square layer normalization", 2019). Statistics are taken in f32 at least. All operands of one call have one element type; gamma, beta,
-// weight and bias are [D] for x [..., D], beta, weight and bias may be absent.
+// "Layer normalization", 2016), from deviations from the mean. RMS: y = x / sqrt(mean(x^2) + eps) * gamma + beta (Zhang, Sennrich, "Root
+// mean square layer normalization", 2019). Statistics are taken in f32 at least. All operands of one call have one element type; gamma,
+// beta and bias are [D] for x [..., D], beta and bias may be absent.
 
 #include <array>
 #include <cstdint>
@@ -14,11 +14,17 @@
 
 namespace capstan {
 
+enum class NormKind {
+  layer,
+  rms,  ///< without the mean
+};
+
 /// How the branch of a residual connection is dropped (ops/dropout.h) and the sum normalised.
 struct DropoutNormOptions {
   double p = 0;
   std::uint64_t key = 0;
   double eps = 1e-5;
+  NormKind kind = NormKind::layer;
 };
 
 namespace ops {
@@ -27,6 +33,7 @@ struct LayerNorm {
   static constexpr std::string_view name = "layer_norm";
   struct Args {
     double eps = 1e-5;
+    NormKind kind = NormKind::layer;
   };
   struct Saved {
     Tensor x, gamma, mean, inverse_deviation;
@@ -61,27 +68,15 @@ struct DropoutResidualLayerNormWithSum {
   static Grads<6> backward(const Args& args, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<6> needs);
 };
 
-struct RmsNorm {
-  static constexpr std::string_view name = "rms_norm";
-  struct Args {
-    double eps = 1e-6;
-  };
-  struct Saved {
-    Tensor x, weight, inverse_rms;
-  };
-  static Spec spec(const Args& args, const Spec& x, const Spec& weight);
-  static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Call<2>& call, Saved& saved);
-  static Grads<2> backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<2> needs);
-};
-
-using NormalizationOps = TypeList<LayerNorm, DropoutResidualLayerNorm, DropoutResidualLayerNormWithSum, RmsNorm>;
+using NormalizationOps = TypeList<LayerNorm, DropoutResidualLayerNorm, DropoutResidualLayerNormWithSum>;
 
 }  // namespace ops
 
-/// The formula above; beta may be absent.
+/// The formulas above; beta may be absent.
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
+Tensor rms_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta = {}, double eps = 1e-6);
 
-/// LN(residual + dropout(x + bias)) in one pass: the end of a post-norm block. Bias, beta and row_ids may be absent.
+/// The normalisation of residual + dropout(x + bias) in one pass: the end of a post-norm block. Bias, beta and row_ids may be absent.
 Tensor dropout_residual_layer_norm(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma, const Tensor& beta,
                                    const DropoutNormOptions& options, const Tensor& row_ids = {});
 
@@ -92,8 +87,5 @@ struct NormalizedSum {
 /// The same, with the sum.
 NormalizedSum dropout_residual_layer_norm_with_sum(const Tensor& x, const Tensor& bias, const Tensor& residual, const Tensor& gamma,
                                                    const Tensor& beta, const DropoutNormOptions& options, const Tensor& row_ids = {});
-
-/// x / sqrt(mean(x^2) + eps) * weight in one pass; weight may be absent.
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-6);
 
 }  // namespace capstan

@@ -16,7 +16,8 @@ Tensor value_of(const Parameter& p) { return p.defined() ? p.value().detach() : 
 /// Writes layers into a step program. Buffers are shared by all layers.
 class LayerWriter {
  public:
-  LayerWriter(StepProgram& program, WeightStorage storage) : program_(program), storage_(storage) {}
+  /// `places`: of the longest line.
+  LayerWriter(StepProgram& program, WeightStorage storage, std::int64_t places) : program_(program), storage_(storage), places_(places) {}
 
   template <class Layer>
   void begin(const TransformerStack<Layer>& stack, const TransformerTables& tables) {
@@ -39,6 +40,7 @@ class LayerWriter {
     const RowBuffer all = sized(projected_, width + 2 * keys), context = sized(context_, width);
     const RowBuffer q = all.columns(0, width), k = all.columns(width, keys), v = all.columns(width + keys, keys);
     product(input_, std::array{&a.query(), &a.key(), &a.value()}, {}, all);
+    if (a.rotary_base() != 0) program_.rotary(all.columns(0, width + keys), a.head_width(), a.rotary_base(), places_);
     if (cache == nullptr) {
       program_.line_attention(q, k, v, a.head_width(), context);
     } else {
@@ -69,7 +71,13 @@ class LayerWriter {
   void feed_forward(const FeedForwardSublayer& sublayer, const LayerNorm* next) {
     const FeedForward& f = sublayer.feed_forward();
     const RowBuffer inner = sized(inner_, f.inner().weight().size(0));
-    product(input_, std::array{&f.inner()}, f.activation(), inner);
+    if (f.gate() != nullptr) {
+      const RowBuffer both = sized(gated_, 2 * inner.width);
+      product(input_, std::array{f.gate(), &f.inner()}, {}, both);
+      program_.gated(both.columns(0, inner.width), both.columns(inner.width, inner.width), f.gate_kind(), inner);
+    } else {
+      product(input_, std::array{&f.inner()}, f.activation(), inner);
+    }
     product(inner, std::array{&f.outer()}, {}, branch_);
     add(sublayer.residual(), next);
   }
@@ -117,7 +125,7 @@ class LayerWriter {
   }
 
   void norm(const std::optional<RowBuffer>& branch, const LayerNorm& n) {
-    program_.add_norm(branch, x_, value_of(n.weight()), value_of(n.bias()), n.epsilon(), input_);
+    program_.add_norm(branch, x_, value_of(n.weight()), value_of(n.bias()), n.epsilon(), input_, n.kind());
   }
 
   /// Adds the branch, and the normalisation behind it: a post-norm layer's own, or the next one of a pre-norm stack.
@@ -129,9 +137,10 @@ class LayerWriter {
 
   StepProgram& program_;
   WeightStorage storage_;
+  std::int64_t places_;
   bool pre_norm_ = false;
   RowBuffer x_, input_, branch_;  // the sum; what the next sublayer reads (post-norm: the same); a sublayer's result
-  RowBuffer projected_, query_, context_, inner_, memory_;
+  RowBuffer projected_, query_, context_, gated_, inner_, memory_;
 };
 
 /// What a pre-norm stack normalises behind layer i.
@@ -169,7 +178,7 @@ TransformerDecoder::TransformerDecoder(const TransformerStack<EncoderLayer>& enc
     memory_caches_.push_back(cache_for(layer.cross_attention(), options.lines, options.max_source));
   }
 
-  LayerWriter reads(encoder_, options.weights);
+  LayerWriter reads(encoder_, options.weights, options.max_source);
   reads.begin(encoder, source);
   for (std::size_t i = 0; i < encoder.layers().size(); ++i) {
     const EncoderLayer& layer = encoder.layers()[i];
@@ -179,7 +188,7 @@ TransformerDecoder::TransformerDecoder(const TransformerStack<EncoderLayer>& enc
   reads.end(encoder.norm());
   for (std::size_t i = 0; i < decoder.layers().size(); ++i) reads.store_memory(decoder.layers()[i].cross_attention(), memory_caches_[i]);
 
-  LayerWriter writes(program_, options.weights);
+  LayerWriter writes(program_, options.weights, options.max_length);
   writes.begin(decoder, target);
   for (std::size_t i = 0; i < decoder.layers().size(); ++i) {
     const DecoderLayer& layer = decoder.layers()[i];
@@ -197,7 +206,7 @@ TransformerDecoder::TransformerDecoder(const TransformerStack<EncoderLayer>& dec
                                        const TransformerDecoderOptions& options)
     : options_(checked(options)), encoder_(0), program_(std::max(max_rows(), kRowsAtOnce)) {
   options_.max_source = 0;
-  LayerWriter writes(program_, options.weights);
+  LayerWriter writes(program_, options.weights, options.max_length);
   writes.begin(decoder, tables);
   for (std::size_t i = 0; i < decoder.layers().size(); ++i) {
     const EncoderLayer& layer = decoder.layers()[i];

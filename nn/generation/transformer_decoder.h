@@ -4,7 +4,8 @@
 // by (slot, position), and beams refer to them by an index table. Logits are those of the layers' own operator() in f32, up to rounding.
 //
 // It holds copies of the weights, in f32, bf16 or int8, as they are when it is made; tables of embeddings and positions it shares.
-// Post- and pre-norm, any activation, with and without biases, grouped heads; no relative positions.
+// Post- and pre-norm, layer and RMS normalisation, any activation or gate, with and without biases, grouped heads, rotary positions; no
+// relative positions.
 
 #include <cstdint>
 #include <vector>

@@ -51,7 +51,8 @@ struct LanguageModelOptions {
        {"gelu_tanh", FeedForwardKind::gelu_tanh},
        {"swiglu", FeedForwardKind::swiglu},
        {"geglu", FeedForwardKind::geglu}});
-    v("norm", norm, "layer: by mean and deviation; rms: by the root of the mean square", {{"layer", NormKind::layer}, {"rms", NormKind::rms}});
+    v("norm", norm, "layer: by mean and deviation; rms: by the root of the mean square",
+      {{"layer", NormKind::layer}, {"rms", NormKind::rms}});
     v("bias", bias, "projections have biases, and layer normalisations offsets");
     v("norm_epsilon", norm_epsilon, "epsilon of the normalisations", V::positive());
     v("dropout", dropout, "share of embeddings and of results of every part set to zero in training", V::fraction()).of_training();
@@ -76,8 +77,8 @@ class LanguageModel {
   /// absent. Its logits are h . output_table^T. What stands behind the real tokens of a row changes nothing before it.
   Tensor hidden(const Tensor& ids, const Tensor& keys, const Run& run) const;
 
-  const Parameter& embedding() const { return embedding_; }     // [V, H]
-  const Parameter& output_table() const { return output_; }     // [V, H]
+  const Parameter& embedding() const { return embedding_; }  // [V, H]
+  const Parameter& output_table() const { return output_; }  // [V, H]
   const TransformerStack<EncoderLayer>& layers() const { return layers_; }
   const LanguageModelOptions& options() const { return options_; }
   /// The vectors of positions, [max_positions, H], f32; undefined where positions are rotations.

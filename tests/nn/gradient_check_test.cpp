@@ -22,7 +22,6 @@
 #include "nn/linear.h"
 #include "nn/patch_embedding.h"
 #include "nn/recurrent.h"
-#include "nn/rms_norm.h"
 #include "nn/stochastic_depth.h"
 #include "nn/transformer_layer.h"
 #include "nn/transformer_stack.h"
@@ -95,7 +94,8 @@ std::vector<LayerCase> cases() {
   add_case("layer_norm", [](const Scope& s) { return [l = LayerNorm(s, {.width = 5})](Inputs in) { return l(in[0]); }; }, {last});
   add_case("layer_norm_no_bias",
            [](const Scope& s) { return [l = LayerNorm(s, {.width = 5, .bias = false})](Inputs in) { return l(in[0]); }; }, {last});
-  add_case("rms_norm", [](const Scope& s) { return [l = RmsNorm(s, {.width = 5})](Inputs in) { return l(in[0]); }; }, {last});
+  add_case("rms_norm",
+           [](const Scope& s) { return [l = LayerNorm(s, {.width = 5, .kind = NormKind::rms})](Inputs in) { return l(in[0]); }; }, {last});
   add_case("layer_norm_after_residual",
            [](const Scope& s) {
              return [l = LayerNorm(s, {.width = 4}), drop = Dropout(s, .3)](Inputs in) {
@@ -117,6 +117,15 @@ std::vector<LayerCase> cases() {
                },
                {x});
 
+  for (const Gate g : {Gate::swiglu, Gate::geglu})
+    add_case(g == Gate::swiglu ? "feed_forward_swiglu" : "feed_forward_geglu",
+             [=](const Scope& s) {
+               return [l = FeedForward(s, {.width = 4, .inner = 5, .gate = g, .dropout = .2, .bias = g == Gate::geglu})](Inputs in) {
+                 return l(in[0], training());
+               };
+             },
+             {x});
+
   add_case("attention",
            [](const Scope& s) {
              return [l = MultiHeadAttention(s, {.width = 4, .heads = 2, .dropout = .2})](Inputs in) {
@@ -130,6 +139,12 @@ std::vector<LayerCase> cases() {
                      ids](Inputs in) { return l(in[0], in[1], in[1], {.bias = in[2], .causal = true, .key_ids = ids}, training()); };
            },
            {x, memory, random_input({2, 1, 3, 1}, 3)});
+  add_case("attention_rotary",
+           [](const Scope& s) {
+             return [l = MultiHeadAttention(s, {.width = 4, .heads = 2, .key_value_heads = 1, .dropout = .2, .rotary_base = 10})](
+                        Inputs in) { return l(in[0], in[0], in[0], {.causal = true}, training()); };
+           },
+           {x});
   add_case("attention_other_widths",
            [](const Scope& s) {
              return [l = MultiHeadAttention(s, {.width = 4, .heads = 2, .key_width = 3, .value_width = 2, .bias = false})](Inputs in) {

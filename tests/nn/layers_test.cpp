@@ -8,7 +8,6 @@
 #include "nn/feed_forward.h"
 #include "nn/layer_norm.h"
 #include "nn/linear.h"
-#include "nn/rms_norm.h"
 #include "nn/weight.h"
 #include "tests/nn/golden.h"
 
@@ -134,11 +133,11 @@ TEST(LayerNorm, FollowsPyTorch) {
   });
 }
 
-TEST(RmsNorm, FollowsPyTorch) {
+TEST(LayerNorm, FollowsPyTorchInItsRmsForm) {
   in_both_precisions([](DType dtype, double tolerance) {
     const Golden golden("rms_norm", dtype);
     ParameterStore store(1, dtype);
-    const RmsNorm layer(store.root(), {.width = 7, .epsilon = 1e-2});
+    const LayerNorm layer(store.root(), {.width = 7, .epsilon = 1e-2, .bias = false, .kind = NormKind::rms});
     EXPECT_FALSE(store.find("weight").decay());
     golden.expect(store, tolerance, [&] { return layer(golden.input("x")); });
   });

@@ -1,9 +1,10 @@
 // The binary functions, selection and conversion of kernels/elementwise.h.
 
-#include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/openmp/vector_math.h"
 
 #include <variant>
 
+#include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/openmp/map.h"
 
 namespace capstan::kernels {

@@ -252,7 +252,7 @@ void normalize_row(const AddNormStage& s, const float* x, float* y) {
   float total = 0, squares = 0;
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : total)
   for (std::int64_t c = 0; c < s.width; ++c) total += x[c];
-  const float mean = total * inverse;
+  const float mean = s.centered ? total * inverse : 0.0f;
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : squares)
   for (std::int64_t c = 0; c < s.width; ++c) squares += (x[c] - mean) * (x[c] - mean);
   const float factor = 1.0f / std::sqrt(squares * inverse + static_cast<float>(s.epsilon));
@@ -275,6 +275,37 @@ void run(const AddNormStage& s, const StepRows& rows, const Team& team) {
       for (std::int64_t c = 0; c < s.width; ++c) sum[c] += branch[c];
     }
     if (s.gamma != nullptr) normalize_row(s, sum, s.y + r * s.width);
+  }
+}
+
+void run(const GateStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(rows.rows);
+  std::visit(
+      [&](const auto& f) {
+        for (std::int64_t r = range.first; r < range.last; ++r) {
+          const float *const gate = s.gate + r * s.row, *const x = s.x + r * s.row;
+          float* const y = s.y + r * s.width;
+#pragma omp simd simdlen(kSimdLength <float>)
+          for (std::int64_t c = 0; c < s.width; ++c) y[c] = f.value(gate[c], x[c]);
+        }
+      },
+      s.function);
+}
+
+void run(const RotaryStage& s, const StepRows& rows, const Team& team) {
+  const Range range = team.share(rows.rows);
+  const std::int64_t half = s.width / 2;
+  for (std::int64_t r = range.first; r < range.last; ++r) {
+    const float *const cosine = s.cosines + rows.positions[r] * half, *const sine = s.sines + rows.positions[r] * half;
+    for (std::int64_t h = 0; h < s.heads; ++h) {
+      float* const x = s.x + r * s.row + h * s.width;
+#pragma omp simd simdlen(kSimdLength <float>)
+      for (std::int64_t i = 0; i < half; ++i) {
+        const float a = x[i], b = x[half + i];
+        x[i] = a * cosine[i] - b * sine[i];
+        x[half + i] = b * cosine[i] + a * sine[i];
+      }
+    }
   }
 }
 

@@ -35,13 +35,19 @@ void add_residual(const NormalizationInput<T>& in, const std::uint8_t* keep, std
   }
 }
 
-// Mean and variance in two passes; the second also corrects the rounding error of the first.
+// Mean and variance in two passes; the second also corrects the rounding error of the first. Not centred: the mean is 0.
 struct Statistics {
   float mean = 0, variance = 0;
 
-  Statistics(const float* z, std::int64_t n) {
+  Statistics(const float* z, std::int64_t n, bool centered) {
     const float inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
     float sum = 0;
+    if (!centered) {
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+      for (std::int64_t j = 0; j < n; ++j) sum += z[j] * z[j];
+      variance = sum * inverse_n;
+      return;
+    }
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
     for (std::int64_t j = 0; j < n; ++j) sum += z[j];
     mean = sum * inverse_n;
@@ -79,14 +85,6 @@ void add_up(const float* partial, std::int64_t stride, std::int64_t blocks, floa
 // Rows of partial sums begin at multiples of a cache line.
 std::int64_t padded(std::int64_t n) { return (n + 15) / 16 * 16; }
 
-// The weight in float; ones for none.
-template <class T>
-Scratch<float> gain(const T* weight, std::int64_t n) {
-  Scratch<float> w(n);
-  for (std::int64_t j = 0; j < n; ++j) w[j] = weight != nullptr ? static_cast<float>(weight[j]) : 1.0f;
-  return w;
-}
-
 }  // namespace
 
 template <class T>
@@ -107,7 +105,7 @@ void LayerNorm<T>::fast(const NormalizationInput<T>& in, const NormalizationWeig
 #pragma omp simd simdlen(kSimdLength <float>)
         for (std::int64_t j = 0; j < n; ++j) z[j] = static_cast<float>(in.x[r * n + j]);
       }
-      const Statistics stats(row, n);
+      const Statistics stats(row, n, w.centered);
       const float mean = stats.mean, inverse = 1.0f / std::sqrt(stats.variance + static_cast<float>(w.eps));
       if (s.mean != nullptr) s.mean[r] = mean, s.inverse_deviation[r] = inverse;
       T* const out = y + r * n;
@@ -157,7 +155,7 @@ void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistic
         dgamma[j] += gj * normal;
         dbeta[j] += gj;
       }
-      sum_g *= inverse_n;
+      sum_g = s.centered ? sum_g * inverse_n : 0.0f;
       sum_gx *= inverse_n;
 #pragma omp simd simdlen(kSimdLength <float>)
       for (std::int64_t j = 0; j < n; ++j) {
@@ -198,65 +196,9 @@ void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistic
   add_up(partial.data() + 2 * width, 3 * width, blocks.count, d.dbias, n);
 }
 
-template <class T>
-void RmsNorm<T>::fast(const T* x, const T* weight, double eps, T* y, Compute<T>* inverse_rms, std::int64_t rows, std::int64_t n) {
-  const Scratch<float> w = gain(weight, n);
-  parallel_row_blocks(rows, n, 3, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      const T* const in = x + r * n;
-      T* const out = y + r * n;
-      float squares = 0;
-#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : squares)
-      for (std::int64_t j = 0; j < n; ++j) squares += static_cast<float>(in[j]) * static_cast<float>(in[j]);
-      const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(std::max<std::int64_t>(n, 1)) + static_cast<float>(eps));
-      if (inverse_rms != nullptr) inverse_rms[r] = inverse;
-#pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t j = 0; j < n; ++j) store(out[j], static_cast<float>(in[j]) * inverse * w[j]);
-    }
-  });
-}
-
-template <class T>
-void RmsNormBackward<T>::fast(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, Compute<T>* dweight,
-                              std::int64_t rows, std::int64_t n) {
-  const RowBlocks blocks(rows);
-  const std::int64_t width = padded(n);
-  const Scratch<float> w = gain(weight, n), partial(blocks.count * width);  // [block, n] of dweight
-  const float inverse_n = 1.0f / static_cast<float>(std::max<std::int64_t>(n, 1));
-
-  parallel_tasks(blocks.count, 3 * rows * n, [&](std::int64_t block) {
-    float* const sums = partial.data() + block * width;
-    std::fill_n(sums, width, 0.0f);
-    const std::int64_t end = blocks.begin(block + 1);
-    for (std::int64_t r = blocks.begin(block); r < end; ++r) {
-      const T* const in = x + r * n;
-      const T* const g = dy + r * n;
-      const float inverse = inverse_rms[r];
-      float sum = 0;
-#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
-      for (std::int64_t j = 0; j < n; ++j) {
-        const float product = static_cast<float>(g[j]) * static_cast<float>(in[j]) * inverse;
-        sum += product * w[j];
-        sums[j] += product;
-      }
-      if (dx == nullptr) continue;
-      const float mean = sum * inverse_n;
-      T* const out = dx + r * n;
-#pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t j = 0; j < n; ++j)
-        store(out[j], (static_cast<float>(g[j]) * w[j] - static_cast<float>(in[j]) * inverse * mean) * inverse);
-    }
-  });
-  add_up(partial.data(), width, blocks.count, dweight, n);
-}
-
 template LayerNorm<float>::Signature LayerNorm<float>::fast;
 template LayerNorm<bfloat16>::Signature LayerNorm<bfloat16>::fast;
 template LayerNormBackward<float>::Signature LayerNormBackward<float>::fast;
 template LayerNormBackward<bfloat16>::Signature LayerNormBackward<bfloat16>::fast;
-template RmsNorm<float>::Signature RmsNorm<float>::fast;
-template RmsNorm<bfloat16>::Signature RmsNorm<bfloat16>::fast;
-template RmsNormBackward<float>::Signature RmsNormBackward<float>::fast;
-template RmsNormBackward<bfloat16>::Signature RmsNormBackward<bfloat16>::fast;
 
 }  // namespace capstan::kernels

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "autograd/kernels/rotary.h"
 
 namespace capstan::kernels {
 namespace {
@@ -49,13 +50,27 @@ void run(const AddNormStage& s, const StepRows& rows) {
       for (std::int64_t c = 0; c < s.width; ++c) sum[c] += s.branch[r * s.width + c];
     if (s.gamma == nullptr) continue;
     double mean = 0, variance = 0;
-    for (std::int64_t c = 0; c < s.width; ++c) mean += static_cast<double>(sum[c]) / n;
+    for (std::int64_t c = 0; c < s.width && s.centered; ++c) mean += static_cast<double>(sum[c]) / n;
     for (std::int64_t c = 0; c < s.width; ++c) variance += (static_cast<double>(sum[c]) - mean) * (static_cast<double>(sum[c]) - mean) / n;
     for (std::int64_t c = 0; c < s.width; ++c) {
       const double y = (static_cast<double>(sum[c]) - mean) / std::sqrt(variance + s.epsilon) * static_cast<double>(s.gamma[c]);
       s.y[r * s.width + c] = static_cast<float>(y + (s.beta == nullptr ? 0.0 : static_cast<double>(s.beta[c])));
     }
   }
+}
+
+void run(const GateStage& s, const StepRows& rows) {
+  for (std::int64_t r = 0; r < rows.rows; ++r)
+    for (std::int64_t c = 0; c < s.width; ++c) {
+      const auto gate = static_cast<double>(s.gate[r * s.row + c]), x = static_cast<double>(s.x[r * s.row + c]);
+      s.y[r * s.width + c] = static_cast<float>(std::visit([&](const auto& f) { return f.value(gate, x); }, s.function));
+    }
+}
+
+void run(const RotaryStage& s, const StepRows& rows) {
+  for (std::int64_t r = 0; r < rows.rows; ++r)
+    Rotary<float>::reference(s.x + r * s.row, s.cosines + rows.positions[r] * s.width / 2, s.sines + rows.positions[r] * s.width / 2, false,
+                             s.x + r * s.row, {.batch = 1, .tokens = 1, .heads = s.heads, .width = s.width});
 }
 
 void store(const float* keys, const float* values, std::int64_t row, const KeyValueStore& to, const StepRows& rows) {

@@ -23,7 +23,7 @@ void LayerNorm<T>::reference(const NormalizationInput<T>& in, const Normalizatio
       row = sum + r * n;
     }
     C mean = 0, variance = 0;
-    for (std::int64_t j = 0; j < n; ++j) mean += static_cast<C>(row[j]);
+    for (std::int64_t j = 0; j < n && w.centered; ++j) mean += static_cast<C>(row[j]);
     mean /= static_cast<C>(n);
     for (std::int64_t j = 0; j < n; ++j) variance += (static_cast<C>(row[j]) - mean) * (static_cast<C>(row[j]) - mean);
     const C inverse = C(1) / std::sqrt(variance / static_cast<C>(n) + static_cast<C>(w.eps));
@@ -47,7 +47,7 @@ void LayerNormBackward<T>::reference(const T* sum, const T* gamma, const RowStat
     C sum_g = 0, sum_gx = 0;
     for (std::int64_t j = 0; j < n; ++j) {
       const C g = static_cast<C>(dy[r * n + j]) * static_cast<C>(gamma[j]);
-      sum_g += g;
+      sum_g += s.centered ? g : C(0);
       sum_gx += g * normal(j);
     }
     for (std::int64_t j = 0; j < n; ++j) {
@@ -71,53 +71,11 @@ void LayerNormBackward<T>::reference(const T* sum, const T* gamma, const RowStat
   }
 }
 
-template <class T>
-void RmsNorm<T>::reference(const T* x, const T* weight, double eps, T* y, Compute<T>* inverse_rms, std::int64_t rows, std::int64_t n) {
-  using C = Compute<T>;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    C squares = 0;
-    for (std::int64_t j = 0; j < n; ++j) squares += static_cast<C>(x[r * n + j]) * static_cast<C>(x[r * n + j]);
-    const C inverse = C(1) / std::sqrt(squares / static_cast<C>(n) + static_cast<C>(eps));
-    if (inverse_rms != nullptr) inverse_rms[r] = inverse;
-    for (std::int64_t j = 0; j < n; ++j) {
-      const C gain = weight != nullptr ? static_cast<C>(weight[j]) : C(1);
-      y[r * n + j] = static_cast<T>(static_cast<C>(x[r * n + j]) * inverse * gain);
-    }
-  }
-}
-
-template <class T>
-void RmsNormBackward<T>::reference(const T* x, const T* weight, const Compute<T>* inverse_rms, const T* dy, T* dx, Compute<T>* dweight,
-                                   std::int64_t rows, std::int64_t n) {
-  using C = Compute<T>;
-  std::vector<C> sums(static_cast<std::size_t>(n));
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const auto normal = [&](std::int64_t j) { return static_cast<C>(x[r * n + j]) * inverse_rms[r]; };
-    const auto weighted = [&](std::int64_t j) {
-      return static_cast<C>(dy[r * n + j]) * (weight != nullptr ? static_cast<C>(weight[j]) : C(1));
-    };
-    C mean = 0;
-    for (std::int64_t j = 0; j < n; ++j) mean += weighted(j) * normal(j) / static_cast<C>(n);
-    for (std::int64_t j = 0; j < n; ++j) {
-      sums[static_cast<std::size_t>(j)] += static_cast<C>(dy[r * n + j]) * normal(j);
-      if (dx != nullptr) dx[r * n + j] = static_cast<T>((weighted(j) - normal(j) * mean) * inverse_rms[r]);
-    }
-  }
-  if (dweight == nullptr) return;
-  for (std::int64_t j = 0; j < n; ++j) dweight[j] = sums[static_cast<std::size_t>(j)];
-}
-
 template LayerNorm<float>::Signature LayerNorm<float>::reference;
 template LayerNorm<bfloat16>::Signature LayerNorm<bfloat16>::reference;
 template LayerNorm<double>::Signature LayerNorm<double>::reference;
 template LayerNormBackward<float>::Signature LayerNormBackward<float>::reference;
 template LayerNormBackward<bfloat16>::Signature LayerNormBackward<bfloat16>::reference;
 template LayerNormBackward<double>::Signature LayerNormBackward<double>::reference;
-template RmsNorm<float>::Signature RmsNorm<float>::reference;
-template RmsNorm<bfloat16>::Signature RmsNorm<bfloat16>::reference;
-template RmsNorm<double>::Signature RmsNorm<double>::reference;
-template RmsNormBackward<float>::Signature RmsNormBackward<float>::reference;
-template RmsNormBackward<bfloat16>::Signature RmsNormBackward<bfloat16>::reference;
-template RmsNormBackward<double>::Signature RmsNormBackward<double>::reference;
 
 }  // namespace capstan::kernels

@@ -29,7 +29,7 @@ constexpr std::int64_t kWidth = 76, kHeads = 4, kKeyHeads = 2, kHeadWidth = 19, 
 struct Program {
   StepProgram program;
   StepCache cache{64, kKeyHeads, kCapacity, kHeadWidth}, memory{8, kHeads, 9, kHeadWidth};
-  RowBuffer x, normalized, all, context, branch, inner;
+  RowBuffer x, normalized, all, context, branch, both, inner;
 
   Program(WeightStorage storage, Activation activation, std::int64_t rows = 128) : program(rows) {
     const auto weight = [&](std::int64_t out, std::int64_t in, std::uint64_t seed) {
@@ -37,7 +37,7 @@ struct Program {
     };
     const std::int64_t q = kHeads * kHeadWidth, kv = kKeyHeads * kHeadWidth;
     x = program.buffer(kWidth), normalized = program.buffer(kWidth), all = program.buffer(q + 2 * kv), context = program.buffer(q);
-    branch = program.buffer(kWidth), inner = program.buffer(kInner);
+    branch = program.buffer(kWidth), both = program.buffer(2 * kInner), inner = program.buffer(kInner);
     const Tensor held = random({8, kHeads, 9, kHeadWidth}, 9);
     std::ranges::copy(held.span<float>(), memory.keys());
     std::ranges::reverse_copy(held.span<float>(), memory.values());
@@ -48,8 +48,14 @@ struct Program {
     program.product(context, weight(kWidth, q, 7), {}, {}, branch);
     program.add_norm(branch, x, random({kWidth}, 8), {}, 1e-5, normalized);
     program.product(normalized, weight(q + 2 * kv, kWidth, 10), {}, {}, all);
+    program.rotary(all.columns(0, q + kv), 2, 10, kCapacity);
     program.memory_attention(all.columns(0, q), memory, context);
     program.product(context, weight(kWidth, q, 11), {}, {}, branch);
+    program.add_norm(branch, x, random({kWidth}, 15), {}, 1e-5, normalized, NormKind::rms);
+    program.product(normalized, weight(2 * kInner, kWidth, 16), {}, {}, both);
+    program.gated(both.columns(0, kInner), both.columns(kInner, kInner), activation == Activation::relu ? Gate::swiglu : Gate::geglu,
+                  inner);
+    program.product(inner, weight(kWidth, kInner, 17), {}, {}, branch);
     program.add_norm(branch, x, {}, {}, 0, {});
     program.product(x, weight(q + 2 * kv, kWidth, 12), {}, {}, all);
     program.line_attention(all.columns(0, q), all.columns(q, kv), all.columns(q + kv, kv), kHeadWidth, context);

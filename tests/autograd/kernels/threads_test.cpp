@@ -65,31 +65,19 @@ TYPED_TEST(Threads, DropoutAndLayerNorm) {
     dropout(x.data(), mask, y.data(), rows * n);
     r.add(y);
   });
-  check("layer_norm", 10 * kTolerance<T>, [&](Results& r) {
-    auto sum = zeros<T>(rows * n), y = sum, dx = sum, dresidual = sum;
-    auto dgamma = zeros<Compute<T>>(n), dbeta = dgamma, dbias = dgamma;
-    auto mean = zeros<Compute<T>>(rows), inverse = mean;
-    const RowStatistics<T> statistics{.mean = mean.data(), .inverse_deviation = inverse.data()};
-    layer_norm({.x = x.data(), .residual = residual.data(), .bias = bias.data(), .dropout = mask}, {gamma.data(), beta.data(), 1e-5},
-               sum.data(), y.data(), statistics, rows, n);
-    layer_norm_backward(
-        sum.data(), gamma.data(), statistics, dy.data(), nullptr, mask,
-        {.dx = dx.data(), .dresidual = dresidual.data(), .dgamma = dgamma.data(), .dbeta = dbeta.data(), .dbias = dbias.data()}, rows, n);
-    r.add(y), r.add(dx), r.add(dresidual), r.add(dgamma), r.add(dbeta), r.add(dbias);
-  });
-}
-
-TYPED_TEST(Threads, RmsNorm) {
-  using T = TypeParam;
-  const std::int64_t rows = 700, n = 150;
-  const auto x = random_values<T>(rows * n, 1), dy = random_values<T>(rows * n, 2), weight = random_values<T>(n, 3, 0.5, 1.5);
-  check("rms_norm", 10 * kTolerance<T>, [&](Results& r) {
-    auto y = zeros<T>(rows * n), dx = y;
-    auto dweight = zeros<Compute<T>>(n), inverse = zeros<Compute<T>>(rows);
-    rms_norm(x.data(), weight.data(), 1e-6, y.data(), inverse.data(), rows, n);
-    rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), dx.data(), dweight.data(), rows, n);
-    r.add(y), r.add(dx), r.add(dweight);
-  });
+  for (const bool centered : {true, false})
+    check(centered ? "layer_norm" : "rms_norm", 10 * kTolerance<T>, [&](Results& r) {
+      auto sum = zeros<T>(rows * n), y = sum, dx = sum, dresidual = sum;
+      auto dgamma = zeros<Compute<T>>(n), dbeta = dgamma, dbias = dgamma;
+      auto mean = zeros<Compute<T>>(rows), inverse = mean;
+      const RowStatistics<T> statistics{.mean = mean.data(), .inverse_deviation = inverse.data(), .centered = centered};
+      layer_norm({.x = x.data(), .residual = residual.data(), .bias = bias.data(), .dropout = mask},
+                 {gamma.data(), beta.data(), 1e-5, centered}, sum.data(), y.data(), statistics, rows, n);
+      layer_norm_backward(
+          sum.data(), gamma.data(), statistics, dy.data(), nullptr, mask,
+          {.dx = dx.data(), .dresidual = dresidual.data(), .dgamma = dgamma.data(), .dbeta = dbeta.data(), .dbias = dbias.data()}, rows, n);
+      r.add(y), r.add(dx), r.add(dresidual), r.add(dgamma), r.add(dbeta), r.add(dbias);
+    });
 }
 
 TYPED_TEST(Threads, ImageNormalization) {

@@ -29,6 +29,11 @@ std::vector<Sample<O>> fused_samples() {
     list.back().name = absent == 1 ? "no bias" : "no beta";
     list.back().inputs[absent] = {};
   }
+  for (const std::size_t like : {0u, 2u, 4u, 6u}) {
+    list.push_back(list[like]);
+    list.back().name = "rms, " + list[like].name;
+    list.back().args.kind = NormKind::rms;
+  }
   return list;
 }
 
@@ -70,6 +75,12 @@ struct Samples<ops::LayerNorm> {
         {.name = "no rows", .args = {}, .inputs = inputs({0, 4})},
         {.name = "empty rows", .args = {}, .inputs = inputs({3, 0})}};
     list.push_back({.name = "no beta", .args = {}, .inputs = {uniform({3, 5}), uniform({5}, .5, 1.5, 2), {}}});
+    for (const std::size_t like : {0u, 1u, 2u, 3u, 5u, 6u, 7u}) {
+      list.push_back(list[like]);
+      list.back().name = "rms, " + list[like].name;
+      list.back().args.kind = NormKind::rms;
+    }
+    list.push_back({.name = "rms, size 1", .args = {.eps = .5, .kind = NormKind::rms}, .inputs = inputs({4, 1})});
     return list;
   }
   static Sample<ops::LayerNorm> large() {
@@ -104,34 +115,6 @@ struct Samples<ops::DropoutResidualLayerNormWithSum> {
   static auto good() { return fused_samples<ops::DropoutResidualLayerNormWithSum>(); }
   static auto large() { return large_fused_sample<ops::DropoutResidualLayerNormWithSum>(); }
   static auto bad() { return fused_bad_samples<ops::DropoutResidualLayerNormWithSum>(); }
-};
-
-template <>
-struct Samples<ops::RmsNorm> {
-  static constexpr std::array<std::size_t, 1> parameters{1};
-  static std::vector<Sample<ops::RmsNorm>> good() {
-    const auto inputs = [](const Shape& shape) { return std::vector<Tensor>{uniform(shape), uniform({shape[-1]}, .5, 1.5, 2)}; };
-    return {{.name = "row", .args = {}, .inputs = inputs({7})},
-            {.name = "rows", .args = {.eps = 1e-12}, .inputs = inputs({3, 2, 37}), .bf16_tolerance = 6e-2},
-            {.name = "large eps", .args = {.eps = 1}, .inputs = inputs({2, 5})},
-            {.name = "several blocks of rows", .args = {}, .inputs = inputs({101, 3}), .f32_tolerance = 2e-4, .bf16 = false},
-            {.name = "size 1", .args = {.eps = .5}, .inputs = inputs({4, 1})},
-            {.name = "no weight", .args = {}, .inputs = {uniform({3, 5}), {}}},
-            {.name = "no rows", .args = {}, .inputs = inputs({0, 4})},
-            {.name = "empty rows", .args = {}, .inputs = inputs({3, 0})}};
-  }
-  static Sample<ops::RmsNorm> large() {
-    return {.name = "large", .args = {}, .inputs = {uniform(kLarge), uniform({kLarge[-1]}, .5, 1.5, 2)}, .bf16_tolerance = 6e-2};
-  }
-  static std::vector<BadSample<ops::RmsNorm>> bad() {
-    const Tensor x = uniform({3, 4}), row = uniform({4});
-    return {
-        {.name = "scalar", .args = {}, .inputs = {uniform({}), row}, .message = "x must have an axis to normalise over"},
-        {.name = "weight", .args = {}, .inputs = {x, uniform({3})}, .message = "weight must be [4]: x f64[3, 4], weight f64[3]"},
-        {.name = "type", .args = {}, .inputs = {x, Tensor::zeros({4})}, .message = "element types must agree: x f64[3, 4], weight f32[4]"},
-        {.name = "integers", .args = {}, .inputs = {Tensor::zeros({3, 4}, DType::i64), row}, .message = "floating"},
-        {.name = "eps", .args = {.eps = -1}, .inputs = {x, row}, .message = "eps -1"}};
-  }
 };
 
 namespace {

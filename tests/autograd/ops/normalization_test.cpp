@@ -77,7 +77,7 @@ std::vector<Tensor> value_and_gradients(const F& f) {
 
 TEST(RmsNorm, IsTheComposition) {
   for (const double eps : {0.0, 1e-6, .3}) {
-    const std::vector<Tensor> fused = value_and_gradients([=](const Tensor& x, const Tensor& w) { return rms_norm(x, w, eps); });
+    const std::vector<Tensor> fused = value_and_gradients([=](const Tensor& x, const Tensor& w) { return rms_norm(x, w, {}, eps); });
     const std::vector<Tensor> composed =
         value_and_gradients([=](const Tensor& x, const Tensor& w) { return x * rsqrt(mean(x * x, {-1}, true) + eps) * w; });
     for (std::size_t t = 0; t < fused.size(); ++t) {
