@@ -144,6 +144,19 @@ TEST(Decoding, KnowsHowFarApartTokensAre) {
       }
 }
 
+TEST(Decoding, TurnsTokensByTheirPlaces) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    ParameterStore store(3, dtype);
+    TransformerStackOptions o = options(true, 2);
+    o.layer.rotary_base = 20, o.layer.norm = NormKind::rms, o.layer.gate = Gate::swiglu;
+    const Encoder stack(store.root(), o);
+    const Tensor x = numbers({2, kTokens, kWidth}, 0, dtype), expected = stack(x, {.causal = true}, {});
+    const NoGrad no_grad;
+    DecodingState state = stack.begin_decoding(2);
+    expect_relative(decoded(stack, x, state), expected, dtype == DType::f32 ? 1e-6 : 1e-14, "decoded");
+  }
+}
+
 /// Rows of x [B, ...].
 Tensor rows_of(const Tensor& x, const std::vector<std::int64_t>& rows) {
   return index_select(x, 0, Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}));
