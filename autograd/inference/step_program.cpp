@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "autograd/kernels/decoding.h"
+#include "autograd/ops/activation_function.h"
 #include "autograd/ops/rotary.h"
 
 namespace capstan {
@@ -17,16 +18,6 @@ kernels::WeightFormat format_of(WeightStorage s) {
     case WeightStorage::int8: return kernels::WeightFormat::i8;
   }
   throw InternalError("step_program: unknown storage of weights");
-}
-
-kernels::BiasFunction function_of(Activation a) {
-  switch (a) {
-    case Activation::relu: return kernels::functions::Relu{};
-    case Activation::gelu: return kernels::functions::Gelu{};
-    case Activation::gelu_tanh: return kernels::functions::GeluTanh{};
-    case Activation::tanh: return kernels::functions::Tanh{};
-  }
-  throw InternalError("step_program: unknown activation");
 }
 
 kernels::KeyValueStore store_of(const StepCache& c) {
@@ -157,10 +148,8 @@ void StepProgram::gated(const RowBuffer& gate, const RowBuffer& x, Gate kind, co
   check_dense("the result of a gate", y, gate.width);
   require(gate.row == x.row && gate.width == x.width, "step_program: a gate and its operand are columns of one buffer: columns ",
           gate.width, " of ", gate.row, " and ", x.width, " of ", x.row);
-  kernels::GateFunction function = kernels::functions::Swiglu{};
-  if (kind == Gate::geglu) function = kernels::functions::Geglu{};
   impl_->stages.push_back(
-      kernels::GateStage{.function = function, .gate = gate.data, .x = x.data, .row = x.row, .width = x.width, .y = y.data});
+      kernels::GateStage{.function = function_of(kind), .gate = gate.data, .x = x.data, .row = x.row, .width = x.width, .y = y.data});
 }
 
 void StepProgram::rotary(const RowBuffer& x, std::int64_t width, double base, std::int64_t places) {

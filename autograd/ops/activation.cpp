@@ -1,11 +1,12 @@
 #include "autograd/ops/activation.h"
 
+#include <type_traits>
 #include <variant>
 
+#include "autograd/ops/activation_function.h"
 #include "autograd/ops/elementwise_op.h"
 
 namespace capstan {
-namespace {
 
 kernels::BiasFunction function_of(Activation a) {
   switch (a) {
@@ -14,10 +15,16 @@ kernels::BiasFunction function_of(Activation a) {
     case Activation::gelu_tanh: return kernels::functions::GeluTanh{};
     case Activation::tanh: return kernels::functions::Tanh{};
   }
-  throw InternalError("bias_activation: unknown activation");
+  throw InternalError("activation: unknown activation");
 }
 
-}  // namespace
+kernels::GateFunction function_of(Gate g) {
+  switch (g) {
+    case Gate::swiglu: return kernels::functions::Swiglu{};
+    case Gate::geglu: return kernels::functions::Geglu{};
+  }
+  throw InternalError("activation: unknown gate");
+}
 
 std::string to_text(Activation a) {
   return std::visit([](const auto& f) { return std::string(f.name); }, function_of(a));
@@ -72,7 +79,7 @@ Tensor exp(const Tensor& x) { return apply<ops::Exp>({}, x); }
 Tensor log(const Tensor& x) { return apply<ops::Log>({}, x); }
 Tensor silu(const Tensor& x) { return apply<ops::Silu>({}, x); }
 Tensor gated(const Tensor& a, const Tensor& x, Gate gate) {
-  return gate == Gate::swiglu ? apply<ops::Swiglu>({}, a, x) : apply<ops::Geglu>({}, a, x);
+  return std::visit([&](const auto& f) { return apply<ops::BinaryOp<std::decay_t<decltype(f)>>>({}, a, x); }, function_of(gate));
 }
 Tensor bias_activation(const Tensor& x, const Tensor& bias, Activation activation) {
   return apply<ops::BiasActivation>({.activation = activation}, x, bias);

@@ -290,6 +290,10 @@ void TransformerDecoder::run_prompt(std::int64_t place, std::span<const std::int
   line_begin_.assign({0, rows});
   memories_.assign(1, static_cast<std::int32_t>(place));
   memory_sizes_.assign(1, memory_size_[static_cast<std::size_t>(place)]);
+  run(tokens, body_);
+}
+
+void TransformerDecoder::run(std::span<const std::int64_t> tokens, std::size_t stages) {
   program_.run({.tokens = tokens,
                 .positions = positions_,
                 .slots = slots_,
@@ -298,7 +302,7 @@ void TransformerDecoder::run_prompt(std::int64_t place, std::span<const std::int
                 .line_begin = line_begin_,
                 .memories = memories_,
                 .memory_sizes = memory_sizes_},
-               body_);
+               stages);
 }
 
 std::span<float> TransformerDecoder::step(std::span<const Row> rows) {
@@ -333,14 +337,7 @@ std::span<float> TransformerDecoder::step(std::span<const Row> rows) {
     history[row.position] = slots_.back();
   }
   line_begin_.push_back(std::ssize(rows));
-  program_.run({.tokens = tokens_,
-                .positions = positions_,
-                .slots = slots_,
-                .history = history_,
-                .history_row = options_.max_length,
-                .line_begin = line_begin_,
-                .memories = memories_,
-                .memory_sizes = memory_sizes_});
+  run(tokens_, program_.stages());
   last_rows_.assign(rows.begin(), rows.end());
   history_.swap(last_history_);
   return {logits_.data, rows.size() * static_cast<std::size_t>(vocabulary_)};

@@ -69,6 +69,8 @@ class TransformerDecoder final : public Decoder {
   /// Keeps keys and values of the tokens before a line's first row.
   void prefill(const Line& line);
   void run_prompt(std::int64_t place, std::span<const std::int64_t> tokens, std::int64_t first);
+  /// The first stages on tokens whose positions and places stand in the lists of the step.
+  void run(std::span<const std::int64_t> tokens, std::size_t stages);
 
   TransformerDecoderOptions options_;
   std::int64_t vocabulary_ = 0, source_vocabulary_ = 0;
