@@ -32,15 +32,6 @@ struct Config : task::Options {
 
 nn::TransformerModel::Tokens tokens(const task::Side& side) { return {.ids = side.ids, .real = side.real, .keys = side.keys}; }
 
-WeightStorage storage(task::Storage s) {
-  switch (s) {
-    case task::Storage::f32: return WeightStorage::f32;
-    case task::Storage::bf16: return WeightStorage::bf16;
-    case task::Storage::int8: return WeightStorage::int8;
-  }
-  return WeightStorage::f32;
-}
-
 std::unique_ptr<nn::Decoder> decoder(const nn::TransformerModel& model, const task::DecoderSize& size) {
   const double scale = std::sqrt(static_cast<double>(model.options().hidden_size));
   return std::make_unique<nn::TransformerDecoder>(
@@ -55,7 +46,7 @@ std::unique_ptr<nn::Decoder> decoder(const nn::TransformerModel& model, const ta
                                     .beams = size.beams,
                                     .max_length = size.max_length,
                                     .max_source = size.max_source,
-                                    .weights = storage(size.weights)});
+                                    .weights = text::weight_storage(size.weights)});
 }
 
 task::Network network(const nn::TransformerModelOptions& options, const nn::Scope& scope, std::int64_t source_vocabulary,

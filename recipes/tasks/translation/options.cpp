@@ -13,12 +13,7 @@ void Options::validate(std::int64_t max_positions) const {
                        "translation: data.target_model is of separate vocabularies, but data.vocabulary is joint");
   require<ConfigError>(data.vocabulary == VocabularyKind::joint || data.source_model.empty() == data.target_model.empty(),
                        "translation: data.source_model and data.target_model are given together or not at all");
-  require<ConfigError>(generation.hypotheses <= generation.beams,
-                       "translation: generation.hypotheses must not exceed generation.beams, got ", generation.hypotheses, " and ",
-                       generation.beams);
-  require<ConfigError>(generation.beams == 1 || generation.top_k == 1,
-                       "translation: generation.top_k is of drawn translations, which have generation.beams = 1: got ", generation.beams,
-                       " beams");
+  generation.validate("translation");
   require<ConfigError>(bench.source_length <= max_positions && bench.target_length <= max_positions && bench.written < max_positions,
                        "translation: the lengths of bench must not exceed model.max_positions, got ", bench.source_length, ", ",
                        bench.target_length, ", ", bench.written, " and ", max_positions);

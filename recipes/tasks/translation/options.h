@@ -6,6 +6,8 @@
 #include <string>
 
 #include "data/text/subword.h"
+#include "recipes/tasks/text/generation.h"
+#include "recipes/tasks/text/subwords.h"
 
 namespace capstan::translation {
 
@@ -54,18 +56,7 @@ struct DataOptions {
       "texts")
         .of_use();
     v("target_model", target_model, "the same for the target of separate vocabularies").of_use();
-    v("subwords", subwords.kind, "how words are cut where the vocabulary is learned. bpe: byte pair encoding",
-      {{"bpe", data::SubwordKind::bpe}, {"unigram", data::SubwordKind::unigram}, {"character", data::SubwordKind::character}})
-        .of_training();
-    v("vocab_size", subwords.size, "pieces of a learned vocabulary at most", V::between(8, 1e6)).of_training();
-    v("normalization", subwords.normalization, "what is done to text before it is cut",
-      {{"identity", data::TextNormalization::identity},
-       {"nfkc", data::TextNormalization::nfkc},
-       {"nmt_nfkc", data::TextNormalization::nmt_nfkc}})
-        .of_training();
-    v("coverage", subwords.coverage, "share of the characters that get a piece; the rarest others are [UNK]", V::between(0.5, 1))
-        .of_training();
-    v("byte_fallback", subwords.byte_fallback, "characters without a piece become their bytes, 256 pieces of the vocabulary").of_training();
+    text::visit_subwords(v, subwords);
     v("max_length", max_length, "tokens of a side with [BOS] and [EOS]; longer training pairs are left out, longer texts of evaluation cut",
       V::between(4, 65536));
     v("max_ratio", max_ratio, "training pairs with a side longer than so many times the other are left out; 0: none is", V::non_negative())
@@ -85,35 +76,8 @@ struct LossOptions {
   }
 };
 
-/// In what the weights are kept while text is written.
-enum class Storage { f32, bf16, int8 };
-
-struct GenerationOptions {
-  std::int64_t beams = 5, hypotheses = 1, lines = 32, min_length = 0, max_length = 128, seed = 1;
-  double length_penalty = 1, diversity = 0, temperature = 1, repetition_penalty = 1, presence_penalty = 0, top_p = 1;
-  std::int64_t top_k = 1;
-  Storage weights = Storage::f32;
-
-  template <class V>
-  void visit(V& v) {
-    v("beams", beams, "beams of the search; 1: greedy, or drawn where top_k is not 1", V::between(1, 1024));
-    v("hypotheses", hypotheses, "translations given of a line, the best of the beams", V::between(1, 1024));
-    v("length_penalty", length_penalty, "hypotheses are compared by log-probability / tokens^length_penalty", V::between(-10, 10));
-    v("diversity", diversity, "added to the score of a beam's candidates times their rank in it; negative: siblings are held back",
-      V::between(-1e6, 1e6));
-    v("min_length", min_length, "tokens of a translation at least", V::non_negative());
-    v("max_length", max_length, "tokens of a translation at most; never more than the model has positions for", V::between(1, 65536));
-    v("temperature", temperature, "logits are divided by it", V::positive());
-    v("top_k", top_k, "beams = 1: draw from the k likeliest tokens; 1: take the likeliest, 0: draw from all", V::between(0, 1e7));
-    v("top_p", top_p, "of these draw from the likeliest that first reach this probability together", V::between(0, 1));
-    v("repetition_penalty", repetition_penalty, "positive logits of tokens already written are divided by it, negative ones multiplied",
-      V::positive());
-    v("presence_penalty", presence_penalty, "subtracted from the logits of tokens already written", V::between(-1e6, 1e6));
-    v("seed", seed, "of draws; line n of the input draws by (seed, n)", V::non_negative());
-    v("weights", weights, "what the weights are kept in meanwhile: f32; bf16, half the bytes; int8, a quarter, with a scale a row",
-      {{"f32", Storage::f32}, {"bf16", Storage::bf16}, {"int8", Storage::int8}});
-    v("lines", lines, "lines translated side by side; the answers do not depend on it", V::between(1, 4096)).of_machine();
-  }
+struct GenerationOptions : text::GenerationOptions {
+  GenerationOptions() : text::GenerationOptions{.beams = 5} {}
 };
 
 struct EvaluateOptions {

@@ -14,6 +14,7 @@
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/text/attention_picture.h"
+#include "recipes/tasks/text/decode_bench.h"
 
 namespace capstan::translation {
 namespace {
@@ -198,20 +199,9 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
     for (std::size_t i = 0; i < queries.size(); ++i) draw(queries[i], translations[i].front());
   std::vector<std::string> answers;
   for (const std::vector<Translation>& best : translations) {
-    std::string text;
-    if (setup_.json_answers) {
-      for (const Translation& t : best)
-        text += join_text(text.empty() ? "" : ",", engine::to_json({{"translation", t.text}, {"score", t.score}}));
-      if (options_.generation.hypotheses > 1) text = join_text(R"({"translations":[)", text, "]}");
-    } else {
-      for (const Translation& t : best) {
-        std::string column = line_of(t.text);
-        std::ranges::replace(column, '\t', ' ');
-        text += join_text(&t == best.data() ? "" : "\t", column);
-        if (options_.generation.hypotheses > 1) text += join_text("\t", t.score);
-      }
-    }
-    answers.push_back(std::move(text));
+    std::vector<text::Written> written;
+    for (const Translation& t : best) written.push_back({t.text, t.score});
+    answers.push_back(text::answer(written, "translation", setup_.json_answers, options_.generation.hypotheses > 1));
   }
   return answers;
 }
@@ -247,30 +237,16 @@ std::string Task::bench_of(std::string_view what) const {
                                              .max_length = b.written + 1,
                                              .weights = options_.generation.weights});
       Rng rng(random_key(setup_.seed, "decode"));
-      const auto run = [&] {
-        nn::Generator generator(*decoder, {.deliver = [](const nn::Generation&) {}, .in_order = false});
-        for (std::int64_t i = 0; i < lines; ++i) {
-          const std::vector<std::int32_t> source = random_ids(rng, b.source_length, b.vocab_size);
-          generator.submit({.source = {source.begin(), source.end()},
-                            .prompt = {1},
-                            .options = {.beams = beams, .min_length = b.written, .max_length = b.written, .stop_tokens = {2}}});
-        }
-        generator.finish();
+      const auto request = [&] {
+        const std::vector<std::int32_t> source = random_ids(rng, b.source_length, b.vocab_size);
+        return nn::GenerationRequest{.source = {source.begin(), source.end()},
+                                     .prompt = {1},
+                                     .options = {.beams = beams, .min_length = b.written, .max_length = b.written, .stop_tokens = {2}}};
       };
-      run();
-      double best = 0;
-      for (int i = 0; i < 3; ++i) {
-        const double start = engine::wall_seconds();
-        run();
-        best = std::max(best, static_cast<double>(lines * b.written) / (engine::wall_seconds() - start));
-      }
-      rates.emplace_back(join_text(beams == 1 ? "greedy_" : "beam4_", lines), best);
+      rates.emplace_back(join_text(beams == 1 ? "greedy_" : "beam4_", lines), text::tokens_per_second(*decoder, lines, b.written, request));
     }
-  const std::string_view weights = options_.generation.weights == Storage::f32    ? "f32"
-                                   : options_.generation.weights == Storage::bf16 ? "bf16"
-                                                                                  : "int8";
-  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), R"(,"weights":")", weights, R"(","written":)", b.written, R"(,"source":)",
-                   b.source_length, R"(,"threads":)", setup_.threads, "}");
+  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), R"(,"weights":")", text::name_of(options_.generation.weights),
+                   R"(","written":)", b.written, R"(,"source":)", b.source_length, R"(,"threads":)", setup_.threads, "}");
 }
 
 }  // namespace capstan::translation

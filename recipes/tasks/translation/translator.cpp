@@ -1,32 +1,15 @@
 #include "recipes/tasks/translation/translator.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "autograd/core/rng.h"
 
 namespace capstan::translation {
 
-nn::GenerationOptions search_options(const GenerationOptions& o, std::int64_t max_positions, std::int64_t end) {
-  const std::int64_t room = max_positions - 1;  // behind [BOS]
-  return {.choice = {.temperature = o.temperature,
-                     .repetition_penalty = o.repetition_penalty,
-                     .presence_penalty = o.presence_penalty,
-                     .top_k = o.top_k,
-                     .top_p = o.top_p},
-          .beams = o.beams,
-          .hypotheses = o.hypotheses,
-          .length_penalty = o.length_penalty,
-          .diversity = o.diversity,
-          .min_length = std::min(o.min_length, room),
-          .max_length = std::min(o.max_length, room),
-          .stop_tokens = {end}};
-}
-
 Translator::Translator(const Network& network, const Vocabularies& vocabularies, const GenerationOptions& options)
     : vocabularies_(vocabularies),
       options_(options),
-      search_(search_options(options, network.max_positions, vocabularies.target->end())),
+      search_(text::search_options(options, network.max_positions - 1, {vocabularies.target->end()})),  // behind [BOS]
       decoder_(network.decoder({.lines = options.lines,
                                 .beams = options.beams,
                                 .max_source = network.max_positions,

@@ -36,7 +36,4 @@ class Translator {
   std::unique_ptr<nn::Decoder> decoder_;
 };
 
-/// The search as the options say, ending at the token `end`.
-nn::GenerationOptions search_options(const GenerationOptions& options, std::int64_t max_positions, std::int64_t end);
-
 }  // namespace capstan::translation

@@ -1,7 +1,6 @@
 #include "recipes/tasks/translation/vocabulary.h"
 
 #include <array>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <utility>
@@ -9,7 +8,6 @@
 
 #include "autograd/core/error.h"
 #include "data/data_report.h"
-#include "data/file.h"
 #include "data/line_reader.h"
 #include "data/prepared.h"
 #include "data/synthetic/letter_pairs.h"
@@ -20,12 +18,9 @@
 namespace capstan::translation {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kSource = "source_subwords", kTarget = "target_subwords";  // artifacts
-constexpr std::string_view kKey = "key";                                              // file of a prepared directory
 
-using Model = std::shared_ptr<const data::SubwordModel>;
+using Model = text::SharedSubwords;
 
 Model of_artifact(const engine::NamedTensors& artifacts, std::string_view name) {
   const auto it = artifacts.find(name);
@@ -113,14 +108,7 @@ Vocabularies learned_from_training(const DataOptions& data, const engine::Setup&
 
 std::string prepared_key(const DataOptions& data, const engine::Setup& setup) {
   return data::prepared_key(training_files(data, setup), join_text("translation vocabularies 1\n", static_cast<int>(data.vocabulary), " ",
-                                                                   static_cast<int>(data.subwords.kind), " ", data.subwords.size, " ",
-                                                                   static_cast<int>(data.subwords.normalization), " ",
-                                                                   data.subwords.coverage, " ", data.subwords.byte_fallback ? 1 : 0));
-}
-
-std::string file_text(const std::string& path) {
-  const std::vector<std::byte> bytes = data::read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+                                                                   text::to_text(data.subwords)));
 }
 
 }  // namespace
@@ -135,24 +123,18 @@ data::ParallelText generated(const DataOptions& data, engine::Split split) {
 Vocabularies prepared_vocabularies(const DataOptions& data, const engine::Setup& setup) {
   require<ConfigError>(data.origin == Origin::files, "translation: there is nothing to prepare of generated texts");
   require<ConfigError>(!data.prepared.empty(), "translation: data.prepared names no directory to keep the vocabularies in");
-  const std::string directory = engine::expand_home(data.prepared), key = prepared_key(data, setup);
-  const auto path = [&](std::string_view name) { return join_text(directory, "/", name); };
   const bool joint = data.vocabulary == VocabularyKind::joint;
-  const std::string source = path(joint ? "joint.model" : "source.model"), target = path(joint ? "joint.model" : "target.model");
-  fs::create_directories(directory);
-  const data::PreparationLock lock(path(kKey));
-  if (fs::exists(path(kKey)) && file_text(path(kKey)) == key && fs::exists(source) && fs::exists(target)) {
-    const auto read = std::make_shared<const data::SubwordModel>(data::SubwordModel::read(source));
-    return {read, joint ? read : std::make_shared<const data::SubwordModel>(data::SubwordModel::read(target)),
-            join_text("prepared, ", source, joint ? "" : " and " + target)};
-  }
-  Vocabularies made = learned_from_training(data, setup);
-  std::error_code ignored;
-  fs::remove(path(kKey), ignored);  // until the models are whole
-  data::write_file_durably(source, std::string_view(made.source->bytes()));
-  if (!joint) data::write_file_durably(target, std::string_view(made.target->bytes()));
-  data::write_file_durably(path(kKey), std::string_view(key));
-  return made;
+  const std::string directory = engine::expand_home(data.prepared);
+  std::string origin;
+  const text::PreparedSubwords kept = text::prepared_subwords(
+      directory, joint ? std::vector<std::string>{"joint.model"} : std::vector<std::string>{"source.model", "target.model"},
+      prepared_key(data, setup), [&] {
+        const Vocabularies made = learned_from_training(data, setup);
+        origin = made.origin;
+        return joint ? std::vector<Model>{made.source} : std::vector<Model>{made.source, made.target};
+      });
+  if (!kept.learned) origin = join_text("prepared, ", directory);
+  return {kept.models.front(), kept.models.back(), std::move(origin)};
 }
 
 Vocabularies vocabularies(const DataOptions& data, const engine::Setup& setup) {

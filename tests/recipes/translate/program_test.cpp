@@ -174,7 +174,7 @@ TEST_F(TranslateProgram, SaysWhatIsWrong) {
   EXPECT_THAT(fault({"data.vocabulary=separate"}), HasSubstr("model.tied = all needs one vocabulary"));
   EXPECT_THAT(fault({"data.source_model=train.en"}), HasSubstr("is no model of sentencepiece"));
   EXPECT_THAT(fault({"generation.hypotheses=9"}), HasSubstr("generation.hypotheses must not exceed generation.beams"));
-  EXPECT_THAT(fault({"generation.top_k=5", "generation.beams=2"}), HasSubstr("generation.top_k is of drawn translations"));
+  EXPECT_THAT(fault({"generation.top_k=5", "generation.beams=2"}), HasSubstr("generation.top_k is of drawn texts"));
   scratch.write("train.de", "zu wenig\n");
   EXPECT_THAT(fault({}), AllOf(HasSubstr("data.train: "), HasSubstr("train.en has 5 lines and "), HasSubstr("train.de has 1 lines")));
 }

@@ -1,0 +1,26 @@
+#include "recipes/tasks/text/decode_bench.h"
+
+#include <algorithm>
+
+#include "recipes/engine/system.h"
+
+namespace capstan::text {
+
+double tokens_per_second(nn::Decoder& decoder, std::int64_t lines, std::int64_t written,
+                         const std::function<nn::GenerationRequest()>& request) {
+  const auto run = [&] {
+    nn::Generator generator(decoder, {.deliver = [](const nn::Generation&) {}, .in_order = false});
+    for (std::int64_t i = 0; i < lines; ++i) generator.submit(request());
+    generator.finish();
+  };
+  run();
+  double best = 0;
+  for (int i = 0; i < 3; ++i) {
+    const double start = engine::wall_seconds();
+    run();
+    best = std::max(best, static_cast<double>(lines * written) / (engine::wall_seconds() - start));
+  }
+  return best;
+}
+
+}  // namespace capstan::text

@@ -1,0 +1,47 @@
+#include "recipes/tasks/text/subwords.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "autograd/core/error.h"
+#include "data/file.h"
+#include "data/prepared.h"
+
+namespace capstan::text {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string file_text(const std::string& path) {
+  const std::vector<std::byte> bytes = data::read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+std::string to_text(const data::SubwordOptions& o) {
+  return join_text(static_cast<int>(o.kind), " ", o.size, " ", static_cast<int>(o.normalization), " ", o.coverage, " ",
+                   o.byte_fallback ? 1 : 0);
+}
+
+PreparedSubwords prepared_subwords(const std::string& directory, const std::vector<std::string>& files, std::string_view key,
+                                   const std::function<std::vector<SharedSubwords>()>& learn) {
+  const auto path = [&](std::string_view name) { return join_text(directory, "/", name); };
+  const std::string key_path = path("key");
+  fs::create_directories(directory);
+  const data::PreparationLock lock(key_path);
+  const bool kept = std::ranges::all_of(files, [&](const std::string& f) { return fs::exists(path(f)); });
+  PreparedSubwords out;
+  if (kept && fs::exists(key_path) && file_text(key_path) == key) {
+    for (const std::string& f : files) out.models.push_back(std::make_shared<const data::SubwordModel>(data::SubwordModel::read(path(f))));
+    return out;
+  }
+  out = {.models = learn(), .learned = true};
+  std::error_code ignored;
+  fs::remove(key_path, ignored);  // until the models are whole
+  for (std::size_t i = 0; i < files.size(); ++i) data::write_file_durably(path(files[i]), std::string_view(out.models[i]->bytes()));
+  data::write_file_durably(key_path, key);
+  return out;
+}
+
+}  // namespace capstan::text
