@@ -4,6 +4,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
+#include <charconv>
 #include <unordered_map>
 #include <utility>
 
@@ -132,6 +133,15 @@ std::string SubwordModel::decode(std::span<const std::int32_t> ids) const {
 std::string SubwordModel::piece(std::int32_t id) const {
   require<DataError>(id >= 0 && id < size(), "subword model: ids must be below ", size(), ", the number of pieces: ", id);
   return processor_->model.IdToPiece(id);
+}
+
+int SubwordModel::byte(std::int32_t id) const {
+  const std::string name = piece(id);  // "<0xE9>"
+  if (!processor_->model.IsByte(id)) return -1;
+  int value = -1;
+  const auto read = std::from_chars(name.data() + 3, name.data() + name.size() - 1, value, 16);
+  require<InternalError>(read.ec == std::errc(), "subword model: a piece of a byte has an unknown form: ", name);
+  return value;
 }
 
 }  // namespace capstan::data

@@ -60,6 +60,8 @@ class SubwordModel {
   std::string decode(std::span<const std::int32_t> ids) const;
   /// As the model writes it, U+2581 standing for a blank.
   std::string piece(std::int32_t id) const;
+  /// Of a piece that stands for a byte, the byte; -1: it is none.
+  int byte(std::int32_t id) const;
 
  private:
   struct Processor;
