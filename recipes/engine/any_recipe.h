@@ -100,6 +100,10 @@ class AnyRecipe {
   virtual Tensor answer_rows() = 0;            ///< instead of answer(): f32 [lines, row_width()]
   virtual std::vector<std::string> unread_by_answers() const = 0;
 
+  // ---- going on with a text
+  virtual bool generates() const = 0;
+  virtual void generate(const std::string& prompt, const std::function<bool(std::string_view text)>& write) = 0;
+
   // ---- bench
   virtual std::optional<AnyBatch> bench_batch(std::int64_t index) = 0;  ///< nothing: of the data
   virtual std::optional<double> multiply_adds() const = 0;              ///< nothing: not known

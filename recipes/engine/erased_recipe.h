@@ -233,6 +233,17 @@ class ErasedRecipe : public AnyRecipe {
     }
   }
 
+  bool generates() const override {
+    return requires(R r, const std::string& prompt, const std::function<bool(std::string_view)>& write) { r.generate(prompt, write); };
+  }
+  void generate([[maybe_unused]] const std::string& prompt,
+                [[maybe_unused]] const std::function<bool(std::string_view text)>& write) override {
+    if constexpr (requires { recipe_.generate(prompt, write); }) {
+      recipe_.generate(prompt, write);
+    } else {
+      throw InternalError("recipe: does not go on with a text");
+    }
+  }
   std::vector<std::string> unread_by_answers() const override {
     if constexpr (requires { recipe_.unread_by_answers(); }) return recipe_.unread_by_answers();
     return {};

@@ -10,6 +10,7 @@
 #include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/engine/checkpoint/resume.h"
 #include "recipes/engine/command/bench.h"
+#include "recipes/engine/command/generate.h"
 #include "recipes/engine/command/predict.h"
 #include "recipes/engine/config/config_file.h"
 #include "recipes/engine/config/config_text.h"
@@ -268,6 +269,13 @@ int predict_command(const Command& c) {
   return any ? kOk : kData;
 }
 
+int generate_command(const Command& c) {
+  const auto recipe = recipe_of(c, Purpose::predict);
+  require<ConfigError>(recipe->generates(), "generate: the recipe ", recipe->name(), " does not go on with a text");
+  const std::string prompt = c.arguments.value("prompt", "-");
+  return generate(*recipe, prompt == "-" ? whole_input(c.console.in) : prompt, c.console.out);
+}
+
 int bench_command(const Command& c) {
   const std::int64_t steps = named_by("bench: --steps", [&] { return parse_integer(c.arguments.value("steps", "20")); });
   require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
@@ -295,6 +303,7 @@ int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console
   if (line.command == "train") return train_command(c);
   if (line.command == "evaluate") return evaluate_command(c);
   if (line.command == "predict") return predict_command(c);
+  if (line.command == "generate") return generate_command(c);
   if (line.command == "bench") return bench_command(c);
   require<InternalError>(line.command == "prepare", "command line: no command ", line.command);
   Setup setup = make_setup(config->engine(), Purpose::prepare);
