@@ -19,6 +19,7 @@
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
 #include "recipes/kernel_regression/recipe.h"
+#include "recipes/language_model/recipe.h"
 #include "recipes/lstm_classify/recipe.h"
 #include "recipes/lstm_translate/recipe.h"
 #include "recipes/sasrec/recipe.h"
@@ -30,8 +31,9 @@ namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
   static const std::array all{
-      sasrec::recipe(), gru4rec::recipe(),       bert::recipe(),      bert_classify::recipe(),  bert_spans::recipe(),
-      vit::recipe(),    lstm_classify::recipe(), translate::recipe(), lstm_translate::recipe(), kernel_regression::recipe()};
+      sasrec::recipe(),        gru4rec::recipe(),       bert::recipe(),      bert_classify::recipe(),  bert_spans::recipe(),
+      vit::recipe(),           lstm_classify::recipe(), translate::recipe(), lstm_translate::recipe(), kernel_regression::recipe(),
+      language_model::recipe()};
   return all;
 }
 
