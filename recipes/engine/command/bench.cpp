@@ -96,7 +96,10 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
     return loss.total();
   };
   BenchResult result = measure_steps(one, /*warmup=*/3, steps, setup.precision);
-  result.items_per_step = static_cast<double>(setup.batch_size * setup.batches_per_step);
+  double items = 0;
+  for (const auto& of_step : batches)
+    for (const AnyBatch& b : of_step) items += b.items();
+  result.items_per_step = items / kDistinct;
   // Two FLOP a multiply-add; backward takes two products for each of forward.
   if (const auto forward = recipe.multiply_adds()) result.flops_per_step = 3 * 2 * *forward * static_cast<double>(setup.batches_per_step);
   result.threads = setup.threads;
