@@ -47,7 +47,7 @@ std::int64_t count_words(std::string_view text) {
 bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 std::string options_text(const DataOptions& data) {
-  return join_text(static_cast<int>(data.origin), " ", data.generated, " ", data.validation.empty() ? data.holdout : 0.0);
+  return join_text(static_cast<int>(data.origin), " ", data.generated, " ", data.validation.empty() ? data.held_out : 0.0);
 }
 
 }  // namespace
@@ -57,9 +57,9 @@ TrainingText read_training_text(const DataOptions& data, const engine::Setup& se
   require<ConfigError>(!data.train.empty(), "language_modelling: data.train names no file");
   TrainingText out{.kept = named_text(data, setup, Split::train, data.train), .held_out = {}, .vocabulary_key = {}};
   const std::string path = out.kept.path;
-  if (data.validation.empty() && data.holdout > 0) {
+  if (data.validation.empty() && data.held_out > 0) {
     std::string& text = out.kept.text;
-    auto cut = static_cast<std::size_t>(static_cast<double>(text.size()) * (1 - data.holdout));
+    auto cut = static_cast<std::size_t>(static_cast<double>(text.size()) * (1 - data.held_out));
     while (cut < text.size() && continues_character(text[cut])) ++cut;
     out.held_out = {.path = join_text(path, ", the end"), .text = text.substr(cut)};
     text.resize(cut);
@@ -85,7 +85,7 @@ Dataset::Dataset(const Options& options, const engine::Setup& setup) {
     read(Split::validation, generated(data, Split::validation), options);
   } else if (!data.validation.empty()) {
     read(Split::validation, named_text(data, setup, Split::validation, data.validation), options);
-  } else if (data.holdout > 0) {
+  } else if (data.held_out > 0) {
     read(Split::validation, std::move(training.held_out), options);
   }
   if (setup.purpose != Purpose::evaluate) return;

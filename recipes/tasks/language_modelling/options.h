@@ -21,7 +21,7 @@ struct DataOptions {
   Origin origin = Origin::files;
   std::int64_t generated = 4000;
   std::string train = "train.txt", validation, test;
-  double holdout = 0.1;
+  double held_out = 0.1;
   TokenKind tokens = TokenKind::character;
   data::SubwordOptions subwords;
   std::int64_t length = 256;
@@ -34,9 +34,9 @@ struct DataOptions {
         .of_data();
     v("generated", generated, "generated: training sentences; a tenth as many for validation and for test", V::between(100, 1e7)).of_data();
     v("train", train, "file of the training text, plain or .gz, relative to run.data; empty for `evaluate`: no baselines").of_use();
-    v("validation", validation, "the same for validation; empty: data.holdout of the training text").of_use();
+    v("validation", validation, "the same for validation; empty: data.held_out of the training text").of_use();
     v("test", test, "the same for test; empty: the validation part").of_use();
-    v("holdout", holdout, "share of the training text, its end, that is the validation part where data.validation names none",
+    v("held_out", held_out, "share of the training text, its end, that is the validation part where data.validation names none",
       V::fraction())
         .of_data();
     v("tokens", tokens, "byte; character: of UTF-8, those of the training text; subword: learned pieces of words, a line end being [EOS]",

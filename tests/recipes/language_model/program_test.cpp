@@ -25,7 +25,7 @@ struct LanguageModelProgram : engine::test::RecipeProgram {
     return {"run.data=" + scratch.path(),
             "data.origin=files",
             "data.train=text.txt",
-            "data.holdout=0.25",
+            "data.held_out=0.25",
             "data.length=16",
             "model.layers=1",
             "model.hidden_size=16",
@@ -178,7 +178,7 @@ TEST_F(LanguageModelProgram, KeepsALearnedVocabularyUntilTextsChange) {
   EXPECT_THAT(out.str(), HasSubstr("vocabulary: 40 pieces, learned from the training text"));
   ASSERT_EQ(capstan(prepare), engine::kOk) << err.str();
   EXPECT_THAT(out.str(), HasSubstr("pieces, prepared, "));
-  ASSERT_EQ(capstan(joined(prepare, {"data.holdout=0.5"})), engine::kOk) << err.str();
+  ASSERT_EQ(capstan(joined(prepare, {"data.held_out=0.5"})), engine::kOk) << err.str();
   EXPECT_THAT(out.str(), HasSubstr("learned from")) << "of another text";
 }
 
