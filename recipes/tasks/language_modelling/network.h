@@ -26,15 +26,15 @@ struct DecoderSize {
 struct Network {
   /// The model's result for every token of the batch that predicts, in the order of Batch::labels: [N, H]. Its logits are
   /// h . output_weight^T.
-  std::function<Tensor(const Batch& batch, const nn::Run& run)> hidden;
-  Parameter output_weight;                       // [V, H]
+  std::function<Tensor(const Batch& batch, const nn::Run& run)> hidden = {};
+  Parameter output_weight = {};                  // [V, H]
   std::vector<Parameter> token_parameters = {};  ///< with a row for each token
   std::int64_t max_positions = 0;                ///< the window: tokens that it sees at most
   std::int64_t cache_bytes = 0;                  ///< of a token, while text is written
   /// Writes with the weights as they are now.
-  std::function<std::unique_ptr<nn::Decoder>(const DecoderSize& size)> decoder;
+  std::function<std::unique_ptr<nn::Decoder>(const DecoderSize& size)> decoder = {};
   /// Multiply-adds of the matrix products of a forward pass over so many full windows.
-  std::function<double(std::int64_t windows, std::int64_t length)> multiply_adds;
+  std::function<double(std::int64_t windows, std::int64_t length)> multiply_adds = {};
 };
 
 /// Builds the network below a scope for so many tokens.

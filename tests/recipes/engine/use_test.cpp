@@ -51,6 +51,8 @@ TEST_F(UseTest, ACheckpointIsEnough) {
     ASSERT_EQ(capstan({"evaluate", "--checkpoint", file, "--help"}), kOk) << err.str();
     EXPECT_THAT(out.str(), HasSubstr("model.width = 6 (default 4)"));
   }
+  EXPECT_EQ(capstan({"generate", "--checkpoint", checkpoint(15), "--prompt", "1"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("generate: the recipe drifting does not go on with a text"));
   EXPECT_EQ(capstan({"evaluate"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("must be CONFIG, a file or recipe/name, where --checkpoint FILE is not given"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint"}), kUsage);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <utility>
 
 #include "data/json.h"
 #include "tests/recipes/recipe_program.h"
@@ -60,14 +61,14 @@ struct LanguageModelProgram : engine::test::RecipeProgram {
 
 TEST_F(LanguageModelProgram, EveryConfigurationDryRuns) {
   write_text();
-  check_every_configuration(
-      3, {"run.data=" + scratch.path(), "data.train=text.txt", "data.validation=other.txt", "data.test=", "data.vocab_size=40",
-          "data.length=32", "model.layers=1", "model.hidden_size=16", "model.heads=2", "model.kv_heads=1", "model.intermediate_size=16"});
+  check_every_configuration(3, {"run.data=" + scratch.path(), "data.train=text.txt", "data.validation=other.txt",
+                                "data.test=", "data.vocab_size=40", "schedule.warmup_steps=2", "data.length=32", "model.layers=1",
+                                "model.hidden_size=16", "model.heads=2", "model.kv_heads=1", "model.intermediate_size=16"});
 }
 
 TEST_F(LanguageModelProgram, KeepsWhatTheEnginePromises) {
   write_text();
-  for (const std::string tokens : {"byte", "character", "subword"})
+  for (const std::string tokens : {"character", "subword"})
     prove({.settings = joined(small(), {"data.tokens=" + tokens, "data.vocab_size=40", "data.prepared=" + scratch / "prepared",
                                         "train.epochs=9", "data.length=" + std::string(tokens == "subword" ? "8" : "16")}),
            .steps = 8,
@@ -81,7 +82,7 @@ TEST_F(LanguageModelProgram, EvaluatesBesideBaselines) {
   write_text();
   ASSERT_EQ(train("run", {"train.max_steps=2", "data.validation=other.txt"}), engine::kOk) << err.str();
   const std::string log = engine::test::text_of(scratch / "run/log.txt");
-  EXPECT_THAT(log, AllOf(HasSubstr("14 characters and [UNK], of the training text"), HasSubstr("468 tokens, 516 bytes"),
+  EXPECT_THAT(log, AllOf(HasSubstr("17 characters and [UNK], of the training text"), HasSubstr("420 tokens, 468 bytes"),
                          HasSubstr("other.txt: 20 tokens, 22 bytes, 6 words and line ends"), HasSubstr("  goes on\n")));
   ASSERT_EQ(use("evaluate", {"--json"}), engine::kOk) << err.str();
   const data::Json result = data::parse_json(out.str(), "evaluate");
@@ -137,7 +138,8 @@ TEST_F(LanguageModelProgram, AnswersBadPromptsAndSignals) {
   EXPECT_THAT(fault({"--prompt", std::string(25, 'a')}), HasSubstr("the prompt has 25 tokens, the model's window 24"));
   EXPECT_EQ(use("generate", {"--prompt", "und", "generation.top_k=3", "generation.beams=2"}), engine::kUsage);
   struct Signal : std::stringbuf {  // that comes once the prompt has been written
-    int sync() override { return ::raise(SIGINT), 0; }
+    bool sent = false;
+    int sync() override { return std::exchange(sent, true) ? 0 : (::raise(SIGINT), 0); }
   } buffer;
   std::ostream to(&buffer);
   std::istringstream nothing;
@@ -158,7 +160,7 @@ TEST_F(LanguageModelProgram, SaysWhatIsWrong) {
   EXPECT_THAT(fault({"data.train=none.txt"}), AllOf(HasSubstr("data.train: "), HasSubstr("none.txt")));
   EXPECT_THAT(fault({"data.train=empty.txt"}), AllOf(HasSubstr("data.train: "), HasSubstr("empty.txt: is empty")));
   EXPECT_THAT(fault({"data.train=short.txt"}), HasSubstr("has 6 tokens, too few: 17 are needed, data.length and one more"));
-  EXPECT_THAT(fault({"data.train=latin.txt"}), AllOf(HasSubstr("characters need UTF-8"), HasSubstr("the first is line 1 (byte 0xe4)")));
+  EXPECT_THAT(fault({"data.train=latin.txt"}), AllOf(HasSubstr("characters need UTF-8"), HasSubstr("it is line 1 (byte 0xe4)")));
   EXPECT_THAT(fault({"data.length=25"}), HasSubstr("data.length must not exceed model.max_positions, got 25 and 24"));
   EXPECT_THAT(fault({"evaluate.length=25"}), HasSubstr("evaluate.length must not exceed model.max_positions"));
   EXPECT_THAT(fault({"bench.prompt=22"}), HasSubstr("bench.prompt + bench.written - 1 must not exceed"));
