@@ -168,7 +168,9 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
 void Task::generate(const std::string& prompt, const std::function<bool(std::string_view text)>& write) const {
   Writer writer(network_, vocabulary_, options_.generation, 1);
   const Prompt given{.tokens = writer.prompt(prompt), .number = 1};
-  if (options_.generation.echo && !write(prompt)) return;
+  // As the tokens spell it: blanks that they have lost must not stand beside those that follow.
+  const std::vector<std::int32_t> spelled(given.tokens.begin(), given.tokens.end());
+  if (options_.generation.echo && !prompt.empty() && !write(vocabulary_->decode(spelled))) return;
   const bool streams = options_.generation.beams == 1;
   const Writer::OnText on_text = [&](std::size_t, std::string_view text) { return write(text); };
   const auto written = writer(std::span(&given, 1), streams ? on_text : Writer::OnText());
