@@ -37,7 +37,7 @@ std::span<const CommandText> commands() {
         kPrintConfig}},
       {"generate",
        "[CONFIG] --checkpoint FILE|best|latest [--prompt TEXT|-] [section.key=value]...",
-       "Goes on with a text, writing tokens as they come: of recipes that have generation.echo.",
+       "Goes on with a text, writing tokens as they come, with a recipe that writes text.",
        {{"checkpoint", "FILE|best|latest", "the model to use: a file, or the best or newest one of run.dir"},
         {"prompt", "TEXT|-", "the text to go on with; -, or without it: standard input to its end"},
         kPrintConfig}},

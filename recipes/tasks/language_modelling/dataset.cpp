@@ -100,8 +100,11 @@ Dataset::Dataset(const Options& options, const engine::Setup& setup) {
 
 void Dataset::read(Split split, Text text, const Options& options) {
   const Vocabulary& v = *vocabulary_.vocabulary;
-  Part part{.path = std::move(text.path), .tokens = v.encode(text.text), .words = count_words(text.text), .not_utf8 = text.not_utf8};
-  part.bytes = std::ssize(v.decode(part.tokens));
+  Part part{.path = std::move(text.path),
+            .tokens = v.encode(text.text),
+            .bytes = std::ssize(text.text),
+            .words = count_words(text.text),
+            .not_utf8 = text.not_utf8};
   if (v.unknown() >= 0) part.unknown = std::ranges::count(part.tokens, v.unknown());
   const std::int64_t least = split == Split::train ? options.data.length + 1 : 2;
   require<DataError>(std::ssize(part.tokens) >= least, "data.", engine::name_of(split), ": ", part.path, ": has ", part.tokens.size(),

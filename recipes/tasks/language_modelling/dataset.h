@@ -40,7 +40,7 @@ class Dataset {
   struct Part {
     std::string path;
     std::vector<std::int32_t> tokens;
-    std::int64_t bytes = 0;  ///< of the text that the tokens stand for
+    std::int64_t bytes = 0;
     std::int64_t words = 0;  ///< between blanks, and line ends
     std::int64_t unknown = 0;
     data::NotUtf8 not_utf8 = {};

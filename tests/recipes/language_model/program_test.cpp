@@ -5,6 +5,7 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "data/json.h"
@@ -89,13 +90,39 @@ TEST_F(LanguageModelProgram, EvaluatesBesideBaselines) {
   EXPECT_NEAR(result["perplexity"].number(), std::exp(result["loss"].number()), 1e-9);
   EXPECT_NEAR(result["bits_per_byte"].number(), result["loss"].number() * 19 / 22 / std::log(2.0), 1e-9);
   EXPECT_NEAR(result["word_perplexity"].number(), std::exp(result["loss"].number() * 19 / 6), 1e-6);
-  EXPECT_LT(result["bigram/loss"].number(), result["unigram/loss"].number());
   ASSERT_EQ(use("evaluate", {"evaluate.stride=1", "data.train=", "--json"}), engine::kOk) << err.str();
   EXPECT_FALSE(data::parse_json(out.str(), "evaluate").has("bigram/loss"));
   ASSERT_EQ(use("evaluate", {"evaluate.stride=4"}), engine::kOk) << err.str();
   EXPECT_THAT(out.str(), HasSubstr("test: 20 tokens; windows of 16 begin every 4, and each scores"));
   EXPECT_NE(use("evaluate", {"evaluate.stride=17"}), engine::kOk);
   EXPECT_THAT(err.str(), HasSubstr("evaluate.stride must not exceed the window"));
+}
+
+TEST_F(LanguageModelProgram, TakesBaselinesFromTheTrainingText) {
+  const std::string text = "abba abba cab\nbaa\n", other = "abc? bac\n";
+  scratch.write("text.txt", text);
+  scratch.write("other.txt", other);
+  ASSERT_EQ(train("run", {"train.max_steps=1", "data.validation=other.txt"}), engine::kOk) << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "run/log.txt"), HasSubstr("9 tokens, 9 bytes, 3 words and line ends, 1 tokens are [UNK]"));
+  ASSERT_EQ(use("evaluate", {"--json"}), engine::kOk) << err.str();
+  double unigram = 0, bigram = 0;
+  for (std::size_t i = 1; i < other.size(); ++i) {
+    const double alone = (static_cast<double>(std::ranges::count(text, other[i])) + 1) / (static_cast<double>(text.size()) + 6);
+    double together = 0, followed = 0;
+    std::set<char> kinds;
+    for (std::size_t k = 1; k < text.size(); ++k) {
+      if (text[k - 1] != other[i - 1]) continue;
+      ++followed;
+      together += text[k] == other[i] ? 1 : 0;
+      kinds.insert(text[k]);
+    }
+    const auto backing_off = static_cast<double>(kinds.size());
+    unigram -= std::log(alone) / 8;
+    bigram -= std::log(kinds.empty() ? alone : (together + backing_off * alone) / (followed + backing_off)) / 8;
+  }
+  const data::Json result = data::parse_json(out.str(), "evaluate");
+  EXPECT_NEAR(result["unigram/loss"].number(), unigram, 1e-9);
+  EXPECT_NEAR(result["bigram/loss"].number(), bigram, 1e-9);
 }
 
 TEST_F(LanguageModelProgram, GoesOnWithATextItKnows) {
