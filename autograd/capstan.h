@@ -32,6 +32,7 @@
 #include "autograd/ops/pool.h"
 #include "autograd/ops/recurrent.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/rotary.h"
 #include "autograd/ops/session_loss.h"
 #include "autograd/ops/shape_ops.h"
 #include "autograd/ops/softmax.h"

@@ -49,8 +49,8 @@
 //     std::int64_t row_width() const, Tensor answer_rows(std::span<const Query>, const nn::Run&)      answers in numbers, f32 [queries,
 //                                                             row_width], for predict.format = npy and hdf5; 0: not as configured
 //     void generate(const std::string& prompt, const std::function<bool(std::string_view text)>& write)   `capstan generate`: goes on with
-//                                                             a prompt. Text is written as it comes, sometimes none of it; false: no more is
-//                                                             wanted. DataError if the prompt makes no sense
+//                                                             a prompt. Text is written as it comes, sometimes none of it; false: no more
+//                                                             is wanted. DataError if the prompt makes no sense
 //     std::vector<std::string> unread_by_answers() const      paths of parameters that no answer of predict, as configured, depends on: a
 //                                                             model directory may lack what lies below them
 //     Batch bench_batch(std::int64_t index)                   random data of the configured shape; without it bench reads the data
