@@ -38,6 +38,10 @@ class Decoder {
   virtual std::int64_t max_length() const = 0;  ///< tokens of a line, Line::before among them
   virtual std::int64_t max_source() const = 0;  ///< tokens of a source; 0: there is none
   virtual std::int64_t source_vocabulary() const = 0;
+  /// Bytes of weights that a step reads, for each token of a line alone: what bounds its speed. 0: not known.
+  virtual std::int64_t weight_bytes() const { return 0; }
+  /// What storing the weights shorter did to them: the root of the sum of their squared errors over that of their squares.
+  virtual double weight_error() const { return 0; }
 
   /// Prepares lines. Throws ArgumentError for a source or a history that does not fit, before anything has changed.
   virtual void begin(std::span<const Line> lines) = 0;

@@ -49,13 +49,11 @@ class TransformerDecoder final : public Decoder {
   std::int64_t max_length() const override { return options_.max_length; }
   std::int64_t max_source() const override { return options_.max_source; }
   std::int64_t source_vocabulary() const override { return source_vocabulary_; }
+  std::int64_t weight_bytes() const override { return program_.weight_bytes(); }
+  double weight_error() const override { return program_.weight_error(); }
   void begin(std::span<const Line> lines) override;
   std::span<float> step(std::span<const Row> rows) override;
 
-  /// Bytes of weights that a step reads, for each token of a batch of one: what bounds its speed.
-  std::int64_t weight_bytes() const { return program_.weight_bytes(); }
-  /// The error of the stored weights relative to the weights, root of the mean square.
-  double weight_error() const { return program_.weight_error(); }
   /// Bytes of the caches of keys and values.
   std::int64_t cache_bytes() const;
 

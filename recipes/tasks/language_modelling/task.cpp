@@ -183,6 +183,7 @@ std::string Task::bench_of(std::string_view what) const {
   const NoGrad paused;
   const BenchOptions& b = options_.bench;
   engine::JsonRow rates;
+  std::string weights;
   for (const std::int64_t lines : {std::int64_t{1}, std::int64_t{32}}) {
     const auto decoder = network_.decoder({.lines = lines, .max_length = b.prompt + b.written - 1, .weights = options_.generation.weights});
     Rng rng(random_key(setup_.seed, "decode"));
@@ -193,10 +194,10 @@ std::string Task::bench_of(std::string_view what) const {
       return out;
     };
     rates.emplace_back(join_text("greedy_", lines), text::tokens_per_second(*decoder, lines, b.written, request));
+    weights = text::weights_json(*decoder, options_.generation.weights);
   }
-  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), R"(,"weights":")", text::name_of(options_.generation.weights),
-                   R"(","prompt":)", b.prompt, R"(,"written":)", b.written, R"(,"cache_bytes_per_token":)", network_.cache_bytes,
-                   R"(,"threads":)", setup_.threads, "}");
+  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), ",", weights, R"(,"prompt":)", b.prompt, R"(,"written":)", b.written,
+                   R"(,"cache_bytes_per_token":)", network_.cache_bytes, R"(,"threads":)", setup_.threads, "}");
 }
 
 }  // namespace capstan::language_modelling

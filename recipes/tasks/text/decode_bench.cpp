@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/core/error.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::text {
@@ -21,6 +22,11 @@ double tokens_per_second(nn::Decoder& decoder, std::int64_t lines, std::int64_t 
     best = std::max(best, static_cast<double>(lines * written) / (engine::wall_seconds() - start));
   }
   return best;
+}
+
+std::string weights_json(const nn::Decoder& decoder, Storage storage) {
+  return join_text(R"("weights":")", name_of(storage), R"(","weight_bytes":)", decoder.weight_bytes(), R"(,"weight_error":)",
+                   decoder.weight_error());
 }
 
 }  // namespace capstan::text

@@ -229,6 +229,7 @@ std::string Task::bench_of(std::string_view what) const {
   const NoGrad paused;
   const BenchOptions& b = options_.bench;
   engine::JsonRow rates;
+  std::string weights;
   for (const std::int64_t lines : {std::int64_t{1}, std::int64_t{32}})
     for (const std::int64_t beams : {std::int64_t{1}, std::int64_t{4}}) {
       const auto decoder = network_.decoder({.lines = lines,
@@ -244,9 +245,10 @@ std::string Task::bench_of(std::string_view what) const {
                                      .options = {.beams = beams, .min_length = b.written, .max_length = b.written, .stop_tokens = {2}}};
       };
       rates.emplace_back(join_text(beams == 1 ? "greedy_" : "beam4_", lines), text::tokens_per_second(*decoder, lines, b.written, request));
+      weights = text::weights_json(*decoder, options_.generation.weights);
     }
-  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), R"(,"weights":")", text::name_of(options_.generation.weights),
-                   R"(","written":)", b.written, R"(,"source":)", b.source_length, R"(,"threads":)", setup_.threads, "}");
+  return join_text(R"({"tokens_per_s":)", engine::to_json(rates), ",", weights, R"(,"written":)", b.written, R"(,"source":)",
+                   b.source_length, R"(,"threads":)", setup_.threads, "}");
 }
 
 }  // namespace capstan::translation
