@@ -34,6 +34,12 @@ const Record& record(char32_t c) {
   return kRecords[std::prev(after)->record];
 }
 
+/// `changes`: the places where the answer becomes the other one, beginning with no.
+template <std::size_t N>
+bool is_between(const char32_t (&changes)[N], char32_t c) {
+  return std::distance(std::begin(changes), std::upper_bound(std::begin(changes), std::end(changes), c)) % 2 == 1;
+}
+
 // Hangul syllables are computed (The Unicode Standard, section 3.12).
 constexpr char32_t kSyllables = 0xAC00, kLeading = 0x1100, kVowel = 0x1161, kTrailing = 0x11A7;
 constexpr char32_t kLeadingCount = 19, kVowelCount = 21, kTrailingCount = 28, kSyllableCount = kLeadingCount * kVowelCount * kTrailingCount;
@@ -86,11 +92,8 @@ bool is_python_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || (c >= 0xA0 && (classes(c) & (kSpace | kLine)) != 0);
 }
 
-bool is_alphanumeric(char32_t c) {
-  // Places where the answer changes, beginning with no.
-  const auto after = std::upper_bound(std::begin(kAlphanumeric), std::end(kAlphanumeric), c);
-  return std::distance(std::begin(kAlphanumeric), after) % 2 == 1;
-}
+bool is_alphanumeric(char32_t c) { return is_between(kAlphanumeric, c); }
+bool is_number(char32_t c) { return is_between(kNumber, c); }
 
 char32_t decode(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };

@@ -32,6 +32,8 @@ std::uint8_t combining_class(char32_t c);
 bool is_python_space(char32_t c);
 /// What Python's str.isalnum takes: letters and numbers of all kinds. With the underscore, the characters of a word in its `re`.
 bool is_alphanumeric(char32_t c);
+/// Numbers of all kinds, N*; what is alphanumeric and no number is a letter, L*.
+bool is_number(char32_t c);
 
 /// Decodes the character at `at` and moves `at` behind it. Bytes that are not UTF-8 (also surrogates, overlong forms, beyond
 /// U+10FFFF) give U+FFFD, one for each longest start of a valid form. Needs at < text.size().

@@ -43,6 +43,16 @@ def lines(name, kind, values, per_line):
     print("};")
 
 
+def is_number(c):
+    return unicodedata.category(c)[0] == "N"
+
+
+def changes(holds):
+    """The code points at which an answer becomes another, beginning with no."""
+    answers = [False] + [holds(chr(code)) for code in range(0x110000)] + [False]
+    return [code for code in range(0x110001) if answers[code + 1] != answers[code]]
+
+
 def tables():
     records, rows = {}, []
     for code in range(0x110000):
@@ -64,7 +74,8 @@ def tables():
         if unicodedata.normalize("NFC", c) == c:
             first, second = (int(part, 16) for part in unicodedata.decomposition(c).split())
             single.append((first, second, code))
-    alphanumeric = [code for code in range(0x110001) if (code < 0x110000 and chr(code).isalnum()) != (code > 0 and chr(code - 1).isalnum())]
+    alphanumeric = changes(lambda c: c.isalnum())
+    number = changes(is_number)
     text = [ord(d) for _, decomposed in full for d in decomposed]
     starts, at = [], 0
     for code, decomposed in full:
@@ -81,6 +92,7 @@ def tables():
     lines("kDecomposed", "char32_t", text, 20)
     lines("kCompositions", "Composition", ["{%d,%d,%d}" % s for s in sorted(single)], 8)
     lines("kAlphanumeric", "char32_t", alphanumeric, 20)
+    lines("kNumber", "char32_t", number, 20)
 
 
 def digests():
@@ -92,6 +104,7 @@ def digests():
         crc = zlib.crc32(b"".join(w.to_bytes(4, "little") for w in words), crc)
     print(f"every code point: {crc}")
     print(f"alphanumeric: {zlib.crc32(bytes(chr(code).isalnum() for code in range(0x110000)))}")
+    print(f"number: {zlib.crc32(bytes(is_number(chr(code)) for code in range(0x110000)))}")
 
     # Random strings of characters that interact: starters with their marks, Hangul, cased letters, sigma, punctuation.
     pool = [c for c in range(0x110000) if unicodedata.combining(chr(c)) or unicodedata.decomposition(chr(c))[:1] not in ("", "<")]

@@ -32,6 +32,9 @@ TEST(Unicode, EveryCodePointEqualsThePythonDatabase) {
   std::string alphanumeric;
   for (char32_t c = 0; c < 0x110000; ++c) alphanumeric += is_alphanumeric(c) ? '\1' : '\0';
   EXPECT_EQ(::crc32(0, reinterpret_cast<const Bytef*>(alphanumeric.data()), static_cast<uInt>(alphanumeric.size())), 2887218927u);
+  std::string number;
+  for (char32_t c = 0; c < 0x110000; ++c) number += is_number(c) ? '\1' : '\0';
+  EXPECT_EQ(::crc32(0, reinterpret_cast<const Bytef*>(number.data()), static_cast<uInt>(number.size())), 3422169571u);
 }
 
 TEST(Unicode, StringsWhoseCharactersInteractEqualPython) {
