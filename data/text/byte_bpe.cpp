@@ -345,6 +345,16 @@ ByteBpe ByteBpe::read(const std::string& vocabulary, const std::string& merges) 
   return ByteBpe(std::move(model));
 }
 
+ByteBpe ByteBpe::of_single_bytes() {
+  auto model = std::make_shared<Model>();
+  for (std::size_t b = 0; b < 256; ++b) {
+    const std::string byte(1, static_cast<char>(static_cast<unsigned char>(b)));
+    model->add_piece(b, printable(byte), byte, "bytes");
+  }
+  model->index_pieces("bytes");
+  return ByteBpe(std::move(model));
+}
+
 ByteBpe::ByteBpe(std::string_view json, const std::string& name) : cache_(std::make_shared<WordCache>()) {
   auto model = std::make_shared<Model>();
   const Json file = parse_json(json, name), bpe = file["model"];

@@ -29,6 +29,8 @@ class ByteBpe {
   static ByteBpe read(const std::string& vocabulary, const std::string& merges);
   /// The text of a tokenizer.json. Throws DataError; `name` says what it is.
   explicit ByteBpe(std::string_view json, const std::string& name = "tokenizer.json");
+  /// A piece for each byte, its id the byte, and no merges.
+  static ByteBpe of_single_bytes();
 
   /// The text of a tokenizer.json that gives the same tokenizer.
   std::string bytes() const;

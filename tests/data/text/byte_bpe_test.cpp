@@ -82,6 +82,13 @@ TEST(ByteBpe, WordsThatArePiecesNeedNoMerges) {
   EXPECT_THAT(ByteBpe(with(more, R"("ignore_merges":false)", R"("ignore_merges":true)")).encode(" qzq"), ElementsAre(401));
 }
 
+TEST(ByteBpe, SingleBytesAreTheirOwnIds) {
+  const ByteBpe bpe(ByteBpe::of_single_bytes().bytes());
+  EXPECT_EQ(bpe.size(), 256);
+  EXPECT_EQ(bpe.end_of_text(), -1);
+  EXPECT_THAT(bpe.encode("a \n\xFF"), ElementsAre(97, 32, 10, 255));
+}
+
 TEST(ByteBpe, ALongWordTakesNoLongerThanManyShortOnes) {
   const ByteBpe bpe = ByteBpe::read(kFolder + "tokenizer.json");
   std::string text;
