@@ -34,7 +34,7 @@ Shape part_shape(const TensorPair& pair, const Shape& ours) {
 }
 Shape whole_shape(const TensorPair& pair, const Shape& ours) {
   const Shape part = part_shape(pair, ours);
-  return pair.rows == 0 ? part : part.with(0, pair.rows);
+  return pair.rows == 0 ? part : part.with(pair.axis, pair.rows);
 }
 
 /// The axes that say something.
@@ -50,11 +50,29 @@ bool fits(const TensorPair& pair, const Shape& theirs, const Shape& ours) {
   return theirs == expected || (pair.axes.empty() && pair.rows == 0 && without_ones(theirs) == without_ones(expected));
 }
 
+/// Shape of our part of theirs, which fits, with our axes in our order.
+Shape turned_part(const TensorPair& pair, const Shape& ours) {
+  const Shape part = part_shape(pair, ours);
+  if (pair.axes.empty()) return part;
+  std::vector<std::int64_t> out;
+  for (const int axis : pair.axes) out.push_back(part[axis]);
+  return Shape(out);
+}
+
+/// The shape that must become ours by `resized`; nothing: it is ours already, but for how its sizes are grouped.
+std::optional<Shape> other_shape(const TensorPair& pair, const Shape& theirs, const Shape& ours) {
+  if (!fits(pair, theirs, ours)) return theirs;
+  const Shape part = turned_part(pair, ours);
+  if (part.numel() == ours.numel()) return std::nullopt;
+  return part;
+}
+
 Tensor in_our_form(const Tensor& theirs, const TensorPair& pair, const Spec& ours) {
   if (!fits(pair, theirs.shape(), ours.shape)) return cast(pair.resized(theirs, ours.shape), ours.dtype);
-  Tensor x = pair.rows == 0 ? theirs : slice(theirs, 0, pair.first, part_shape(pair, ours.shape)[0]);
+  Tensor x = pair.rows == 0 ? theirs : slice(theirs, pair.axis, pair.first, part_shape(pair, ours.shape)[pair.axis]);
   if (!pair.axes.empty()) x = permute(x, pair.axes);
-  x = reshape(x.contiguous(), ours.shape);
+  x = x.contiguous();
+  x = x.numel() == ours.shape.numel() ? reshape(x, ours.shape) : pair.resized(x, ours.shape);
   return x.dtype() == ours.dtype ? x : cast(x, ours.dtype);
 }
 
@@ -69,9 +87,18 @@ Tensor in_their_form(const Tensor& parameter, const TensorPair& pair) {
   const Tensor ours = pair.written ? pair.written(parameter, part_shape(pair, parameter.shape())) : parameter;
   const Shape part = part_shape(pair, ours.shape());
   if (pair.axes.empty()) return reshape(ours.contiguous(), part);
-  std::vector<std::int64_t> turned;
-  for (const int axis : pair.axes) turned.push_back(part[axis]);
-  return permute(reshape(ours.contiguous(), Shape(turned)), inverse(pair.axes)).contiguous();
+  return permute(reshape(ours.contiguous(), turned_part(pair, ours.shape())), inverse(pair.axes)).contiguous();
+}
+
+/// Writes `part`, which is contiguous, into `whole` from `first` on along an axis.
+void copy_into(const Tensor& part, const Tensor& whole, int axis, std::int64_t first) {
+  std::int64_t outer = 1;
+  for (int i = 0; i < axis; ++i) outer *= whole.size(i);
+  const auto item = static_cast<std::int64_t>(size_of(whole.dtype()));
+  const std::int64_t row = whole.numel() / outer / whole.size(axis) * item, block = part.numel() / outer * item;  // bytes
+  const std::byte* const from = static_cast<const std::byte*>(part.storage().data()) + part.layout().offset() * item;
+  std::byte* const to = static_cast<std::byte*>(whole.storage().data()) + first * row;
+  for (std::int64_t i = 0; i < outer; ++i) std::memcpy(to + i * whole.size(axis) * row, from + i * block, static_cast<std::size_t>(block));
 }
 
 bool same_bytes(const Tensor& a, const Tensor& b) {
@@ -122,9 +149,12 @@ TensorSource translated(const TensorSource& theirs, const ForeignNames& names, c
     Taken t{.name = pair.theirs};
     Spec seen = *spec;
     const auto becomes_ours = [&](const Shape& shape) {
-      if (fits(pair, spec->shape, shape)) return true;
-      if (!pair.resized || !pair.resized(Tensor::zeros(spec->shape, DType::f32), shape).defined()) return false;
-      out.notes.push_back(join_text(pair.ours, " of ", shape, " is interpolated from ", spec->shape));
+      const std::optional<Shape> other = other_shape(pair, spec->shape, shape);
+      if (!other) return true;
+      if (!pair.resized || !pair.resized(Tensor::zeros(*other, DType::f32), shape).defined()) return false;
+      std::string note =
+          pair.resizing ? pair.resizing(*other, shape) : join_text(pair.ours, " of ", shape, " is interpolated from ", *other);
+      if (std::ranges::find(out.notes, note) == out.notes.end()) out.notes.push_back(std::move(note));
       return true;
     };
     if (target != ours.end() && is_floating(spec->dtype) && becomes_ours(target->second.shape)) {
@@ -161,13 +191,7 @@ std::vector<std::pair<std::string, Tensor>> translated_back(const ForeignNames& 
     const auto [at, added] = place.emplace(pair.theirs, out.size());
     if (added) out.emplace_back(pair.theirs, pair.rows == 0 ? part : Tensor::zeros(whole_shape(pair, found->shape()), part.dtype()));
     if (pair.rows == 0) continue;
-    const Tensor& whole = out[at->second].second;
-    const auto bytes = static_cast<std::size_t>(part.numel()) * size_of(part.dtype());
-    const auto row = static_cast<std::size_t>(whole.numel() / pair.rows) * size_of(part.dtype());
-    std::memcpy(
-        static_cast<std::byte*>(whole.storage().data()) + static_cast<std::size_t>(pair.first) * row,
-        static_cast<const std::byte*>(part.storage().data()) + part.layout().offset() * static_cast<std::int64_t>(size_of(part.dtype())),
-        bytes);
+    copy_into(part, out[at->second].second, pair.axis, pair.first);
   }
   for (const Parameter& p : store.parameters())
     require<CheckpointError>(written.contains(p.name()), "export: ", p.name(), " has no name in the other form");

@@ -3,8 +3,8 @@
 //
 // A list of pairs, made by a function beside the model (nn/models/*_names.h), which knows its options. What a pair may say: theirs has its
 // axes in another order (a transposed matrix), or its sizes grouped otherwise (a head's width apart, axes of size 1), or ours is some rows
-// of theirs (query, key and value in one matrix). translated() looks at a file through it, for nn/import.h; translated_back() makes
-// the tensors of a file. What came in goes out again bit for bit.
+// or columns of theirs (query, key and value in one matrix), or is made of one of other sizes. translated() looks at a file through it, for
+// nn/import.h; translated_back() makes the tensors of a file. What came in goes out again bit for bit.
 
 #include <cstdint>
 #include <functional>
@@ -23,13 +23,17 @@ namespace capstan::nn {
 
 struct TensorPair {
   std::string theirs, ours;
-  std::optional<Shape> shape = {};  ///< of theirs, of its rows that are ours; absent: the parameter's, with its axes in their order
+  std::optional<Shape> shape = {};  ///< of theirs, of its part that is ours; absent: the parameter's, with its axes in their order
   bool column = false;              ///< theirs is [rows, 1] where ours is [rows]
   std::vector<int> axes = {};       ///< theirs with its axes in this order has our elements in our order; empty: as they are
   std::int64_t first = 0;           ///< ours begins at this row of theirs,
   std::int64_t rows = 0;            ///< which has so many in all; 0: no others. Rows of nobody are 0
-  /// Makes theirs of another shape into ours, such as positions of another grid; absent, or undefined: it does not fit.
+  int axis = 0;                     ///< of theirs, that these rows are counted along
+  /// Makes theirs, that is its part with our axes, of another shape into ours, such as positions of another grid; absent, or undefined: it
+  /// does not fit.
   std::function<Tensor(const Tensor& theirs, const Shape& ours)> resized = {};
+  /// What that is called where it is said, the same for many once; absent: that ours is interpolated.
+  std::function<std::string(const Shape& theirs, const Shape& ours)> resizing = {};
   /// Makes ours ready to be written in that shape; absent: it is.
   std::function<Tensor(const Tensor& ours, const Shape& shape)> written = {};
 };
