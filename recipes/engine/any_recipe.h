@@ -84,6 +84,7 @@ class AnyRecipe {
   virtual data::DataReport data_report() const = 0;
   virtual NamedTensors artifacts() const = 0;
   virtual std::vector<NamedRows> named_rows() const = 0;
+  virtual nn::ForeignNames own_names() const = 0;
 
   // ---- evaluation
   virtual std::string_view metric() const = 0;  ///< the recipe's choice; empty: the first declared one

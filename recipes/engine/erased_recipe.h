@@ -188,6 +188,10 @@ class ErasedRecipe : public AnyRecipe {
     if constexpr (requires { recipe_.named_rows(); }) return recipe_.named_rows();
     return {};
   }
+  nn::ForeignNames own_names() const override {
+    if constexpr (requires { recipe_.own_names(); }) return recipe_.own_names();
+    return {};
+  }
 
   std::string_view metric() const override {
     if constexpr (requires { R::metric; }) return R::metric;

@@ -40,6 +40,8 @@
 //     std::string protocol(Split)                             how the metrics of a split are taken, in words, a line each
 //     NamedTensors artifacts() const                          what evaluate and predict need besides the parameters (id map, vocabulary)
 //     std::vector<NamedRows> named_rows() const               parameters whose rows stand for names: init.from takes rows by name
+//     nn::ForeignNames own_names() const                      parameters that init.from makes of tensors of other sizes, where these have
+//                                                             our own names (nn/foreign_names.h)
 //     static std::vector<ForeignForm> foreign_forms(const Config&)   other programs' models of this kind (pretrained/foreign_form.h), as
 //                                                             configured; they may refer to the Config
 //     data::DataReport data_report() const                    what was read, in words; printed before anything is done with it

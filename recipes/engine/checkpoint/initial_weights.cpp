@@ -29,7 +29,7 @@ struct Weights {
   Weights(const std::string& path, std::span<const ForeignForm> forms, AnyRecipe& recipe) {
     if (is_foreign(path)) {
       ForeignWeights foreign = foreign_weights(path, forms, recipe.parameters(), recipe.name());
-      tensors = std::move(foreign.tensors);
+      tensors = foreign.form.empty() ? resized(foreign.tensors, recipe) : std::move(foreign.tensors);
       heads = std::move(foreign.heads);
       text = join_text(tensors.name, foreign.form.empty() ? "" : " (" + foreign.form + ")");
       if (ModelDirectory::is(path)) {
@@ -39,12 +39,17 @@ struct Weights {
       return;
     }
     checkpoint.emplace(path, Checkpoint::Reading::in_parts);
-    tensors = checkpoint->weights();
+    tensors = resized(checkpoint->weights(), recipe);
     artifacts = checkpoint->artifacts();
     text = join_text(checkpoint->path(), " (", checkpoint->meta().recipe, ", step ", checkpoint->step(), ")");
     if (checkpoint->meta().recipe == recipe.name()) return;
     for (const ForeignForm& f : forms)  // of a recipe for another task: the heads differ
       for (std::string& head : f.names({}).heads) heads.push_back(std::move(head));
+  }
+  /// Tensors with our names, of the sizes that the recipe has.
+  static nn::TensorSource resized(const nn::TensorSource& own, AnyRecipe& recipe) {
+    const nn::ForeignNames names = recipe.own_names();
+    return names.pairs.empty() ? own : nn::translated(own, names, recipe.parameters());
   }
   std::optional<Checkpoint> checkpoint;
   nn::TensorSource tensors;

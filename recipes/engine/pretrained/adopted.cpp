@@ -56,9 +56,12 @@ std::vector<std::string> adopt_settings(OptionTable& table, const InitialModel& 
   const bool directory = ModelDirectory::is(model.path);
   if (model.path.empty() || (!directory && is_foreign(model.path))) return {};  // a file of tensors says nothing
   std::vector<Assignment> said;
+  std::vector<std::string_view> free_keys;
   if (directory) {
     const ModelDirectory theirs(model.path);
-    said = form_of(theirs, forms, recipe).directory.settings(theirs);
+    const DirectoryForm& form = form_of(theirs, forms, recipe).directory;
+    said = form.settings(theirs);
+    free_keys = form.free_keys;
   } else {
     said = settings_of(Checkpoint(model.path, Checkpoint::Reading::in_parts));
   }
@@ -76,7 +79,8 @@ std::vector<std::string> adopt_settings(OptionTable& table, const InitialModel& 
       continue;
     }
     option->set(before);
-    if (before != theirs && directory && option->concern == Concern::model && strict)
+    const bool is_free = std::ranges::find(free_keys, a.key) != free_keys.end();
+    if (before != theirs && directory && option->concern == Concern::model && strict && !is_free)
       refused += join_text("\n  ", a.key, " = ", before, " (", origin, "), the model has ", theirs);
   }
   require<ConfigError>(refused.empty(), model.path, ": these settings are not the model's:", refused,

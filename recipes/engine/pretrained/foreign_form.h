@@ -25,6 +25,8 @@ struct DirectoryForm {
   /// What the directory says about the keys of a configuration; an option that the recipe does not have is passed over. Throws DataError
   /// for a model that is not one of ours.
   std::function<std::vector<Assignment>(const ModelDirectory&)> settings;
+  /// Keys of the model for which the configuration may have another value than the directory: its weights are made into that.
+  std::vector<std::string_view> free_keys = {};
   /// Vocabulary, class names, as the recipe keeps them.
   std::function<NamedTensors(const ModelDirectory&)> artifacts;
   /// The files beside the weights: names and contents.
