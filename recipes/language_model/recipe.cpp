@@ -6,7 +6,9 @@
 #include "autograd/ops/shape_ops.h"
 #include "nn/generation/transformer_decoder.h"
 #include "nn/models/language_model.h"
+#include "nn/models/language_model_names.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/language_model.h"
 #include "recipes/tasks/language_modelling/task.h"
 
 namespace capstan::language_model {
@@ -62,7 +64,11 @@ class LanguageModel : public task::Task {
 
   LanguageModel(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
       : Task(config, setup, scope,
-             [&](const nn::Scope& below, std::int64_t vocabulary) { return network(config.model, below, vocabulary, setup.precision); }) {}
+             [&](const nn::Scope& below, std::int64_t vocabulary) { return network(config.model, below, vocabulary, setup.precision); }),
+        model_(config.model) {}
+
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) { return formats::language_model_forms(config.model); }
+  nn::ForeignNames own_names() const { return nn::own_names(model_); }
 
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);
@@ -76,6 +82,9 @@ class LanguageModel : public task::Task {
     o.train.epochs = 5;
     o.train.clip_norm = 1;
   }
+
+ private:
+  nn::LanguageModelOptions model_;
 };
 
 }  // namespace

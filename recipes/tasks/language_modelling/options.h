@@ -12,7 +12,13 @@
 namespace capstan::language_modelling {
 
 /// What a token is.
-enum class TokenKind { byte, character, subword };
+enum class TokenKind {
+  byte,
+  character,
+  subword,
+  byte_bpe,      ///< of GPT-2's tokenizer, made elsewhere
+  sentencepiece  ///< of a model of sentencepiece, made elsewhere
+};
 
 /// Where the text comes from.
 enum class Origin { files, generated };
@@ -25,7 +31,7 @@ struct DataOptions {
   TokenKind tokens = TokenKind::character;
   data::SubwordOptions subwords;
   std::int64_t length = 256;
-  std::string prepared;
+  std::string prepared, tokenizer;
 
   template <class V>
   void visit(V& v) {
@@ -39,8 +45,19 @@ struct DataOptions {
     v("held_out", held_out, "share of the training text, its end, that is the validation part where data.validation names none",
       V::fraction())
         .of_data();
-    v("tokens", tokens, "byte; character: of UTF-8, those of the training text; subword: learned pieces of words, a line end being [EOS]",
-      {{"byte", TokenKind::byte}, {"character", TokenKind::character}, {"subword", TokenKind::subword}});
+    v("tokens", tokens,
+      "byte; character: of UTF-8, those of the training text; subword: learned pieces of words, a line end being [EOS]; byte_bpe, "
+      "sentencepiece: of a tokenizer made elsewhere",
+      {{"byte", TokenKind::byte},
+       {"character", TokenKind::character},
+       {"subword", TokenKind::subword},
+       {"byte_bpe", TokenKind::byte_bpe},
+       {"sentencepiece", TokenKind::sentencepiece}})
+        .input();
+    v("tokenizer", tokenizer,
+      "file of that tokenizer, relative to run.data: tokenizer.json, vocab.json beside merges.txt, or a model of sentencepiece; not needed "
+      "with init.from")
+        .of_use();
     text::visit_subwords(v, subwords);
     v("length", length, "tokens of a training window", V::between(2, 1e6)).of_data();
     v("prepared", prepared,

@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "data/text/unicode.h"
 #include "recipes/engine/system.h"
+#include "recipes/tasks/language_modelling/tokenizer_vocabulary.h"
 
 namespace capstan::language_modelling {
 namespace {
@@ -137,6 +138,8 @@ std::string_view name_of(TokenKind kind) {
     case TokenKind::byte: return kByte;
     case TokenKind::character: return kCharacter;
     case TokenKind::subword: return kSubword;
+    case TokenKind::byte_bpe: return kByteBpe;
+    case TokenKind::sentencepiece: return kSentencepiece;
   }
   throw InternalError("language_modelling: unknown kind of tokens");
 }
@@ -152,6 +155,17 @@ text::SharedSubwords learned(const DataOptions& data, std::string_view training_
     }
     return false;
   }));
+}
+
+/// That of data.tokenizer.
+ChosenVocabulary named_tokenizer(const DataOptions& data, const engine::Setup& setup) {
+  require<ConfigError>(!data.tokenizer.empty(), "language_modelling: data.tokens = ", name_of(data.tokens),
+                       " is a tokenizer made elsewhere: that of a model directory in init.from, or one that data.tokenizer names");
+  const std::string path = setup.data_path(data.tokenizer);
+  return engine::named_by("data.tokenizer", [&]() -> ChosenVocabulary {
+    if (data.tokens == TokenKind::byte_bpe) return {byte_bpe_vocabulary(data::ByteBpe::read(path)), path};
+    return {sentencepiece_vocabulary(data::SubwordModel::read(path)), path};
+  });
 }
 
 }  // namespace
@@ -170,7 +184,9 @@ std::vector<std::int64_t> Vocabulary::encode_prompt(std::string_view prompt) con
                          prompt.substr(begin, at - begin), "' (U+", hex_text(c, c > 0xFFFF ? 6 : 4),
                          "), which no token of the model stands for");
     }
-  return {tokens.begin(), tokens.end()};
+  std::vector<std::int64_t> out(tokens.begin(), tokens.end());
+  if (begin_of_text() >= 0) out.insert(out.begin(), begin_of_text());
+  return out;
 }
 
 std::int64_t Vocabulary::start() const {
@@ -190,6 +206,8 @@ SharedVocabulary make_vocabulary(const DataOptions& data, std::string_view train
     case TokenKind::byte: return std::make_shared<const Bytes>();
     case TokenKind::character: return std::make_shared<const Characters>(Characters::of_text(training_text));
     case TokenKind::subword: return std::make_shared<const Subwords>(learned(data, training_text));
+    case TokenKind::byte_bpe:
+    case TokenKind::sentencepiece: break;  // nothing is learned
   }
   throw InternalError("language_modelling: unknown kind of tokens");
 }
@@ -199,6 +217,7 @@ ChosenVocabulary choose_vocabulary(const DataOptions& data, const engine::Setup&
   const auto chosen = [&]() -> ChosenVocabulary {
     if (auto own = of_artifacts(setup.artifacts)) return {std::move(own), "the checkpoint's"};
     if (auto initial = of_artifacts(setup.initial)) return {std::move(initial), setup.resumed ? "the run's" : "of the model in init.from"};
+    if (data.tokens == TokenKind::byte_bpe || data.tokens == TokenKind::sentencepiece) return named_tokenizer(data, setup);
     if (data.tokens == TokenKind::subword && !data.prepared.empty() && data.origin == Origin::files)
       return prepared_vocabulary(data, training_text, key);
     return {make_vocabulary(data, training_text), "of the training text"};
@@ -232,6 +251,7 @@ SharedVocabulary of_artifacts(const engine::NamedTensors& artifacts) {
                     bytes = content == artifacts.end() ? "" : engine::tensor_text(content->second);
   if (name == kByte) return std::make_shared<const Bytes>();
   if (name == kCharacter) return std::make_shared<const Characters>(unicode::to_utf32(bytes));
+  if (auto made = tokenizer_vocabulary(name, bytes)) return made;
   require<CheckpointError>(name == kSubword, "language_modelling: the model's tokens are of an unknown kind: '", name, "'");
   return std::make_shared<const Subwords>(std::make_shared<const data::SubwordModel>(bytes, kContent));
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Vocabulary: text <-> numbers of tokens, of any kind. A further kind is a class beside those in vocabulary.cpp, a value of TokenKind, a
-// line in `make_vocabulary` (made from a training text) and one in `of_artifacts` (of a checkpoint).
+// line in `make_vocabulary` (made from a training text) and one in `of_artifacts` (of a checkpoint). Those that tokenizers of other
+// programs made are in tokenizer_vocabulary.h.
 
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,8 @@ class Vocabulary {
   /// -1: there is none.
   virtual std::int32_t unknown() const { return -1; }
   virtual std::int32_t line_end() const { return -1; }
+  /// What every prompt begins with, though nobody wrote it, and what is not written; -1: there is none.
+  virtual std::int32_t begin_of_text() const { return -1; }
   /// What ends a text, and is not written; -1: there is none.
   virtual std::int32_t end_of_text() const { return -1; }
   /// What a model begins with where there is no prompt. Throws DataError if there is no such token.
