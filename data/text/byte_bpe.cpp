@@ -130,6 +130,7 @@ struct ByteBpe::Model {
   std::vector<Added> added = {};  // the longest first
   std::vector<std::pair<std::int32_t, std::int32_t>> merges = {};
   bool add_prefix_space = false, ignore_merges = false;
+  bool digits_apart = false;  // every number is a text of its own
 
   std::array<std::int32_t, 256> byte_ids = {};
   std::array<bool, 256> begins_added = {};
@@ -363,8 +364,16 @@ ByteBpe::ByteBpe(std::string_view json, const std::string& name) : cache_(std::m
   if (const auto part = file.find("normalizer")) refuse(*part, "no normalizer: none is known here");
   const auto cutting = file.find("pre_tokenizer");
   require<DataError>(cutting.has_value(), name, ": has no pre_tokenizer, and only ByteLevel is known here");
-  if (type_of(*cutting) != "ByteLevel") refuse(*cutting, "ByteLevel: no other pre-tokenizer is known here");
-  if (const auto v = cutting->find("use_regex"); v && !v->boolean()) v->fail("true: words are cut by GPT-2's rule here");
+  std::vector<Json> rules{*cutting};
+  if (type_of(*cutting) == "Sequence") rules = (*cutting)["pretokenizers"].items();
+  if (rules.size() == 2 && type_of(rules[0]) == "Digits" && is_set(rules[0], "individual_digits")) {
+    model->digits_apart = true;
+    rules.erase(rules.begin());
+  }
+  for (const Json& rule : rules)
+    if (type_of(rule) != "ByteLevel") refuse(rule, "ByteLevel, after Digits one by one or alone: no other pre-tokenizer is known here");
+  if (rules.size() != 1) cutting->fail("one pre-tokenizer ByteLevel");
+  if (const auto v = rules[0].find("use_regex"); v && !v->boolean()) v->fail("true: words are cut by GPT-2's rule here");
   if (const auto part = file.find("post_processor"); part && type_of(*part) != "ByteLevel")
     refuse(*part, "ByteLevel: no post-processor that adds tokens is known here");
   if (const auto part = file.find("decoder"); part && type_of(*part) != "ByteLevel")
@@ -373,7 +382,7 @@ ByteBpe::ByteBpe(std::string_view json, const std::string& name) : cache_(std::m
     if (const auto v = bpe.find(affix); v && !v->text().empty()) v->fail("none: pieces have no affixes here");
   if (is_set(bpe, "byte_fallback")) bpe["byte_fallback"].fail("false: every byte has a piece here");
   if (const auto v = bpe.find("dropout"); v && v->number() > 0) v->fail("none: merges are not left out at random here");
-  model->add_prefix_space = is_set(*cutting, "add_prefix_space");
+  model->add_prefix_space = is_set(rules[0], "add_prefix_space");
   model->ignore_merges = is_set(bpe, "ignore_merges");
 
   model->read_pieces(bpe["vocab"]);
@@ -405,8 +414,10 @@ std::string ByteBpe::bytes() const {
     if (!m.pieces[id].written.empty()) item(vocabulary, json_string(m.pieces[id].written), ":", id);
   for (const auto& [left, right] : m.merges) item(merges, json_string(m.piece(left).written + " " + m.piece(right).written));
   return join_text(R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":[)", added,
-                   R"(],"normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":)", boolean(m.add_prefix_space),
-                   R"(,"trim_offsets":true,"use_regex":true},)",
+                   R"(],"normalizer":null,"pre_tokenizer":)",
+                   m.digits_apart ? R"({"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},)" : "",
+                   R"({"type":"ByteLevel","add_prefix_space":)", boolean(m.add_prefix_space), R"(,"trim_offsets":true,"use_regex":true})",
+                   m.digits_apart ? "]}" : "", ",",
                    R"("post_processor":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":false,"use_regex":true},)",
                    R"("decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},)",
                    R"("model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,)",
@@ -436,9 +447,22 @@ void ByteBpe::encode(std::string_view text, std::vector<std::int32_t>& ids, Adde
       at = end;
     }
   };
-  const auto append_part = [&](std::string_view part) {
+  const auto append_text = [&](std::string_view part) {
     if (model_->add_prefix_space && !part.empty() && part[0] != ' ') return append_words(" " + std::string(part));
     append_words(part);
+  };
+  const auto append_part = [&](std::string_view part) {
+    std::size_t from = 0;
+    for (std::size_t at = 0; model_->digits_apart && at < part.size();) {
+      std::size_t next = at;
+      if (next_kind(part, next) == Kind::number) {
+        append_text(part.substr(from, at - from));
+        append_text(part.substr(at, next - at));
+        from = next;
+      }
+      at = next;
+    }
+    append_text(part.substr(from));
   };
   std::size_t begin = 0;
   for (std::size_t at = 0; added == AddedTokens::as_tokens && at < text.size();) {

@@ -2,11 +2,11 @@
 // ByteBpe: text <-> numbers of pieces by byte pair encoding over bytes, GPT-2's tokenizer (Radford et al. 2019).
 //
 // Text is cut into words (runs of letters, of numbers, of others, each with the blank before it; 's 't 're 've 'm 'll 'd; white space), and
-// the bytes of a word are merged pair by pair, the pair of the lowest rank first. Files write a byte as a printable character, a blank
-// as U+0120. Every byte has a piece, so that any bytes are encoded, and decode(encode(bytes)) is the bytes (but for add_prefix_space).
-// Bytes that are not UTF-8 stay what they are; where words end they count as U+FFFD, which is what tokenizers of Hugging Face put in their
-// place. Characters have the classes of Unicode 14.0. Thread-safe. Not here: learning merges, frames of special tokens, other rules of
-// cutting.
+// the bytes of a word are merged pair by pair, the pair of the lowest rank first. Some models part digits from all else before (SmolLM).
+// Files write a byte as a printable character, a blank as U+0120. Every byte has a piece, so that any bytes are encoded, and
+// decode(encode(bytes)) is the bytes (but for add_prefix_space). Bytes that are not UTF-8 stay what they are; where words end they count as
+// U+FFFD, which is what tokenizers of Hugging Face put in their place. Characters have the classes of Unicode 14.0. Thread-safe. Not here:
+// learning merges, frames of special tokens, other rules of cutting.
 
 #include <cstdint>
 #include <memory>

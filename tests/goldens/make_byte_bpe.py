@@ -2,7 +2,9 @@
 """Makes byte_bpe/: a small byte-level BPE of Hugging Face tokenizers and what it makes of texts.
 
   tokenizer.json vocab.json merges.txt   the same tokenizer twice: 400 pieces, and <|endoftext|> and <|row|> as tokens of their own
-  cases.json                             texts and their ids: with these tokens in text, without them, with a blank before the text
+  digits.json                            the same tokenizer, which parts digits before
+  cases.json                             texts and their ids: with these tokens in text, without them, with a blank before the text, with
+                                         every digit apart
 
 Needs tokenizers.
 """
@@ -11,7 +13,7 @@ import os
 import random
 
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
-from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "byte_bpe")
 
@@ -47,11 +49,15 @@ def main():
     whole = Tokenizer.from_file(os.path.join(HERE, "tokenizer.json"))
     blank = Tokenizer.from_file(os.path.join(HERE, "tokenizer.json"))
     blank.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    digits = Tokenizer.from_file(os.path.join(HERE, "tokenizer.json"))
+    digits.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    digits.save(os.path.join(HERE, "digits.json"), pretty=False)
     cases = []
     for text in TEXTS + random_texts(60):
         ids = whole.encode(text).ids
         assert whole.decode(ids, skip_special_tokens=False) == text
-        cases.append({"text": text, "tokens": ids, "plain": plain.encode(text).ids, "blank": blank.encode(text).ids})
+        cases.append({"text": text, "tokens": ids, "plain": plain.encode(text).ids, "blank": blank.encode(text).ids,
+                      "digits": digits.encode(text).ids})
     with open(os.path.join(HERE, "cases.json"), "w") as f:
         f.write("[" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "]\n")
 

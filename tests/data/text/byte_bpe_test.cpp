@@ -34,6 +34,8 @@ std::string with(std::string text, std::string_view from, std::string_view to) {
 TEST(ByteBpe, EqualsHuggingFaceTokenizers) {
   const ByteBpe whole = ByteBpe::read(kFolder + "tokenizer.json"), plain = ByteBpe::read(kFolder + "vocab.json"), again(whole.bytes());
   const ByteBpe blank(with(whole.bytes(), R"("add_prefix_space":false)", R"("add_prefix_space":true)"));
+  const ByteBpe digits = ByteBpe::read(kFolder + "digits.json");
+  EXPECT_EQ(ByteBpe(digits.bytes()).bytes(), digits.bytes());
   EXPECT_EQ(whole.size(), 401);
   EXPECT_EQ(plain.size(), 400);
   EXPECT_EQ(whole.end_of_text(), 0);
@@ -53,6 +55,7 @@ TEST(ByteBpe, EqualsHuggingFaceTokenizers) {
     EXPECT_EQ(whole.encode(text), ids_of(c["plain"]));
     EXPECT_EQ(plain.encode(text), ids_of(c["plain"]));
     EXPECT_EQ(blank.encode(text, ByteBpe::AddedTokens::as_tokens), ids_of(c["blank"]));
+    EXPECT_EQ(digits.encode(text, ByteBpe::AddedTokens::as_tokens), ids_of(c["digits"]));
     EXPECT_EQ(whole.decode(ids), text);
     EXPECT_EQ(whole.decode(whole.encode(text)), text);
   }
@@ -107,8 +110,10 @@ TEST(ByteBpe, RefusesWhatItDoesNotKnowByName) {
   };
   EXPECT_THAT(message(R"("normalizer":null)", R"("normalizer":{"type":"NFC"})"),
               HasSubstr("t.json: /normalizer/type: expected no normalizer"));
-  EXPECT_THAT(message(R"("pre_tokenizer":{"type":"ByteLevel")", R"("pre_tokenizer":{"type":"Digits")"),
-              HasSubstr(R"(/pre_tokenizer/type: expected ByteLevel: no other pre-tokenizer is known here, found text "Digits")"));
+  EXPECT_THAT(
+      message(R"("pre_tokenizer":{"type":"ByteLevel")", R"("pre_tokenizer":{"type":"Digits")"),
+      HasSubstr(
+          R"(/pre_tokenizer/type: expected ByteLevel, after Digits one by one or alone: no other pre-tokenizer is known here, found text "Digits")"));
   EXPECT_THAT(message(R"("post_processor":{"type":"ByteLevel")", R"("post_processor":{"type":"TemplateProcessing")"),
               HasSubstr("TemplateProcessing"));
   EXPECT_THAT(message(R"("decoder":{"type":"ByteLevel")", R"("decoder":{"type":"Metaspace")"), HasSubstr("Metaspace"));
