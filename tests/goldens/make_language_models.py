@@ -5,8 +5,8 @@ foreign/language_models.h5, what they compute: <model>/<name>.
   llama_hf   LlamaForCausalLM: 4 heads of which 2 of keys and values, 404 rows, its own table of output vectors
   gpt2_hf    GPT2LMHeadModel: 400 rows, tied
 
-byte_bpe/ has tokenizers of 401 and 400 tokens for them. `greedy` is how generate goes on with the first row of `ids`.
-Needs torch, transformers, numpy and h5py.
+byte_bpe/ has tokenizers of 401 and 400 tokens for them. `greedy` is how generate goes on with `prompt`, the ids of PROMPT.
+Needs torch, transformers, tokenizers, numpy and h5py.
 """
 import os
 import shutil
@@ -14,9 +14,11 @@ import shutil
 import h5py
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "foreign")
+PROMPT = "the quick brown fox"
 
 
 def randomise(model):
@@ -29,6 +31,7 @@ def randomise(model):
 
 def main():
     torch.manual_seed(17)
+    prompt = torch.tensor([Tokenizer.from_file(os.path.join(HERE, "..", "byte_bpe", "tokenizer.json")).encode(PROMPT).ids])
     models = {
         "llama_hf": LlamaForCausalLM(LlamaConfig(vocab_size=404, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
                                                  intermediate_size=24, max_position_embeddings=32, rms_norm_eps=1e-4, rope_theta=500.0,
@@ -47,10 +50,11 @@ def main():
             model.generation_config.eos_token_id = None
             with torch.no_grad():
                 logits = model(ids).logits
-                greedy = model.generate(ids[:1], max_new_tokens=12, do_sample=False, pad_token_id=0)[0, ids.shape[1]:]
+                greedy = model.generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, prompt.shape[1]:]
             group = out.create_group(name)
             group["ids"] = ids.numpy()
             group["logits"] = logits.numpy().astype(np.float32)
+            group["prompt"] = prompt.numpy()
             group["greedy"] = greedy.numpy()
 
 

@@ -99,7 +99,7 @@ void expect_logits(const Loaded& loaded, const std::string& name) {
 
 /// What transformers' generate goes on with, by the whole text at every step.
 std::vector<std::int64_t> greedy(const Loaded& loaded, const std::string& name) {
-  const auto row = slice(result(name + "/ids"), 0, 0, 1).to_vector();
+  const auto row = result(name + "/prompt").to_vector();
   std::vector<std::int64_t> text(row.begin(), row.end()), out;
   while (out.size() < 12) {
     const auto logits = loaded.logits(Tensor::from(text, {1, std::ssize(text)})).to_vector();
