@@ -121,6 +121,28 @@ TEST_F(ForeignLanguageModel, GoesOnLearningWithFewerHeadsOfKeysAndValues) {
   EXPECT_THAT(err.str(), HasSubstr("this one is neither"));
 }
 
+TEST_F(ForeignLanguageModel, OwnTokensGoOutWhereTransformersCutTextSo) {
+  const auto exported = [&](const std::string& tokens) {
+    EXPECT_EQ(capstan({"train", scratch / "own.cfg", "run.dir=" + scratch / tokens, "run.data=" + scratch.path(), "data.train=text.txt",
+                       "data.tokens=" + tokens, "data.vocab_size=40", "data.length=16", "model.layers=1", "model.hidden_size=16",
+                       "model.heads=2", "model.intermediate_size=16", "model.max_positions=128", "train.max_steps=1", "train.batch_size=2",
+                       "run.threads=1", "schedule.warmup_steps=0", "evaluate.examples=0"}),
+              engine::kOk)
+        << err.str();
+    return capstan({"export", checkpoint(tokens), scratch / tokens + "-out", "--as", "hf"});
+  };
+  scratch.write("own.cfg", "recipe = language_model\n");
+  ASSERT_EQ(exported("byte"), engine::kOk) << err.str();
+  EXPECT_EQ(data::ByteBpe::read(scratch / "byte-out/tokenizer.json").encode("fox\n"), (std::vector<std::int32_t>{'f', 'o', 'x', '\n'}));
+  EXPECT_THAT(text_of(scratch / "byte-out/config.json"), AllOf(HasSubstr(R"("vocab_size": 256)"), HasSubstr(R"("eos_token_id": null)")));
+  ASSERT_EQ(exported("character"), engine::kOk) << err.str();
+  EXPECT_THAT(text_of(scratch / "character-out/tokenizer.json"),
+              AllOf(HasSubstr(R"("WordLevel")"), HasSubstr(R"([\\s\\S])"), HasSubstr(R"("Fuse")"), HasSubstr(R"("[UNK]": 0,)"),
+                    HasSubstr(R"("\n": 1,)")));
+  EXPECT_EQ(exported("subword"), engine::kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("transformers has no tokenizer that cuts text as data.tokens = subword does"));
+}
+
 TEST_F(ForeignLanguageModel, RefusesByNameWhatIsNotKnownHere) {
   const auto refused = [&](const std::string& model, std::string_view from, std::string_view to, std::string_view message) {
     const std::string before = text_of(scratch / model + "/config.json");
