@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <ostream>
+#include <string_view>
 
 #include "autograd/core/error.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
@@ -40,7 +41,9 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
   try {
     arguments = parse_arguments(line.arguments, flags, &table);
   } catch (const ConfigError& e) {
-    throw ConfigError(join_text(e.what(), "\n`capstan ", line.command, " ", line.config_name, " --help` shows the flags and keys"));
+    const std::string_view named_by = line.model && line.config_path.empty() ? "--checkpoint " : "";
+    throw ConfigError(
+        join_text(e.what(), "\n`capstan ", line.command, " ", named_by, line.config_name, " --help` shows the flags and keys"));
   }
   std::vector<Assignment> all = file;
   for (const Assignment& a : arguments.assignments) {

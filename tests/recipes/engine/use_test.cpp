@@ -53,6 +53,8 @@ TEST_F(UseTest, ACheckpointIsEnough) {
   }
   EXPECT_EQ(capstan({"generate", "--checkpoint", checkpoint(15), "--prompt", "1"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("generate: the recipe drifting does not go on with a text"));
+  EXPECT_EQ(capstan({"evaluate", "--checkpoint", checkpoint(15), "evaluate.batch_sice=4"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("`capstan evaluate --checkpoint " + checkpoint(15) + " --help` shows the flags and keys"));
   EXPECT_EQ(capstan({"evaluate"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("must be CONFIG, a file or recipe/name, where --checkpoint FILE is not given"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint"}), kUsage);
