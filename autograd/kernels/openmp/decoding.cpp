@@ -299,12 +299,7 @@ void run(const RotaryStage& s, const StepRows& rows, const Team& team) {
     const float *const cosine = s.cosines + rows.positions[r] * half, *const sine = s.sines + rows.positions[r] * half;
     for (std::int64_t h = 0; h < s.heads; ++h) {
       float* const x = s.x + r * s.row + h * s.width;
-#pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t i = 0; i < half; ++i) {
-        const float a = x[i], b = x[half + i];
-        x[i] = a * cosine[i] - b * sine[i];
-        x[half + i] = b * cosine[i] + a * sine[i];
-      }
+      turn_head(x, cosine, sine, 1.0f, half, x);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/kernels/openmp/parallel.h"
+#include "autograd/kernels/openmp/row_math.h"
 
 namespace capstan::kernels {
 
@@ -13,16 +14,7 @@ void Rotary<T>::fast(const T* x, const Compute<T>* cosines, const Compute<T>* si
   const auto turn = [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t token = first; token < last; ++token) {
       const float *const cosine = cosines + token % s.tokens * half, *const sine = sines + token % s.tokens * half;
-      for (std::int64_t h = 0; h < s.heads; ++h) {
-        const T* const in = x + token * row + h * s.width;
-        T* const out = y + token * row + h * s.width;
-#pragma omp simd simdlen(kSimdLength <float>)
-        for (std::int64_t i = 0; i < half; ++i) {
-          const float a = static_cast<float>(in[i]), b = static_cast<float>(in[half + i]), turned = sign * sine[i];
-          store(out[i], a * cosine[i] - b * turned);
-          store(out[half + i], b * cosine[i] + a * turned);
-        }
-      }
+      for (std::int64_t at = token * row; at < (token + 1) * row; at += s.width) turn_head(x + at, cosine, sine, sign, half, y + at);
     }
   };
   parallel_ranges(s.batch * s.tokens, kGrain / std::max<std::int64_t>(row, 1) + 1, turn, 1);

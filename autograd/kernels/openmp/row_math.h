@@ -77,6 +77,17 @@ inline float exp_in_place(float* z, std::int64_t n, float shift) {
   return sum;
 }
 
+/// A head of 2 * half numbers turned by `sign` times its angles (kernels/rotary.h). In place is allowed.
+template <class T>
+[[gnu::always_inline]] inline void turn_head(const T* x, const float* cosines, const float* sines, float sign, std::int64_t half, T* y) {
+#pragma omp simd simdlen(kSimdLength <float>)
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float a = static_cast<float>(x[i]), b = static_cast<float>(x[half + i]), sine = sign * sines[i];
+    store(y[i], a * cosines[i] - b * sine);
+    store(y[half + i], b * cosines[i] + a * sine);
+  }
+}
+
 /// The sum of exp(z - shift).
 inline float sum_of_exp(const float* z, std::int64_t n, float shift) {
   float sum = 0;
