@@ -112,6 +112,16 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+TensorPair& ForeignNames::add(std::string their_name, std::string our_name) {
+  pairs.push_back({.theirs = std::move(their_name), .ours = std::move(our_name)});
+  return pairs.back();
+}
+
+void ForeignNames::both(const std::string& their_layer, const std::string& our_layer) {
+  add(their_layer + ".weight", our_layer + "/weight");
+  add(their_layer + ".bias", our_layer + "/bias");
+}
+
 TensorSource translated(const TensorSource& theirs, const ForeignNames& names, const ParameterStore& store) {
   struct Taken {
     std::string name;  // of theirs

@@ -48,6 +48,11 @@ struct ForeignNames {
   std::vector<std::pair<std::string, Tensor>> constants = {};
   /// Paths of our parameters that belong to the head of a task: a file may lack them or have others.
   std::vector<std::string> heads = {};
+
+  /// A pair to say more of, valid until the next one.
+  TensorPair& add(std::string their_name, std::string our_name);
+  /// The weight and the bias of a layer: "<theirs>.weight" is "<ours>/weight".
+  void both(const std::string& their_layer, const std::string& our_layer);
 };
 
 /// The file's tensors under our names, in our form and element types; what has no pair keeps its name, with / for a point. Axes of size 1

@@ -26,18 +26,10 @@ void averages_heads(TensorPair& pair, std::int64_t head_width) {
   };
 }
 
-class Pairs {
+class Pairs : public ForeignNames {
  public:
   explicit Pairs(const LanguageModelOptions& o) : o_(o) {}
 
-  TensorPair& add(std::string theirs, std::string ours) {
-    out_.pairs.push_back({.theirs = std::move(theirs), .ours = std::move(ours)});
-    return out_.pairs.back();
-  }
-  void both(const std::string& theirs, const std::string& ours) {
-    add(theirs + ".weight", ours + "/weight");
-    add(theirs + ".bias", ours + "/bias");
-  }
   void keys_or_values(const std::string& theirs, const std::string& ours) {
     for (const std::string of : {"weight", "bias"})
       averages_heads(add(join_text(theirs, ".", of), join_text(ours, "/", of)), o_.hidden_size / o_.heads);
@@ -69,18 +61,17 @@ class Pairs {
   }
   void table_of_output(const std::string& embedding) {
     if (o_.tied) {
-      out_.copies.emplace_back("lm_head.weight", embedding);
+      copies.emplace_back("lm_head.weight", embedding);
     } else {
       add("lm_head.weight", "output/weight");
     }
   }
-  void ignore(std::string name) { out_.ignored.push_back(std::move(name)); }
+  void ignore(std::string name) { ignored.push_back(std::move(name)); }
 
-  ForeignNames take() { return std::move(out_); }
+  ForeignNames take() { return std::move(*this); }
 
  private:
   const LanguageModelOptions& o_;
-  ForeignNames out_;
 };
 
 std::string layer(std::int64_t i) { return join_text("layers/", i, "/"); }

@@ -35,18 +35,10 @@ std::function<Tensor(const Tensor&, const Shape&)> resized_positions(const VitOp
 }
 
 /// Names of theirs and ours put together.
-class Pairs {
+class Pairs : public ForeignNames {
  public:
-  explicit Pairs(const VitOptions& o) : o_(o) { out_.heads = {"head", "representation"}; }
+  explicit Pairs(const VitOptions& o) : o_(o) { heads = {"head", "representation"}; }
 
-  TensorPair& add(std::string theirs, std::string ours) {
-    out_.pairs.push_back({.theirs = std::move(theirs), .ours = std::move(ours)});
-    return out_.pairs.back();
-  }
-  void both(const std::string& theirs, const std::string& ours) {
-    add(theirs + ".weight", ours + "/weight");
-    add(theirs + ".bias", ours + "/bias");
-  }
   /// A matrix [in, out] with its bias.
   void dense(const std::string& theirs, const std::string& ours) {
     add(theirs + "/kernel", ours + "/weight").axes = {1, 0};
@@ -91,11 +83,10 @@ class Pairs {
         name(stage + 1, unit + 1, unit == 0, join_text("stem/blocks/", index++));
   }
 
-  ForeignNames take() { return std::move(out_); }
+  ForeignNames take() { return std::move(*this); }
 
  private:
   const VitOptions& o_;
-  ForeignNames out_;
 };
 
 std::string layer(std::int64_t i) { return join_text("encoder/", i, "/"); }
