@@ -15,21 +15,21 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 // NumPy leaves room behind the shape for the first axis to grow to so many digits, and fills up to a multiple of 64 bytes.
 constexpr std::size_t kAxisDigits = 21, kAlignment = 64;
 
-constexpr std::array<std::pair<std::string_view, NumberType>, 12> kTypes{{{"|b1", NumberType::boolean},
-                                                                          {"|u1", NumberType::u8},
-                                                                          {"|i1", NumberType::i8},
-                                                                          {"<u2", NumberType::u16},
-                                                                          {"<i2", NumberType::i16},
-                                                                          {"<f2", NumberType::f16},
-                                                                          {"<u4", NumberType::u32},
-                                                                          {"<i4", NumberType::i32},
-                                                                          {"<f4", NumberType::f32},
-                                                                          {"<u8", NumberType::u64},
-                                                                          {"<i8", NumberType::i64},
-                                                                          {"<f8", NumberType::f64}}};
+constexpr std::array<std::pair<std::string_view, NumberType>, 12> kDescriptors{{{"|b1", NumberType::boolean},
+                                                                                {"|u1", NumberType::u8},
+                                                                                {"|i1", NumberType::i8},
+                                                                                {"<u2", NumberType::u16},
+                                                                                {"<i2", NumberType::i16},
+                                                                                {"<f2", NumberType::f16},
+                                                                                {"<u4", NumberType::u32},
+                                                                                {"<i4", NumberType::i32},
+                                                                                {"<f4", NumberType::f32},
+                                                                                {"<u8", NumberType::u64},
+                                                                                {"<i8", NumberType::i64},
+                                                                                {"<f8", NumberType::f64}}};
 
 NumberType type_named(std::string_view descr, const std::string& file) {
-  for (const auto& [name, type] : kTypes)
+  for (const auto& [name, type] : kDescriptors)
     if (name == descr) return type;
   const std::string_view reason = descr.starts_with("|O")  ? "it holds Python objects, which only Python can open"
                                   : descr.starts_with('>') ? "its numbers are big-endian; save array.astype(array.dtype.newbyteorder('<'))"
@@ -135,7 +135,7 @@ class DictReader {
   const std::string& file_;
 };
 
-std::string listed(std::span<const std::int64_t> shape) {
+std::string python_tuple(std::span<const std::int64_t> shape) {
   std::string out = "(";
   for (const std::int64_t size : shape) out += join_text(out.size() > 1 ? ", " : "", size);
   return out + (shape.size() == 1 ? ",)" : ")");
@@ -157,7 +157,7 @@ std::string_view descr_of(DType dtype) {
 std::span<const std::byte> numbers_of(const MappedFile& file, NpyHeader& header) {
   header = parse_npy_header(file.bytes(), file.path());
   const std::uint64_t rest = file.bytes().size() - header.size;
-  require<DataError>(rest == header.bytes, "npy: ", file.path(), ": ", header.descr, " of shape ", listed(header.shape), " takes ",
+  require<DataError>(rest == header.bytes, "npy: ", file.path(), ": ", header.descr, " of shape ", python_tuple(header.shape), " takes ",
                      header.bytes, " bytes, the file has ", rest, " behind its header");
   return file.bytes().subspan(header.size);
 }
@@ -199,7 +199,7 @@ NpyHeader parse_npy_header(std::span<const std::byte> bytes, const std::string& 
   bool fits = true;
   for (const std::int64_t size : header.shape) fits = fits && !__builtin_mul_overflow(count, size, &count);
   fits = fits && !__builtin_mul_overflow(static_cast<std::uint64_t>(count), size_of(header.type), &header.bytes);
-  require<DataError>(fits, "npy: ", file, ": the size of shape ", listed(header.shape), " overflows");
+  require<DataError>(fits, "npy: ", file, ": the size of shape ", python_tuple(header.shape), " overflows");
   return header;
 }
 
@@ -231,7 +231,8 @@ NpyHeader read_npy_header(const std::string& path) {
 
 std::string npy_header(const Spec& spec) {
   const Shape& shape = spec.shape;
-  std::string dict = join_text("{'descr': '", descr_of(spec.dtype), "', 'fortran_order': False, 'shape': ", listed(shape.sizes()), ", }");
+  std::string dict =
+      join_text("{'descr': '", descr_of(spec.dtype), "', 'fortran_order': False, 'shape': ", python_tuple(shape.sizes()), ", }");
   if (shape.rank() > 0) dict.append(kAxisDigits - std::to_string(shape[0]).size(), ' ');
   const std::size_t used = kMagic.size() + 4 + dict.size() + 1;
   dict.append(kAlignment - used % kAlignment, ' ');

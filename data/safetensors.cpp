@@ -20,14 +20,14 @@ constexpr std::uint64_t kMaxHeader = 100'000'000;
 constexpr std::string_view kMetadata = "__metadata__";
 
 /// In the order of the format, in which larger elements stand behind.
-constexpr std::array<SafetensorsType, 22> kTypes{
+constexpr std::array<SafetensorsType, 22> kElementTypes{
     {{"BOOL", 8},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8},
      {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16}, {"F16", 16}, {"BF16", 16},   {"I32", 32},
      {"U32", 32},    {"F32", 32},        {"C64", 64},        {"F64", 64},    {"I64", 64}, {"U64", 64}}};
 
 const SafetensorsType* type_named(std::string_view name) {
-  const auto found = std::ranges::find(kTypes, name, &SafetensorsType::name);
-  return found == kTypes.end() ? nullptr : &*found;
+  const auto found = std::ranges::find(kElementTypes, name, &SafetensorsType::name);
+  return found == kElementTypes.end() ? nullptr : &*found;
 }
 
 /// Throws DataError for a type that is not read.
@@ -51,7 +51,7 @@ NumberType number_type(const SafetensorsEntry& entry) {
 }
 
 /// Sizes as JSON.
-std::string listed(std::span<const std::int64_t> shape) {
+std::string json_list(std::span<const std::int64_t> shape) {
   std::string out = "[";
   for (const std::int64_t size : shape) out += join_text(out.size() > 1 ? "," : "", size);
   return out + "]";
@@ -130,7 +130,8 @@ void SafetensorsReader::read_header(const Options& options) {
       if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) throw fault(json_string(name), ": an axis of ", n);
       entry.shape.push_back(static_cast<std::int64_t>(n));
       empty = empty || n == 0;
-      if (__builtin_mul_overflow(bits, n, &bits)) throw fault(json_string(name), ": the size of shape ", listed(entry.shape), " overflows");
+      if (__builtin_mul_overflow(bits, n, &bits))
+        throw fault(json_string(name), ": the size of shape ", json_list(entry.shape), " overflows");
     }
     if (empty) bits = 0;
     if (bits % 8 != 0) throw fault(json_string(name), ": ", bits, " bits of ", type, " are no whole bytes");
@@ -142,7 +143,7 @@ void SafetensorsReader::read_header(const Options& options) {
       throw fault(json_string(name), ": data_offsets [", entry.begin, ", ", entry.end, "] do not lie in the ", size,
                   " bytes behind the header");
     if (entry.end - entry.begin != bits / 8)
-      throw fault(json_string(name), ": ", type, " of shape ", listed(entry.shape), " takes ", bits / 8, " bytes, data_offsets have ",
+      throw fault(json_string(name), ": ", type, " of shape ", json_list(entry.shape), " takes ", bits / 8, " bytes, data_offsets have ",
                   entry.end - entry.begin);
     entries_.push_back(std::move(entry));
   }
@@ -232,7 +233,7 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
   for (const NamedTensor& t : tensors) {
     require<DataError>(t.name != kMetadata, "safetensors: ", path, ": no tensor may be called ", kMetadata);
     std::string type = type_written(t.value.dtype(), floats);
-    const auto rank = static_cast<std::size_t>(type_named(type) - kTypes.data());
+    const auto rank = static_cast<std::size_t>(type_named(type) - kElementTypes.data());
     items.push_back({&t, std::move(type), rank});
   }
   std::ranges::sort(items,
@@ -254,7 +255,7 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
     const Shape& shape = item.tensor->value.shape();
     const std::uint64_t size = static_cast<std::uint64_t>(shape.numel()) * static_cast<std::uint64_t>(type_named(item.type)->bits) / 8;
     header += join_text(header.size() > 1 ? "," : "", json_string(item.tensor->name), ":{\"dtype\":\"", item.type,
-                        "\",\"shape\":", listed(shape.sizes()), ",\"data_offsets\":[", at, ",", at + size, "]}");
+                        "\",\"shape\":", json_list(shape.sizes()), ",\"data_offsets\":[", at, ",", at + size, "]}");
     at += size;
   }
   header += "}";

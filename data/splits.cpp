@@ -5,11 +5,10 @@
 #include <numeric>
 
 #include "autograd/core/error.h"
+#include "data/at.h"
 
 namespace capstan::data {
 namespace {
-
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 void need_times(const Interactions& x, std::string_view what) {
   require<DataError>(x.has_times(), what, ": needs a time for each event, the data has none");

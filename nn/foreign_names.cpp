@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/shape_ops.h"
+#include "nn/tensor_bytes.h"
 
 namespace capstan::nn {
 namespace {
@@ -96,7 +97,7 @@ void copy_into(const Tensor& part, const Tensor& whole, int axis, std::int64_t f
   for (int i = 0; i < axis; ++i) outer *= whole.size(i);
   const auto item = static_cast<std::int64_t>(size_of(whole.dtype()));
   const std::int64_t row = whole.numel() / outer / whole.size(axis) * item, block = part.numel() / outer * item;  // bytes
-  const std::byte* const from = static_cast<const std::byte*>(part.storage().data()) + part.layout().offset() * item;
+  const std::byte* const from = first_byte(part);
   std::byte* const to = static_cast<std::byte*>(whole.storage().data()) + first * row;
   for (std::int64_t i = 0; i < outer; ++i) std::memcpy(to + i * whole.size(axis) * row, from + i * block, static_cast<std::size_t>(block));
 }
@@ -104,10 +105,7 @@ void copy_into(const Tensor& part, const Tensor& whole, int axis, std::int64_t f
 bool same_bytes(const Tensor& a, const Tensor& b) {
   if (a.spec() != b.spec()) return false;
   const Tensor x = a.contiguous(), y = b.contiguous();
-  const auto* from =
-      static_cast<const std::byte*>(x.storage().data()) + x.layout().offset() * static_cast<std::int64_t>(size_of(x.dtype()));
-  const auto* to = static_cast<const std::byte*>(y.storage().data()) + y.layout().offset() * static_cast<std::int64_t>(size_of(y.dtype()));
-  return std::memcmp(from, to, static_cast<std::size_t>(x.numel()) * size_of(x.dtype())) == 0;
+  return std::memcmp(first_byte(x), first_byte(y), static_cast<std::size_t>(x.numel()) * size_of(x.dtype())) == 0;
 }
 
 }  // namespace

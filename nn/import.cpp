@@ -7,6 +7,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/nearest_name.h"
+#include "nn/tensor_bytes.h"
 
 namespace capstan::nn {
 namespace {
@@ -51,20 +52,16 @@ bool fits(const Spec& from, const Tensor& to, const RowMap* rows) {
   return std::ranges::all_of(rows->rows, [&](std::int64_t r) { return r < from.shape[0]; });
 }
 
-std::byte* bytes_of(const Tensor& t) {
-  return static_cast<std::byte*>(t.storage().data()) + t.layout().offset() * static_cast<std::int64_t>(size_of(t.dtype()));
-}
-
 void copy_into(const Tensor& value, const Tensor& to, const RowMap* rows) {
   const Tensor from = value.contiguous();
   const auto all = static_cast<std::size_t>(to.numel()) * size_of(to.dtype());
   if (rows == nullptr) {
-    std::memcpy(bytes_of(to), bytes_of(from), all);
+    std::memcpy(first_byte(to), first_byte(from), all);
     return;
   }
   const std::size_t row = to.size(0) > 0 ? all / static_cast<std::size_t>(to.size(0)) : 0;
   for (std::size_t i = 0; i < rows->rows.size(); ++i)
-    if (rows->rows[i] >= 0) std::memcpy(bytes_of(to) + i * row, bytes_of(from) + static_cast<std::size_t>(rows->rows[i]) * row, row);
+    if (rows->rows[i] >= 0) std::memcpy(first_byte(to) + i * row, first_byte(from) + static_cast<std::size_t>(rows->rows[i]) * row, row);
 }
 
 }  // namespace

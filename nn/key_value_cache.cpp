@@ -6,16 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "nn/tensor_bytes.h"
+
 namespace capstan::nn {
 namespace {
 
 constexpr std::int64_t kStep = 64;  // the room grows by multiples of it
 
 std::int64_t row_bytes(const Tensor& t) { return t.size(-1) * static_cast<std::int64_t>(size_of(t.dtype())); }
-
-std::byte* bytes_of(const Tensor& contiguous) {
-  return contiguous.storage().data() + contiguous.layout().offset() * static_cast<std::int64_t>(size_of(contiguous.dtype()));
-}
 
 /// [B, 1, capacity, 1], all real.
 Tensor without_padding(std::int64_t batch, std::int64_t capacity) { return Tensor::full({batch, 1, capacity, 1}, 1, DType::u8); }
@@ -26,8 +24,8 @@ void copy_sequences(const Tensor& from, const Tensor& to, std::span<const std::i
   const std::int64_t heads = from.size(1), row = row_bytes(from);
   for (std::size_t b = 0; b < rows.size(); ++b)
     for (std::int64_t h = 0; h < heads; ++h)
-      std::memcpy(bytes_of(to) + (static_cast<std::int64_t>(b) * heads + h) * to.size(2) * row,
-                  bytes_of(from) + (rows[b] * heads + h) * from.size(2) * row, static_cast<std::size_t>(tokens * row));
+      std::memcpy(first_byte(to) + (static_cast<std::int64_t>(b) * heads + h) * to.size(2) * row,
+                  first_byte(from) + (rows[b] * heads + h) * from.size(2) * row, static_cast<std::size_t>(tokens * row));
 }
 
 /// tokens [B, T, H, D] -> places [first, first + T) of to [B, H, capacity, D].
@@ -37,8 +35,8 @@ void copy_tokens(const Tensor& tokens, const Tensor& to, std::int64_t first) {
   for (std::int64_t b = 0; b < batch; ++b)
     for (std::int64_t h = 0; h < heads; ++h)
       for (std::int64_t t = 0; t < count; ++t)
-        std::memcpy(bytes_of(to) + ((b * heads + h) * to.size(2) + first + t) * row, bytes_of(from) + ((b * count + t) * heads + h) * row,
-                    static_cast<std::size_t>(row));
+        std::memcpy(first_byte(to) + ((b * heads + h) * to.size(2) + first + t) * row,
+                    first_byte(from) + ((b * count + t) * heads + h) * row, static_cast<std::size_t>(row));
 }
 
 }  // namespace

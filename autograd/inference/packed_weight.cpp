@@ -5,21 +5,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "autograd/inference/weight_format.h"
 #include "autograd/kernels/decoding.h"
 
 namespace capstan {
 namespace {
 
 using kernels::kPanelOutputs;
-
-kernels::WeightFormat format_of(WeightStorage s) {
-  switch (s) {
-    case WeightStorage::f32: return kernels::WeightFormat::f32;
-    case WeightStorage::bf16: return kernels::WeightFormat::bf16;
-    case WeightStorage::int8: return kernels::WeightFormat::i8;
-  }
-  throw InternalError("packed_weight: unknown storage");
-}
 
 /// The bits that a weight is stored in, and the number that they stand for.
 struct Stored {

@@ -4,21 +4,13 @@
 #include <cmath>
 #include <utility>
 
+#include "autograd/inference/weight_format.h"
 #include "autograd/kernels/decoding.h"
 #include "autograd/ops/activation_function.h"
 #include "autograd/ops/rotary.h"
 
 namespace capstan {
 namespace {
-
-kernels::WeightFormat format_of(WeightStorage s) {
-  switch (s) {
-    case WeightStorage::f32: return kernels::WeightFormat::f32;
-    case WeightStorage::bf16: return kernels::WeightFormat::bf16;
-    case WeightStorage::int8: return kernels::WeightFormat::i8;
-  }
-  throw InternalError("step_program: unknown storage of weights");
-}
 
 kernels::KeyValueStore store_of(const StepCache& c) {
   return {.keys = c.keys(), .values = c.values(), .slots = c.slots(), .heads = c.heads(), .capacity = c.capacity(), .width = c.width()};

@@ -6,11 +6,10 @@
 #include <numeric>
 
 #include "autograd/core/error.h"
+#include "data/at.h"
 
 namespace capstan::data {
 namespace {
-
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 const MarkovOptions& checked(const MarkovOptions& o) {
   require<ConfigError>(o.items >= 2 && o.items <= 100'000'000 && o.branches >= 1 && o.branches < o.items,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/at.h"
 #include "data/file.h"
 
 namespace capstan::data {
@@ -18,8 +19,6 @@ constexpr std::int64_t kBlockRows = 64;  // of a chunk and of a block of the cac
 constexpr std::uint32_t kBlocksUntilRelease = 256;
 constexpr std::size_t kOpenFiles = 16;
 constexpr std::size_t kAllocations = 3 * 16;  // what the allocator adds to the vectors of an instance
-
-std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// An instance as numbers in a row of fixed length: while they wait for their place, instances are rows of a scratch file.
 std::int64_t row_length(const PretrainingOptions& o) { return 4 + o.max_seq_length + 2 * most_predictions(o); }
@@ -58,7 +57,7 @@ void write_instances(const std::string& path, std::span<const Instance> instance
   const Tensor positions = Tensor::zeros({n, predictions}, DType::i32), labels = Tensor::zeros({n, predictions}, DType::i32);
   const Tensor counts = Tensor::zeros({n}, DType::i32), random = Tensor::zeros({n}, DType::u8);
   for (std::int64_t i = 0; i < n; ++i) {
-    const Instance& x = instances[index(i)];
+    const Instance& x = instances[at(i)];
     const auto tokens = static_cast<std::int64_t>(x.ids.size()), masked = static_cast<std::int64_t>(x.positions.size());
     require<ShapeError>(tokens <= length && masked <= predictions, "write_instances: an instance of ", tokens, " tokens and ", masked,
                         " predictions does not fit rows of ", length, " and ", predictions);
@@ -95,7 +94,7 @@ void write_instances(const std::string& path, std::span<const Instance> instance
 std::vector<Instance> read_instances(const std::string& path, const Vocabulary& vocabulary) {
   const InstanceFiles file(std::span(&path, 1), vocabulary, 0);
   std::vector<Instance> instances;
-  instances.reserve(index(file.size()));
+  instances.reserve(at(file.size()));
   for (std::int64_t i = 0; i < file.size(); ++i) instances.push_back(file.get(i));
   return instances;
 }
@@ -141,7 +140,7 @@ Instance InstanceFiles::get(std::int64_t i) const {
       std::prev(std::upper_bound(files_.begin(), files_.end(), i, [](std::int64_t at, const File& f) { return at < f.first; }));
   const std::lock_guard lock(mutex_);
   const Block& block = block_at(*file, (i - file->first) / kBlockRows * kBlockRows);
-  return block.instances[index(i - block.first)];
+  return block.instances[at(i - block.first)];
 }
 
 std::size_t InstanceFiles::cached_bytes() const {
@@ -183,10 +182,10 @@ InstanceFiles::Block InstanceFiles::read_block(const File& file, std::int64_t ro
   const auto rows = [&](std::string_view name) { return file.reader.read_rows(name, row, n); };
   const Tensor ids = rows("input_ids"), lengths = rows("lengths"), first = rows("first_segment"), positions = rows("masked_positions");
   const Tensor labels = rows("masked_ids"), counts = rows("masked_counts"), random = rows("next_sentence_labels");
-  Block block{.first = file.first + row, .instances = std::vector<Instance>(index(n)), .bytes = 0};
+  Block block{.first = file.first + row, .instances = std::vector<Instance>(at(n)), .bytes = 0};
   const auto is_id = [&](std::int32_t id) { return id >= 0 && id < vocabulary_size_; };
   for (std::int64_t i = 0; i < n; ++i) {
-    Instance& x = block.instances[index(i)];
+    Instance& x = block.instances[at(i)];
     const std::int32_t tokens = lengths.data<std::int32_t>()[i], masked = counts.data<std::int32_t>()[i];
     x.first_segment = first.data<std::int32_t>()[i];
     x.random_next = random.data<std::uint8_t>()[i] != 0;
@@ -213,7 +212,7 @@ std::vector<std::string> write_pretraining_files(const std::string& path, const 
   require<ConfigError>(per_file > 0, "write_pretraining_files: per_file must be above 0, got ", per_file);
   require_valid(options);
   const std::int64_t length = row_length(options);
-  Ids row(index(length));
+  Ids row(at(length));
   StreamedFile waiting(path + ".rows");
   const auto order = make_pretraining_instances(corpus, vocabulary, options, [&](Instance&& x) {
     pack(x, options, row);
@@ -227,7 +226,7 @@ std::vector<std::string> write_pretraining_files(const std::string& path, const 
     std::snprintf(suffix.data(), suffix.size(), "-%05lld-of-%05lld.h5", static_cast<long long>(f), static_cast<long long>(files));
     std::vector<Instance> instances;
     for (std::int64_t i = f * per_file; i < std::min(total, (f + 1) * per_file); ++i) {
-      waiting.read(std::uint64_t{order[index(i)]} * row.size() * sizeof(std::int32_t), std::as_writable_bytes(std::span(row)));
+      waiting.read(std::uint64_t{order[at(i)]} * row.size() * sizeof(std::int32_t), std::as_writable_bytes(std::span(row)));
       instances.push_back(unpack(options, row));
     }
     paths.push_back(path + suffix.data());

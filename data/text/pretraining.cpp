@@ -8,6 +8,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "data/at.h"
 #include "data/text/python_random.h"
 
 namespace capstan::data {
@@ -17,7 +18,6 @@ namespace {
 std::int64_t specials(const PretrainingOptions& o) { return o.next_sentence ? 3 : 2; }
 using Text = std::span<const std::int32_t>;
 
-std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 std::int64_t length(Text text) { return static_cast<std::int64_t>(text.size()); }
 
 /// From pairs of texts to instances. Random is PythonRandom or Rng; the draws are those of the original, in its order.
@@ -34,7 +34,7 @@ class InstanceMaker {
     instance.random_next = random_next;
     instance.first_segment = static_cast<std::int32_t>(a.size() + 2);
     auto& ids = instance.ids;
-    ids.reserve(a.size() + b.size() + index(specials(options_)));
+    ids.reserve(a.size() + b.size() + at(specials(options_)));
     ids.push_back(tokens_.cls);
     ids.insert(ids.end(), a.begin(), a.end());
     ids.push_back(tokens_.sep);
@@ -79,7 +79,7 @@ class InstanceMaker {
       ids[i] = id_of(ids[i]);
       if (ids[i] == tokens_.cls || ids[i] == tokens_.sep) continue;
       // A continuation at the beginning of the second text, where truncation has cut a word, joins the last word of the first.
-      const bool joins = options_.whole_word_mask && !groups_.empty() && (marked || tokens_.is_continuation[index(ids[i])] != 0);
+      const bool joins = options_.whole_word_mask && !groups_.empty() && (marked || tokens_.is_continuation[at(ids[i])] != 0);
       if (!joins) groups_.push_back({positions_.size(), positions_.size()});
       positions_.push_back(i);
       groups_.back().end = positions_.size();
@@ -88,7 +88,7 @@ class InstanceMaker {
 
     const auto wanted =
         static_cast<std::int64_t>(std::nearbyint(static_cast<double>(ids.size()) * options_.masked_lm_prob));  // half to even
-    const auto limit = index(std::min(most_predictions(options_), std::max<std::int64_t>(1, wanted)));
+    const auto limit = at(std::min(most_predictions(options_), std::max<std::int64_t>(1, wanted)));
     chosen_.clear();
     for (const Group& group : groups_) {
       if (chosen_.size() >= limit) break;
@@ -127,7 +127,7 @@ class OriginalMaker {
         options_(options),
         random_(options.seed),
         maker_(tokens, options_, random_, /*always_masks=*/false),
-        documents_(index(corpus.documents())) {
+        documents_(at(corpus.documents())) {
     std::iota(documents_.begin(), documents_.end(), 0);
     random_.shuffle(std::span(documents_));
   }
@@ -146,7 +146,7 @@ class OriginalMaker {
 
  private:
   std::pair<std::int64_t, std::int64_t> sentences_of(std::size_t place) const {
-    const std::size_t d = index(documents_[place]);
+    const std::size_t d = at(documents_[place]);
     return {corpus_.document_starts()[d], corpus_.document_starts()[d + 1]};
   }
 
@@ -182,7 +182,7 @@ class OriginalMaker {
   Text random_text(std::size_t place, std::int64_t enough) {
     std::size_t other = place;
     for (int tries = 0; tries < 10 && other == place; ++tries)
-      other = index(random_.randint(0, static_cast<std::int64_t>(documents_.size()) - 1));
+      other = at(random_.randint(0, static_cast<std::int64_t>(documents_.size()) - 1));
     const auto [first, last] = sentences_of(other);
     const std::int64_t start = first + random_.randint(0, last - first - 1);
     return corpus_.text(start, end_of_run(corpus_, start, last, enough));
@@ -223,8 +223,8 @@ PretrainingTokens::PretrainingTokens(const Vocabulary& vocabulary)
       sep(vocabulary.id("[SEP]")),
       mask(vocabulary.id("[MASK]")),
       replacements(vocabulary.keys().begin(), vocabulary.keys().end()),
-      is_continuation(index(vocabulary.size())) {
-  for (std::int32_t id = 0; id < vocabulary.size(); ++id) is_continuation[index(id)] = vocabulary.token(id).starts_with("##");
+      is_continuation(at(vocabulary.size())) {
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) is_continuation[at(id)] = vocabulary.token(id).starts_with("##");
 }
 
 std::vector<std::uint32_t> make_pretraining_instances(const Corpus& corpus, const Vocabulary& vocabulary, const PretrainingOptions& options,
@@ -261,7 +261,7 @@ Instance DynamicPretraining::get(std::int64_t epoch, std::int64_t i) const {
   corpus_->note_visit();
   Rng random(random_key(options_.seed, "pretraining instance", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(i)}));
   const auto below = [&](std::int64_t n) { return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n))); };
-  std::int64_t begin = runs_[index(i)], end = runs_[index(i) + 1];
+  std::int64_t begin = runs_[at(i)], end = runs_[at(i) + 1];
   const std::int64_t max_tokens = options_.max_seq_length - specials(options_);
   std::int64_t target = max_tokens;
   if (random.uniform() < options_.short_seq_prob) {
@@ -285,7 +285,7 @@ Instance DynamicPretraining::get(std::int64_t epoch, std::int64_t i) const {
     other = below(corpus_->documents() - 1);
     other += other >= document;
   }
-  const std::int64_t first = starts[index(other)], last = starts[index(other) + 1];
+  const std::int64_t first = starts[at(other)], last = starts[at(other) + 1];
   const std::int64_t start = first + below(last - first);
   return maker.make(a, corpus_->text(start, end_of_run(*corpus_, start, last, target - length(a))), true);
 }
@@ -301,7 +301,7 @@ PretrainingBatch pad_instances(std::span<const Instance> instances, std::int64_t
   batch.masked_weights = Tensor::zeros({rows, predictions});
   batch.next_sentence_labels = Tensor::zeros({rows}, DType::i64);
   for (std::int64_t r = 0; r < rows; ++r) {
-    const Instance& x = instances[index(r)];
+    const Instance& x = instances[at(r)];
     const auto tokens = static_cast<std::int64_t>(x.ids.size()), masked = static_cast<std::int64_t>(x.positions.size());
     require<ShapeError>(tokens <= length && masked <= predictions, "pad_instances: an instance of ", tokens, " tokens and ", masked,
                         " predictions does not fit rows of ", length, " and ", predictions);

@@ -18,11 +18,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string content(const std::string& path) {
-  const auto bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 std::vector<std::string> files_in(const std::string& directory) {
   std::vector<std::string> names;
   for (const auto& e : std::filesystem::directory_iterator(directory)) names.push_back(e.path().filename());

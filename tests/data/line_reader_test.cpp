@@ -18,11 +18,6 @@ namespace {
 
 using testing::EndsWith;
 
-std::string content(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::vector<std::string> lines(const std::string& path) {
   LineReader reader(path);
   std::vector<std::string> all;
@@ -93,7 +88,7 @@ TEST(LineReader, Where) {
   EXPECT_THROW(LineReader{dir.path()}, IoError);
 }
 
-std::string refusal(const std::string& path) {
+std::string read_refusal(const std::string& path) {
   return message_of<DataError>([&] { lines(path); });
 }
 
@@ -116,13 +111,13 @@ TEST(LineReader, RefusesWhatIsNoTextByName) {
   };
   for (const auto& [start, message] : kinds) {
     const std::string bytes = std::string(start) + "text all the same\n";
-    EXPECT_THAT(refusal(dir.write("a", bytes)), EndsWith("a: is " + std::string(message)));
-    EXPECT_THAT(refusal(gzip(dir, "b", bytes)), EndsWith("b: is gzip of " + std::string(message)));
+    EXPECT_THAT(read_refusal(dir.write("a", bytes)), EndsWith("a: is " + std::string(message)));
+    EXPECT_THAT(read_refusal(gzip(dir, "b", bytes)), EndsWith("b: is gzip of " + std::string(message)));
   }
   std::string tar(512, '\0');
   tar.replace(0, 5, "a.txt").replace(257, 6, std::string("ustar\0", 6));
-  EXPECT_THAT(refusal(gzip(dir, "b", tar + "text\n")), EndsWith("b: is gzip of a tar archive: unpack it by tar -xf"));
-  EXPECT_THAT(refusal(dir.write("a", std::string(98, 'a') + std::string("\0\0\n", 3))), testing::HasSubstr("binary data"));
+  EXPECT_THAT(read_refusal(gzip(dir, "b", tar + "text\n")), EndsWith("b: is gzip of a tar archive: unpack it by tar -xf"));
+  EXPECT_THAT(read_refusal(dir.write("a", std::string(98, 'a') + std::string("\0\0\n", 3))), testing::HasSubstr("binary data"));
   EXPECT_EQ(lines(dir.write("a", std::string("a NUL\0may stand\n", 16))).size(), 1u);
   EXPECT_EQ(lines(dir.write("a", "GIF and RIFF are words, WEBP too\nPK BZh %PDF\n")).size(), 2u);
   EXPECT_FALSE(not_text_file(dir.write("a", "a text without any line end")).has_value());
@@ -151,14 +146,14 @@ TEST(LineReader, RefusesWideEncodingsByName) {
         const auto expected = [](const std::string& n) {
           return EndsWith("a: is " + n + " text: convert it by iconv -f " + n + " -t UTF-8");
         };
-        EXPECT_THAT(refusal(dir.write("a", wide(text, width, big, true))), expected(name));
-        EXPECT_THAT(refusal(dir.write("a", wide(text, width, big, false))), expected(name + order));
+        EXPECT_THAT(read_refusal(dir.write("a", wide(text, width, big, true))), expected(name));
+        EXPECT_THAT(read_refusal(dir.write("a", wide(text, width, big, false))), expected(name + order));
       }
 }
 
 TEST(LineReader, RefusesLineEndsOfCrAlone) {
   const Scratch dir;
-  EXPECT_THAT(refusal(dir.write("a", "one\rtwo\r")),
+  EXPECT_THAT(read_refusal(dir.write("a", "one\rtwo\r")),
               EndsWith(R"(a: is text whose lines end in CR alone, as of old Macs: convert it by tr '\r' '\n')"));
   EXPECT_EQ(lines(dir.write("a", "one\r")), std::vector<std::string>{"one"});
   EXPECT_EQ(lines(dir.write("a", "one\rtwo\n")), std::vector<std::string>{"one\rtwo"});

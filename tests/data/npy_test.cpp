@@ -26,11 +26,6 @@ std::string npy_of(std::string_view dict, std::string_view numbers, std::string_
   return out.append(dict).append(numbers);
 }
 
-std::string content(const std::string& path) {
-  const auto bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 struct Npy : testing::Test {
   Scratch scratch;
   std::string refusal(const std::string& bytes) {

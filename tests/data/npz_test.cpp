@@ -18,11 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string content(const std::string& path) {
-  const auto bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 struct Npz : testing::Test {
   Scratch scratch;
   std::string write(std::span<const NamedTensor> tensors, NpzPacking packing = NpzPacking::stored) const {

@@ -30,11 +30,6 @@ std::string file_of(std::string_view header, std::string_view tensors) {
   return out.append(header).append(tensors);
 }
 
-std::string content(const std::string& path) {
-  const auto bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 struct Safetensors : testing::Test {
   Scratch scratch;
   std::string refusal(std::string_view header, std::string_view tensors) {

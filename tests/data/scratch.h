@@ -1,10 +1,11 @@
 #pragma once
-// Scratch: an empty directory for one test, removed with its content at the end.
+// Scratch: an empty directory for one test, removed with its content at the end. content: what a file holds.
 
 #include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,5 +35,11 @@ class Scratch {
  private:
   std::string path_;
 };
+
+/// The bytes of a file; none where there is no such file.
+inline std::string content(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
 
 }  // namespace capstan::data

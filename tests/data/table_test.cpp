@@ -25,7 +25,7 @@ std::vector<std::string> records(const std::string& content, const TableOptions&
   return out;
 }
 
-std::string refusal(const std::string& content, const TableOptions& options = {}) {
+std::string table_refusal(const std::string& content, const TableOptions& options = {}) {
   return message_of<DataError>([&] { records(content, options); });
 }
 
@@ -75,18 +75,19 @@ TEST(Table, AQuoteInsideAFieldIsALetter) {
 }
 
 TEST(Table, BrokenQuotesNameTheirLine) {
-  EXPECT_THAT(refusal("u,a\nu,\"b\nu,c\n"), HasSubstr("f:2: a quote opened in this line is never closed (looked as far as line 3)"));
-  EXPECT_THAT(refusal("u,a\nu,\"b\" c\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 2 and followed"));
-  EXPECT_THAT(refusal("u\t\"x\" y\nv\t\"x\" z\n"), HasSubstr("closed in line 1 and followed by more than the separator tab"));
-  EXPECT_THAT(refusal("u,a\nu,\"b\nu,\"c\"\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 3"));
+  EXPECT_THAT(table_refusal("u,a\nu,\"b\nu,c\n"), HasSubstr("f:2: a quote opened in this line is never closed (looked as far as line 3)"));
+  EXPECT_THAT(table_refusal("u,a\nu,\"b\" c\n"),
+              HasSubstr("f:2: a quoted field that begins in this line is closed in line 2 and followed"));
+  EXPECT_THAT(table_refusal("u\t\"x\" y\nv\t\"x\" z\n"), HasSubstr("closed in line 1 and followed by more than the separator tab"));
+  EXPECT_THAT(table_refusal("u,a\nu,\"b\nu,\"c\"\n"), HasSubstr("f:2: a quoted field that begins in this line is closed in line 3"));
 }
 
-TEST(Table, OldMacLineEndsAreNamed) { EXPECT_THAT(refusal("u\ta\rv\tb\r"), HasSubstr("CR alone")); }
+TEST(Table, OldMacLineEndsAreNamed) { EXPECT_THAT(table_refusal("u\ta\rv\tb\r"), HasSubstr("CR alone")); }
 
 TEST(Table, DamagedLinesAreNamed) {
-  EXPECT_THAT(refusal(std::string("user,item\nv,b\0c\n", 16)), HasSubstr("f:2: byte 4 is NUL"));
-  EXPECT_THAT(refusal("{\"user\": 1, \"item\": 2}\n"), HasSubstr("f:1: the file begins with '{\"': JSON"));
-  EXPECT_THAT(refusal("u,a\nv,b\rw,c\nx,d\n"), HasSubstr("f:2: a carriage return stands within the line, after 3 bytes"));
+  EXPECT_THAT(table_refusal(std::string("user,item\nv,b\0c\n", 16)), HasSubstr("f:2: byte 4 is NUL"));
+  EXPECT_THAT(table_refusal("{\"user\": 1, \"item\": 2}\n"), HasSubstr("f:1: the file begins with '{\"': JSON"));
+  EXPECT_THAT(table_refusal("u,a\nv,b\rw,c\nx,d\n"), HasSubstr("f:2: a carriage return stands within the line, after 3 bytes"));
   EXPECT_THAT(records("u,\"a\rb\"\r\r\nv,c\n"), ElementsAre("comma", "1: [u][a\rb]", "2: [v][c]"));
 }
 

@@ -29,7 +29,7 @@ std::string to_config_text(const OptionTable& table, bool with_origin) {
       out += "\n[" + s.substr(0, s.size() - 1) + "]\n";
     }
     std::string value = o->get();
-    if (value.empty() || trimmed(value) != value || quoted(value) || value.find('#') != std::string::npos) {
+    if (value.empty() || trimmed(value) != value || is_quoted(value) || value.find('#') != std::string::npos) {
       const char quote = value.find('"') == std::string::npos ? '"' : '\'';
       value = quote + value + quote;
     }

@@ -14,9 +14,9 @@ std::string_view trimmed(std::string_view s) {
   return s.substr(first, s.find_last_not_of(kBlank) - first + 1);
 }
 
-bool quoted(std::string_view s) { return s.size() >= 2 && s.front() == s.back() && (s.front() == '"' || s.front() == '\''); }
+bool is_quoted(std::string_view s) { return s.size() >= 2 && s.front() == s.back() && (s.front() == '"' || s.front() == '\''); }
 
-std::string_view unquoted(std::string_view text) { return quoted(text) ? text.substr(1, text.size() - 2) : text; }
+std::string_view unquoted(std::string_view text) { return is_quoted(text) ? text.substr(1, text.size() - 2) : text; }
 
 std::vector<std::string_view> split_list(std::string_view text) {
   std::vector<std::string_view> parts;

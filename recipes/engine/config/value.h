@@ -32,7 +32,7 @@ std::string checked_text(std::string_view text);
 
 inline constexpr std::string_view kBlank = " \t\r\n\v\f";
 std::string_view trimmed(std::string_view s);
-bool quoted(std::string_view s);                   ///< stands between two equal quotes
+bool is_quoted(std::string_view s);                ///< stands between two equal quotes
 std::string_view unquoted(std::string_view text);  ///< without one pair of quotes around it
 
 }  // namespace capstan::engine

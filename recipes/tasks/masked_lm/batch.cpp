@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "autograd/core/rng.h"
+#include "data/at.h"
 
 namespace capstan::masked_lm {
 namespace {
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 }  // namespace
 

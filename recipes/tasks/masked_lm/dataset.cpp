@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/at.h"
 #include "data/text/unicode.h"
 
 namespace capstan::masked_lm {
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kCountedTokens = 10'000'000;
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 std::string percent(double share) {
   std::array<char, 32> text{};

@@ -7,13 +7,14 @@
 #include <span>
 #include <utility>
 
+#include "data/at.h"
 #include "data/file.h"
 #include "data/prepared.h"
 
 namespace capstan::next_event {
 namespace {
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 data::Interactions read(const DataOptions& o, const std::string& path, data::DataReport& report) {
   data::Interactions x = o.table.read(path, {.user_column = o.session_column, .sessions = true, .owner_column = o.user_column}, report);

@@ -4,13 +4,14 @@
 #include <span>
 #include <string>
 
+#include "data/at.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/recommendation/score_rows.h"
 
 namespace capstan::next_event {
 namespace {
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 engine::RankMetrics rank_metrics(const EvaluateOptions& options, bool counts, std::string prefix = {}) {
   return engine::RankMetrics(

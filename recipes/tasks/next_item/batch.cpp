@@ -4,11 +4,12 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "data/at.h"
 
 namespace capstan::next_item {
 namespace {
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 bool shares_negatives(LossKind kind) { return kind != LossKind::bce; }
 

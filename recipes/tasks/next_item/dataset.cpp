@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "data/at.h"
 #include "data/file.h"
 #include "data/prepared.h"
 #include "data/sampler.h"
@@ -13,7 +14,7 @@
 namespace capstan::next_item {
 namespace {
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 data::Interactions read_table(const DataOptions& options, const std::string& path, data::DataReport& report) {
   return options.table.read(path, {.user_column = options.user_column}, report);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/at.h"
 #include "data/sampler.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/recommendation/baselines.h"
@@ -19,7 +20,7 @@ namespace {
 using engine::Rank;
 using engine::Split;
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 std::vector<std::int32_t> distinct(std::span<const std::int32_t> items) {
   std::vector<std::int32_t> out(items.begin(), items.end());

@@ -1,4 +1,5 @@
 #include "recipes/tasks/recommendation/baselines.h"
+#include "data/at.h"
 #include "recipes/engine/system.h"
 
 #include <algorithm>
@@ -13,7 +14,7 @@ constexpr std::size_t kNeighbours = 100;
 // Sequences of more distinct items than the first pair an item only with as many on each side as the second: linear in their length.
 constexpr std::size_t kPairedWhole = 2500, kPairedBeside = 250;
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 }  // namespace
 

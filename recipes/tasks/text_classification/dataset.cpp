@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/at.h"
 #include "data/file.h"
 #include "data/sampler.h"
 #include "data/text/word_counter.h"
@@ -20,7 +21,7 @@ using engine::Split;
 constexpr double kMuchUnknown = 0.1;  // share of [UNK] above which the vocabulary is surely not that of the text
 constexpr std::size_t kManyLabels = 1000;
 
-std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+using data::at;
 
 std::string percent(std::int64_t part, std::int64_t whole) {
   return join_text(std::round(1e4 * static_cast<double>(part) / static_cast<double>(whole)) / 100, " %");
@@ -60,8 +61,8 @@ data::Vocabulary learned_words(const Options& options, const engine::Setup& setu
   data::WordCounter words(
       {.vocab_size = keys.vocab_size, .min_count = keys.min_count, .shapes = keys.shapes, .tokenizer = options.data.options()});
   for (const std::int64_t i : held_out_of(options, std::ssize(texts)).kept) {
-    words.add(texts[index(i)]);
-    words.add(pairs[index(i)]);
+    words.add(texts[at(i)]);
+    words.add(pairs[at(i)]);
   }
   return engine::named_by("data.min_count", [&] { return words.vocabulary(); });
 }
@@ -79,9 +80,9 @@ Dataset::Dataset(const Options& options, const engine::Setup& setup, const Encod
   training_counts_.counts.resize(labels_.names().size());
   for (const std::int64_t i : train.indices) {
     if (options_.regression()) {
-      training_counts_.mean += train.texts->numbers[index(i)] / static_cast<double>(train.indices.size());
+      training_counts_.mean += train.texts->numbers[at(i)] / static_cast<double>(train.indices.size());
     } else {
-      ++training_counts_.counts[index(train.texts->labels[index(i)])];
+      ++training_counts_.counts[at(train.texts->labels[at(i)])];
     }
   }
   part(Split::validation);
@@ -112,12 +113,12 @@ Dataset::Part Dataset::made(Split split) const {
     const data::HeldOut parts = held_out_of(options_, out.texts->texts.size());
     out.indices = split == Split::train ? parts.kept : parts.held;
   } else {
-    out.indices.resize(index(out.texts->texts.size()));
+    out.indices.resize(at(out.texts->texts.size()));
     std::iota(out.indices.begin(), out.indices.end(), std::int64_t{0});
   }
   out.short_first.resize(out.indices.size());
   std::iota(out.short_first.begin(), out.short_first.end(), std::int64_t{0});
-  std::ranges::stable_sort(out.short_first, {}, [&](std::int64_t i) { return out.texts->texts.length(out.indices[index(i)]); });
+  std::ranges::stable_sort(out.short_first, {}, [&](std::int64_t i) { return out.texts->texts.length(out.indices[at(i)]); });
   return out;
 }
 
@@ -166,7 +167,7 @@ LabelledTexts Dataset::read(const std::string& path, const data::TextTableOption
   }
   if (policy == NewLabels::add) {
     const std::vector<std::int64_t> sorted = labels_.sort();
-    for (std::int64_t& label : out.labels) label = sorted[index(label)];
+    for (std::int64_t& label : out.labels) label = sorted[at(label)];
   }
   out.path = path;
   out.form = table.form_text();
@@ -184,12 +185,12 @@ LabelledTexts Dataset::read(const std::string& path, const data::TextTableOption
 
 std::int64_t Dataset::label(Split split, std::int64_t i) const {
   const Part& p = part(split);
-  return p.texts->labels[index(p.indices[index(i)])];
+  return p.texts->labels[at(p.indices[at(i)])];
 }
 
 double Dataset::number(Split split, std::int64_t i) const {
   const Part& p = part(split);
-  return p.texts->numbers[index(p.indices[index(i)])];
+  return p.texts->numbers[at(p.indices[at(i)])];
 }
 
 std::vector<std::int64_t> Dataset::lengths(Split split) const {
@@ -230,9 +231,9 @@ std::string Dataset::labels_text(Split split, data::DataReport& report) const {
   const Part& p = part(split);
   if (!p.texts->labelled) return "without labels";
   if (options_.regression()) {
-    double least = p.texts->numbers[index(p.indices[0])], most = least, sum = 0;
+    double least = p.texts->numbers[at(p.indices[0])], most = least, sum = 0;
     for (const std::int64_t i : p.indices) {
-      const double v = p.texts->numbers[index(i)];
+      const double v = p.texts->numbers[at(i)];
       least = std::min(least, v), most = std::max(most, v), sum += v;
     }
     if (least == most)
@@ -241,7 +242,7 @@ std::string Dataset::labels_text(Split split, data::DataReport& report) const {
     return join_text("numbers ", least, " to ", most, ", mean ", sum / static_cast<double>(p.indices.size()));
   }
   std::vector<std::int64_t> counts(labels_.names().size());
-  for (const std::int64_t i : p.indices) ++counts[index(p.texts->labels[index(i)])];
+  for (const std::int64_t i : p.indices) ++counts[at(p.texts->labels[at(i)])];
   std::vector<std::string> each, missing;
   for (std::size_t c = 0; c < counts.size(); ++c) {
     each.push_back(labels_.names()[c] + " " + data::grouped(counts[c]));
