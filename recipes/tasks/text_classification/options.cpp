@@ -57,6 +57,8 @@ void Options::validate(std::int64_t max_positions) const {
                        "text_classification: data.held_out must be a share below 1 or a whole number of texts, got ", data.held_out);
   require<ConfigError>(!regression() || (data.labels.empty() && data.class_weights.empty() && data.rename_labels.empty()),
                        "text_classification: data.labels, rename_labels and class_weights are of classes, but data.target is number");
+  require<ConfigError>(!regression() || loss.label_smoothing == 0,
+                       "text_classification: loss.label_smoothing is of classes, but data.target is number");
   require<ConfigError>(data.form != data::TextTableForm::lines || !pairs(),
                        "text_classification: data.form = lines has one text a line, but data.pair_column asks for a second");
   require<ConfigError>(!data.columns.label_column.empty() && data.columns.label_column != kNone,

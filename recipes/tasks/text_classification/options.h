@@ -1,6 +1,6 @@
 #pragma once
-// The configuration of the task: sections data, validation, test and bench, and keys of evaluate beside the engine's own. Every field, its
-// range and its help stand here once; recipes/bert_classify/README.md explains the choices that matter.
+// The configuration of the task: sections data, validation, test, loss and bench, and keys of evaluate beside the engine's own. Every
+// field, its range and its help stand here once; recipes/bert_classify/README.md explains the choices that matter.
 
 #include <cstdint>
 #include <optional>
@@ -132,6 +132,15 @@ struct PartOptions {
   }
 };
 
+struct LossOptions {
+  double label_smoothing = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("label_smoothing", label_smoothing, "share of the target distribution that is spread over all classes", V::fraction());
+  }
+};
+
 struct EvaluateOptions {
   std::string output, results, confusion;
 
@@ -152,6 +161,7 @@ struct EvaluateOptions {
 struct Options {
   DataOptions data;
   PartOptions validation, test;
+  LossOptions loss;
   EvaluateOptions evaluate;
   text::BenchOptions bench;
 
@@ -160,6 +170,7 @@ struct Options {
     v.section("data", data);
     v.section("validation", validation, V::of_use());
     v.section("test", test, V::of_use());
+    v.section("loss", loss, V::of_training());
     v.section("evaluate", evaluate, V::of_use());
     v.section("bench", bench, V::of_use());
   }

@@ -123,7 +123,7 @@ Tensor Task::loss(const Batch& batch, nn::Run run) const {
   const Tensor y = network_.logits(batch.tokens, run);  // [B, outputs]
   if (options_.regression()) return sum(square(sub(y, batch.numbers)), {0, 1});
   const Tensor weights = class_weights_.empty() ? Tensor{} : Tensor::from(class_weights_, {outputs()});
-  return cross_entropy(y, batch.labels, {.reduction = Reduction::sum()}, weights).value;
+  return cross_entropy(y, batch.labels, {.label_smoothing = options_.loss.label_smoothing, .reduction = Reduction::sum()}, weights).value;
 }
 
 std::array<double, 1> Task::loss_counts(const Batch& batch) const {

@@ -65,6 +65,17 @@ TEST_F(TaskTest, TakesTheMeanOverWeightsAsPyTorch) {
   EXPECT_NEAR(mean_loss(t, all(t)), (2 * first + 2.0 / 3 * others) / 4, 1e-6);
 }
 
+TEST_F(TaskTest, SmoothsLabelsInTraining) {
+  options.loss.label_smoothing = 0.2;
+  const double first = 0.9 * of_first(3) + 0.1 * of_second(3);
+  double others = 0;
+  for (const double n : {3.0, 4.0, 5.0}) others += 0.9 * of_second(n) + 0.1 * of_first(n);
+  const Task t = task();
+  EXPECT_NEAR(mean_loss(t, all(t)), (first + others) / 4, 1e-6);
+  options.data.target = Target::number;
+  EXPECT_THROW(options.validate(128), ConfigError);
+}
+
 TEST_F(TaskTest, TakesTheMeanSquaredError) {
   options.data.target = Target::number;
   const Task t = task();
