@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "$0")/../recipes/setup.sh"
 
 install_packages
-build ci
+build unity
 cd "$root"
-ctest --test-dir build/ci --output-on-failure --parallel 2 "$@" | tee build/ci/ctest.log
-grep -E '^[0-9]+% tests passed' build/ci/ctest.log | tail -n 1
+ctest --test-dir build/unity --output-on-failure --parallel 2 "$@" | tee build/unity/ctest.log
+grep -E '^[0-9]+% tests passed' build/unity/ctest.log | tail -n 1
