@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <unordered_map>
 #include <utility>
 
@@ -56,6 +57,21 @@ std::string_view name_of(TextNormalization normalization) {
     case TextNormalization::nmt_nfkc: return "nmt_nfkc";
   }
   return {};
+}
+
+constexpr std::string_view kBlank = "\u2581";
+constexpr double kNoMerge = -std::numeric_limits<double>::infinity();
+
+/// The characters of valid UTF-8.
+std::vector<std::string_view> characters(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (std::size_t from = 0; from < text.size();) {
+    std::size_t to = from + 1;
+    while (to < text.size() && (static_cast<unsigned char>(text[to]) & 0xC0u) == 0x80u) ++to;
+    out.push_back(text.substr(from, to - from));
+    from = to;
+  }
+  return out;
 }
 
 }  // namespace
@@ -119,6 +135,53 @@ std::vector<std::int32_t> SubwordModel::encode(std::string_view text) const {
   const sp::util::Status status = processor_->model.Encode(text, &ids);
   require<DataError>(status.ok(), "subword model: ", status.ToString());
   return ids;
+}
+
+std::vector<std::int32_t> SubwordModel::merged_anew(std::span<const std::int32_t> ids, double rate, Rng& rng) const {
+  const sp::SentencePieceProcessor& model = processor_->model;
+  const auto is_plain = [&](std::int32_t id) { return !model.IsControl(id) && !model.IsUnknown(id) && !model.IsByte(id); };
+  std::vector<std::int32_t> out;
+  std::string run;  // the text of neighbouring plain pieces
+  const auto merge_word = [&](std::string_view word) {
+    std::vector<std::string_view> symbols = characters(word);
+    std::vector<double> scores;  // of each symbol with the next
+    const auto score = [&](std::size_t i) {
+      const std::string_view both(symbols[i].data(), symbols[i].size() + symbols[i + 1].size());
+      const int id = model.PieceToId(both);
+      return id == unknown_ ? kNoMerge : static_cast<double>(model.GetScore(id));
+    };
+    for (std::size_t i = 0; i + 1 < symbols.size(); ++i) scores.push_back(score(i));
+    while (true) {
+      std::size_t best = scores.size();
+      for (std::size_t i = 0; i < scores.size(); ++i)
+        if (scores[i] != kNoMerge && (best == scores.size() || scores[i] > scores[best]) && !(rng.uniform() < rate)) best = i;
+      if (best == scores.size()) break;
+      symbols[best] = {symbols[best].data(), symbols[best].size() + symbols[best + 1].size()};
+      symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+      scores.erase(scores.begin() + static_cast<std::ptrdiff_t>(best));
+      if (best > 0) scores[best - 1] = score(best - 1);
+      if (best < scores.size()) scores[best] = score(best);
+    }
+    for (const std::string_view s : symbols) out.push_back(model.PieceToId(s));
+  };
+  const auto end_run = [&] {
+    for (std::size_t from = 0; from < run.size();) {
+      const std::size_t to = std::min(run.find(kBlank, from + 1), run.size());
+      merge_word(std::string_view(run).substr(from, to - from));
+      from = to;
+    }
+    run.clear();
+  };
+  for (const std::int32_t id : ids) {
+    if (is_plain(id)) {
+      run += piece(id);
+    } else {
+      end_run();
+      out.push_back(id);
+    }
+  }
+  end_run();
+  return out;
 }
 
 std::string SubwordModel::decode(std::span<const std::int32_t> ids) const {

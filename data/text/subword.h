@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "autograd/core/rng.h"
+
 namespace capstan::data {
 
 enum class SubwordKind {
@@ -56,6 +58,10 @@ class SubwordModel {
   std::int32_t end() const { return end_; }
 
   std::vector<std::int32_t> encode(std::string_view text) const;
+  /// BPE-dropout (Provilkov, Emelianenko, Voita 2020): the pieces of ids = encode(text) merged anew from their characters, each merge that
+  /// is possible being left out of a step with probability `rate`. decode() gives the same text. Of a model of byte pair encoding, whose
+  /// scores are the order of its merges; pieces that are special, unknown or bytes stay.
+  std::vector<std::int32_t> merged_anew(std::span<const std::int32_t> ids, double rate, Rng& rng) const;
   /// Special pieces are left out, an unknown one is U+2047. Throws DataError for an id outside the model.
   std::string decode(std::span<const std::int32_t> ids) const;
   /// As the model writes it, U+2581 standing for a blank.

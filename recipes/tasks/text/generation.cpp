@@ -43,6 +43,7 @@ nn::GenerationOptions search_options(const GenerationOptions& o, std::int64_t ro
           .hypotheses = o.hypotheses,
           .length_penalty = o.length_penalty,
           .diversity = o.diversity,
+          .early_stop = o.early_stop,
           .min_length = std::min(o.min_length, room),
           .max_length = std::min(o.max_length, room),
           .stop_tokens = std::move(stop_tokens)};

@@ -20,6 +20,7 @@ struct GenerationOptions {
   std::int64_t beams = 1, hypotheses = 1, lines = 32, min_length = 0, max_length = 128, seed = 1;
   double length_penalty = 1, diversity = 0, temperature = 1, repetition_penalty = 1, presence_penalty = 0, top_p = 1;
   std::int64_t top_k = 1;
+  nn::EarlyStop early_stop = nn::EarlyStop::exact;
   Storage weights = Storage::f32;
 
   template <class V>
@@ -27,6 +28,11 @@ struct GenerationOptions {
     v("beams", beams, "beams of the search; 1: greedy, or drawn where top_k is not 1", V::between(1, 1024));
     v("hypotheses", hypotheses, "texts given of a line, the best of the beams", V::between(1, 1024));
     v("length_penalty", length_penalty, "hypotheses are compared by log-probability / tokens^length_penalty", V::between(-10, 10));
+    v("early_stop", early_stop,
+      "when the search of a line ends. exact: none that could still come would be better, which with a length_penalty above 1 may be a "
+      "text "
+      "that repeats itself up to max_length; enough: as many texts as beams are finished (fairseq)",
+      {{"exact", nn::EarlyStop::exact}, {"enough", nn::EarlyStop::enough}});
     v("diversity", diversity, "added to the score of a beam's candidates times their rank in it; negative: siblings are held back",
       V::between(-1e6, 1e6));
     v("min_length", min_length, "tokens written to a line at least", V::non_negative());

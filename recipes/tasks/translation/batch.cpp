@@ -62,12 +62,17 @@ Side make_side(std::span<const std::span<const std::int32_t>> sequences, std::sp
   return out;
 }
 
-Batch make_batch(std::span<const EncodedPair> pairs, std::span<const std::int64_t> numbers, std::int64_t stride, std::int32_t pad) {
+Batch make_batch(std::span<const EncodedPair> all, std::span<const std::int64_t> numbers, std::int64_t stride, std::int32_t pad) {
+  std::vector<const EncodedPair*> pairs;
+  for (const std::int64_t i : numbers) pairs.push_back(&all[static_cast<std::size_t>(i)]);
+  return make_batch(pairs, numbers, stride, pad);
+}
+
+Batch make_batch(std::span<const EncodedPair* const> pairs, std::span<const std::int64_t> numbers, std::int64_t stride, std::int32_t pad) {
   std::vector<std::span<const std::int32_t>> sources, targets;
-  for (const std::int64_t i : numbers) {
-    const EncodedPair& p = pairs[static_cast<std::size_t>(i)];
-    sources.emplace_back(p.source);
-    targets.push_back(std::span(p.target).first(p.target.size() - 1));
+  for (const EncodedPair* p : pairs) {
+    sources.emplace_back(p->source);
+    targets.push_back(std::span(p->target).first(p->target.size() - 1));
   }
   Batch out{.source = make_side(sources, numbers, stride, pad),
             .target = make_side(targets, numbers, stride, pad),
@@ -76,7 +81,7 @@ Batch make_batch(std::span<const EncodedPair> pairs, std::span<const std::int64_
             .pairs = {numbers.begin(), numbers.end()}};
   std::vector<std::int64_t> tokens, labels;
   for (std::size_t r = 0; r < numbers.size(); ++r) {
-    const std::vector<std::int32_t>& target = pairs[static_cast<std::size_t>(numbers[r])].target;
+    const std::vector<std::int32_t>& target = pairs[r]->target;
     for (std::size_t t = 1; t < target.size(); ++t) {
       tokens.push_back(static_cast<std::int64_t>(r) * out.target.length() + static_cast<std::int64_t>(t) - 1);
       labels.push_back(target[t]);

@@ -33,8 +33,10 @@ struct Batch {
   std::int64_t target_tokens() const { return labels.numel(); }
 };
 
-/// Pairs with these numbers. `stride`: names of tokens for dropout are number * stride + position. Padding has the id `pad`.
-Batch make_batch(std::span<const EncodedPair> pairs, std::span<const std::int64_t> numbers, std::int64_t stride, std::int32_t pad);
+/// These pairs, which have these numbers. `stride`: names of tokens for dropout are number * stride + position. Padding has the id `pad`.
+Batch make_batch(std::span<const EncodedPair* const> pairs, std::span<const std::int64_t> numbers, std::int64_t stride, std::int32_t pad);
+/// Those of `all` with these numbers.
+Batch make_batch(std::span<const EncodedPair> all, std::span<const std::int64_t> numbers, std::int64_t stride, std::int32_t pad);
 /// Sources alone, each with [EOS] at its end.
 Side make_side(std::span<const std::span<const std::int32_t>> sequences, std::span<const std::int64_t> numbers, std::int64_t stride,
                std::int32_t pad);

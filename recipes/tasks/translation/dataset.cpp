@@ -49,6 +49,14 @@ std::vector<std::int32_t> encode_source(const data::SubwordModel& model, std::st
   return ids;
 }
 
+EncodedPair merged_anew(const EncodedPair& pair, const Vocabularies& v, double rate, std::int64_t max_length, Rng& rng) {
+  const auto side = [&](const data::SubwordModel& model, const std::vector<std::int32_t>& ids) {
+    std::vector<std::int32_t> anew = model.merged_anew(ids, rate, rng);
+    return std::ssize(anew) > max_length ? ids : anew;
+  };
+  return {side(*v.source, pair.source), side(*v.target, pair.target)};
+}
+
 Dataset::Dataset(const DataOptions& data, const engine::Setup& setup, const Vocabularies& v)
     : vocabularies_(join_text(v.source->size(),
                               v.joint() ? " pieces for both languages, " : join_text(" and ", v.target->size(), " pieces, "), v.origin)) {

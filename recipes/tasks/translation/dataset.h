@@ -19,6 +19,9 @@ namespace capstan::translation {
 /// A text as the encoder reads it: its pieces and [EOS], cut to `max_length` tokens.
 std::vector<std::int32_t> encode_source(const data::SubwordModel& model, std::string_view text, std::int64_t max_length);
 
+/// The pair cut anew (data::SubwordModel::merged_anew); a side that would be longer than `max_length` tokens stays as it is.
+EncodedPair merged_anew(const EncodedPair& pair, const Vocabularies& vocabularies, double rate, std::int64_t max_length, Rng& rng);
+
 class Dataset {
  public:
   /// Reads the parts that the purpose needs. Throws ConfigError, DataError, IoError.

@@ -32,7 +32,7 @@ struct DataOptions {
   std::string source_model, target_model;
   data::SubwordOptions subwords;
   std::int64_t max_length = 128;
-  double max_ratio = 0;
+  double max_ratio = 0, bpe_dropout = 0;
   std::string prepared;
 
   template <class V>
@@ -59,6 +59,11 @@ struct DataOptions {
     text::visit_subwords(v, subwords);
     v("max_length", max_length, "tokens of a side with [BOS] and [EOS]; longer training pairs are left out, longer texts of evaluation cut",
       V::between(4, 65536));
+    v("bpe_dropout", bpe_dropout,
+      "probability that a merge of byte pair encoding is left out, drawn anew for every pair and epoch, so that a text is seen cut in many "
+      "ways; 0: always the same way",
+      V::fraction())
+        .of_training();
     v("max_ratio", max_ratio, "training pairs with a side longer than so many times the other are left out; 0: none is", V::non_negative())
         .of_data();
     v("prepared", prepared,

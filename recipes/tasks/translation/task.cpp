@@ -70,12 +70,24 @@ void Task::begin_epoch(std::int64_t epoch) {
   if (setup_.purpose == Purpose::bench) return;
   batches_ = training_batches(dataset().part(Split::train)->pairs, setup_.batch_size, setup_.seed, epoch);
   position_ = 0;
+  epoch_ = epoch;
 }
 
 std::optional<Batch> Task::next_batch() {
   if (position_ == std::ssize(batches_)) return std::nullopt;
   const std::vector<std::int64_t>& numbers = batches_[static_cast<std::size_t>(position_++)];
-  return make_batch(dataset().part(Split::train)->pairs, numbers, options_.data.max_length, vocabularies_->target->padding_or_unknown());
+  const std::vector<EncodedPair>& pairs = dataset().part(Split::train)->pairs;
+  const std::int32_t pad = vocabularies_->target->padding_or_unknown();
+  const std::int64_t longest = options_.data.max_length;
+  if (options_.data.bpe_dropout == 0) return make_batch(pairs, numbers, longest, pad);
+  std::vector<EncodedPair> drawn;
+  for (const std::int64_t i : numbers) {
+    Rng rng(random_key(setup_.seed, "bpe dropout", {static_cast<std::uint64_t>(epoch_), static_cast<std::uint64_t>(i)}));
+    drawn.push_back(merged_anew(pairs[static_cast<std::size_t>(i)], *vocabularies_, options_.data.bpe_dropout, longest, rng));
+  }
+  std::vector<const EncodedPair*> chosen;
+  for (const EncodedPair& pair : drawn) chosen.push_back(&pair);
+  return make_batch(chosen, numbers, longest, pad);
 }
 
 engine::NamedTensors Task::state() const {

@@ -87,7 +87,7 @@ class Task {
   std::unique_ptr<Dataset> data_;             // none for bench and predict
   Network network_;
   BatchList batches_;  // of the epoch
-  std::int64_t position_ = 0;
+  std::int64_t position_ = 0, epoch_ = 0;
   std::unique_ptr<Translator> translator_;  // of predict, made for its first lines
 };
 

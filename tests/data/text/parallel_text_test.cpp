@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+#include <vector>
+
 #include "data/text/subword.h"
 #include "tests/data/scratch.h"
 #include "tests/message_of.h"
@@ -65,6 +69,25 @@ TEST(SubwordModel, GivesBackItsTexts) {
     EXPECT_EQ(learned({.kind = kind, .size = 60}).bytes(), model.bytes()) << "learning repeats";
   }
   EXPECT_LT(learned({.size = 60}).encode("the cat").size(), 7u) << "words are pieces of several letters";
+}
+
+TEST(SubwordModel, MergesAnewWithMergesLeftOut) {
+  const SubwordModel model = learned({.size = 60});
+  const std::string text(kTexts[0]);
+  const std::vector<std::int32_t> ids = model.encode(text);
+  Rng rng(7);
+  EXPECT_EQ(model.merged_anew(ids, 0, rng), ids);
+  const std::vector<std::int32_t> characters = model.merged_anew(ids, 1, rng);
+  EXPECT_EQ(std::ssize(characters), std::ssize(text) + 1) << "each character a piece, and the blank before the text";
+  std::set<std::vector<std::int32_t>> ways;
+  for (int i = 0; i < 20; ++i) {
+    const std::vector<std::int32_t> anew = model.merged_anew(ids, .3, rng);
+    EXPECT_EQ(model.decode(anew), text);
+    ways.insert(anew);
+  }
+  EXPECT_GT(ways.size(), 5u);
+  EXPECT_EQ(model.merged_anew(std::vector<std::int32_t>{model.begin(), model.unknown(), model.end()}, 1, rng),
+            (std::vector<std::int32_t>{model.begin(), model.unknown(), model.end()}));
 }
 
 TEST(SubwordModel, KnowsWhatItDoesNotKnow) {
