@@ -95,7 +95,8 @@ std::vector<NoNumber> words_for_no_number(std::string_view text) {
       const bool named = word == "NaN" || word == "Infinity" || word == "-Infinity";
       const bool digits = c != 'N' && c != 'I' && word.find_first_not_of("+-.eE0123456789") == std::string_view::npos;
       const bool small = word.find("e-") != std::string_view::npos || word.find("E-") != std::string_view::npos;
-      const bool beyond = digits && !small && std::from_chars(word.data(), word.data() + word.size(), value).ec == std::errc::result_out_of_range;
+      const bool beyond =
+          digits && !small && std::from_chars(word.data(), word.data() + word.size(), value).ec == std::errc::result_out_of_range;
       if (named || beyond) {
         std::string place;
         for (const Level& l : levels) place += l.list ? join_text("/", l.index) : join_text("/", l.name);

@@ -30,7 +30,8 @@ std::string_view to_text(BoxFault fault) {
 }
 
 std::optional<BoxFault> fault_of(const Box& box, std::int64_t width, std::int64_t height) {
-  if (!std::isfinite(box.x) || !std::isfinite(box.y) || !std::isfinite(box.width) || !std::isfinite(box.height)) return BoxFault::not_finite;
+  if (!std::isfinite(box.x) || !std::isfinite(box.y) || !std::isfinite(box.width) || !std::isfinite(box.height))
+    return BoxFault::not_finite;
   if (!(box.width > 0) || !(box.height > 0)) return BoxFault::empty;
   const bool known = width > 0 && height > 0;
   if (known && !(clipped(box, static_cast<double>(width), static_cast<double>(height)).area() > 0)) return BoxFault::outside;

@@ -1,9 +1,9 @@
 #pragma once
 // Images with boxes around their objects, as annotation files of any form have them. The readers are coco.h, voc.h and yolo.h.
 //
-// Here are no pixels and no augmentation. Boxes stay as the file has them, also where they reach over the border of their image by a little:
-// training clips them (augment.h), metrics compare them as they are. What is no box of this image is dropped and named (BoxFault); what
-// cannot be read at all is a DataError that names file and entry.
+// Here are no pixels and no augmentation. Boxes stay as the file has them, also where they reach over the border of their image by a
+// little: training clips them (augment.h), metrics compare them as they are. What is no box of this image is dropped and named (BoxFault);
+// what cannot be read at all is a DataError that names file and entry.
 
 #include <cstdint>
 #include <optional>
@@ -72,7 +72,7 @@ struct AnnotatedImages {
 
   std::int64_t boxes() const;
   std::int64_t crowds() const;
-  std::int64_t without_boxes() const;  ///< images
+  std::int64_t without_boxes() const;    ///< images
   std::int64_t over_the_border() const;  ///< boxes that reach out of an image of known size
   std::vector<std::string> category_names() const;
   /// max id + 1: the classes of a network that numbers classes by ids, as DETR does.

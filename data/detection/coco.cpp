@@ -14,11 +14,17 @@
 namespace capstan::data {
 namespace {
 
-/// A box of four numbers; with `null_allowed` null, which stands for a NaN in the file, becomes one.
+/// A box of four numbers, of which null stands for NaN.
 Box box_of(const Json& box) {
   const std::vector<double> v = box.numbers();
-  if (v.size() != 4) throw DataError(join_text(box.place(), ": expected 4 numbers, x, y, width and height, found ", v.size()));
+  require<DataError>(v.size() == 4, box.place(), ": expected 4 numbers, x, y, width and height, found ", v.size());
   return {v[0], v[1], v[2], v[3]};
+}
+Box finite_box_of(const Json& box) {
+  const std::vector<double> v = box.numbers();
+  const auto bad = std::ranges::find_if(v, [](double number) { return std::isnan(number); });
+  require<DataError>(bad == v.end(), box.place(), "/", bad - v.begin(), ": expected a finite number, found null");
+  return box_of(box);
 }
 
 /// 0, 1, false and true.
@@ -106,7 +112,8 @@ AnnotatedImages read_coco(const std::string& path, const CocoOptions& options) {
 
 std::vector<std::vector<DetectedBox>> read_coco_results(const std::string& path, const AnnotatedImages& truth) {
   const Json root = read_json(path);
-  if (!root.is(Json::Kind::list)) root.fail("a list of results, as COCO has it: [{\"image_id\", \"category_id\", \"bbox\", \"score\"}, ...]");
+  if (!root.is(Json::Kind::list))
+    root.fail("a list of results, as COCO has it: [{\"image_id\", \"category_id\", \"bbox\", \"score\"}, ...]");
   std::unordered_map<std::int64_t, std::size_t> images;
   std::unordered_map<std::int64_t, std::int64_t> categories;
   for (std::size_t i = 0; i < truth.images.size(); ++i) images.emplace(truth.images[i].id, i);
@@ -120,7 +127,7 @@ std::vector<std::vector<DetectedBox>> read_coco_results(const std::string& path,
     const auto of = categories.find(category.integer());
     require<DataError>(of != categories.end(), category.place(), ": ", category.integer(), " is no category of ", truth.source,
                        ", which has ", truth.categories.size(), ": ", truth.categories.front().id, " .. ", truth.categories.back().id);
-    found[in->second].push_back({.box = box_of(d["bbox"]), .category = of->second, .score = score.number()});
+    found[in->second].push_back({.box = finite_box_of(d["bbox"]), .category = of->second, .score = score.number()});
   }
   return found;
 }

@@ -84,8 +84,8 @@ void CocoMetric::add(std::int64_t image, std::span<const data::AnnotatedBox> tru
   }
 }
 
-void CocoMetric::judge(std::int64_t image, std::span<const data::AnnotatedBox* const> truth, std::span<const data::DetectedBox* const> found,
-                       Category& category) const {
+void CocoMetric::judge(std::int64_t image, std::span<const data::AnnotatedBox* const> truth,
+                       std::span<const data::DetectedBox* const> found, Category& category) const {
   std::vector<double> truth_areas;
   for (const data::AnnotatedBox* t : truth) truth_areas.push_back(t->box.area());
   std::vector<double> overlaps;  // [found, truth]

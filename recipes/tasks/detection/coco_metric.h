@@ -92,7 +92,8 @@ class CocoMetric : public engine::Accumulator {
     std::vector<Judged> found;
     std::array<std::int64_t, kAreas> to_find{};
   };
-  void judge(std::int64_t image, std::span<const data::AnnotatedBox* const> truth, std::span<const data::DetectedBox* const> found, Category& category) const;
+  void judge(std::int64_t image, std::span<const data::AnnotatedBox* const> truth, std::span<const data::DetectedBox* const> found,
+             Category& category) const;
 
   Options options_;
   std::vector<Category> categories_;
