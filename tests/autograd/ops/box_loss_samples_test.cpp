@@ -1,4 +1,11 @@
 #include "autograd/ops/box_loss.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <vector>
+
 #include "data/hdf5/hdf5.h"
 #include "tests/autograd/ops/op_table.h"
 
@@ -45,38 +52,36 @@ namespace {
 
 [[maybe_unused]] const bool registered = register_family<ops::BoxLossOps>();
 
-// Values and gradients of PyTorch (tests/goldens/make_detection.py), at kinks too; the last pair but none has no area on one side.
+// Values and gradients of PyTorch (tests/goldens/make_detection.py), at kinks too; the last pair has a box without area.
 TEST(BoxLoss, EqualsPytorch) {
   const data::Hdf5Reader golden(CAPSTAN_SOURCE_DIR "/tests/goldens/detection.h5", {.require_seal = false});
   const Tensor all_boxes = golden.read("/giou/boxes"), all_targets = golden.read("/giou/targets");
   const auto expected = golden.read("/giou/loss").to_vector();
   const std::array gradients{golden.read("/giou/boxes_gradient").to_vector(), golden.read("/giou/targets_gradient").to_vector()};
   for (std::int64_t i = 0; i < all_boxes.size(0); ++i) {
-    const auto row = [&](const Tensor& t) {
-      return Tensor::from<double>({t.data<const double>()[4 * i], t.data<const double>()[4 * i + 1], t.data<const double>()[4 * i + 2],
-                                   t.data<const double>()[4 * i + 3]},
-                                  {1, 4});
-    };
+    const Tensor a = make_leaf(all_boxes.view(all_boxes.layout().slice(0, i, 1)).clone()),
+                 b = make_leaf(all_targets.view(all_targets.layout().slice(0, i, 1)).clone());
+    const double times = static_cast<double>(i) + 1;
     Tape tape;
-    const Tensor a = tape.watch(row(all_boxes)), b = tape.watch(row(all_targets));
-    const Tensor loss = generalized_iou_loss(a, b, {.reduction = Reduction::over(1 / (static_cast<double>(i) + 1))}).value;
-    EXPECT_NEAR(loss.item() / (static_cast<double>(i) + 1), expected[static_cast<std::size_t>(i)], 1e-12) << i;
+    const Tensor loss = generalized_iou_loss(a, b, {.reduction = Reduction::over(1 / times)}).value;
+    EXPECT_NEAR(loss.item() / times, expected[static_cast<std::size_t>(i)], 1e-12) << i;
     const Gradients g = tape.backward(loss);
+    const auto da = dense_values(g.of(a)), db = dense_values(g.of(b));
     for (std::size_t k = 0; k < 4; ++k) {
       const std::size_t at = 4 * static_cast<std::size_t>(i) + k;
-      EXPECT_NEAR(dense_values(g[a])[k], gradients[0][at], 1e-9) << i << " " << k;
-      EXPECT_NEAR(dense_values(g[b])[k], gradients[1][at], 1e-9) << i << " " << k;
+      EXPECT_NEAR(da[k], gradients[0][at], 1e-9) << i << " " << k;
+      EXPECT_NEAR(db[k], gradients[1][at], 1e-9) << i << " " << k;
     }
   }
 }
 
 TEST(BoxLoss, BoxesWithoutArea) {
-  Tape tape;
-  const Tensor a = tape.watch(Tensor::from<double>({.5, .5, 0, 0, .5, .5, 0, 0}, {2, 4})),
+  const Tensor a = make_leaf(Tensor::from<double>({.5, .5, 0, 0, .5, .5, 0, 0}, {2, 4})),
                b = Tensor::from<double>({.5, .5, 0, 0, .25, .25, 0, 0}, {2, 4});
+  Tape tape;
   const Tensor loss = generalized_iou_loss(a, b, {.reduction = Reduction::sum()}).value;
   EXPECT_EQ(loss.item(), 1 + 2) << "at one place, and apart";
-  for (const double d : dense_values(tape.backward(loss)[a])) EXPECT_TRUE(std::isfinite(d));
+  for (const double d : dense_values(tape.backward(loss).of(a))) EXPECT_TRUE(std::isfinite(d));
 }
 
 }  // namespace

@@ -2,12 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "data/detection/augment.h"
 #include "data/detection/coco.h"
 #include "data/detection/voc.h"
 #include "data/detection/yolo.h"
@@ -154,7 +157,10 @@ TEST_F(Annotations, ResultsReadBackAsWritten) {
   EXPECT_EQ(found[1][0].score, 0.30000000000000004);
   EXPECT_EQ(found[1][0].category, 1);
   EXPECT_EQ(found[0][0].box.x, -1);
-  EXPECT_THAT(message_of<NumericalError>([&] { results.add(7, 3, {0, 0, 1, 1}, std::nan("")); }), HasSubstr("results: image 7, category 3: "));
+  EXPECT_THAT(message_of<NumericalError>([&] {
+                results.add(7, 3, {0, 0, 1, 1}, std::nan(""));
+              }),
+              HasSubstr("results: image 7, category 3: "));
 }
 
 std::string object(std::string_view name, std::string_view box) {
@@ -251,6 +257,92 @@ TEST_F(Annotations, Yolo) {
   EXPECT_THROW(yolo_categories(scratch.path()), IoError);
   file("classes.txt", "n\nm\n");
   EXPECT_THAT(yolo_categories(scratch.path()), ElementsAre("n", "m"));
+}
+
+// ---- augmentation
+
+/// Black, with a white rectangle at `box`.
+Image with_rectangle(std::int64_t height, std::int64_t width, const Box& box) {
+  Image image(height, width, 1);
+  const auto left = static_cast<std::int64_t>(box.x), top = static_cast<std::int64_t>(box.y);
+  for (std::int64_t y = top; y < top + static_cast<std::int64_t>(box.height); ++y)
+    for (std::int64_t x = left; x < left + static_cast<std::int64_t>(box.width); ++x) image.at(y, x, 0) = 255;
+  return image;
+}
+/// The box around what is brighter than half, of the part of the image that it fills.
+Box bright_part(const Image& image) {
+  Corners c{1e9, 1e9, -1, -1};
+  for (std::int64_t y = 0; y < image.height; ++y)
+    for (std::int64_t x = 0; x < image.width; ++x)
+      if (image.at(y, x, 0) >= 128) {
+        const auto fx = static_cast<double>(x), fy = static_cast<double>(y);
+        c = {std::min(c.x1, fx), std::min(c.y1, fy), std::max(c.x2, fx + 1), std::max(c.y2, fy + 1)};
+      }
+  return c.x2 < 0 ? Box{} : box_of(c);
+}
+
+TEST(BoxAugmentation, SizesAsDetr) {
+  using Size = std::pair<std::int64_t, std::int64_t>;
+  EXPECT_EQ(shorter_side_size(480, 640, 800, 1333), (Size{800, 1066}));
+  EXPECT_EQ(shorter_side_size(640, 480, 800, 1333), (Size{1066, 800}));
+  EXPECT_EQ(shorter_side_size(427, 640, 800, 1333), (Size{800, 1199}));
+  EXPECT_EQ(shorter_side_size(200, 1000, 800, 1333), (Size{267, 1335})) << "rounded as the original does, so a little above the limit";
+  EXPECT_EQ(shorter_side_size(500, 500, 500, 0), (Size{500, 500}));
+}
+
+TEST(BoxAugmentation, BoxesStayOnTheirObjects) {
+  const Box object{30, 10, 40, 25};
+  const Image image = with_rectangle(80, 120, object);
+  const std::vector<AnnotatedBox> boxes{{.box = object, .category = 2, .crowd = false, .area = 1000, .id = 5}};
+  const BoxAugmentation options{
+      .flip = .5, .sides = {40, 60, 100}, .longest = 160, .crop = .5, .crop_sides = {50, 70}, .crop_least = 30, .crop_most = 64};
+  options.check();
+  int with_box = 0, flipped = 0, cut = 0;
+  for (std::uint64_t index = 0; index < 60; ++index) {
+    const BoxedImage out = for_training(image, boxes, options, random_key(1, "augment", {0, index}));
+    const BoxedImage again = for_training(image, boxes, options, random_key(1, "augment", {0, index}));
+    EXPECT_EQ(out.image, again.image);
+    EXPECT_LE(std::max(out.image.height, out.image.width), 161);
+    if (out.boxes.empty()) {
+      EXPECT_LE(bright_part(out.image).area(), 0.02 * static_cast<double>(out.image.height * out.image.width));
+      continue;
+    }
+    ++with_box;
+    const Box& b = out.boxes[0].box;
+    const Box seen = bright_part(out.image);
+    EXPECT_NEAR(b.x, seen.x, 2.5) << index;
+    EXPECT_NEAR(b.y, seen.y, 2.5) << index;
+    EXPECT_NEAR(b.width, seen.width, 3.5) << index;
+    EXPECT_NEAR(b.height, seen.height, 3.5) << index;
+    EXPECT_EQ(out.boxes[0].id, 5);
+    EXPECT_FALSE(fault_of(b, out.image.width, out.image.height));
+    flipped += b.x + b.width / 2 > static_cast<double>(out.image.width) * .55 ? 1 : 0;
+    cut += std::abs(out.boxes[0].area - b.area()) < 1e-9 ? 1 : 0;
+  }
+  EXPECT_GT(with_box, 45);
+  EXPECT_GT(flipped, 5);
+  EXPECT_GT(cut, 10);
+}
+
+TEST(BoxAugmentation, PartsAndWhatIsLearned) {
+  const std::vector<AnnotatedBox> boxes{{.box = {-5, 2, 10, 4}, .category = 0, .crowd = false, .area = 40, .id = 1},
+                                        {.box = {1, 1, 2, 2}, .category = 0, .crowd = true, .area = 4, .id = 2},
+                                        {.box = {12, 0, 4, 4}, .category = 0, .crowd = false, .area = 16, .id = 3}};
+  const auto kept = boxes_to_learn(boxes, 10, 12);
+  ASSERT_EQ(kept.size(), 1u) << "neither the crowd nor what begins at the border";
+  EXPECT_EQ(kept[0].box, (Box{0, 2, 5, 4}));
+  const Image image = with_rectangle(10, 12, {2, 2, 3, 3});
+  const BoxedImage part = cropped(image, kept, {.top = 3, .left = 4, .height = 6, .width = 8});
+  EXPECT_EQ(part.boxes.at(0).box, (Box{0, 0, 1, 3}));
+  EXPECT_EQ(part.boxes[0].area, 3);
+  EXPECT_EQ(part.image.at(0, 0, 0), 255);
+  EXPECT_TRUE(cropped(image, kept, {.top = 0, .left = 5, .height = 10, .width = 7}).boxes.empty());
+  BoxedImage whole{.image = image, .boxes = kept};
+  flip_horizontal(whole);
+  EXPECT_EQ(whole.boxes[0].box, (Box{7, 2, 5, 4}));
+  EXPECT_EQ(bright_part(whole.image), (Box{7, 2, 3, 3}));
+  EXPECT_THROW(BoxAugmentation{.sides = {}}.check(), ConfigError);
+  EXPECT_THROW((BoxAugmentation{.crop_least = 9, .crop_most = 8}.check()), ConfigError);
 }
 
 }  // namespace
