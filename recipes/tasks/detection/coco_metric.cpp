@@ -130,6 +130,17 @@ void CocoMetric::judge(std::int64_t image, std::span<const data::AnnotatedBox* c
   category.found.insert(category.found.end(), judged.begin(), judged.end());
 }
 
+void CocoMetric::merge(const CocoMetric& part) {
+  require<InternalError>(part.categories_.size() == categories_.size(), "coco metric: parts of ", categories_.size(), " and ",
+                         part.categories_.size(), " categories do not merge");
+  Accumulator::merge(part);
+  for (std::size_t c = 0; c < categories_.size(); ++c) {
+    const Category& other = part.categories_[c];
+    categories_[c].found.insert(categories_[c].found.end(), other.found.begin(), other.found.end());
+    for (std::size_t a = 0; a < kAreas; ++a) categories_[c].to_find[a] += other.to_find[a];
+  }
+}
+
 CocoMetric::Result CocoMetric::result() const {
   Result result;
   const std::size_t count = categories_.size();

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/core/error.h"
 #include "data/detection/coco.h"
 #include "recipes/engine/terminal/terminal.h"
 
