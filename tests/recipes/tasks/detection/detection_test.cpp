@@ -238,6 +238,18 @@ TEST(CocoMetric, EqualsPycocotools) {
   }
 }
 
+// pycocotools finds an overlap of 0.5999999999999999 and 0.7499999999999998, which a fused multiplication would round to the threshold.
+TEST(CocoMetric, OverlapsAtAThresholdAreRoundedAsPycocotoolsDoes) {
+  CocoMetric metric(2);
+  metric.add(1, std::vector{truth(0, {5.7, 12.8, 31.7, 24.3}), truth(1, {.2, 9.7, 39.3, 29.6})},
+             std::vector<Detection>{{{5.7, 12.8, 19.02, 24.3}, 0, 1}, {{.2, 9.7, 29.475, 29.6}, 1, 1}});
+  const CocoMetric::Result result = metric.result();
+  EXPECT_NEAR(result.ap_at(1, 0), 1, 1e-12);
+  EXPECT_EQ(result.ap_at(2, 0), 0) << "at .6";
+  EXPECT_NEAR(result.ap_at(4, 1), 1, 1e-12);
+  EXPECT_EQ(result.ap_at(5, 1), 0) << "at .75";
+}
+
 TEST(CocoMetric, NothingToFindAndNothingFound) {
   CocoMetric metric(2, {.per_category = true, .categories = {"cell", "platelet"}});
   metric.add(1, {}, std::vector<Detection>{{{0, 0, 5, 5}, 1, .5}});
