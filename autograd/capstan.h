@@ -18,6 +18,7 @@
 #include "autograd/core/tensor.h"
 #include "autograd/ops/activation.h"
 #include "autograd/ops/attention.h"
+#include "autograd/ops/box_loss.h"
 #include "autograd/ops/candidate_loss.h"
 #include "autograd/ops/conv.h"
 #include "autograd/ops/dropout.h"

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <limits>
+#include <system_error>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
@@ -39,7 +42,10 @@ std::string_view name_of(element_type type) {
 void require_unique_names(const element& e, const std::string& place) {
   if (simdjson::dom::array list; e.get(list) == simdjson::SUCCESS) {
     std::size_t i = 0;
-    for (const element item : list) require_unique_names(item, join_text(place, "/", i++));
+    for (const element item : list) {
+      if (item.is_array() || item.is_object()) require_unique_names(item, join_text(place, "/", i));
+      ++i;
+    }
   } else if (simdjson::dom::object object; e.get(object) == simdjson::SUCCESS) {
     std::vector<std::string_view> names;
     for (const auto& [name, value] : object) {
@@ -51,6 +57,55 @@ void require_unique_names(const element& e, const std::string& place) {
     require<DataError>(twice == names.end(), place, ": the name ", twice == names.end() ? "" : json_string(*twice),
                        " stands twice in one object");
   }
+}
+
+/// A word that stands where a number should: NaN, Infinity or -Infinity, or a number beyond f64.
+struct NoNumber {
+  std::size_t begin, end;
+  std::string place;  ///< "/17/score"
+};
+
+/// All of them in a text that may be JSON otherwise; of one that is not, perhaps some.
+std::vector<NoNumber> words_for_no_number(std::string_view text) {
+  struct Level {
+    bool list;
+    std::size_t index = 0;
+    std::string_view name = {};
+  };
+  std::vector<Level> levels;
+  std::vector<NoNumber> found;
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    std::size_t end = i + 1;
+    if (c == '"') {
+      while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+      const std::size_t next = text.find_first_not_of(" \t\r\n", std::min(end + 1, text.size()));
+      if (!levels.empty() && next < text.size() && text[next] == ':') levels.back().name = text.substr(i + 1, end - i - 1);
+      end = std::min(end + 1, text.size());
+    } else if (c == '[' || c == '{') {
+      levels.push_back({.list = c == '['});
+    } else if ((c == ']' || c == '}') && !levels.empty()) {
+      levels.pop_back();
+    } else if (c == ',' && !levels.empty()) {
+      ++levels.back().index;
+    } else if (c == 'N' || c == 'I' || c == '-' || (c >= '0' && c <= '9')) {
+      end = std::min(text.find_first_of(",]} \t\r\n", i), text.size());
+      const std::string_view word = text.substr(i, end - i);
+      double value = 0;
+      const bool named = word == "NaN" || word == "Infinity" || word == "-Infinity";
+      const bool digits = c != 'N' && c != 'I' && word.find_first_not_of("+-.eE0123456789") == std::string_view::npos;
+      const bool small = word.find("e-") != std::string_view::npos || word.find("E-") != std::string_view::npos;
+      const bool beyond =
+          digits && !small && std::from_chars(word.data(), word.data() + word.size(), value).ec == std::errc::result_out_of_range;
+      if (named || beyond) {
+        std::string place;
+        for (const Level& l : levels) place += l.list ? join_text("/", l.index) : join_text("/", l.name);
+        found.push_back({i, end, std::move(place)});
+      }
+    }
+    i = end;
+  }
+  return found;
 }
 
 }  // namespace
@@ -95,20 +150,35 @@ Json Json::made(const Element& element, std::string place) const {
   return Json(document_, tape, at, std::move(place));
 }
 
-Json parse_json(std::string_view text, const std::string& name) {
+Json parse_json(std::string_view text, const std::string& name, NotFinite not_finite) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   auto document = std::make_shared<Json::Document>();
   element root;
   const auto error = document->parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root);
-  require<DataError>(error == simdjson::SUCCESS, name, ": is no valid JSON: ", simdjson::error_message(error));
+  if (error != simdjson::SUCCESS) {
+    const std::vector<NoNumber> words = words_for_no_number(text);
+    if (not_finite == NotFinite::null && !words.empty()) {
+      std::string repaired;
+      std::size_t at = 0;
+      for (const NoNumber& w : words) {
+        repaired.append(text.substr(at, w.begin - at)).append("null");
+        at = w.end;
+      }
+      return parse_json(repaired.append(text.substr(at)), name, NotFinite::refuse);
+    }
+    if (!words.empty())
+      throw DataError(join_text(name, ": ", words[0].place, ": expected a finite number, found ",
+                                text.substr(words[0].begin, words[0].end - words[0].begin)));
+    throw DataError(join_text(name, ": is no valid JSON: ", simdjson::error_message(error)));
+  }
   require_unique_names(root, name + ": ");
   const auto [tape, at] = std::bit_cast<Place>(root);
   return Json(std::move(document), tape, at, name + ": ");
 }
 
-Json read_json(const std::string& path) {
+Json read_json(const std::string& path, NotFinite not_finite) {
   const std::vector<std::byte> bytes = read_file(path);
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, not_finite);
 }
 
 void Json::fail(std::string_view expected) const {
@@ -180,6 +250,18 @@ std::vector<Json> Json::items() const {
   if (element_of(tape_, at_).get(list) != simdjson::SUCCESS) fail("a list");
   std::vector<Json> out;
   for (const element item : list) out.push_back(made(item, join_text(place_, "/", out.size())));
+  return out;
+}
+
+std::vector<double> Json::numbers() const {
+  simdjson::dom::array list;
+  if (element_of(tape_, at_).get(list) != simdjson::SUCCESS) fail("a list of numbers");
+  std::vector<double> out;
+  for (const element item : list) {
+    double value = std::numeric_limits<double>::quiet_NaN();
+    if (!item.is_null() && item.get(value) != simdjson::SUCCESS) made(item, join_text(place_, "/", out.size())).fail("a number");
+    out.push_back(value);
+  }
   return out;
 }
 

@@ -20,6 +20,13 @@ namespace capstan::data {
 /// A text as JSON writes it, in quotes. What is not UTF-8 becomes U+FFFD.
 std::string json_string(std::string_view text);
 
+/// What becomes of NaN, Infinity and -Infinity, which are no JSON but written by some programs (Python's json), and of numbers that are
+/// too large.
+enum class NotFinite : std::uint8_t {
+  refuse,  ///< a DataError that names the place
+  null,    ///< read as null
+};
+
 /// A value of a document, which it keeps alive; cheap to copy.
 class Json {
  public:
@@ -39,6 +46,7 @@ class Json {
   /// Of a list or an object.
   std::size_t size() const;
   std::vector<Json> items() const;                                 ///< of a list
+  std::vector<double> numbers() const;                             ///< of a list of numbers; null is NaN
   std::vector<std::pair<std::string_view, Json>> members() const;  ///< of an object, in the order of the file
   bool has(std::string_view name) const { return find(name).has_value(); }
   std::optional<Json> find(std::string_view name) const;  ///< of an object; null counts as nothing
@@ -48,7 +56,7 @@ class Json {
   [[noreturn]] void fail(std::string_view expected) const;
 
  private:
-  friend Json parse_json(std::string_view, const std::string&);
+  friend Json parse_json(std::string_view, const std::string&, NotFinite);
   struct Document;
   Json(std::shared_ptr<const Document> document, const void* tape, std::size_t at, std::string place)
       : document_(std::move(document)), tape_(tape), at_(at), place_(std::move(place)) {}
@@ -62,8 +70,8 @@ class Json {
 };
 
 /// `name` stands for the file in messages. Throws DataError.
-Json parse_json(std::string_view text, const std::string& name);
+Json parse_json(std::string_view text, const std::string& name, NotFinite not_finite = NotFinite::refuse);
 /// Throws IoError, too.
-Json read_json(const std::string& path);
+Json read_json(const std::string& path, NotFinite not_finite = NotFinite::refuse);
 
 }  // namespace capstan::data

@@ -14,6 +14,7 @@
 #include "recipes/bert/recipe.h"
 #include "recipes/bert_classify/recipe.h"
 #include "recipes/bert_spans/recipe.h"
+#include "recipes/detr/recipe.h"
 #include "recipes/engine/command/command_line.h"
 #include "recipes/engine/streams.h"
 #include "recipes/engine/system.h"
@@ -60,8 +61,10 @@ int main(int argc, char** argv) {
   std::ostream out(&output);
   in.exceptions(std::ios::badbit);
   out.exceptions(std::ios::badbit);
-  const int code = engine::run_program(capstan::recipes(), arguments,
-                                       {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO, .out_fd = STDOUT_FILENO});
+  const std::array scorers{capstan::detr::file_scorer()};
+  const int code =
+      engine::run_program(capstan::recipes(), arguments,
+                          {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO, .out_fd = STDOUT_FILENO}, scorers);
   out.exceptions(std::ios::goodbit);
   out.flush();
   return code;

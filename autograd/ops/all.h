@@ -3,6 +3,7 @@
 // capstan.h or the headers of the families.
 
 #include "autograd/ops/attention.h"
+#include "autograd/ops/box_loss.h"
 #include "autograd/ops/candidate_loss.h"
 #include "autograd/ops/conv.h"
 #include "autograd/ops/dropout.h"
@@ -39,6 +40,6 @@ struct Joined<TypeList<A...>, TypeList<B...>, Rest...> {
 
 using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, MatmulOps, SoftmaxOps, NormalizationOps, EmbeddingOps,
                               DropoutOps, AttentionOps, RotaryOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps,
-                              SessionLossOps, ConvOps, PoolOps, ImageNormalizationOps>::type;
+                              SessionLossOps, BoxLossOps, ConvOps, PoolOps, ImageNormalizationOps>::type;
 
 }  // namespace capstan::ops

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
@@ -44,6 +45,39 @@ std::string_view other_form(std::span<const std::byte> bytes) {
   if (text.size() >= 12 && text.substr(4, 4) == "ftyp") return "those of a HEIC or AVIF file or a film";
   if (const auto start = text.find_first_not_of(" \t\r\n"); start != std::string_view::npos && text[start] == '<')
     return "markup, as of a web page";
+  return {};
+}
+
+/// The next N bytes of a file; fewer, and the rest 0, at its end.
+template <std::size_t N>
+std::array<unsigned char, N> next_bytes(std::istream& in) {
+  std::array<unsigned char, N> bytes{};
+  in.read(reinterpret_cast<char*>(bytes.data()), N);
+  return bytes;
+}
+
+std::int64_t big_endian(std::span<const unsigned char> bytes) {
+  std::int64_t value = 0;
+  for (const unsigned char b : bytes) value = value << 8 | b;
+  return value;
+}
+
+/// From behind the start of a JPEG: segments of FF, kind, length up to the frame header.
+ImageSize jpeg_size(std::istream& in) {
+  while (in) {
+    int kind = in.get();
+    while (kind == 0xff) kind = in.get();  // 0xff before a marker may be repeated
+    const std::int64_t length = big_endian(next_bytes<2>(in));
+    const bool frame = kind >= 0xc0 && kind <= 0xcf && kind != 0xc4 && kind != 0xc8 && kind != 0xcc;
+    if (frame) {
+      const auto header = next_bytes<5>(in);  // bits, height, width
+      return in ? ImageSize{.height = big_endian(std::span(header).subspan(1, 2)), .width = big_endian(std::span(header).subspan(3, 2))}
+                : ImageSize{};
+    }
+    if (length < 2) break;
+    in.seekg(length - 2, std::ios::cur);
+    if (in.get() != 0xff) break;
+  }
   return {};
 }
 
@@ -116,6 +150,27 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view name, cons
 }
 
 Image read_image(const std::string& path, const ImageLimits& limits) { return decode_image(read_file(path), path, limits); }
+
+ImageSize image_size(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  require<IoError>(in.is_open(), path, ": cannot be opened");
+  const auto start = next_bytes<24>(in);
+  const auto bytes = std::as_bytes(std::span(start));
+  ImageSize size;
+  switch (image_format_of(bytes)) {
+    case ImageFormat::jpeg:
+      in.clear();
+      in.seekg(3);  // behind FF D8 FF
+      size = jpeg_size(in);
+      break;
+    case ImageFormat::png:
+      size = {.height = big_endian(std::span(start).subspan(20, 4)), .width = big_endian(std::span(start).subspan(16, 4))};
+      break;
+    case ImageFormat::unknown: throw DataError(join_text(path, ": found neither the first bytes of a JPEG nor those of a PNG file"));
+  }
+  require<DataError>(size.height > 0 && size.width > 0, path, ": damaged: its header names no height and width");
+  return size;
+}
 
 std::vector<std::byte> encode_png(const ImageView& image) {
   require<DataError>(image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3),

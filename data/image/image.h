@@ -76,6 +76,12 @@ Image decode_image(std::span<const std::byte> bytes, std::string_view name, cons
 /// The same from a file. IoError if it cannot be read.
 Image read_image(const std::string& path, const ImageLimits& limits = {});
 
+struct ImageSize {
+  std::int64_t height = 0, width = 0;
+};
+/// Of a JPEG or PNG file, by its header alone: no pixel is decoded, and neither library is needed. Throws IoError, DataError.
+ImageSize image_size(const std::string& path);
+
 /// A PNG file of a grey or RGB image.
 std::vector<std::byte> encode_png(const ImageView& image);
 /// Writes it durably. Throws IoError.

@@ -54,6 +54,7 @@ const std::map<std::string, std::vector<std::string>>& vendor_rules() {
       {"(oneapi/)?dnnl.*", {"autograd/kernels/onednn/"}}, {"hdf5.*", {"data/hdf5/"}},
       {"jpeglib.*|jerror.*", {"data/image/jpeg.cpp"}},    {"png.*", {"data/image/png.cpp"}},
       {"boost/.*", {"recipes/engine/config/"}},           {"zip.*", {"data/npz.cpp"}},
+      {"pugixml.*", {"data/detection/voc.cpp"}},
   };
   return all;
 }

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <string>
+
 #include "autograd/core/error.h"
 #include "tests/data/scratch.h"
 #include "tests/message_of.h"
@@ -54,6 +57,21 @@ TEST(Json, RefusesWhatIsNone) {
   EXPECT_THAT(message_of<DataError>([&] { parse_json(std::string(100000, '['), "deep"); }), HasSubstr("deep: is no valid JSON"));
   EXPECT_EQ(message_of<DataError>([&] { parse_json(R"({"a": [{"b": 1, "c": 2, "b": 3}]})", "file"); }),
             "file: /a/0: the name \"b\" stands twice in one object");
+}
+
+TEST(Json, SaysWhereANumberIsNone) {
+  const std::string text = R"({"a": {"x": [1, [2, NaN]]}, "b\"[": -Infinity, "NaN": "NaN, [", "small": 1e-400, "large": 1e400})";
+  EXPECT_EQ(message_of<DataError>([&] { parse_json(text, "file"); }), "file: /a/x/1/1: expected a finite number, found NaN");
+  EXPECT_EQ(message_of<DataError>([&] { parse_json(R"([{"a": 1}, {"b": 2, "c": 1e400}])", "file"); }),
+            "file: /1/c: expected a finite number, found 1e400");
+  const Json root = parse_json(text, "file", NotFinite::null);
+  EXPECT_TRUE(std::isnan(root["a"]["x"].items()[1].numbers()[1]));
+  EXPECT_FALSE(root.has("b\"["));
+  EXPECT_FALSE(root.has("large"));
+  EXPECT_EQ(root["NaN"].text(), "NaN, [");
+  EXPECT_EQ(root["small"].number(), 0);
+  EXPECT_THAT(message_of<DataError>([] { parse_json("[NaN, nan]", "file", NotFinite::null); }), HasSubstr("file: is no valid JSON"));
+  EXPECT_EQ(message_of<DataError>([&] { parse_json("[1, \"a\"]", "file").numbers(); }), "file: /1: expected a number, found text \"a\"");
 }
 
 TEST(Json, ReadsFilesWithAByteOrderMark) {

@@ -19,6 +19,7 @@
 #include "recipes/engine/command/export.h"
 #include "recipes/engine/command/inspect.h"
 #include "recipes/engine/command/run_recipe.h"
+#include "recipes/engine/command/score_files.h"
 #include "recipes/engine/command/tokenize.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/system.h"
@@ -173,7 +174,8 @@ int run_on_recipe(std::span<const RecipeEntry> recipes, const CommandText& text,
   return run_recipe(find_recipe(recipes, recipe.value, recipe.origin), line, console);
 }
 
-int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console) {
+int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
+                     std::span<const FileScorer> scorers) {
   require<ConfigError>(!arguments.empty(), "no command is given", kSeeHelp);
   std::string command = arguments[0];
   auto rest = arguments.subspan(1);
@@ -211,6 +213,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
     inspect_file(ModelDirectory::is(rest[0]) ? rest[0] : checkpoint_file(rest[0], directory.value_or("")), console.out);
     return kOk;
   }
+  if (command == "evaluate" && scores_files(rest)) return score_files(scorers, rest, console);
   return run_on_recipe(recipes, text, rest, console);
 }
 
@@ -235,9 +238,10 @@ int exit_code_of(const std::exception& error) {
   return kInternal;
 }
 
-int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console) {
+int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
+                std::span<const FileScorer> scorers) {
   try {
-    const int code = dispatch_command(recipes, arguments, console);
+    const int code = dispatch_command(recipes, arguments, console, scorers);
     console.out.flush();
     require<IoError>(code != kOk || console.out.good(), "output: could not be written completely");
     return code;

@@ -11,6 +11,7 @@
 
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/command/commands.h"
+#include "recipes/engine/command/score_files.h"
 
 namespace capstan::engine {
 
@@ -29,8 +30,9 @@ struct Console {
   int out_fd = -1;       ///< what `out` writes to if it may be a terminal, whose width and colours then count
 };
 
-/// The program, without the process around it. Returns the exit code; errors are reported on console.err.
-int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console);
+/// The program, without the process around it. Returns the exit code; errors are reported on console.err. `scorers`: what scores files.
+int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
+                std::span<const FileScorer> scorers = {});
 
 /// The names of a recipe's configurations, "vit/tiny", in byte order.
 std::vector<std::string> configs_of(std::string_view recipe);
