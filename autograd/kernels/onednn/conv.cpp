@@ -3,9 +3,9 @@
 // are, where that is as fast: by 1x1 kernels, and by all on processors with AVX-512, whose kernels are made for this order. A 1x1 kernel of
 // stride 1 over them is one matrix product.
 //
-// The convolutions of ResNet-50 for 8 images of 224, seconds of one thread with AVX2 (Zen 3), in the library's own order, with channels last
-// throughout, and with channels last for 1x1 kernels alone: forward .75 .83 .75, gradients of images .73 .81 .76, of weights .90 1.14 1.02.
-// The reorders that the last one needs take .06, those of weights .03.
+// The convolutions of ResNet-50 for 8 images of 224, seconds of one thread with AVX2 (Zen 3), in the library's own order, with channels
+// last throughout, and with channels last for 1x1 kernels alone: forward .75 .83 .75, gradients of images .73 .81 .76, of weights
+// .90 1.14 1.02. The reorders that the last one needs take .06, those of weights .03.
 
 #include "autograd/kernels/conv.h"
 
