@@ -28,19 +28,18 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& o)
       weight_(scope.parameter("weight", {o.out, o.in / o.groups, o.kernel, o.kernel}, o.init)),
       bias_(o.bias ? scope.parameter("bias", {o.out}, o.bias_init, {.decay = false}) : Parameter()) {}
 
-Tensor Conv2d::operator()(const Tensor& images) const { return with_weight(images, weight_for(weight_, images)); }
+Tensor Conv2d::operator()(const Tensor& images) const { return with(images, weight_for(weight_, images), weight_for(bias_, images)); }
 
-Tensor Conv2d::with_weight(const Tensor& images, const Tensor& weight) const {
-  return conv2d(images, weight, weight_for(bias_, images),
-                {.window = window_over(images.shape(), kernel_, stride_, padding_, dilation_), .groups = groups_});
+Tensor Conv2d::with(const Tensor& images, const Tensor& weight, const Tensor& bias) const {
+  return conv2d(images, weight, bias, {.window = window_over(images.shape(), kernel_, stride_, padding_, dilation_), .groups = groups_});
 }
 
 StdConv2d::StdConv2d(const Scope& scope, const Conv2dOptions& options, const Standardization& standardization)
     : conv_(scope, options), standardization_(standardization) {}
 
 Tensor StdConv2d::operator()(const Tensor& images) const {
-  return conv_.with_weight(images,
-                           cast(standardize_weight(conv_.weight().value(), standardization_.eps, standardization_.form), images.dtype()));
+  const Tensor weight = standardize_weight(conv_.weight().value(), standardization_.eps, standardization_.form);
+  return conv_.with(images, cast(weight, images.dtype()), weight_for(conv_.bias(), images));
 }
 
 }  // namespace capstan::nn

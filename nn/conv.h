@@ -42,14 +42,13 @@ class Conv2d {
 
   /// images [B, in, H, W] -> [B, out, H', W'].
   Tensor operator()(const Tensor& images) const;
+  /// The same with these in the place of the parameters: weights like them, bias [out] or none.
+  Tensor with(const Tensor& images, const Tensor& weight, const Tensor& bias) const;
 
   const Parameter& weight() const { return weight_; }
   const Parameter& bias() const { return bias_; }  ///< undefined without one
 
  private:
-  friend class StdConv2d;
-  Tensor with_weight(const Tensor& images, const Tensor& weight) const;
-
   std::int64_t kernel_, stride_, dilation_, groups_;
   Padding padding_;
   Parameter weight_, bias_;

@@ -165,7 +165,8 @@ TensorSource translated(const TensorSource& theirs, const ForeignNames& names, c
       if (std::ranges::find(out.notes, note) == out.notes.end()) out.notes.push_back(std::move(note));
       return true;
     };
-    if (target != ours.end() && is_floating(spec->dtype) && becomes_ours(target->second.shape)) {
+    const bool number = is_floating(spec->dtype) || spec->shape.numel() == 1;  // a whole number may be a count
+    if (target != ours.end() && number && becomes_ours(target->second.shape)) {
       t.pair = &pair;
       t.ours = seen = target->second;
     }

@@ -1,38 +1,57 @@
 #include "nn/image_normalization.h"
 
+#include "autograd/ops/activation.h"
+#include "autograd/ops/elementwise.h"
 #include "autograd/ops/image_normalization.h"
 #include "nn/weight.h"
 
 namespace capstan::nn {
 
 BatchNorm2d::BatchNorm2d(const Scope& scope, const BatchNorm2dOptions& o)
-    : weight_(scope.parameter("weight", {o.channels}, ones(), {.decay = false})),
-      bias_(scope.parameter("bias", {o.channels}, zeros(), {.decay = false})),
+    : weight_(scope.parameter("weight", {o.channels}, o.weight_init, {.trainable = !o.frozen, .decay = false})),
+      bias_(scope.parameter("bias", {o.channels}, zeros(), {.trainable = !o.frozen, .decay = false})),
       running_mean_(scope.parameter("running_mean", {o.channels}, zeros(), {.trainable = false, .decay = false})),
       running_variance_(scope.parameter("running_variance", {o.channels}, ones(), {.trainable = false, .decay = false})),
+      batches_tracked_(o.counts_batches ? scope.parameter("batches_tracked", {1}, zeros(), {.trainable = false, .decay = false})
+                                        : Parameter()),
       epsilon_(o.epsilon),
-      momentum_(o.momentum) {}
+      momentum_(o.momentum),
+      frozen_(o.frozen) {}
 
-void BatchNorm2d::update(const Parameter& parameter, const Tensor& batch, double factor) const {
+void BatchNorm2d::update(const Parameter& parameter, const Tensor& batch, double kept, double factor) {
   const Tensor running = parameter.write();
   dispatch_floating("batch_norm", running.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* const to = running.data<T>();
     const std::vector<double> values = batch.to_vector();
     for (std::size_t c = 0; c < values.size(); ++c)
-      to[c] = T(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>((1 - momentum_) * static_cast<double>(to[c]) +
-                                                                                          momentum_ * factor * values[c]));
+      to[c] = T(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(kept * static_cast<double>(to[c]) +
+                                                                                          factor * values[c]));
   });
 }
 
-Tensor BatchNorm2d::operator()(const Tensor& x, const Run& run) const {
+Tensor followed(const Tensor& y, const NormFollower& f) {
+  const Tensor sum = f.residual.defined() ? add(y, f.residual) : y;
+  return f.relu ? relu(sum) : sum;
+}
+
+// (x - mean) / sqrt(variance + eps) weight + bias
+ChannelAffine BatchNorm2d::running() const {
+  const Tensor scale = mul(pow(affine(running_variance_.value(), 1.0, epsilon_), -0.5), weight_.value());
+  return {.scale = scale, .shift = sub(bias_.value(), mul(running_mean_.value(), scale))};
+}
+
+Tensor BatchNorm2d::operator()(const Tensor& x, const Run& run, const NormFollower& follower) const {
   const Tensor weight = weight_for(weight_, x), bias = weight_for(bias_, x);
-  if (!run.training) return batch_norm_with(x, running_mean_.value(), running_variance_.value(), weight, bias, epsilon_);
-  const BatchNormResult result = batch_norm(x, weight, bias, epsilon_);
+  if (!normalizes_by_batch(run))
+    return followed(batch_norm_with(x, running_mean_.value(), running_variance_.value(), weight, bias, epsilon_), follower);
+  const BatchNormResult result = batch_norm(x, weight, bias, {.eps = epsilon_, .relu = follower.relu}, follower.residual);
   const std::int64_t elements = x.numel() / x.size(1);
   require(elements > 1, "batch_norm: in training a channel needs two elements at least: x ", x);
-  update(running_mean_, result.mean, 1);
-  update(running_variance_, result.variance, static_cast<double>(elements) / static_cast<double>(elements - 1));
+  update(running_mean_, result.mean, 1 - momentum_, momentum_);
+  update(running_variance_, result.variance, 1 - momentum_,
+         momentum_ * (static_cast<double>(elements) / static_cast<double>(elements - 1)));
+  if (batches_tracked_.defined()) update(batches_tracked_, Tensor::full({1}, 1), 1, 1);
   return result.y;
 }
 

@@ -1,6 +1,10 @@
 #include "autograd/core/gradient.h"
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/indexed_rows.h"
@@ -13,6 +17,26 @@ Tensor converted(const Tensor& t, DType dtype) {
   const Tensor out(t.shape(), dtype);
   kernels::convert(t, out);
   return out;
+}
+
+/// The axes by falling stride: in this order a permuted view of a contiguous tensor is contiguous again.
+std::vector<int> axes_as_they_lie(const Layout& layout) {
+  std::vector<int> order(static_cast<std::size_t>(layout.shape().rank()));
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::ranges::greater{}, [&](int axis) { return layout.stride(axis); });
+  return order;
+}
+
+/// The tensor itself if nobody else holds its memory and its elements lie without gaps, in whatever order of axes; else a copy that does.
+Tensor to_write_into(Tensor t) {
+  const std::vector<int> order = axes_as_they_lie(t.layout());
+  const Layout straight = t.layout().permute(order);
+  if (!straight.is_contiguous()) return t.clone();
+  if (t.storage().unique()) return t;
+  std::vector<int> back(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) back[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
+  const Tensor copy = t.view(straight).clone();
+  return copy.view(copy.layout().permute(back));
 }
 
 Gradient concatenate_rows(const Gradient& a, const Gradient& b) {
@@ -104,11 +128,14 @@ void Gradient::add(Gradient incoming) {
   if (!is_dense() && incoming.is_dense()) std::swap(*this, incoming);
   Tensor sum = to_dense();
   *this = Gradient{};  // so that a gradient held by nobody else has one owner
-  if (!sum.storage().unique() || !sum.is_contiguous()) sum = sum.clone();
+  sum = to_write_into(std::move(sum));
   if (incoming.is_sparse()) {
     kernels::scatter_add_rows(incoming.indices(), incoming.values_, sum);
-  } else {
-    kernels::add_into(incoming.values_, incoming.is_slice() ? sum.view(incoming.form_->place) : sum);
+  } else if (incoming.is_slice()) {
+    kernels::add_into(incoming.values_, sum.view(incoming.form_->place));
+  } else {  // in the order of memory
+    const std::vector<int> order = axes_as_they_lie(sum.layout());
+    kernels::add_into(incoming.values_.view(incoming.values_.layout().permute(order)), sum.view(sum.layout().permute(order)));
   }
   values_ = std::move(sum);
 }

@@ -3,7 +3,8 @@
 // with weights [out_channels, in_channels / groups, kernel height, kernel width]:
 //     y[b, o, r, s] = bias[o] + sum over the channels i of o's group and taps (k, l)
 //                               of x[b, i, height.at(r, k), width.at(s, l)] weight[o, i, k, l]
-// with zeros for padding. Operands are of problem.dtype: f32 and bf16 sum in f32, f64 in f64. Every output is written in full.
+// with zeros for padding. With channels_last, x and y are [batch, height, width, channels] in memory, and so are their gradients. Operands
+// are of problem.dtype: f32 and bf16 sum in f32, f64 in f64. Every output is written in full.
 
 #include <cstdint>
 
@@ -17,13 +18,28 @@ struct ConvProblem {
   DType dtype = DType::f32;
   std::int64_t batch = 0, in_channels = 0, out_channels = 0;
   std::int64_t groups = 1;  ///< divides both; group g reads and writes the g-th part of the channels
+  bool channels_last = false;
   WindowAxis height = {}, width = {};
 
+  /// Where an element is.
+  std::int64_t x_index(std::int64_t b, std::int64_t channel, std::int64_t row, std::int64_t column) const {
+    return index(in_channels, height.in, width.in, b, channel, row, column);
+  }
+  std::int64_t y_index(std::int64_t b, std::int64_t channel, std::int64_t row, std::int64_t column) const {
+    return index(out_channels, height.out(), width.out(), b, channel, row, column);
+  }
   std::int64_t group_in() const { return in_channels / groups; }
   std::int64_t group_out() const { return out_channels / groups; }
   std::int64_t x_size() const { return batch * in_channels * height.in * width.in; }
   std::int64_t y_size() const { return batch * out_channels * height.out() * width.out(); }
   std::int64_t weight_size() const { return out_channels * group_in() * height.kernel * width.kernel; }
+
+ private:
+  std::int64_t index(std::int64_t channels, std::int64_t rows, std::int64_t columns, std::int64_t b, std::int64_t channel, std::int64_t row,
+                     std::int64_t column) const {
+    return channels_last ? ((b * rows + row) * columns + column) * channels + channel
+                         : ((b * channels + channel) * rows + row) * columns + column;
+  }
 };
 
 /// `bias` [out_channels] may be null.

@@ -1,5 +1,6 @@
 #pragma once
-// Pooling of planes [planes, height.in, width.in] -> [planes, height.out(), width.out()]; a plane is one channel of one image.
+// Pooling of planes [planes, height.in, width.in] -> [planes, height.out(), width.out()]; a plane is one channel of one image, or, for max
+// pooling, all channels of one image, side by side at every place.
 // T: float, bfloat16 (sums in float), double.
 
 #include <cstdint>
@@ -12,20 +13,22 @@ namespace capstan::kernels {
 struct PoolProblem {
   std::int64_t planes = 0;
   WindowAxis height = {}, width = {};
+  std::int64_t channels = 1;  ///< of a plane; of avg_pool2d 1
 
-  std::int64_t in_size() const { return height.in * width.in; }
-  std::int64_t out_size() const { return height.out() * width.out(); }
+  /// Elements of a plane.
+  std::int64_t in_size() const { return height.in * width.in * channels; }
+  std::int64_t out_size() const { return height.out() * width.out() * channels; }
 };
 
-/// The largest element under the window and its index in the plane; the first of several equal ones, or the first NaN. Padding does not
-/// take part; every window must hold an element.
+/// The largest element under the window and the index of its place in the plane; the first of several equal ones, or the first NaN. Padding
+/// does not take part; every window must hold an element.
 template <class T>
 struct MaxPool2d {
   using Signature = void(const PoolProblem& p, const T* x, T* y, std::int32_t* indices);
   static Signature fast, reference;
 };
 inline constexpr Kernel<MaxPool2d, float, bfloat16, double> max_pool2d;
-/// dx[index of y[j]] += dy[j], from zeros.
+/// dx[place of y[j]] += dy[j], from zeros.
 template <class T>
 struct MaxPool2dBackward {
   using Signature = void(const PoolProblem& p, const T* dy, const std::int32_t* indices, T* dx);

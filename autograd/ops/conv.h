@@ -19,6 +19,7 @@ struct Conv2d {
   struct Saved {
     Tensor x, weight;
     Spec x_spec, weight_spec;
+    bool channels_last = false;
   };  ///< of x and weight what a wanted gradient reads
   static Spec spec(const Args& args, const Spec& x, const Spec& weight, const Spec& bias);
   static Tensor forward(const Args& args, const Tensor& x, const Tensor& weight, const Tensor& bias, const Call<3>& call, Saved& saved);
@@ -30,7 +31,12 @@ using ConvOps = TypeList<Conv2d>;
 }  // namespace ops
 
 /// x [B, C, H, W], weight [O, C / groups, KH, KW], bias [O] or absent -> [B, O, H', W'] with H' = (H + padding - dilation (KH - 1) - 1) /
-/// stride + 1 rounded down. Output channel o reads the channels of its group, o / (O / groups). Padding is zeros.
+/// stride + 1 rounded down. Output channel o reads the channels of its group, o / (O / groups). Padding is zeros. The result lies in memory
+/// as x does: row by row, or with the channels of a place side by side.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ops::Conv2d::Args& args = {});
+
+/// The same images [B, C, H, W] with the channels of a place side by side in memory, where convolutions read them without putting them in
+/// order first: a permuted view of [B, H, W, C].
+Tensor channels_last(const Tensor& x);
 
 }  // namespace capstan

@@ -1,7 +1,11 @@
 #include "autograd/ops/image_normalization.h"
 
+#include "autograd/kernels/batch_norm.h"
+#include "autograd/kernels/functions.h"
 #include "autograd/kernels/image_normalization.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/elementwise_op.h"
+#include "autograd/ops/image_order.h"
 #include "autograd/ops/operands.h"
 #include "autograd/ops/shape_ops.h"
 
@@ -72,25 +76,77 @@ Grads<3> gradients(const kernels::NormalizationSets& sets, const kernels::Deviat
   return {dx, dgamma, dbeta};
 }
 
+template <class T>
+kernels::BatchNormProblem<T> rows_problem(const BatchNorm::Args& args, const Tensor& x, const Tensor& gamma) {
+  const std::int64_t channels = x.size(1);
+  return {.rows = x.numel() / channels, .channels = channels, .eps = args.eps, .gamma = pointer<const T>(gamma), .relu = args.relu};
+}
+template <class T>
+kernels::BatchNormStatistics<T> rows_statistics(const Tensor& mean, const Tensor& variance) {
+  using C = kernels::Compute<T>;
+  return {.mean = pointer<C>(mean), .variance = pointer<C>(variance)};
+}
+
 }  // namespace
 
-std::array<Spec, 3> BatchNorm::spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta) {
+std::array<Spec, 3> BatchNorm::spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta, const Spec& residual) {
   check(name, args.eps, x, gamma, beta);
+  require(!residual.present || residual == x, name, ": the residual must be like x: x ", x, ", residual ", residual);
   const Spec statistics{Shape{x.shape[1]}, compute_type(x.dtype)};
   return {x, statistics, statistics};
 }
 
-std::array<Tensor, 3> BatchNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                                         const Call<3, std::array<Spec, 3>>&, Saved& saved) {
+std::array<Tensor, 3> BatchNorm::forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& residual,
+                                         const Call<4, std::array<Spec, 3>>& call, Saved& saved) {
   const kernels::NormalizationSets sets = batch_sets(x.shape());
   const Statistics statistics = new_statistics(sets, x.dtype());
-  saved = {dense(x), dense(gamma), statistics.mean, statistics.variance};
-  return {normalize(sets, {.eps = args.eps}, saved.x, saved.gamma, beta, statistics), statistics.mean, statistics.variance};
+  const bool last = has_channels_last(x);
+  saved = {.x = in_order(x, last),
+           .gamma = dense(gamma),
+           .mean = statistics.mean,
+           .variance = statistics.variance,
+           .y = {},
+           .channels_last = last};
+  Tensor y;
+  if (last) {
+    y = new_image(x.spec(), true);
+    const Tensor shift = dense(beta), added = in_order(residual, true);
+    dispatch_floating(name, x.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      kernels::batch_norm_rows(rows_problem<T>(args, saved.x, saved.gamma), saved.x.data<const T>(), pointer<const T>(shift),
+                               pointer<const T>(added), rows_statistics<T>(statistics.mean, statistics.variance), y.data<T>());
+    });
+  } else {
+    y = normalize(sets, {.eps = args.eps}, saved.x, saved.gamma, beta, statistics);
+    if (residual.defined()) y = map_binary(kernels::functions::Add{}, y, residual);
+    if (args.relu) y = map_unary(kernels::functions::Relu{}, y);
+  }
+  if (args.relu && call.records()) saved.y = y;
+  return {y, statistics.mean, statistics.variance};
 }
 
-Grads<3> BatchNorm::backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<3> needs) {
-  return gradients(batch_sets(saved.x.shape()), {.eps = args.eps}, saved.x, saved.gamma, {saved.mean, saved.variance},
-                   or_zeros(dy[0], saved.x.spec()), {dense(dy[1]), dense(dy[2])}, needs);
+// The derivation stands above the kernels (reference/batch_norm.cpp, and reference/image_normalization.cpp behind that of the relu).
+Grads<4> BatchNorm::backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<4> needs) {
+  const Tensor g = dy[0].defined() ? in_order(dy[0], saved.channels_last) : in_order(or_zeros({}, saved.x.spec()), saved.channels_last);
+  const Statistics dstatistics{dense(dy[1]), dense(dy[2])};
+  if (!saved.channels_last) {
+    const Tensor through = args.relu ? map_unary_gradient(kernels::functions::Relu{}, g, saved.y) : g;
+    Grads<3> d = gradients(batch_sets(saved.x.shape()), {.eps = args.eps}, saved.x, saved.gamma, {saved.mean, saved.variance}, through,
+                           dstatistics, {needs[0], needs[1], needs[2]});
+    return {std::move(d[0]), std::move(d[1]), std::move(d[2]), needs[3] ? through : Tensor{}};
+  }
+  const Spec row{Shape{saved.x.size(1)}, compute_type(saved.x.dtype())};
+  const Tensor dx = new_image_if(needs[0], saved.x.spec(), true), dgamma = new_if(needs[1], row), dbeta = new_if(needs[2], row),
+               masked = new_image_if(needs[3] && args.relu, saved.x.spec(), true);
+  dispatch_floating(name, saved.x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    using C = kernels::Compute<T>;
+    kernels::batch_norm_rows_backward(
+        rows_problem<T>(args, saved.x, saved.gamma), saved.x.data<const T>(), pointer<const T>(saved.y),
+        rows_statistics<T>(saved.mean, saved.variance), g.data<const T>(), rows_statistics<T>(dstatistics.mean, dstatistics.variance),
+        {.dx = pointer<T>(dx), .dresidual = pointer<T>(masked), .dgamma = pointer<C>(dgamma), .dbeta = pointer<C>(dbeta)});
+  });
+  return {dx, dgamma, dbeta, needs[3] ? (args.relu ? masked : g) : Tensor{}};
 }
 
 Spec GroupNorm::spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta) {
@@ -134,8 +190,9 @@ Grads<1> StandardizeWeight::backward(const Args& args, const Saved& saved, const
 
 }  // namespace ops
 
-BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
-  auto [y, mean, variance] = apply<ops::BatchNorm>({.eps = eps}, x, gamma, beta);
+BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const ops::BatchNorm::Args& args,
+                           const Tensor& residual) {
+  auto [y, mean, variance] = apply<ops::BatchNorm>(args, x, gamma, beta, residual);
   return {y, mean, variance};
 }
 

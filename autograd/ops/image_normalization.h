@@ -25,14 +25,17 @@ struct BatchNorm {
   static constexpr std::string_view name = "batch_norm";
   struct Args {
     double eps = 1e-5;
+    bool relu = false;
   };
   struct Saved {
     Tensor x, gamma, mean, variance;
+    Tensor y;  ///< with a relu
+    bool channels_last = false;
   };
-  static std::array<Spec, 3> spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta);
-  static std::array<Tensor, 3> forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                                       const Call<3, std::array<Spec, 3>>& call, Saved& saved);
-  static Grads<3> backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<3> needs);
+  static std::array<Spec, 3> spec(const Args& args, const Spec& x, const Spec& gamma, const Spec& beta, const Spec& residual);
+  static std::array<Tensor, 3> forward(const Args& args, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& residual,
+                                       const Call<4, std::array<Spec, 3>>& call, Saved& saved);
+  static Grads<4> backward(const Args& args, const Saved& saved, const std::array<Tensor, 3>& dy, Needs<4> needs);
 };
 
 struct GroupNorm {
@@ -71,8 +74,10 @@ using ImageNormalizationOps = TypeList<BatchNorm, GroupNorm, StandardizeWeight>;
 struct BatchNormResult {
   Tensor y, mean, variance;
 };
-/// Normalises each channel of x [B, C, ...] by its mean and variance in the batch (Ioffe and Szegedy 2015).
-BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
+/// Normalises each channel of x [B, C, ...] by its mean and variance in the batch (Ioffe and Szegedy 2015). In the same pass it adds
+/// `residual`, which is like x, if there is one, and takes the positive part, if args.relu says so. y lies in memory as x does.
+BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const ops::BatchNorm::Args& args = {},
+                           const Tensor& residual = {});
 /// The same with given statistics [C], as after training: (x - mean) / sqrt(variance + eps) gamma + beta.
 Tensor batch_norm_with(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma, const Tensor& beta,
                        double eps = 1e-5);

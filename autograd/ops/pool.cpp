@@ -1,15 +1,18 @@
 #include "autograd/ops/pool.h"
 
 #include "autograd/kernels/pool.h"
+#include "autograd/ops/image_order.h"
 #include "autograd/ops/operands.h"
 
 namespace capstan {
 namespace ops {
 namespace {
 
-kernels::PoolProblem problem(std::string_view op, const std::array<std::int64_t, 2>& kernel, const Window& window, const Spec& x) {
+kernels::PoolProblem problem(std::string_view op, const std::array<std::int64_t, 2>& kernel, const Window& window, const Spec& x,
+                             bool channels_last = false) {
   const auto [height, width] = window_axes(op, x, kernel, window);
-  return {.planes = x.shape[0] * x.shape[1], .height = height, .width = width};
+  const std::int64_t channels = channels_last ? x.shape[1] : 1;
+  return {.planes = x.shape[0] * x.shape[1] / channels, .height = height, .width = width, .channels = channels};
 }
 
 // A window over padding alone has no largest element and no average.
@@ -30,11 +33,12 @@ Spec check(std::string_view op, const std::array<std::int64_t, 2>& kernel, const
 Spec MaxPool2d::spec(const Args& args, const Spec& x) { return check(name, args.kernel, args.window, x); }
 
 Tensor MaxPool2d::forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved) {
-  const Tensor from = dense(x), y(call.out);
-  saved = {Tensor(y.shape(), DType::i32), x.spec()};
+  const bool last = x.numel() > 0 && has_channels_last(x);
+  const Tensor from = in_order(x, last), y = new_image(call.out, last);
+  saved = {new_image({y.shape(), DType::i32}, last), x.spec(), last};
   dispatch_floating(name, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::max_pool2d(problem(name, args.kernel, args.window, x.spec()), from.data<const T>(), y.data<T>(),
+    kernels::max_pool2d(problem(name, args.kernel, args.window, x.spec(), last), from.data<const T>(), y.data<T>(),
                         saved.positions.data<std::int32_t>());
   });
   return y;
@@ -42,10 +46,10 @@ Tensor MaxPool2d::forward(const Args& args, const Tensor& x, const Call<1>& call
 
 // y[j] = x[place of j], so dx[i] sums dy[j] over the j whose place is i.
 Grads<1> MaxPool2d::backward(const Args& args, const Saved& saved, const Tensor& dy, Needs<1>) {
-  const Tensor g = dense(dy), dx(saved.x);
+  const Tensor g = in_order(dy, saved.channels_last), dx = new_image(saved.x, saved.channels_last);
   dispatch_floating(name, g.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    kernels::max_pool2d_backward(problem(name, args.kernel, args.window, saved.x), g.data<const T>(),
+    kernels::max_pool2d_backward(problem(name, args.kernel, args.window, saved.x, saved.channels_last), g.data<const T>(),
                                  saved.positions.data<const std::int32_t>(), dx.data<T>());
   });
   return {dx};

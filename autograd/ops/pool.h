@@ -21,6 +21,7 @@ struct MaxPool2d {
   struct Saved {
     Tensor positions;
     Spec x;
+    bool channels_last = false;
   };
   static Spec spec(const Args& args, const Spec& x);
   static Tensor forward(const Args& args, const Tensor& x, const Call<1>& call, Saved& saved);
@@ -47,7 +48,7 @@ using PoolOps = TypeList<MaxPool2d, AvgPool2d>;
 }  // namespace ops
 
 /// The largest element under the window; padding never wins, so it must be smaller than the window. The gradient goes to the first of
-/// several equal ones. NaN wins.
+/// several equal ones. NaN wins. The result lies in memory as x does: row by row, or with the channels of a place side by side.
 inline Tensor max_pool2d(const Tensor& x, const ops::MaxPool2d::Args& args) { return apply<ops::MaxPool2d>(args, x); }
 /// The average under the window.
 inline Tensor avg_pool2d(const Tensor& x, const ops::AvgPool2d::Args& args) { return apply<ops::AvgPool2d>(args, x); }

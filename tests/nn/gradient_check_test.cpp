@@ -12,6 +12,7 @@
 #include "autograd/ops/shape_ops.h"
 #include "nn/attention.h"
 #include "nn/conv.h"
+#include "nn/conv_norm.h"
 #include "nn/decoder_layer.h"
 #include "nn/dropout.h"
 #include "nn/embedding.h"
@@ -223,6 +224,16 @@ std::vector<LayerCase> cases() {
   for (const bool train : {false, true})
     add_case(train ? "batch_norm_training" : "batch_norm_evaluation",
              [=](const Scope& s) { return [=, l = BatchNorm2d(s, {.channels = 3})](Inputs in) { return l(in[0], {.training = train}); }; },
+             {images});
+  for (const bool frozen : {false, true})
+    add_case(frozen ? "conv_norm_frozen" : "conv_norm_training",
+             [=](const Scope& s) {
+               const ConvNormOptions options{.conv = {.in = 3, .out = 3, .kernel = 3, .padding = padding(1)},
+                                             .norm = {.channels = 3, .frozen = frozen}};
+               return [l = ConvNorm(s / "conv", s / "norm", options)](Inputs in) {
+                 return l(in[0], {.training = true}, {.residual = in[0], .relu = true});
+               };
+             },
              {images});
   add_case("patch_embedding",
            [](const Scope& s) { return [l = PatchEmbedding(s, {.channels = 3, .patch = 2, .width = 4})](Inputs in) { return l(in[0]); }; },

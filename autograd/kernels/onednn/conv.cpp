@@ -1,5 +1,11 @@
 // Convolution by oneDNN. Primitives are kept in a cache of this thread, keyed by everything but the pointers. The library chooses the
-// layouts it computes fastest in; operands are reordered to and from them.
+// layouts it computes fastest in; operands are reordered to and from them. Images with their channels last are read and written as they
+// are, where that is as fast: by 1x1 kernels, and by all on processors with AVX-512, whose kernels are made for this order. A 1x1 kernel of
+// stride 1 over them is one matrix product.
+//
+// The convolutions of ResNet-50 for 8 images of 224, seconds of one thread with AVX2 (Zen 3), in the library's own order, with channels
+// last throughout, and with channels last for 1x1 kernels alone: forward .75 .83 .75, gradients of images .73 .81 .76, of weights
+// .90 1.14 1.02. The reorders that the last one needs take .06, those of weights .03.
 
 #include "autograd/kernels/conv.h"
 
@@ -11,6 +17,7 @@
 
 #include "autograd/core/storage.h"
 #include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/matmul.h"
 #include "autograd/kernels/onednn/compat.h"
 #include "autograd/kernels/onednn/engine.h"
 #include "autograd/kernels/onednn/primitive_cache.h"
@@ -24,7 +31,7 @@ using onednn::cpu_stream;
 
 enum class Pass { forward, backward_data, backward_weights };
 
-using Key = onednn::PrimitiveKey<18>;
+using Key = onednn::PrimitiveKey<19>;
 
 Key key_of(const ConvProblem& p, Pass pass, bool has_bias) {
   Key key{static_cast<std::int64_t>(pass) | static_cast<std::int64_t>(p.dtype) << 4 | (has_bias ? 1 << 12 : 0),
@@ -32,8 +39,9 @@ Key key_of(const ConvProblem& p, Pass pass, bool has_bias) {
           p.batch,
           p.in_channels,
           p.out_channels,
-          p.groups};
-  std::size_t n = 6;
+          p.groups,
+          p.channels_last};
+  std::size_t n = 7;
   for (const WindowAxis* a : {&p.height, &p.width})
     for (const std::int64_t v : {a->in, a->kernel, a->stride, a->dilation, a->before, a->after}) key[n++] = v;
   return key;
@@ -74,6 +82,23 @@ struct Prepared {
   }
 };
 
+bool is_pointwise(const ConvProblem& p) { return p.height.kernel == 1 && p.width.kernel == 1; }
+
+// Whether the library computes on images in the caller's order.
+bool reads_as_it_is(const ConvProblem& p) {
+  static const bool prefers_channels_last = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+  return p.channels_last && (is_pointwise(p) || prefers_channels_last);
+}
+
+// Whether it is one product of the places [batch * height * width, in_channels] and the weights [out_channels, in_channels].
+bool is_product(const ConvProblem& p) {
+  const auto plain = [](const WindowAxis& a) { return a.stride == 1 && a.before == 0 && a.after == 0; };
+  return p.channels_last && p.groups == 1 && is_pointwise(p) && plain(p.height) && plain(p.width);
+}
+std::int64_t places(const ConvProblem& p) { return p.batch * p.height.in * p.width.in; }
+MatrixLayout row_major(std::int64_t width) { return {.row = width, .column = 1}; }
+MatrixLayout turned(std::int64_t width) { return {.row = 1, .column = width}; }
+
 Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
   using Tag = dnnl::memory::format_tag;
   const auto type = onednn::data_type(p.dtype);
@@ -82,9 +107,10 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
   const dnnl::memory::dims weight_sizes = p.groups == 1 ? dnnl::memory::dims{p.out_channels, p.in_channels, h.kernel, w.kernel}
                                                         : dnnl::memory::dims{p.groups, p.group_out(), p.group_in(), h.kernel, w.kernel};
   const Tag weight_tag = p.groups == 1 ? Tag::oihw : Tag::goihw;
-  const dnnl::memory::desc x(x_sizes, type, Tag::nchw), y(y_sizes, type, Tag::nchw), weight(weight_sizes, type, weight_tag),
+  const Tag order = p.channels_last ? Tag::nhwc : Tag::nchw, computed = reads_as_it_is(p) ? order : Tag::any;
+  const dnnl::memory::desc x(x_sizes, type, order), y(y_sizes, type, order), weight(weight_sizes, type, weight_tag),
       bias({p.out_channels}, type, Tag::x);
-  const dnnl::memory::desc any_x(x_sizes, type, Tag::any), any_y(y_sizes, type, Tag::any), any_weight(weight_sizes, type, Tag::any);
+  const dnnl::memory::desc any_x(x_sizes, type, computed), any_y(y_sizes, type, computed), any_weight(weight_sizes, type, Tag::any);
   const onednn::ConvWindow window{.strides = {h.stride, w.stride},
                                   .dilations = {h.dilation - 1, w.dilation - 1},
                                   .before = {h.before, w.before},
@@ -187,6 +213,17 @@ void Conv2d::fast(const ConvProblem& p, const void* x, const void* weight, const
     fast(widened(p), Wide(x, p.x_size()), Wide(weight, p.weight_size()), Wide(bias, p.out_channels), wide_y.data());
     return narrow(wide_y, y);
   }
+  const std::int64_t in = p.in_channels, out = p.out_channels;
+  if (is_product(p))
+    return matmul({.in = p.dtype,
+                   .out = p.dtype,
+                   .rows = places(p),
+                   .columns = out,
+                   .depth = in,
+                   .a = row_major(in),
+                   .b = turned(in),
+                   .c = row_major(out)},
+                  x, weight, y, bias);
   run(p, Pass::forward, bias != nullptr, {x, weight, bias, y});
 }
 
@@ -197,6 +234,17 @@ void Conv2dBackwardData::fast(const ConvProblem& p, const void* dy, const void* 
     fast(widened(p), Wide(dy, p.y_size()), Wide(weight, p.weight_size()), wide_dx.data());
     return narrow(wide_dx, dx);
   }
+  const std::int64_t in = p.in_channels, out = p.out_channels;
+  if (is_product(p))
+    return matmul({.in = p.dtype,
+                   .out = p.dtype,
+                   .rows = places(p),
+                   .columns = in,
+                   .depth = out,
+                   .a = row_major(out),
+                   .b = row_major(in),
+                   .c = row_major(in)},
+                  dy, weight, dx);
   run(p, Pass::backward_data, false, {dy, weight, dx});
 }
 
@@ -206,6 +254,17 @@ void Conv2dBackwardWeights::fast(const ConvProblem& p, const void* x, const void
     return set_zero(dbias, p.out_channels);
   }
   if (must_widen(p)) return fast(widened(p), Wide(x, p.x_size()), Wide(dy, p.y_size()), dweight, dbias);
+  const std::int64_t in = p.in_channels, out = p.out_channels;
+  if (is_product(p) && dbias == nullptr)
+    return matmul({.in = p.dtype,
+                   .out = DType::f32,
+                   .rows = out,
+                   .columns = in,
+                   .depth = places(p),
+                   .a = turned(out),
+                   .b = row_major(in),
+                   .c = row_major(in)},
+                  dy, x, dweight);
   run(p, Pass::backward_weights, dbias != nullptr, {x, dy, dweight, dbias});
 }
 

@@ -25,13 +25,14 @@ void for_each_product(const ConvProblem& p, const F& f) {
                 const std::int64_t row = h.at(r, k), column = w.at(s, l);
                 if (!h.inside(row) || !w.inside(column)) continue;
                 const std::int64_t channel = o / p.group_out() * p.group_in() + i;
-                f(((b * p.in_channels + channel) * h.in + row) * w.in + column, ((b * p.out_channels + o) * rows + r) * columns + s,
-                  ((o * p.group_in() + i) * h.kernel + k) * w.kernel + l);
+                f(p.x_index(b, channel, row, column), p.y_index(b, o, r, s), ((o * p.group_in() + i) * h.kernel + k) * w.kernel + l);
               }
 }
 
 /// The channel of an element of y.
-std::int64_t channel_of(const ConvProblem& p, std::int64_t y_index) { return y_index / (p.height.out() * p.width.out()) % p.out_channels; }
+std::int64_t channel_of(const ConvProblem& p, std::int64_t y_index) {
+  return (p.channels_last ? y_index : y_index / (p.height.out() * p.width.out())) % p.out_channels;
+}
 
 /// to[j] = the sum that `add` puts into element j, rounded once.
 template <class T, class Add>

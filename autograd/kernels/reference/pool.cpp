@@ -3,7 +3,6 @@
 #include "autograd/kernels/pool.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "autograd/kernels/numeric.h"
@@ -27,24 +26,30 @@ template <class T>
 void max_pool_plane(const PoolProblem& p, const T* x, T* y, std::int32_t* indices) {
   const WindowAxis &h = p.height, &w = p.width;
   for (std::int64_t r = 0; r < h.out(); ++r)
-    for (std::int64_t s = 0; s < w.out(); ++s) {
+    for (std::int64_t s = 0; s < w.out(); ++s, y += p.channels, indices += p.channels) {
       const Taps rows(h, r), columns(w, s);
-      std::int64_t best = h.at(r, rows.first) * w.in + w.at(s, columns.first);
+      const std::int64_t first = h.at(r, rows.first) * w.in + w.at(s, columns.first);
+      std::copy_n(x + first * p.channels, p.channels, y);
+      std::fill_n(indices, p.channels, static_cast<std::int32_t>(first));
       for (std::int64_t k = rows.first; k < rows.last; ++k)
         for (std::int64_t l = columns.first; l < columns.last; ++l) {
           const std::int64_t at = h.at(r, k) * w.in + w.at(s, l);
-          const Compute<T> v{x[at]}, held{x[best]};
-          if (!(v <= held) && !std::isnan(held)) best = at;
+          const T* const from = x + at * p.channels;
+          for (std::int64_t c = 0; c < p.channels; ++c) {
+            const Compute<T> v{from[c]}, held{y[c]};
+            const bool wins = !(v <= held) && !(held != held);  // a NaN is unequal to itself
+            y[c] = wins ? from[c] : y[c];
+            indices[c] = wins ? static_cast<std::int32_t>(at) : indices[c];
+          }
         }
-      *y++ = x[best];
-      *indices++ = static_cast<std::int32_t>(best);
     }
 }
 
 template <class T>
 void max_pool_plane_backward(const PoolProblem& p, const T* dy, const std::int32_t* indices, Compute<T>* dx) {
   std::fill_n(dx, p.in_size(), Compute<T>{});
-  for (std::int64_t j = 0; j < p.out_size(); ++j) dx[indices[j]] += Compute<T>{dy[j]};
+  for (std::int64_t j = 0; j < p.out_size(); j += p.channels)
+    for (std::int64_t c = 0; c < p.channels; ++c) dx[indices[j + c] * p.channels + c] += Compute<T>{dy[j + c]};
 }
 
 /// 1 / the number of elements that an average is taken over.

@@ -4,13 +4,18 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "autograd/core/rng.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/image_normalization.h"
 #include "autograd/ops/pool.h"
+#include "tests/close.h"
 
 namespace capstan {
 namespace {
@@ -134,14 +139,14 @@ TEST(StandardizeWeight, OfEqualElementsIsZeroAndPassesAFiniteGradient) {
 TEST(BatchNorm, WithItsOwnStatisticsIsTheSame) {
   for (const DType dtype : {DType::f32, DType::f64}) {
     const Tensor x = random({3, 4, 5, 5}, dtype, 1), gamma = random({4}, dtype, 2), beta = random({4}, dtype, 3);
-    const BatchNormResult result = batch_norm(x, gamma, beta, 1e-3);
+    const BatchNormResult result = batch_norm(x, gamma, beta, {.eps = 1e-3});
     expect_near(batch_norm_with(x, result.mean, result.variance, gamma, beta, 1e-3), result.y.to_vector(), 1e-6);
   }
 }
 
 TEST(BatchNorm, ComputesTheVarianceFromDeviations) {
   const Tensor x = Tensor::from({10000.F, 10001.F, 10002.F, 10003.F}, {4, 1});
-  const BatchNormResult result = batch_norm(x, {}, {}, 0);
+  const BatchNormResult result = batch_norm(x, {}, {}, {.eps = 0});
   EXPECT_FLOAT_EQ(static_cast<float>(result.mean.item()), 10001.5F);
   EXPECT_FLOAT_EQ(static_cast<float>(result.variance.item()), 1.25F);
   expect_near(result.y, {-1.341641, -.447214, .447214, 1.341641}, 1e-5);
@@ -151,6 +156,91 @@ TEST(GroupNorm, OfOneGroupAndOfEveryChannel) {
   const Tensor x = Tensor::from({1., 2., 3., 4., 10., 10., 30., 30.}, {2, 2, 2});
   expect_near(group_norm(x, 1, {}, {}, 0), {-1.341641, -.447214, .447214, 1.341641, -1, -1, 1, 1}, 1e-6);
   expect_near(group_norm(x, 2, {}, Tensor::from({0., 5.}, {2}), 1e-30), {-1, 1, 4, 6, 0, 0, 5, 5}, 1e-6);
+}
+
+// Whether a tensor [B, C, H, W] has its channels side by side in memory.
+bool lies_channels_last(const Tensor& t) { return t.layout().permute(std::array{0, 2, 3, 1}).is_contiguous() && !t.is_contiguous(); }
+
+using Layer = std::function<Tensor(const std::vector<Tensor>& leaves)>;
+
+// A layer's result and gradients in f64 and the usual order, and in another type with images that have their channels last.
+void expect_same_with_channels_last(const Layer& layer, const std::vector<Shape>& shapes, DType dtype, double tolerance,
+                                    const std::string& what) {
+  std::vector<std::vector<double>> expected;
+  for (const bool last : {false, true}) {
+    Tape tape;
+    std::vector<Tensor> leaves, given;
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      leaves.push_back(make_leaf(random(shapes[i], last ? dtype : DType::f64, i)));
+      given.push_back(last && i == 0 ? channels_last(leaves[i]) : leaves[i]);
+    }
+    const Tensor y = layer(given), dy = random(y.shape(), y.dtype(), 99);  // of the usual order: it is put into that of y
+    EXPECT_EQ(lies_channels_last(y), last) << what;
+    const Gradients g = tape.backward(std::span(&y, 1), std::span(&dy, 1));
+    std::vector<std::vector<double>> values{y.to_vector()};
+    for (const Tensor& t : leaves) values.push_back(g.of(t).to_dense().to_vector());
+    if (!last) expected = values;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      expect_close(values[i], expected[i], tolerance, what + ", " + (i == 0 ? "result" : "gradient " + std::to_string(i)));
+  }
+}
+
+TEST(ChannelsLast, GivesTheSameInItsOwnOrder) {
+  const auto conv = [](const ops::Conv2d::Args& args) -> Layer {
+    return [args](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in.size() > 2 ? in[2] : Tensor{}, args); };
+  };
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const double tolerance = dtype == DType::f32 ? 1e-5 : 2e-2;
+    const auto same = [&](const Layer& layer, const std::vector<Shape>& shapes, const std::string& what) {
+      expect_same_with_channels_last(layer, shapes, dtype, tolerance, what + " " + std::string(name_of(dtype)));
+    };
+    same(conv({}), {{3, 16, 7, 5}, {24, 16, 1, 1}}, "1x1");
+    same(conv({}), {{3, 16, 7, 5}, {24, 16, 1, 1}, {24}}, "1x1, bias");
+    same(conv({.window = square_window(2)}), {{3, 16, 7, 6}, {9, 16, 1, 1}}, "1x1, stride 2");
+    same(conv({.window = square_window(1, 1)}), {{2, 16, 9, 7}, {8, 16, 3, 3}, {8}}, "3x3");
+    same(conv({.window = square_window(2, 3)}), {{2, 3, 20, 18}, {16, 3, 7, 7}}, "7x7, stride 2");
+    same(conv({.window = square_window(1, 2, 2)}), {{2, 8, 9, 7}, {8, 8, 3, 3}}, "dilation");
+    same(conv({.window = square_window(1, 1), .groups = 4}), {{2, 8, 6, 7}, {12, 2, 3, 3}}, "groups");
+    same(
+        [](const std::vector<Tensor>& in) {
+          return max_pool2d(in[0], {.kernel = {3, 3}, .window = square_window(2, 1)});
+        },
+        {{2, 19, 9, 8}}, "max pooling");
+    const auto norm = [](bool relu) -> Layer {
+      return [=](const std::vector<Tensor>& in) {
+        return batch_norm(in[0], in[1], in[2], {.relu = relu}, in.size() > 3 ? in[3] : Tensor{}).y;
+      };
+    };
+    const Shape images{5, 24, 19, 17}, row{24};
+    same(norm(false), {images, row, row}, "batch norm");
+    same(norm(false), {images, row, row, images}, "batch norm, residual");
+    if (dtype == DType::bf16) continue;  // rounding decides on which side of zero an element is
+    same(norm(true), {images, row, row}, "batch norm, relu");
+    same(norm(true), {images, row, row, images}, "batch norm, residual, relu");
+  }
+}
+
+TEST(ChannelsLast, SumsOfGradientsKeepTheOrder) {
+  const Tensor x = make_leaf(random({2, 5, 3, 4}, DType::f32, 1));
+  Tape tape;
+  const Tensor y = channels_last(x), a = batch_norm(y, {}, {}, {.relu = true}, y).y, b = batch_norm(a, {}, {}, {}, a).y;
+  const Tensor dy = channels_last(random(b.shape(), DType::f32, 2));
+  const Gradients g = tape.backward(std::span(&b, 1), std::span(&dy, 1));
+  const Gradient of_x = g.of(x);
+  EXPECT_TRUE(lies_channels_last(of_x.dense())) << "it went through views and sums alone";
+}
+
+TEST(ChannelsLast, BatchNormComputesTheVarianceFromDeviations) {
+  // Blocks of rows of which each has another mean, far from zero.
+  const std::int64_t rows = 40'000;
+  Tensor x(Shape{1, 200, 200, 2});
+  for (std::int64_t r = 0; r < rows; ++r) {
+    x.data<float>()[2 * r] = 10000 + static_cast<float>(r % 4);
+    x.data<float>()[2 * r + 1] = static_cast<float>(r >= rows / 2 ? 3 : 1);
+  }
+  const BatchNormResult result = batch_norm(x.view(x.layout().permute(std::array{0, 3, 1, 2})), {}, {});
+  expect_near(result.mean, {10001.5, 2}, 2e-3);
+  expect_near(result.variance, {1.25, 1}, 1e-4);
 }
 
 }  // namespace

@@ -9,6 +9,13 @@ namespace {
 
 std::vector<Tensor> with_weights(const Tensor& x) { return {x, uniform({x.size(1)}, .5, 1.5, 2), uniform({x.size(1)}, -1, 1, 3)}; }
 
+// For batch norm, which adds a residual.
+std::vector<Tensor> with_residual(const Shape& shape, bool residual = true) {
+  std::vector<Tensor> inputs = with_weights(uniform(shape));
+  inputs.push_back(residual ? uniform(shape, -1, 1, 4) : Tensor{});
+  return inputs;
+}
+
 template <class O>
 std::vector<BadSample<O>> bad_norm_samples() {
   const Tensor x = uniform({2, 4, 3, 3}), row = uniform({4});
@@ -24,19 +31,27 @@ template <>
 struct Samples<ops::BatchNorm> {
   static constexpr std::array<std::size_t, 2> parameters{1, 2};
   static std::vector<Sample<ops::BatchNorm>> good() {
-    return {{.name = "images", .args = {}, .inputs = with_weights(uniform({3, 4, 2, 5})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
-            {.name = "rows", .args = {.eps = 1e-3}, .inputs = with_weights(uniform({6, 3})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
-            {.name = "no weights", .args = {}, .inputs = {uniform({2, 2, 17}), {}, {}}, .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
-            {.name = "large eps",
-             .args = {.eps = 1},
-             .inputs = with_weights(uniform({2, 3, 3})),
-             .f32_tolerance = 1e-4,
-             .bf16_tolerance = 6e-2}};
+    return {
+        {.name = "images", .args = {}, .inputs = with_residual({3, 4, 2, 5}, false), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+        {.name = "rows", .args = {.eps = 1e-3}, .inputs = with_residual({6, 3}, false), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+        {.name = "no weights", .args = {}, .inputs = {uniform({2, 2, 17}), {}, {}, {}}, .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+        {.name = "large eps", .args = {.eps = 1}, .inputs = with_residual({2, 3, 3}, false), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+        {.name = "residual", .args = {}, .inputs = with_residual({3, 4, 2, 3}), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2},
+        {.name = "relu", .args = {.relu = true}, .inputs = with_residual({2, 3, 2, 3}, false), .f32_tolerance = 1e-4, .bf16 = false},
+        {.name = "residual, relu", .args = {.relu = true}, .inputs = with_residual({2, 3, 3, 2}), .f32_tolerance = 1e-4, .bf16 = false}};
   }
   static Sample<ops::BatchNorm> large() {
-    return {.name = "large", .args = {}, .inputs = with_weights(uniform({32, 17, 14, 15})), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2};
+    return {.name = "large", .args = {}, .inputs = with_residual({32, 17, 14, 15}), .f32_tolerance = 1e-4, .bf16_tolerance = 6e-2};
   }
-  static auto bad() { return bad_norm_samples<ops::BatchNorm>(); }
+  static std::vector<BadSample<ops::BatchNorm>> bad() {
+    std::vector<BadSample<ops::BatchNorm>> list = bad_norm_samples<ops::BatchNorm>();
+    for (BadSample<ops::BatchNorm>& sample : list) sample.inputs.push_back({});
+    list.push_back({.name = "residual",
+                    .args = {},
+                    .inputs = {uniform({2, 4, 3}), {}, {}, uniform({2, 4, 1})},
+                    .message = "must be like x: x f64[2, 4, 3], residual f64[2, 4, 1]"});
+    return list;
+  }
 };
 
 template <>

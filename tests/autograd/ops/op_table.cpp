@@ -47,6 +47,13 @@ Tensor make_transposed(const Tensor& t) {
   return turned.view(turned.layout().permute(order));
 }
 
+/// The same values with axis 1 last in memory, as images may lie.
+Tensor make_channels_last(const Tensor& t) {
+  if (!t.defined() || t.rank() != 4) return t;
+  const Tensor turned = t.view(t.layout().permute(std::array{0, 2, 3, 1})).clone();
+  return turned.view(turned.layout().permute(std::array{0, 3, 1, 2}));
+}
+
 struct Outcome {
   std::vector<Tensor> outputs;
   std::vector<std::vector<double>> gradients;  // by input; empty where none was asked for
@@ -169,7 +176,7 @@ void check_accumulation(const Case& s) {
 
 void check_layouts(const Case& s) {
   const Outcome expected = run_both(s, s.inputs);
-  for (Tensor (*const laid_out)(const Tensor&) : {make_strided, make_transposed}) {
+  for (Tensor (*const laid_out)(const Tensor&) : {make_strided, make_transposed, make_channels_last}) {
     std::vector<Tensor> inputs;
     for (const Tensor& t : s.inputs) inputs.push_back(laid_out(t));
     expect_close(run_both(s, inputs), expected, 1e-12, 1e-14);
