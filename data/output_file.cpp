@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> text_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 
 /// 3 for "/dev/fd/3" and "/proc/self/fd/3", -1 for other paths. To open such a path anew would lose the place in the file, or fail.
 int descriptor_named(std::string_view path) {
@@ -71,9 +71,9 @@ OutputFile::~OutputFile() {
 
 void OutputFile::append(std::string_view text) {
   if (whole_) {
-    whole_->append(bytes_of(text));
+    whole_->append(text_bytes(text));
   } else {
-    write_all(fd_, bytes_of(text), path_);
+    write_all(fd_, text_bytes(text), path_);
   }
 }
 
