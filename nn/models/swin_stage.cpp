@@ -1,0 +1,98 @@
+#include "nn/models/swin_stage.h"
+
+#include <numeric>
+#include <span>
+
+#include "autograd/ops/arrange_rows.h"
+#include "autograd/ops/shape_ops.h"
+#include "nn/weight.h"
+
+namespace capstan::nn {
+namespace {
+
+Tensor as_tensor(const std::vector<std::int64_t>& rows) {
+  return Tensor::from<std::int64_t>(std::span(rows), {static_cast<std::int64_t>(rows.size())});
+}
+
+/// x [B, tokens, C] -> [B * windows, tokens of a window, C]
+Tensor to_windows(const Tensor& x, const SwinTokens::Windows& w) {
+  const Tensor y = w.into.defined() ? arrange_rows(x, w.into) : x;
+  return reshape(y, Shape{x.size(0) * w.count, w.places / w.count, x.size(2)});
+}
+Tensor from_windows(const Tensor& y, const SwinTokens::Windows& w) {
+  const Tensor x = reshape(y, Shape{y.size(0) / w.count, w.places, y.size(2)});
+  return w.back.defined() ? arrange_rows(x, w.back) : x;
+}
+
+}  // namespace
+
+SwinTokens::SwinTokens(const Grid& grid, std::int64_t window, WindowPadding padding) : grid_(grid) {
+  const WindowCut cut = window_cut(grid.first, grid.second, window, false, padding);
+  if (cut.padded()) {
+    order_.resize(static_cast<std::size_t>(count()));
+    std::iota(order_.begin(), order_.end(), std::int64_t{0});
+  } else {
+    order_ = cut.sources();
+  }
+  places_.resize(order_.size());
+  for (std::size_t i = 0; i < order_.size(); ++i) places_[static_cast<std::size_t>(order_[i])] = static_cast<std::int64_t>(i);
+  still_ = windows_of(cut);
+  moved_ = windows_of(window_cut(grid.first, grid.second, window, true, padding));
+}
+
+SwinTokens::Windows SwinTokens::windows_of(const WindowCut& cut) const {
+  Windows out{.mask = cut.mask(), .count = cut.windows(), .places = cut.tokens()};
+  std::vector<std::int64_t> into, back(order_.size());
+  bool in_place = out.places == count();
+  for (const std::int64_t token : cut.sources()) {
+    const auto to = static_cast<std::int64_t>(into.size());
+    const std::int64_t from = token < 0 ? -1 : place_of(token);
+    if (from >= 0) back[static_cast<std::size_t>(from)] = to;
+    in_place = in_place && from == to;
+    into.push_back(from);
+  }
+  if (in_place) return out;
+  out.into = as_tensor(into);
+  out.back = as_tensor(back);
+  return out;
+}
+
+Tensor SwinTokens::neighbours(const SwinTokens& next) const {
+  std::vector<std::int64_t> rows;
+  for (const std::int64_t token : next.order_) {
+    const std::int64_t top = token / next.grid_.second * 2, left = token % next.grid_.second * 2;
+    for (const auto& [row, column] : {Grid{top, left}, Grid{top + 1, left}, Grid{top, left + 1}, Grid{top + 1, left + 1}})
+      rows.push_back(row < grid_.first && column < grid_.second ? place_of(row * grid_.second + column) : -1);
+  }
+  return as_tensor(rows);
+}
+
+SwinBlock::SwinBlock(const Scope& scope, const TransformerLayerOptions& o, std::int64_t window, bool qkv_bias)
+    : attention_(
+          scope / "attention",
+          {.width = o.width, .heads = o.heads, .window = window, .qkv_bias = qkv_bias, .dropout = o.attention_dropout, .init = o.init}),
+      residual_(scope, "attention", o),
+      feed_forward_(scope, "feed_forward", o) {}
+
+Residual::State SwinBlock::operator()(const Residual::State& x, const SwinTokens::Windows& windows, const LayerNorm* next,
+                                      const Run& tokens, const Run& places) const {
+  const Tensor y = from_windows(attention_.without_bias(to_windows(x.input, windows), windows.mask, places), windows);  // [B, T, C]
+  const Residual::State middle =
+      residual_.add_branch({y, weight_for(attention_.bias(), y)}, x.residual(), &feed_forward_.residual().norm(), tokens);
+  return feed_forward_(middle, next, tokens);
+}
+
+Tensor SwinBlock::probabilities(const Residual::State& x, const SwinTokens::Windows& windows) const {
+  return attention_.probabilities(to_windows(x.input, windows), windows.mask);
+}
+
+PatchMerging::PatchMerging(const Scope& scope, std::int64_t width, double epsilon)
+    : norm_(scope / "norm", {.width = 4 * width, .epsilon = epsilon}),
+      reduction_(scope / "reduction", {.in = 4 * width, .out = 2 * width, .bias = false, .init = truncated_normal(.02)}) {}
+
+Tensor PatchMerging::operator()(const Tensor& x, const Tensor& neighbours) const {
+  const Tensor side_by_side = arrange_rows(x, neighbours);                                                   // [B, 4 T', C]
+  return reduction_(norm_(reshape(side_by_side, Shape{x.size(0), neighbours.numel() / 4, 4 * x.size(2)})));  // [B, T', 2 C]
+}
+
+}  // namespace capstan::nn
