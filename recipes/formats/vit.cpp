@@ -42,22 +42,6 @@ struct Source {
   }
 };
 
-/// Numbers of the Python Imaging Library.
-constexpr std::string_view kBilinear = "2", kBicubic = "3";
-
-std::string list_of(const Json& numbers) {
-  std::string text;
-  for (const Json& n : numbers.items()) text += join_text(text.empty() ? "" : ", ", n.number());
-  return text;
-}
-
-std::string json_numbers(const std::vector<double>& values, std::int64_t channels) {
-  std::string text = "[";
-  for (std::int64_t c = 0; c < channels; ++c)
-    text += join_text(c > 0 ? ", " : "", values[values.size() == 1 ? 0 : static_cast<std::size_t>(c)]);
-  return text + "]";
-}
-
 /// What both have of a model whose tokens are patches, read by a class token.
 void set_plain(Settings& out) {
   out.set("model.stem", "patches");
@@ -74,32 +58,7 @@ void require_plain(const nn::VitOptions& o, std::string_view program) {
 
 std::string_view activation_of(const nn::VitOptions& o) { return o.activation == Activation::gelu_tanh ? "gelu_tanh" : "gelu"; }
 
-engine::NamedTensors named_classes(const std::vector<std::string>& names) {
-  engine::NamedTensors out;
-  if (!names.empty()) engine::store_lines(out, kClassNames, names);
-  return out;
-}
-
 // ---- Hugging Face transformers
-
-/// A size as image processors write it: a number, {"height": n, "width": n} or {"shortest_edge": n}.
-std::optional<std::int64_t> side_of(const std::optional<Json>& size) {
-  if (!size || size->is(Json::Kind::number)) return size ? std::optional(size->integer()) : std::nullopt;
-  for (const std::string_view name : {"shortest_edge", "height"})
-    if (const auto v = size->find(name)) return v->integer();
-  return std::nullopt;
-}
-
-/// The size that a processor brings images to, of a model for `usual`, and the middle part that it takes.
-void set_size(const Json& processor, std::int64_t usual, Settings& out) {
-  const auto crops = processor.find("do_center_crop");
-  const auto scaled = side_of(processor.find("size"));
-  const auto cropped = crops && crops->boolean() ? side_of(processor.find("crop_size")) : std::nullopt;
-  const std::int64_t size = cropped.value_or(scaled.value_or(usual));
-  if (size != usual) out.set("data.image_size", join_text(size));
-  const bool part = cropped && scaled && *cropped < *scaled;
-  out.set("evaluate.crop_share", part ? join_text(static_cast<double>(*cropped) / static_cast<double>(*scaled)) : "1");
-}
 
 std::vector<Assignment> hugging_face_settings(const ModelDirectory& d) {
   const Json& c = d.config();
@@ -120,18 +79,7 @@ std::vector<Assignment> hugging_face_settings(const ModelDirectory& d) {
   out.set("model.interpolation", "bicubic");
   out.set("model.initial_values", "transformers");
   set_plain(out);
-  if (const auto p = d.json("preprocessor_config.json")) {
-    const auto normalizes = p->find("do_normalize");
-    const bool plain = normalizes && !normalizes->boolean();
-    if (const auto v = p->find("image_mean"); v && !plain) out.set("data.mean", list_of(*v));
-    if (const auto v = p->find("image_std"); v && !plain) out.set("data.deviation", list_of(*v));
-    if (plain) out.set("data.mean", "0"), out.set("data.deviation", "1");
-    set_size(*p, c["image_size"].integer(), out);
-    if (const auto v = p->find("resample")) {
-      if (v->integer() != 2 && v->integer() != 3) v->fail("2 (bilinear) or 3 (bicubic)");
-      out.set("evaluate.filter", v->integer() == 2 ? "bilinear" : "bicubic");
-    }
-  }
+  set_preparation(d, c["image_size"].integer(), out);
   return out.take();
 }
 
@@ -155,30 +103,10 @@ std::vector<std::pair<std::string, std::string>> hugging_face_files(const Source
                 {"qkv_bias", "true"},
                 {"torch_dtype", text("float32")}};
   for (auto& member : label_members(engine::stored_lines(artifacts, kClassNames))) m.push_back(std::move(member));
-  // Of the processors of transformers the one that scales the shorter side and takes the middle, as is done here.
-  const auto shorter = std::llround(static_cast<double>(o.image_size) / s.images.crop_share);
-  const std::string crop = json_object({{"height", json_number(o.image_size)}, {"width", json_number(o.image_size)}});
-  const JsonMembers images{{"image_processor_type", text("CLIPImageProcessor")},
-                           {"do_convert_rgb", json_boolean(o.channels == 3)},
-                           {"do_resize", "true"},
-                           {"size", json_object({{"shortest_edge", json_number(std::int64_t{shorter})}})},
-                           {"resample", std::string(s.images.filter == data::Filter::bilinear ? kBilinear : kBicubic)},
-                           {"do_center_crop", "true"},
-                           {"crop_size", crop},
-                           {"do_rescale", "true"},
-                           {"rescale_factor", json_number(1.0 / 255)},
-                           {"do_normalize", "true"},
-                           {"image_mean", json_numbers(s.images.mean, o.channels)},
-                           {"image_std", json_numbers(s.images.deviation, o.channels)}};
-  return {{"config.json", json_object(m) + "\n"}, {"preprocessor_config.json", json_object(images) + "\n"}};
+  return {{"config.json", json_object(m) + "\n"}, {"preprocessor_config.json", preprocessor_text(s.images, o.image_size, o.channels)}};
 }
 
 // ---- timm
-
-bool holds_timm(const ModelDirectory& d) {
-  const auto name = d.config().find("architecture");
-  return name && name->is(Json::Kind::text) && name->text().starts_with("vit_");
-}
 
 std::vector<Assignment> timm_settings(const ModelDirectory& d) {
   const Json& c = d.config();
@@ -236,28 +164,12 @@ std::vector<Assignment> timm_settings(const ModelDirectory& d) {
   out.set("model.initial_values", "timm");
   out.set("model.dropout", "0");
   set_plain(out);
-  if (preparation) {
-    if (const auto v = preparation->find("mean")) out.set("data.mean", list_of(*v));
-    if (const auto v = preparation->find("std")) out.set("data.deviation", list_of(*v));
-    out.number(*preparation, "crop_pct", "evaluate.crop_share");
-    if (const auto v = preparation->find("interpolation"); v && v->text() == "bilinear") out.set("evaluate.filter", "bilinear");
-  }
+  if (preparation) set_timm_preparation(*preparation, out);
   return out.take();
-}
-
-engine::NamedTensors timm_artifacts(const ModelDirectory& d) {
-  std::vector<std::string> names;
-  if (const auto labels = d.config().find("label_names"))
-    for (const Json& n : labels->items()) names.emplace_back(n.text());
-  if (const auto count = d.config().find("num_classes"); count && names.empty())
-    for (std::int64_t i = 0; i < std::clamp<std::int64_t>(count->integer(), 0, 1'000'000); ++i) names.push_back(join_text("LABEL_", i));
-  return named_classes(names);
 }
 
 std::vector<std::pair<std::string, std::string>> timm_files(const Source& s, const engine::NamedTensors& artifacts) {
   const nn::VitOptions o = s.written();
-  const std::vector<std::string> classes = engine::stored_lines(artifacts, kClassNames);
-  const std::string input = join_text("[", o.channels, ", ", o.image_size, ", ", o.image_size, "]");
   const JsonMembers args{{"img_size", json_number(o.image_size)},
                          {"patch_size", json_number(o.patch_size)},
                          {"in_chans", json_number(o.channels)},
@@ -265,22 +177,15 @@ std::vector<std::pair<std::string, std::string>> timm_files(const Source& s, con
                          {"depth", json_number(o.layers)},
                          {"num_heads", json_number(o.heads)},
                          {"mlp_ratio", json_number(static_cast<double>(o.mlp_size) / static_cast<double>(o.hidden_size))}};
-  const JsonMembers preparation{{"input_size", input},
-                                {"mean", json_numbers(s.images.mean, o.channels)},
-                                {"std", json_numbers(s.images.deviation, o.channels)},
-                                {"interpolation", data::json_string(s.images.filter == data::Filter::bilinear ? "bilinear" : "bicubic")},
-                                {"crop_pct", json_number(s.images.crop_share)},
-                                {"num_classes", json_number(static_cast<std::int64_t>(classes.size()))},
-                                {"first_conv", data::json_string("patch_embed.proj")},
-                                {"classifier", data::json_string("head")}};
-  const JsonMembers m{{"architecture", data::json_string("vit_base_patch16_224")},  // model_args say everything otherwise
-                      {"num_classes", json_number(static_cast<std::int64_t>(classes.size()))},
-                      {"num_features", json_number(o.hidden_size)},
-                      {"global_pool", data::json_string("token")},
-                      {"model_args", json_object(args)},
-                      {"pretrained_cfg", json_object(preparation)},
-                      {"label_names", json_texts(classes)}};
-  return {{"config.json", json_object(m) + "\n"}};
+  return {{"config.json", timm_text({.architecture = "vit_base_patch16_224",  // args say everything otherwise
+                                     .args = args,
+                                     .image_size = o.image_size,
+                                     .channels = o.channels,
+                                     .features = o.hidden_size,
+                                     .global_pool = "token",
+                                     .first_conv = "patch_embed.proj",
+                                     .classifier = "head"},
+                                    s.images, engine::stored_lines(artifacts, kClassNames))}};
 }
 
 }  // namespace
@@ -316,10 +221,10 @@ std::vector<engine::ForeignForm> vit_forms(const nn::VitOptions& options, const 
                          require<ConfigError>(s.options->activation == Activation::gelu && s.options->norm_epsilon <= kLargestEpsilon,
                                               "export: timm's models have model.activation = gelu and model.norm_epsilon = 1e-6");
                        },
-                   .directory = {.holds = holds_timm,
+                   .directory = {.holds = [](const ModelDirectory& d) { return is_timm_architecture(d, "vit_"); },
                                  .is_native = [](const ModelDirectory&) { return true; },
                                  .settings = timm_settings,
-                                 .artifacts = timm_artifacts,
+                                 .artifacts = timm_classes,
                                  .files = [s](const engine::NamedTensors& artifacts) { return timm_files(s, artifacts); }}});
   forms.push_back({.name = "torch", .program = "the first port to PyTorch", .fits = nn::is_torch_port_vit, .names = [s](Names) {
                      return nn::torch_port_names(*s.options);
