@@ -23,6 +23,7 @@
 #include "recipes/lstm_classify/recipe.h"
 #include "recipes/lstm_translate/recipe.h"
 #include "recipes/sasrec/recipe.h"
+#include "recipes/swin/recipe.h"
 #include "recipes/translate/recipe.h"
 #include "recipes/vit/recipe.h"
 
@@ -30,10 +31,12 @@ namespace capstan {
 namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
-  static const std::array all{
-      sasrec::recipe(),        gru4rec::recipe(),       bert::recipe(),      bert_classify::recipe(),  bert_spans::recipe(),
-      vit::recipe(),           lstm_classify::recipe(), translate::recipe(), lstm_translate::recipe(), kernel_regression::recipe(),
-      language_model::recipe()};
+  static const std::array all{sasrec::recipe(),         gru4rec::recipe(),
+                              bert::recipe(),           bert_classify::recipe(),
+                              bert_spans::recipe(),     vit::recipe(),
+                              lstm_classify::recipe(),  translate::recipe(),
+                              lstm_translate::recipe(), kernel_regression::recipe(),
+                              language_model::recipe(), swin::recipe()};
   return all;
 }
 
