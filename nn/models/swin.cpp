@@ -70,6 +70,10 @@ Run run_of_tokens(const Run& run, std::int64_t images, std::int64_t tokens) {
   return of_tokens;
 }
 
+Initializer initializer(const SwinOptions& o) {
+  return o.initial_values == SwinInitialValues::fan_in ? fan_in_uniform() : truncated_normal(.02);
+}
+
 TransformerLayerOptions block_options(const SwinOptions& o, std::size_t stage) {
   return {.width = width_of(o, stage),
           .heads = o.heads[stage],
@@ -80,7 +84,7 @@ TransformerLayerOptions block_options(const SwinOptions& o, std::size_t stage) {
           .attention_dropout = o.attention_dropout,
           .activation_dropout = o.dropout,
           .epsilon = o.norm_epsilon,
-          .init = truncated_normal(.02)};
+          .init = initializer(o)};
 }
 
 struct Stage {
@@ -99,7 +103,8 @@ std::vector<Stage> make_stages(const Scope& scope, const SwinOptions& o) {
       options.stochastic_depth = stochastic_depth_rate(block, blocks, o.stochastic_depth);
       stages[i].blocks.emplace_back((below / "blocks" / j).at_depth(block + 1), options, swin_window(o, i), o.qkv_bias);
     }
-    if (i + 1 < stages.size()) stages[i].merging.emplace((below / "merging").at_depth(block), width_of(o, i), o.norm_epsilon);
+    if (i + 1 < stages.size())
+      stages[i].merging.emplace((below / "merging").at_depth(block), width_of(o, i), o.norm_epsilon, initializer(o));
   }
   return stages;
 }
@@ -193,7 +198,7 @@ Swin::Parts::Parts(const Scope& scope, const SwinOptions& o)
       embedding_dropout(scope / "embedding_dropout", o.dropout),
       stages(make_stages(scope / "stages", o)),
       norm(scope / "norm", {.width = width_of(o, o.depths.size() - 1), .epsilon = o.norm_epsilon}),
-      head(scope / "head", {.in = width_of(o, o.depths.size() - 1), .out = o.classes, .init = truncated_normal(.02)}) {}
+      head(scope / "head", {.in = width_of(o, o.depths.size() - 1), .out = o.classes, .init = initializer(o)}) {}
 
 std::vector<SwinTokens> Swin::Parts::plans(const Tensor& images) const {
   require(images.rank() == 4, "swin: images must be [B, C, H, W]: images ", images);

@@ -171,7 +171,8 @@ ForeignNames hugging_face_names(const SwinOptions& o, std::span<const std::strin
   for (std::size_t i = 0; i < o.depths.size(); ++i)  // of old files
     for (std::int64_t j = 0; j < o.depths[i]; ++j)
       out.ignored.push_back(join_text(prefix, "encoder.layers.", i, ".blocks.", j, ".attention.self.relative_position_index"));
-  for (const std::string pooler : {"swin/pooler", "pooler"}) out.heads.push_back(pooler);
+  out.ignored.push_back(prefix + "embeddings.mask_token");  // of pre-training by masked images, as is decoder
+  for (const std::string head : {"swin/pooler", "pooler", "decoder"}) out.heads.push_back(head);
   return out;
 }
 

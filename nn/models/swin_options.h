@@ -16,6 +16,12 @@ enum class SwinStem {
   convolutions,  ///< plain convolutions first (nn/conv_stem.h), then a linear map of each patch of their feature map
 };
 
+/// What matrices start from. Biases are zero, patches uniform within 1 / sqrt(fan in), tables and positions truncated normal .02 with both.
+enum class SwinInitialValues {
+  published,  ///< truncated normal .02
+  fan_in,     ///< uniform within 1 / sqrt(fan in), as PyTorch's layers: larger where tokens are narrow, which learn sooner then
+};
+
 struct SwinOptions {
   std::int64_t image_size = 224, channels = 3, classes = 1000;
   std::int64_t patch_size = 4, hidden_size = 96;
@@ -27,6 +33,7 @@ struct SwinOptions {
   bool qkv_bias = true, patch_norm = true, absolute_positions = false;
   double norm_epsilon = 1e-5;
   WindowPadding padding = WindowPadding::transformers;
+  SwinInitialValues initial_values = SwinInitialValues::published;
   double dropout = 0, attention_dropout = 0, stochastic_depth = 0.1;
   bool checkpoint_activations = false;
 
@@ -57,6 +64,9 @@ struct SwinOptions {
       "where patches, windows or the merging of tokens do not divide a size: padded as transformers do it, or as timm does (the map of "
       "tokens moves before it is padded), or refused as in the original",
       {{"transformers", WindowPadding::transformers}, {"timm", WindowPadding::timm}, {"refuse", WindowPadding::refuse}});
+    v("initial_values", initial_values, "initial values of matrices: truncated normal .02, or uniform within 1 / sqrt(fan in)",
+      {{"published", SwinInitialValues::published}, {"fan_in", SwinInitialValues::fan_in}})
+        .of_training();
     v("dropout", dropout, "share of activations set to zero in training: after the patches, in and after both parts of a block",
       V::fraction())
         .of_training();

@@ -86,9 +86,9 @@ Tensor SwinBlock::probabilities(const Residual::State& x, const SwinTokens::Wind
   return attention_.probabilities(to_windows(x.input, windows), windows.mask);
 }
 
-PatchMerging::PatchMerging(const Scope& scope, std::int64_t width, double epsilon)
+PatchMerging::PatchMerging(const Scope& scope, std::int64_t width, double epsilon, const Initializer& init)
     : norm_(scope / "norm", {.width = 4 * width, .epsilon = epsilon}),
-      reduction_(scope / "reduction", {.in = 4 * width, .out = 2 * width, .bias = false, .init = truncated_normal(.02)}) {}
+      reduction_(scope / "reduction", {.in = 4 * width, .out = 2 * width, .bias = false, .init = init}) {}
 
 Tensor PatchMerging::operator()(const Tensor& x, const Tensor& neighbours) const {
   const Tensor side_by_side = arrange_rows(x, neighbours);                                                   // [B, 4 T', C]

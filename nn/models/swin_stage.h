@@ -69,7 +69,7 @@ class SwinBlock {
 /// Parameters: norm, reduction/weight.
 class PatchMerging {
  public:
-  PatchMerging(const Scope& scope, std::int64_t width, double epsilon);
+  PatchMerging(const Scope& scope, std::int64_t width, double epsilon, const Initializer& init = truncated_normal(.02));
 
   /// x [B, T, C], neighbours as SwinTokens::neighbours has them -> [B, T', 2 C].
   Tensor operator()(const Tensor& x, const Tensor& neighbours) const;

@@ -224,6 +224,23 @@ TEST(Swin, TakesImagesOfOtherSizes) {
   expect_close(std::vector<double>(both.begin(), both.begin() + 3), first, 1e-12, "an image alone");
 }
 
+TEST(Swin, ComputesInTheTypeOfTheImages) {
+  ParameterStore store;
+  SwinOptions o = kSmall;
+  o.stem = SwinStem::convolutions;
+  o.stem_channels = {4, 6};
+  o.stem_strides = {1, 2};
+  o.patch_size = 2;
+  o.absolute_positions = true;
+  const Swin model(store.root(), o);
+  EXPECT_EQ(multiply_adds(o, 1) - multiply_adds(kSmall, 1), 16 * 16 * 9 * 3 * 4 + 8 * 8 * 9 * 4 * 6 + 16 * 4 * (6 * 4 - 3 * 16));
+  EXPECT_EQ(smallest_training_batch(o, 2, 2), 2);
+  fill_by_chirp(store);
+  const Tensor images = cast(cosine({2, 3, 16, 16}, 0), DType::f32), logits = model.logits(cast(images, DType::bf16), {});
+  EXPECT_EQ(logits.dtype(), DType::f32);
+  expect_close(logits.to_vector(), model.logits(images, {}).to_vector(), .05, "bf16");
+}
+
 TEST(Swin, RefusesWhatDoesNotFit) {
   const auto refused = [](const auto& change) {
     SwinOptions o = kSmall;
