@@ -104,14 +104,13 @@ Tensor WindowAttention::position_bias(const Tensor& x) const {
   return cast(contiguous(permute(reshape(of_pairs, Shape{n, n, heads_}), {2, 0, 1})), x.dtype());
 }
 
-Tensor WindowAttention::without_bias(const Tensor& x, const Tensor& mask, const Run& run) const {
+Tensor WindowAttention::context(const Tensor& x, const Tensor& mask, const Run& run) const {
   AttentionInputs inputs{.mask = mask, .bias = position_bias(x)};
   if (dropout_.rate_in(run) > 0 && run.token_ids.defined())
     inputs.query_ids = inputs.key_ids = reshape(run.token_ids, Shape{x.size(0), x.size(1)});
-  const Tensor context = scaled_dot_product_attention(split_heads(query_(x)), split_heads(key_(x)), split_heads(value_(x)),
-                                                      {.dropout = dropout_.rate_in(run), .key = dropout_.key_in(run)},
-                                                      inputs);  // [B * windows, n, H, D]
-  return output_.without_bias(flatten(context, -2, -1));        // [B * windows, n, C]
+  return flatten(scaled_dot_product_attention(split_heads(query_(x)), split_heads(key_(x)), split_heads(value_(x)),
+                                              {.dropout = dropout_.rate_in(run), .key = dropout_.key_in(run)}, inputs),
+                 -2, -1);  // [B * windows, n, H * D]
 }
 
 Tensor WindowAttention::probabilities(const Tensor& x, const Tensor& mask) const {

@@ -66,15 +66,19 @@ class WindowAttention {
  public:
   WindowAttention(const Scope& scope, const WindowAttentionOptions& options);
 
-  /// x [B * windows, window^2, width] -> the same shape, without the output's bias. `mask` as WindowCut::mask has it, or undefined.
-  /// run.token_ids, if any, numbers the tokens of x.
-  Tensor without_bias(const Tensor& x, const Tensor& mask, const Run& run) const;
+  /// x [B * windows, window^2, width] -> the same shape. `mask` as WindowCut::mask has it, or undefined. run.token_ids, if any, numbers the
+  /// tokens of x.
+  Tensor operator()(const Tensor& x, const Tensor& mask, const Run& run) const { return output_(context(x, mask, run)); }
+  /// Without the output's bias, for callers that fuse it into what comes next.
+  Tensor without_bias(const Tensor& x, const Tensor& mask, const Run& run) const { return output_.without_bias(context(x, mask, run)); }
   /// The probabilities [B * windows, heads, window^2, window^2] to look at.
   Tensor probabilities(const Tensor& x, const Tensor& mask) const;
   const Parameter& bias() const { return output_.bias(); }
 
  private:
   Tensor split_heads(const Tensor& x) const;
+  /// Heads side by side: x's shape.
+  Tensor context(const Tensor& x, const Tensor& mask, const Run& run) const;
   /// [heads, window^2, window^2], in x's type.
   Tensor position_bias(const Tensor& x) const;
 

@@ -1,9 +1,11 @@
 #include "nn/models/swin_stage.h"
 
+#include <algorithm>
 #include <numeric>
 #include <span>
 
 #include "autograd/ops/arrange_rows.h"
+#include "autograd/ops/elementwise.h"
 #include "autograd/ops/shape_ops.h"
 #include "nn/weight.h"
 
@@ -23,6 +25,53 @@ Tensor from_windows(const Tensor& y, const SwinTokens::Windows& w) {
   const Tensor x = reshape(y, Shape{y.size(0) / w.count, w.places, y.size(2)});
   return w.back.defined() ? arrange_rows(x, w.back) : x;
 }
+
+/// Rows of axis 0 in another order, -1: zeros.
+Tensor arrange_samples(const Tensor& x, const Tensor& samples) {
+  const Tensor rows = arrange_rows(reshape(x, Shape{1, x.size(0), x.numel() / x.size(0)}), samples);
+  return reshape(rows, x.shape().with(0, samples.numel()));
+}
+
+TransformerLayerOptions without_depth(TransformerLayerOptions o) {
+  o.stochastic_depth = 0;  // the block sees to it
+  return o;
+}
+
+/// The samples of a batch that keep a branch; at least one, so that there is something to compute, which then counts nothing.
+class Kept {
+ public:
+  Kept(const StochasticDepth& depth, std::int64_t samples, const Run& run) {
+    const std::vector<double> factors = depth(Tensor::full({samples}, 1, DType::f64), run).to_vector();
+    factor_ = *std::ranges::max_element(factors);
+    std::vector<std::int64_t> taken, places;
+    for (std::int64_t b = 0; b < samples; ++b) {
+      const bool keeps = factors[static_cast<std::size_t>(b)] != 0 || (factor_ == 0 && b == 0);
+      places.push_back(keeps ? static_cast<std::int64_t>(taken.size()) : -1);
+      if (keeps) taken.push_back(b);
+    }
+    taken_ = as_tensor(taken);
+    places_ = as_tensor(places);
+  }
+  bool all() const { return taken_.numel() == places_.numel(); }
+
+  Tensor take(const Tensor& x) const { return all() ? x : arrange_samples(x, taken_); }
+  /// A branch of these samples as one of all, scaled, 0 for the others.
+  Tensor put_back(const Tensor& branch) const {
+    const Tensor scaled = affine(branch, factor_);
+    return all() ? scaled : arrange_samples(scaled, places_);
+  }
+  Run run_of(const Run& run) const {
+    if (all() || !run.token_ids.defined()) return run;
+    const Tensor ids = reshape(run.token_ids, Shape{places_.numel(), run.token_ids.numel() / places_.numel()});
+    Run out = run;
+    out.token_ids = flatten(index_select(ids, 0, taken_), 0, 1);
+    return out;
+  }
+
+ private:
+  Tensor taken_, places_;
+  double factor_ = 1;
+};
 
 }  // namespace
 
@@ -71,15 +120,32 @@ SwinBlock::SwinBlock(const Scope& scope, const TransformerLayerOptions& o, std::
     : attention_(
           scope / "attention",
           {.width = o.width, .heads = o.heads, .window = window, .qkv_bias = qkv_bias, .dropout = o.attention_dropout, .init = o.init}),
-      residual_(scope, "attention", o),
-      feed_forward_(scope, "feed_forward", o) {}
+      residual_(scope, "attention", without_depth(o)),
+      feed_forward_(scope / "feed_forward",
+                    {.width = o.width, .inner = o.inner, .activation = o.activation, .dropout = o.activation_dropout, .init = o.init}),
+      feed_forward_residual_(scope, "feed_forward", without_depth(o)),
+      attention_depth_(scope / "attention_depth", o.stochastic_depth),
+      feed_forward_depth_(scope / "feed_forward_depth", o.stochastic_depth) {}
 
 Residual::State SwinBlock::operator()(const Residual::State& x, const SwinTokens::Windows& windows, const LayerNorm* next,
                                       const Run& tokens, const Run& places) const {
-  const Tensor y = from_windows(attention_.without_bias(to_windows(x.input, windows), windows.mask, places), windows);  // [B, T, C]
-  const Residual::State middle =
-      residual_.add_branch({y, weight_for(attention_.bias(), y)}, x.residual(), &feed_forward_.residual().norm(), tokens);
-  return feed_forward_(middle, next, tokens);
+  Residual::Branch branch;
+  if (attention_depth_.active_in(tokens)) {
+    const Kept kept(attention_depth_, x.input.size(0), tokens);
+    const Tensor y = attention_(to_windows(kept.take(x.input), windows), windows.mask, kept.run_of(places));
+    branch.result = kept.put_back(from_windows(y, windows));  // [B, T, C]
+  } else {
+    branch.result = from_windows(attention_.without_bias(to_windows(x.input, windows), windows.mask, places), windows);
+    branch.bias = weight_for(attention_.bias(), x.input);
+  }
+  const Residual::State middle = residual_.add_branch(std::move(branch), x.residual(), &feed_forward_residual_.norm(), tokens);
+  if (!feed_forward_depth_.active_in(tokens))
+    return feed_forward_residual_.add_branch(
+        {feed_forward_.without_bias(middle.input, tokens), weight_for(feed_forward_.bias(), middle.input)}, middle.residual(), next,
+        tokens);
+  const Kept kept(feed_forward_depth_, x.input.size(0), tokens);
+  const Tensor y = kept.put_back(feed_forward_(kept.take(middle.input), kept.run_of(tokens)));
+  return feed_forward_residual_.add_branch({y, {}}, middle.residual(), next, tokens);
 }
 
 Tensor SwinBlock::probabilities(const Residual::State& x, const SwinTokens::Windows& windows) const {

@@ -42,7 +42,8 @@ class SwinTokens {
   Windows still_, moved_;
 };
 
-/// Attention within windows and an MLP, each with its residual connection (pre-norm).
+/// Attention within windows and an MLP, each with its residual connection (pre-norm). Samples that go without a branch (stochastic depth)
+/// are not computed in it, which saves their share of its work.
 ///
 /// Parameters: attention/... (shifted_windows.h), attention_norm, feed_forward/{inner, outer}, feed_forward_norm.
 class SwinBlock {
@@ -61,7 +62,9 @@ class SwinBlock {
  private:
   WindowAttention attention_;
   Residual residual_;
-  FeedForwardSublayer feed_forward_;
+  FeedForward feed_forward_;
+  Residual feed_forward_residual_;
+  StochasticDepth attention_depth_, feed_forward_depth_;
 };
 
 /// Four neighbouring tokens as one of twice the width: their values side by side, normalised, times a matrix.

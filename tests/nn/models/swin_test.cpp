@@ -312,6 +312,35 @@ TEST(Swin, DropsBySampleNotByBatch) {
   }
 }
 
+TEST(SwinBlock, LeavesOutTheBranchesOfWholeSamples) {
+  ParameterStore store(1, DType::f64);
+  const SwinBlock block(store.root(), {.width = 4, .heads = 2, .inner = 8, .pre_norm = true, .stochastic_depth = .4}, 2, true);
+  fill_by_chirp(store);
+  for (const std::string of : {"weight", "bias"}) {  // the second branch is 0
+    const Tensor& value = store.find("feed_forward/outer/" + of).value();
+    std::fill_n(value.data<double>(), value.numel(), 0);
+  }
+  const SwinTokens tokens({4, 4}, 2, WindowPadding::refuse);
+  const std::int64_t samples = 6;
+  const Tensor x = cosine({samples, 16, 4}, 0);
+  const auto result = [&](const nn::Run& run) {
+    return block(block.residual().begin(x), tokens.windows(true), nullptr, run, run).input.to_vector();
+  };
+  const std::vector<double> before = x.to_vector(), whole = result({});
+  int kept = 0;
+  for (std::int64_t step = 0; step < 4; ++step) {
+    const std::vector<double> y = result({.training = true, .seed = 2, .step = step});
+    for (std::size_t b = 0; b < samples; ++b) {
+      const bool keeps = y[b * 64] != before[b * 64];
+      kept += keeps;
+      for (std::size_t i = b * 64; i < (b + 1) * 64; ++i)
+        ASSERT_NEAR(y[i] - before[i], keeps ? (whole[i] - before[i]) / .6 : 0, 1e-12) << step << " " << b;
+    }
+  }
+  EXPECT_GT(kept, 6);
+  EXPECT_LT(kept, 22);
+}
+
 TEST(Swin, LearnsAtTheDepthsOfItsBlocks) {
   ParameterStore store;
   const Swin model(store.root(), kSmall);
