@@ -1,7 +1,6 @@
 #include "nn/models/swin_names.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -15,18 +14,12 @@ namespace {
 
 bool has(std::span<const std::string> names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
 
-/// The side of a square, 0: it is none.
-std::int64_t side_of(std::int64_t count) {
-  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(std::max<std::int64_t>(count, 0)))));
-  return side * side == count ? side : 0;
-}
-
 /// Rows [.., N, width] of a square grid as those of another square grid, ours [N', width].
 Tensor resized_rows(const Tensor& theirs, const Shape& ours) {
   const std::int64_t width = ours[1];
   if (theirs.rank() < 2 || theirs.size(theirs.rank() - 1) != width) return {};
   const Tensor rows = reshape(cast(theirs.contiguous(), DType::f32), {theirs.numel() / width, width});
-  const std::int64_t from = side_of(rows.size(0)), to = side_of(ours[0]);
+  const std::int64_t from = square_side(rows.size(0)), to = square_side(ours[0]);
   return from == 0 || to == 0 ? Tensor{} : interpolate_grid(rows, {from, from}, {to, to}, Interpolation::bicubic);
 }
 
