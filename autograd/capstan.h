@@ -17,6 +17,7 @@
 #include "autograd/core/storage.h"
 #include "autograd/core/tensor.h"
 #include "autograd/ops/activation.h"
+#include "autograd/ops/arrange_rows.h"
 #include "autograd/ops/attention.h"
 #include "autograd/ops/box_loss.h"
 #include "autograd/ops/candidate_loss.h"

@@ -21,6 +21,11 @@ double cubic(double x, double a) {
 
 }  // namespace
 
+std::int64_t square_side(std::int64_t count) {
+  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(std::max<std::int64_t>(count, 0)))));
+  return side * side == count ? side : 0;
+}
+
 Tensor interpolation_weights(std::int64_t from, std::int64_t to, Interpolation interpolation) {
   require(from > 0 && to > 0, "interpolation: sizes must be at least 1: from ", from, ", to ", to);
   const double scale = static_cast<double>(from) / static_cast<double>(to);

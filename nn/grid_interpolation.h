@@ -22,6 +22,9 @@ enum class Interpolation {
 Tensor interpolate_grid(const Tensor& positions, std::pair<std::int64_t, std::int64_t> from, std::pair<std::int64_t, std::int64_t> to,
                         Interpolation interpolation);
 
+/// The side of a square grid of `count` points; 0: they are no square.
+std::int64_t square_side(std::int64_t count);
+
 /// The weights of one axis: [to, from] in f64, each row sums to 1.
 Tensor interpolation_weights(std::int64_t from, std::int64_t to, Interpolation interpolation);
 

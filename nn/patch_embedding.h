@@ -26,8 +26,9 @@ class PatchEmbedding {
  public:
   PatchEmbedding(const Scope& scope, const PatchEmbeddingOptions& options);
 
-  /// images [B, channels, H, W] -> [B, N, width], patches row by row. Throws ShapeError if patch does not divide H and W.
-  Tensor operator()(const Tensor& images) const;
+  /// images [B, channels, H, W] -> [B, N, width], patches row by row, or window by window of `window` x `window` patches and row by row
+  /// within. Throws ShapeError if patch does not divide H and W, or window not their rows and columns.
+  Tensor operator()(const Tensor& images, std::int64_t window = 1) const;
 
   /// Rows and columns of patches. Throws ShapeError if patch does not divide both sizes.
   std::pair<std::int64_t, std::int64_t> grid(std::int64_t height, std::int64_t width) const;

@@ -11,7 +11,7 @@
 
 namespace capstan::kernels {
 
-/// y[a, n, b] = x[a, indices[n], b]; x [outer, size, inner], y [outer, count, inner]; `inner` in bytes.
+/// y[a, n, b] = x[a, indices[n], b], zeros for an index -1; x [outer, size, inner], y [outer, count, inner]; `inner` in bytes.
 void take(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_t inner, const std::int64_t* indices, const std::byte* x,
           std::byte* y);
 

@@ -2,6 +2,7 @@
 // Every op, in one explicit list that the tests go through. A new family adds its header and its list here. For tests: users include
 // capstan.h or the headers of the families.
 
+#include "autograd/ops/arrange_rows.h"
 #include "autograd/ops/attention.h"
 #include "autograd/ops/box_loss.h"
 #include "autograd/ops/candidate_loss.h"
@@ -38,8 +39,8 @@ struct Joined<TypeList<A...>, TypeList<B...>, Rest...> {
 };
 }  // namespace detail
 
-using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, MatmulOps, SoftmaxOps, NormalizationOps, EmbeddingOps,
-                              DropoutOps, AttentionOps, RotaryOps, RecurrentOps, LossOps, LinearCrossEntropyOps, CandidateLossOps,
-                              SessionLossOps, BoxLossOps, ConvOps, PoolOps, ImageNormalizationOps>::type;
+using AllOps = detail::Joined<ElementwiseOps, ActivationOps, ReduceOps, ShapeOps, ArrangeRowsOps, MatmulOps, SoftmaxOps, NormalizationOps,
+                              EmbeddingOps, DropoutOps, AttentionOps, RotaryOps, RecurrentOps, LossOps, LinearCrossEntropyOps,
+                              CandidateLossOps, SessionLossOps, BoxLossOps, ConvOps, PoolOps, ImageNormalizationOps>::type;
 
 }  // namespace capstan::ops

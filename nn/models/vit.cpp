@@ -55,7 +55,7 @@ void check(const VitOptions& o, std::int64_t image_size, std::string_view key) {
   constexpr std::size_t kMaxStages = 8;  // width and stride double with each
   require<ConfigError>(o.stem != VitStem::resnet || o.stem_blocks.size() <= kMaxStages, "vit: model.stem_blocks names ",
                        o.stem_blocks.size(), " stages, at most ", kMaxStages, " are possible");
-  VitConvStem::check(o);
+  ConvStem::check(conv_stem_options(o), "vit");
   const bool stem = o.stem != VitStem::patches;
   const std::int64_t source = VitImageStem::feature_size(o, image_size, image_size).first;
   require<ConfigError>(source > 0 && source % o.patch_size == 0, "vit: model.patch_size must divide ",
@@ -192,7 +192,7 @@ const VitOptions& Vit::options() const { return parts_->options; }
 
 std::int64_t smallest_training_batch(const VitOptions& o, std::int64_t image_height, std::int64_t image_width) {
   if (o.stem != VitStem::convolutions) return 1;
-  const auto [height, width] = VitConvStem::feature_size(o, image_height, image_width);
+  const auto [height, width] = ConvStem::feature_size(conv_stem_options(o), image_height, image_width);
   return height * width > 1 ? 1 : 2;
 }
 

@@ -1,7 +1,6 @@
 #include "nn/models/vit_names.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -15,19 +14,13 @@ namespace {
 
 bool has(std::span<const std::string> names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
 
-/// The side of a square of patches, 0: it is none.
-std::int64_t side_of(std::int64_t patches) {
-  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(std::max<std::int64_t>(patches, 0)))));
-  return side * side == patches ? side : 0;
-}
-
 /// Positions [.., N, H] of another square grid, with or without one of the class token before them.
 std::function<Tensor(const Tensor&, const Shape&)> resized_positions(const VitOptions& o) {
   return [special = o.head == VitHeadInput::token ? 1 : 0, kind = o.interpolation](const Tensor& theirs, const Shape& ours) -> Tensor {
     const std::int64_t width = ours[1];
     if (theirs.rank() < 2 || theirs.size(theirs.rank() - 1) != width) return {};
     const Tensor rows = reshape(cast(theirs.contiguous(), DType::f32), {theirs.numel() / width, width});
-    const std::int64_t from = side_of(rows.size(0) - special), to = side_of(ours[0] - special);
+    const std::int64_t from = square_side(rows.size(0) - special), to = square_side(ours[0] - special);
     if (from == 0 || to == 0) return {};
     const Tensor grid = interpolate_grid(slice(rows, 0, special, rows.size(0) - special), {from, from}, {to, to}, kind);
     return special == 0 ? grid : concat({slice(rows, 0, 0, special), grid}, 0);

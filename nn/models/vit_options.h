@@ -17,7 +17,7 @@ namespace capstan::nn {
 /// What turns an image into tokens.
 enum class VitStem {
   patches,       ///< a linear map of each patch
-  convolutions,  ///< plain convolutions first (vit_conv_stem.h), then a linear map of each patch of their feature map
+  convolutions,  ///< plain convolutions first (nn/conv_stem.h), then a linear map of each patch of their feature map
   resnet,        ///< a weight-standardised ResNet first ("hybrid", vit_resnet_stem.h), likewise
 };
 

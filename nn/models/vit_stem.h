@@ -5,10 +5,13 @@
 #include <utility>
 #include <variant>
 
-#include "nn/models/vit_conv_stem.h"
+#include "nn/conv_stem.h"
 #include "nn/models/vit_resnet_stem.h"
 
 namespace capstan::nn {
+
+/// Of stem = convolutions.
+ConvStemOptions conv_stem_options(const VitOptions& options);
 
 class VitImageStem {
  public:
@@ -24,7 +27,7 @@ class VitImageStem {
   static double multiply_adds(const VitOptions& options, std::int64_t height, std::int64_t width);
 
  private:
-  std::variant<std::monostate, VitConvStem, VitResnetStem> stem_;
+  std::variant<std::monostate, ConvStem, VitResnetStem> stem_;
 };
 
 }  // namespace capstan::nn

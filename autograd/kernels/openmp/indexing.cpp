@@ -18,8 +18,14 @@ void take(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_
   parallel_ranges(
       outer * count, grain,
       [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i)
-          std::memcpy(y + i * inner, x + (i / count * size + indices[i % count]) * inner, static_cast<std::size_t>(inner));
+        for (std::int64_t i = first; i < last; ++i) {
+          const std::int64_t from = indices[i % count];
+          if (from < 0) {
+            std::memset(y + i * inner, 0, static_cast<std::size_t>(inner));
+          } else {
+            std::memcpy(y + i * inner, x + (i / count * size + from) * inner, static_cast<std::size_t>(inner));
+          }
+        }
       },
       1);
 }

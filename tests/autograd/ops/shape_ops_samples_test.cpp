@@ -1,7 +1,8 @@
-// Samples of the shape ops; see op_table.h.
+// Samples of the shape ops and of arrange_rows; see op_table.h.
 
 #include "autograd/ops/shape_ops.h"
 
+#include "autograd/ops/arrange_rows.h"
 #include "tests/autograd/ops/op_table.h"
 
 namespace capstan::testing {
@@ -163,6 +164,29 @@ struct Samples<ops::IndexSelect> {
 };
 
 template <>
+struct Samples<ops::ArrangeRows> {
+  static std::vector<Sample<ops::ArrangeRows>> good() {
+    return {{.name = "another order", .args = {}, .inputs = {uniform({2, 4, 3}), numbers({2, 0, 3, 1}, {4})}},
+            {.name = "padded", .args = {}, .inputs = {uniform({2, 3, 2}), numbers({-1, 2, 0, -1, 1, -1}, {6})}},
+            {.name = "some left out", .args = {}, .inputs = {uniform({3, 4, 1, 2}), numbers({3, -1, 1}, {3})}},
+            {.name = "single numbers", .args = {}, .inputs = {uniform({2, 3}), numbers({1, 0}, {2})}},
+            {.name = "none", .args = {}, .inputs = {uniform({2, 3, 2}), numbers({}, {0})}}};
+  }
+  static Sample<ops::ArrangeRows> large() {
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < 140; ++i) rows.push_back(i % 7 == 0 ? -1 : 139 - i);
+    return {.name = "large", .args = {}, .inputs = {uniform({6, 150, kLarge[1]}), Tensor::from<std::int64_t>(rows, {140})}};
+  }
+  static std::vector<BadSample<ops::ArrangeRows>> bad() {
+    return {
+        {.name = "outside", .args = {}, .inputs = {uniform({2, 3, 2}), numbers({0, 3}, {2})}, .message = "place 1 holds 3"},
+        {.name = "twice", .args = {}, .inputs = {uniform({2, 3, 2}), numbers({1, 0, 1}, {3})}, .message = "row 1 goes to places 0 and 2"},
+        {.name = "rank", .args = {}, .inputs = {uniform({3}), numbers({0}, {1})}, .message = "x f64[3]"},
+        {.name = "type", .args = {}, .inputs = {uniform({2, 3}), uniform({2})}, .message = "rows f64[2]"}};
+  }
+};
+
+template <>
 struct Samples<ops::Gather> {
   static std::vector<Sample<ops::Gather>> good() {
     return {{.name = "columns", .args = {.axis = 1}, .inputs = {uniform({3, 4}), numbers({0, 3, 1, 1, 2, 2}, {3, 2})}},
@@ -208,7 +232,7 @@ struct Samples<ops::Roll> {
 };
 
 namespace {
-const bool registered = register_family<ops::ShapeOps>();
+const bool registered = register_family<ops::ShapeOps>() && register_family<ops::ArrangeRowsOps>();
 }
 
 }  // namespace capstan::testing

@@ -20,6 +20,7 @@
 #include "nn/models/bert_heads.h"
 #include "nn/models/gru4rec.h"
 #include "nn/models/sasrec.h"
+#include "nn/models/swin.h"
 #include "nn/models/vit.h"
 #include "recipes/engine/config/option_table.h"
 #include "recipes/engine/pretrained/foreign_model.h"
@@ -27,6 +28,7 @@
 #include "recipes/formats/gru4rec.h"
 #include "recipes/formats/hugging_face.h"
 #include "recipes/formats/sasrec.h"
+#include "recipes/formats/swin.h"
 #include "recipes/formats/vit.h"
 #include "recipes/tasks/text/vocabulary.h"
 #include "tests/close.h"
@@ -45,6 +47,10 @@ std::string golden(const std::string& name) { return std::string(CAPSTAN_SOURCE_
 
 Tensor result(const std::string& name) {
   static const data::Hdf5Reader file(golden("foreign.h5"), {.require_seal = false});
+  return file.read("/" + name);
+}
+Tensor swin_result(const std::string& name) {  // tests/goldens/make_swin.py
+  static const data::Hdf5Reader file(golden("swin.h5"), {.require_seal = false});
   return file.read("/" + name);
 }
 
@@ -407,6 +413,89 @@ TEST(ForeignVit, TheHybridInThreeForms) {
       EXPECT_EQ(p.value().to_vector(), at->second) << name << ": " << p.name();
     }
   }
+}
+
+// ---- Swin
+
+TEST(ForeignSwin, FromTransformersAndBack) {
+  nn::SwinOptions o;
+  const auto forms = swin_forms(o, {});
+  o = options_of<nn::SwinOptions>(golden("swin_hf"), forms[0]);
+  o.classes = 3;
+  ParameterStore store;
+  const nn::Swin model(store.root(), o);
+  EXPECT_THAT(load(golden("swin_hf"), forms, store).fresh, testing::IsEmpty());
+  expect_near(model.logits(swin_result("images"), {}), swin_result("hf_logits"), "hf");
+  expect_near(model.logits(swin_result("other"), {}), swin_result("hf_other_logits"), "a map that windows do not divide");
+  expect_goes_out(forms[0], store, golden("swin_hf"));
+  // The attention of its last block, 6 x 6 tokens in four windows.
+  const nn::Swin::WithAttention seen = model.with_attention(slice(swin_result("images"), 0, 0, 1), {});
+  EXPECT_EQ(seen.grid, (std::pair<std::int64_t, std::int64_t>{6, 6}));
+  const std::vector<double> all = seen.probabilities.at(0).to_vector(), windows = swin_result("hf_attention").to_vector();
+  for (std::size_t h = 0; h < 4; ++h)
+    for (std::size_t query = 0; query < 36; ++query)
+      for (std::size_t key = 0; key < 36; ++key) {
+        const auto window = [](std::size_t token) { return token / 18 * 2 + token % 6 / 3; };
+        const auto place = [](std::size_t token) { return token / 6 % 3 * 3 + token % 3; };
+        const double wanted = window(query) == window(key) ? windows[((window(query) * 4 + h) * 9 + place(query)) * 9 + place(key)] : 0.0;
+        ASSERT_NEAR(all[(h * 36 + query) * 36 + key], wanted, 1e-5) << h << " " << query << " " << key;
+      }
+  o.image_size = 28;
+  EXPECT_NO_THROW(forms[0].require_writable());
+  EXPECT_THROW(forms[1].require_writable(), ConfigError);
+  o.window_size = 9;
+  EXPECT_THAT(message_of<ConfigError>([&] { forms[0].require_writable(); }),
+              HasSubstr("the last stage has 7 rows, model.window_size is 9"));
+}
+
+TEST(ForeignSwin, FromTimmAndTheOriginalAndBack) {
+  nn::SwinOptions o;
+  const auto forms = swin_forms(o, {});
+  o = options_of<nn::SwinOptions>(golden("swin_timm"), forms[1]);
+  o.classes = 4;
+  std::vector<double> first;
+  for (const std::string name : {"swin_timm", "swin_original.safetensors"}) {
+    ParameterStore store;
+    const nn::Swin model(store.root(), o);
+    EXPECT_THAT(load(golden(name), forms, store).fresh, testing::IsEmpty());
+    expect_near(model.logits(swin_result("images"), {}), swin_result("timm_logits"), name);
+    expect_near(model.logits(swin_result("other"), {}), swin_result("timm_other_logits"), name + ", padded");
+    expect_goes_out(forms[1], store, golden("swin_timm"));
+  }
+  EXPECT_NO_THROW(forms[1].require_writable());
+}
+
+TEST(ForeignSwin, TablesOfAnotherWindowAreInterpolated) {
+  nn::SwinOptions o;
+  const auto forms = swin_forms(o, {});
+  o = options_of<nn::SwinOptions>(golden("swin_hf"), forms[0]);
+  o.classes = 3;
+  o.window_size = 4;
+  o.image_size = 32;
+  ParameterStore store;
+  const nn::Swin model(store.root(), o);
+  const engine::ForeignWeights w = engine::foreign_weights(golden("swin_hf"), forms, store, "swin");
+  EXPECT_THAT(w.tensors.notes, testing::ElementsAre("positions of [256, 8] is interpolated from [1, 144, 8]",
+                                                    "relative_position_bias_table of [49, 2] is interpolated from [25, 2]",
+                                                    "relative_position_bias_table of [49, 4] is interpolated from [25, 4]"));
+  nn::import_parameters(w.tensors, {}, {}, store);
+  const Tensor theirs =
+      engine::foreign_tensors(golden("swin_hf")).read("swin.encoder.layers.1.blocks.0.attention.self.relative_position_bias_table");
+  expect_near(store.find("stages/1/blocks/0/attention/relative_position_bias_table").value(),
+              nn::interpolate_grid(theirs, {5, 5}, {7, 7}, nn::Interpolation::bicubic), "table");
+}
+
+TEST(ForeignSwin, NamesOfTimmSayTheSize) {
+  nn::SwinOptions o;
+  const auto forms = swin_forms(o, {});
+  Copy model("swin_timm");
+  model.change("config.json", "swin_tiny_patch4_window7_224", "swin_base_patch4_window12_384.ms_in22k");
+  model.change("config.json", "\"model_args\"", "\"others\"");
+  EXPECT_EQ(model.setting(forms[1], "model.depths"), "2, 2, 18, 2");
+  EXPECT_EQ(model.setting(forms[1], "model.heads"), "4, 8, 16, 32");
+  EXPECT_EQ(model.setting(forms[1], "model.window_size"), "12");
+  model.change("config.json", "_window12", "");
+  EXPECT_THAT(model.refusal(forms[1]), HasSubstr("expected swin_{tiny,small,base,large}_patchP_windowW_S"));
 }
 
 // ---- recommenders
