@@ -20,7 +20,7 @@ constexpr Named kSeparators[] = {{"control-a", "\x01"}, {"tab", "\t"},  {"'::'",
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-std::string_view trimmed(std::string_view s) {
+std::string_view without_blanks(std::string_view s) {
   while (!s.empty() && is_blank(s.front())) s.remove_prefix(1);
   while (!s.empty() && is_blank(s.back())) s.remove_suffix(1);
   return s;
@@ -37,7 +37,7 @@ Fit fit_of(std::string_view separator, const TableOptions& options, std::span<co
   Fit fit;
   bool open = false;
   for (const std::string& line : lines) {
-    if (!open && (trimmed(line).empty() || (!options.comment.empty() && line.starts_with(options.comment)))) continue;
+    if (!open && (without_blanks(line).empty() || (!options.comment.empty() && line.starts_with(options.comment)))) continue;
     const auto state = open ? cutter.go_on(line) : cutter.cut(line);
     open = state == RecordCutter::State::open;
     if (open) continue;
@@ -99,7 +99,7 @@ RecordCutter::State RecordCutter::cut(std::string_view line) {
   }
   for (;;) {
     const auto at = line.find(separator_);
-    fields_.push_back(trimmed(line.substr(0, at)));
+    fields_.push_back(without_blanks(line.substr(0, at)));
     if (at == line.npos) return State::complete;
     line.remove_prefix(at + separator_.size());
   }
@@ -122,7 +122,7 @@ RecordCutter::State RecordCutter::scan(std::string_view s) {
         ++at;
       } else {
         const std::size_t end = separator_at(s, at);
-        text_ += trimmed(s.substr(at, end - at));
+        text_ += without_blanks(s.substr(at, end - at));
         at = end;
       }
     }
@@ -145,7 +145,7 @@ RecordCutter::State RecordCutter::scan(std::string_view s) {
     if (at >= s.size()) break;
     if (!splits_at_blanks()) at += separator_.size();
   }
-  for (const auto& [from, to] : parts_) fields_.push_back(trimmed(std::string_view(text_).substr(from, to - from)));
+  for (const auto& [from, to] : parts_) fields_.push_back(without_blanks(std::string_view(text_).substr(from, to - from)));
   return State::complete;
 }
 
@@ -190,7 +190,7 @@ bool TableReader::next() {
     if (!next_line(line)) return false;
     if (!options_.comment.empty() && line.starts_with(options_.comment)) {
       ++comment_lines_;
-    } else if (!trimmed(line).empty()) {
+    } else if (!without_blanks(line).empty()) {
       break;
     }
   }

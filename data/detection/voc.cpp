@@ -17,18 +17,14 @@
 #include "data/file.h"
 #include "data/image/image.h"
 #include "data/line_reader.h"
+#include "data/trimmed.h"
 
 namespace capstan::data {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 6> kEndings{".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"};
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n"), last = text.find_last_not_of(" \t\r\n");
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, last - first + 1);
-}
+constexpr std::array<std::string_view, 6> kVocEndings{".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"};
 
 /// An XML file of one image.
 class VocFile {
@@ -91,7 +87,7 @@ std::string picture_of(const std::string& root, const std::string& name, const V
   std::error_code error;
   const std::string named = fs::path(file.file_name()).filename();  // some programs write a whole path
   if (!named.empty() && fs::exists(folder + named, error)) return folder + named;
-  for (const std::string_view ending : kEndings)
+  for (const std::string_view ending : kVocEndings)
     if (std::string path = join_text(folder, name, ending); fs::exists(path, error)) return path;
   throw DataError(join_text(file.path(), ": found no picture for it: neither '", named, "' nor ", name, ".jpg, .jpeg or .png in ", folder));
 }

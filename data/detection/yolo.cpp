@@ -12,18 +12,14 @@
 #include "autograd/core/error.h"
 #include "data/image/image.h"
 #include "data/line_reader.h"
+#include "data/trimmed.h"
 
 namespace capstan::data {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 4> kEndings{".jpg", ".jpeg", ".jpe", ".png"};
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r"), last = text.find_last_not_of(" \t\r");
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, last - first + 1);
-}
+constexpr std::array<std::string_view, 4> kYoloEndings{".jpg", ".jpeg", ".jpe", ".png"};
 
 std::string_view unquoted(std::string_view text) {
   text = trimmed(text);
@@ -86,7 +82,7 @@ std::vector<fs::path> pictures_in(const std::string& folder) {
   for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
     std::string ending = it->path().extension();
     std::ranges::transform(ending, ending.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    if (std::ranges::find(kEndings, ending) != kEndings.end() && !it->path().filename().string().starts_with('.'))
+    if (std::ranges::find(kYoloEndings, ending) != kYoloEndings.end() && !it->path().filename().string().starts_with('.'))
       found.push_back(it->path());
   }
   require<IoError>(!error, folder, ": cannot list the folder: ", error.message());

@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "corpus files are little-endian");
 
-struct Header {
+struct CorpusHeader {
   std::array<char, 8> magic{'C', 'A', 'P', 'S', 'C', 'O', 'R', 'P'};
   std::uint32_t version = 1;
   std::uint32_t header_crc = 0;  // of the fields below
@@ -27,13 +27,13 @@ struct Header {
   std::uint32_t reserved = 0;
   std::int64_t bytes = 0;  // of the file
 
-  std::uint32_t crc() const { return crc32c(std::as_bytes(std::span(this, 1)).subspan(offsetof(Header, tokens))); }
+  std::uint32_t crc() const { return crc32c(std::as_bytes(std::span(this, 1)).subspan(offsetof(CorpusHeader, tokens))); }
   std::int64_t token_bytes() const { return (tokens * 4 + 7) / 8 * 8; }
   std::int64_t expected_bytes() const { return 64 + token_bytes() + 8 * (sentences + 1) + 8 * (documents + 1); }
 };
-static_assert(sizeof(Header) == 64 && offsetof(Header, tokens) == 16);
+static_assert(sizeof(CorpusHeader) == 64 && offsetof(CorpusHeader, tokens) == 16);
 
-constexpr std::array<std::byte, sizeof(Header)> kNoHeader{};  // stands for the header until it is known, and in the checksum
+constexpr std::array<std::byte, sizeof(CorpusHeader)> kNoHeader{};  // stands for the header until it is known, and in the checksum
 
 template <class T>
 std::span<const std::byte> bytes_of(const T& value) {
@@ -41,9 +41,9 @@ std::span<const std::byte> bytes_of(const T& value) {
 }
 
 /// The content behind the header once through, by plain reading: a map would keep it all resident.
-void check_content(const std::string& path, const Header& header) {
+void check_content(const std::string& path, const CorpusHeader& header) {
   std::ifstream file(path, std::ios::binary);
-  file.seekg(sizeof(Header));
+  file.seekg(sizeof(CorpusHeader));
   std::vector<std::int32_t> part(std::size_t{1} << 18);
   std::uint32_t crc = crc32c(kNoHeader);
   std::int64_t tokens = 0;
@@ -110,7 +110,7 @@ void CorpusWriter::finish() {
   main_.append(sentence_starts_);
   main_.append(document_starts_);
 
-  Header header;
+  CorpusHeader header;
   header.version = marks_words_ ? 2 : 1;
   header.tokens = tokens_;
   header.sentences = sentences_;
@@ -126,10 +126,10 @@ void CorpusWriter::finish() {
 
 Corpus::Corpus(const std::string& path) : file_(path) {
   const auto bytes = file_.bytes();
-  Header header;
-  require<DataError>(bytes.size() >= sizeof(Header) && std::memcmp(bytes.data(), header.magic.data(), header.magic.size()) == 0, path,
+  CorpusHeader header;
+  require<DataError>(bytes.size() >= sizeof(CorpusHeader) && std::memcmp(bytes.data(), header.magic.data(), header.magic.size()) == 0, path,
                      ": this is not a corpus file");
-  std::memcpy(&header, bytes.data(), sizeof(Header));
+  std::memcpy(&header, bytes.data(), sizeof(CorpusHeader));
   require<DataError>(header.version == 1 || header.version == 2, path, ": version ", header.version,
                      " of the corpus file, expected 1 or 2");
   require<DataError>(header.header_crc == header.crc(), path, ": the header of the corpus is damaged");
@@ -142,7 +142,7 @@ Corpus::Corpus(const std::string& path) : file_(path) {
   check_content(path, header);
 
   // Aligned: the map begins at a page, the sections at multiples of 8.
-  const std::byte* at = bytes.data() + sizeof(Header);
+  const std::byte* at = bytes.data() + sizeof(CorpusHeader);
   tokens_ = {reinterpret_cast<const std::int32_t*>(at), static_cast<std::size_t>(header.tokens)};
   at += header.token_bytes();
   sentence_starts_ = {reinterpret_cast<const std::int64_t*>(at), static_cast<std::size_t>(header.sentences + 1)};
