@@ -128,8 +128,9 @@ void Gradient::add(Gradient incoming) {
   if (!is_dense() && incoming.is_dense()) std::swap(*this, incoming);
   Tensor sum = to_dense();
   *this = Gradient{};  // so that a gradient held by nobody else has one owner
-  sum = to_write_into(std::move(sum));
-  if (incoming.is_sparse()) {
+  const bool by_row = incoming.is_sparse();  // rows are added to a contiguous table
+  sum = by_row && !sum.is_contiguous() ? sum.clone() : to_write_into(std::move(sum));
+  if (by_row) {
     kernels::scatter_add_rows(incoming.indices(), incoming.values_, sum);
   } else if (incoming.is_slice()) {
     kernels::add_into(incoming.values_, sum.view(incoming.form_->place));
