@@ -53,6 +53,9 @@ struct AttentionMask {
   Tensor cu_seqlens = {};
   /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: key is the same tensor as query.
   Tensor key_ids = {};
+  /// Added to what queries and keys are made of, not to what values are, [B, T, width] and [B, S, width] (DETR). For sublayers
+  /// (sublayer.h), not with a cache.
+  Tensor query_positions = {}, key_positions = {};
 };
 
 class MultiHeadAttention {

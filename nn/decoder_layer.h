@@ -55,6 +55,13 @@ class DecoderLayer {
 };
 
 /// The tensors in a decoder's inputs that may have a gradient.
-inline std::vector<Tensor*> differentiable(DecoderInputs& in) { return {&in.memory, &in.mask.bias, &in.memory_mask.bias}; }
+inline std::vector<Tensor*> differentiable(DecoderInputs& in) {
+  std::vector<Tensor*> out{&in.memory};
+  for (AttentionMask* mask : {&in.mask, &in.memory_mask}) {
+    const std::vector<Tensor*> of_mask = differentiable(*mask);
+    out.insert(out.end(), of_mask.begin(), of_mask.end());
+  }
+  return out;
+}
 
 }  // namespace capstan::nn

@@ -47,6 +47,6 @@ class EncoderLayer {
 };
 
 /// The tensors in a mask that may have a gradient.
-inline std::vector<Tensor*> differentiable(AttentionMask& mask) { return {&mask.bias}; }
+inline std::vector<Tensor*> differentiable(AttentionMask& mask) { return {&mask.bias, &mask.query_positions, &mask.key_positions}; }
 
 }  // namespace capstan::nn

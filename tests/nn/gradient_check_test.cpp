@@ -191,6 +191,24 @@ std::vector<LayerCase> cases() {
              [=](const Scope& s) { return [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) { return l(in[0], {}, training()); }; },
              {x});
     stack.final_norm = false, stack.layer.attention_dropout = 0, stack.checkpoint = true;
+    add_case("encoder_positions" + form,
+             [=](const Scope& s) {
+               return [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) {
+                 return l(in[0], {.query_positions = in[1], .key_positions = in[1]}, training());
+               };
+             },
+             {x, random_input(x.shape(), 2)});
+    add_case("decoder_positions" + form,
+             [=](const Scope& s) {
+               return [l = TransformerStack<DecoderLayer>(s, stack)](Inputs in) {
+                 return l(in[0],
+                          {.memory = in[1],
+                           .mask = {.query_positions = in[2], .key_positions = in[2]},
+                           .memory_mask = {.key_ids = kMemoryIds, .query_positions = in[2], .key_positions = in[3]}},
+                          training());
+               };
+             },
+             {x, memory, random_input(x.shape(), 2), random_input(memory.shape(), 3)});
     add_case("encoder_first_token" + form,
              [=](const Scope& s) {
                return

@@ -1,0 +1,215 @@
+#include "nn/models/detr.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "autograd/core/error.h"
+#include "autograd/ops/activation.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/shape_ops.h"
+#include "autograd/ops/softmax.h"
+#include "nn/init.h"
+#include "nn/weight.h"
+
+namespace capstan::nn {
+namespace {
+
+/// Rounding beside a count of places, as the original has it.
+constexpr double kSineEpsilon = 1e-6;
+
+TransformerStackOptions stack_options(const DetrOptions& o, std::int64_t layers, bool final_norm) {
+  return {.layers = layers,
+          .layer = {.width = o.width,
+                    .heads = o.heads,
+                    .inner = o.inner,
+                    .activation = Activation::relu,
+                    .pre_norm = o.pre_norm,
+                    .dropout = o.dropout,
+                    .attention_dropout = o.attention_dropout,
+                    .activation_dropout = o.activation_dropout,
+                    .init = glorot_uniform(),
+                    .projection_init = glorot_uniform({.in = o.width, .out = 3 * o.width})},
+          .final_norm = final_norm,
+          .checkpoint = o.checkpoint};
+}
+
+const DetrOptions& checked(const DetrOptions& o, const ResNetOptions& backbone) {
+  require<ConfigError>(o.width % 4 == 0, "detr: the width must be a multiple of 4, got ", o.width);
+  require<ConfigError>(o.classes > 0, "detr: there must be a class to find, got classes ", o.classes);
+  require<ConfigError>(backbone.classes == 0, "detr: the backbone has no classifier, got classes ", backbone.classes);
+  return o;
+}
+
+DecoderInputs inputs_of(const DetrMemory& memory, const Tensor& queries) {
+  return {.memory = memory.tokens,
+          .mask = {.query_positions = queries, .key_positions = queries},
+          .memory_mask = {.keys = memory.keys, .query_positions = queries, .key_positions = memory.positions}};
+}
+
+Linear head(const Scope& scope, std::int64_t in, std::int64_t out) {
+  return {scope, {.in = in, .out = out, .init = fan_in_uniform(), .bias_init = fan_in_uniform({.in = in, .out = out})}};
+}
+
+}  // namespace
+
+TransformerStackOptions detr_encoder_options(const DetrOptions& o) { return stack_options(o, o.encoder_layers, o.pre_norm); }
+TransformerStackOptions detr_decoder_options(const DetrOptions& o) { return stack_options(o, o.decoder_layers, /*final_norm=*/true); }
+
+DetrTransformer::DetrTransformer(const Scope& scope, const DetrOptions& o)
+    : encoder_(scope / "encoder", detr_encoder_options(o)), decoder_(scope / "decoder", detr_decoder_options(o)) {}
+
+DetrMemory DetrTransformer::encode(const DetrMemory& places, const Run& run) const {
+  const Tensor tokens =
+      encoder_(places.tokens, {.keys = places.keys, .query_positions = places.positions, .key_positions = places.positions}, run);
+  return {.tokens = tokens, .positions = places.positions, .keys = places.keys};
+}
+
+Tensor DetrTransformer::decode(const DetrMemory& memory, const Tensor& queries, bool all_layers, const Run& run) const {
+  const Tensor start = Tensor::zeros(queries.shape(), queries.dtype());
+  const DecoderInputs inputs = inputs_of(memory, queries);
+  if (!all_layers) return decoder_(start, inputs, run);
+  const std::vector<Tensor> layers = decoder_.all_layers(start, inputs, run);
+  return (*decoder_.norm())(concat(std::span<const Tensor>(layers), 0));
+}
+
+DetrTransformer::Observed DetrTransformer::observed(const DetrMemory& memory, const Tensor& queries, const Run& run) const {
+  const auto [states, weights] = decoder_.with_weights(Tensor::zeros(queries.shape(), queries.dtype()), inputs_of(memory, queries), run);
+  return {.states = states, .weights = mean(weights.back(), {1})};
+}
+
+Detr::Detr(const Scope& scope, const DetrOptions& o, const ResNetOptions& backbone)
+    : width_(checked(o, backbone).width),
+      query_count_(o.queries),
+      auxiliary_(o.auxiliary),
+      backbone_(scope / "backbone", backbone),
+      projection_(scope / "projection", {.in = backbone.widths.back(),
+                                         .out = o.width,
+                                         .init = fan_in_uniform(),
+                                         .bias_init = fan_in_uniform({.in = backbone.widths.back(), .out = o.width})}),
+      transformer_(scope, o),
+      queries_(scope.parameter("queries", {o.queries, o.width}, normal(1))),
+      class_head_(head(scope / "class_head", o.width, o.classes + 1)),
+      box_head_{head(scope / "box_head" / 0, o.width, o.width), head(scope / "box_head" / 1, o.width, o.width),
+                head(scope / "box_head" / 2, o.width, 4)} {
+  if (o.positions == DetrPositions::learned) {
+    row_positions_ = scope.parameter("row_positions", {kLearnedPlaces, o.width / 2}, uniform(0, 1));
+    column_positions_ = scope.parameter("column_positions", {kLearnedPlaces, o.width / 2}, uniform(0, 1));
+  }
+}
+
+Tensor sine_positions(const Tensor& keys, std::int64_t height, std::int64_t places_wide, std::int64_t width) {
+  require(keys.rank() == 2 && keys.size(1) == height * places_wide, "sine_positions: keys must be [B, ", height, " * ", places_wide,
+          "]: keys ", keys);
+  const std::int64_t batch = keys.size(0), half = width / 2;
+  Tensor out({batch, height * places_wide, width});
+  std::vector<double> frequency(static_cast<std::size_t>(half));
+  for (std::int64_t k = 0; k < half; ++k)
+    frequency[static_cast<std::size_t>(k)] = std::pow(10000.0, static_cast<double>(2 * (k / 2)) / static_cast<double>(half));
+  const auto write = [&](double at, float* to) {
+    for (std::int64_t k = 0; k < half; ++k) {
+      const double angle = at / frequency[static_cast<std::size_t>(k)];
+      to[k] = static_cast<float>(k % 2 == 0 ? std::sin(angle) : std::cos(angle));
+    }
+  };
+  std::vector<double> column(static_cast<std::size_t>(places_wide));
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const std::uint8_t* const real = keys.data<const std::uint8_t>() + b * height * places_wide;
+    const auto scale = [](double count) { return 2 * std::numbers::pi / (count + kSineEpsilon); };
+    std::ranges::fill(column, 0);
+    std::vector<double> of_column(column);
+    for (std::int64_t i = 0; i < height * places_wide; ++i) of_column[static_cast<std::size_t>(i % places_wide)] += real[i];
+    for (std::int64_t y = 0; y < height; ++y) {
+      double row = 0, of_row = 0;
+      for (std::int64_t x = 0; x < places_wide; ++x) of_row += real[y * places_wide + x];
+      for (std::int64_t x = 0; x < places_wide; ++x) {
+        const auto c = static_cast<std::size_t>(x);
+        row += real[y * places_wide + x];
+        column[c] += real[y * places_wide + x];
+        float* const to = out.data<float>() + ((b * height + y) * places_wide + x) * width;
+        write(column[c] * scale(of_column[c]), to);
+        write(row * scale(of_row), to + half);
+      }
+    }
+  }
+  return out;
+}
+
+Tensor nearest_places(const Tensor& real, std::int64_t height, std::int64_t width) {
+  const std::int64_t batch = real.size(0), from_height = real.size(1), from_width = real.size(2);
+  Tensor out({batch, height * width}, DType::u8);
+  for (std::int64_t b = 0; b < batch; ++b)
+    for (std::int64_t y = 0; y < height; ++y)
+      for (std::int64_t x = 0; x < width; ++x)
+        out.data<std::uint8_t>()[(b * height + y) * width + x] =
+            real.data<const std::uint8_t>()[(b * from_height + y * from_height / height) * from_width + x * from_width / width];
+  return out;
+}
+
+Tensor Detr::positions(const Tensor& keys, std::int64_t height, std::int64_t width, const Tensor& like) const {
+  const std::int64_t batch = like.size(0);
+  if (!row_positions_.defined()) {
+    const Tensor all = keys.defined() ? keys : Tensor::full({batch, height * width}, 1, DType::u8);
+    return cast(sine_positions(all, height, width, width_), like.dtype());
+  }
+  require(height <= kLearnedPlaces && width <= kLearnedPlaces, "detr: learned positions are of grids up to ", kLearnedPlaces, " x ",
+          kLearnedPlaces, ": ", height, " x ", width);
+  const Shape grid{batch, height, width, width_ / 2};
+  const Tensor columns = expand(reshape(slice(weight_for(column_positions_, like), 0, 0, width), {1, 1, width, width_ / 2}), grid);
+  const Tensor rows = expand(reshape(slice(weight_for(row_positions_, like), 0, 0, height), {1, height, 1, width_ / 2}), grid);
+  return reshape(concat({columns, rows}, -1), {batch, height * width, width_});
+}
+
+Detr::Places Detr::encode(const Tensor& images, const Tensor& real, const Run& run) const {
+  require(!real.defined() || (real.dtype() == DType::u8 && real.shape() == Shape{images.size(0), images.size(2), images.size(3)}),
+          "detr: what is real must be u8 [B, H, W] of the images: images ", images, ", real ", real);
+  const Tensor features = projection_(backbone_.features(images, run));  // [B, width, h, w]
+  const std::int64_t height = features.size(2), width = features.size(3);
+  const Tensor tokens = flatten(permute(features, {0, 2, 3, 1}), 1, 2);  // [B, h w, width]
+  const Tensor keys = real.defined() ? nearest_places(real, height, width) : Tensor{};
+  const DetrMemory places{.tokens = tokens, .positions = positions(keys, height, width, tokens), .keys = keys};
+  return {.memory = transformer_.encode(places, run), .height = height, .width = width};
+}
+
+Tensor Detr::queries_for(const Tensor& memory) const {
+  return expand(reshape(weight_for(queries_, memory), {1, query_count_, width_}), {memory.size(0), query_count_, width_});
+}
+
+Detr::Result Detr::answers(const Tensor& states, std::int64_t layers) const {
+  const std::int64_t batch = states.size(0) / layers;
+  Tensor box = states;
+  for (std::size_t i = 0; i < box_head_.size(); ++i) box = i + 1 < box_head_.size() ? relu(box_head_[i](box)) : box_head_[i](box);
+  const auto whole = [](const Tensor& t) { return t.dtype() == DType::bf16 ? cast(t, DType::f32) : t; };
+  const Tensor logits = whole(class_head_(states)), boxes = sigmoid(whole(box));
+  return {reshape(logits, {layers, batch, query_count_, logits.size(-1)}), reshape(boxes, {layers, batch, query_count_, 4})};
+}
+
+Detr::Result Detr::operator()(const Tensor& images, const Tensor& real, const Run& run) const {
+  const DetrMemory memory = encode(images, real, run).memory;
+  const Tensor states = transformer_.decode(memory, queries_for(memory.tokens), auxiliary_ && run.training, run);
+  return answers(states, states.size(0) / images.size(0));
+}
+
+Detr::Observed Detr::observed(const Tensor& images, const Tensor& real, const Run& run) const {
+  const auto [memory, height, width] = encode(images, real, run);
+  const auto [states, weights] = transformer_.observed(memory, queries_for(memory.tokens), run);
+  return {.result = answers(states, 1), .attention = reshape(weights, {images.size(0), query_count_, height, width})};
+}
+
+double multiply_adds(const DetrOptions& o, const ResNetOptions& backbone, std::int64_t images, std::int64_t height, std::int64_t width) {
+  const auto [h, w] = feature_size(backbone, height, width);
+  const auto s = static_cast<double>(h * w), q = static_cast<double>(o.queries), c = static_cast<double>(o.width);
+  const auto inner = static_cast<double>(o.inner), n = static_cast<double>(images);
+  const double encoder = s * (4 * c * c + 2 * c * inner) + 2 * s * s * c;
+  const double decoder = q * (6 * c * c + 2 * c * inner) + 2 * s * c * c + 2 * q * q * c + 2 * q * s * c;
+  const double heads = q * (c * static_cast<double>(o.classes + 1) + 2 * c * c + 4 * c);
+  return multiply_adds(backbone, images, height, width) +
+         n * (s * c * static_cast<double>(backbone.widths.back()) + static_cast<double>(o.encoder_layers) * encoder +
+              static_cast<double>(o.decoder_layers) * (decoder + (o.auxiliary ? heads : 0)) + (o.auxiliary ? 0 : heads));
+}
+
+}  // namespace capstan::nn
