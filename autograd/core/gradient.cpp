@@ -127,7 +127,7 @@ void Gradient::add(Gradient incoming) {
   }
   if (!is_dense() && incoming.is_dense()) std::swap(*this, incoming);
   Tensor sum = to_dense();
-  *this = Gradient{};  // so that a gradient held by nobody else has one owner
+  *this = Gradient{};                        // so that a gradient held by nobody else has one owner
   const bool by_row = incoming.is_sparse();  // rows are added to a contiguous table
   sum = by_row && !sum.is_contiguous() ? sum.clone() : to_write_into(std::move(sum));
   if (by_row) {
