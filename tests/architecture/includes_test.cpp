@@ -80,6 +80,12 @@ const std::set<std::string>& shared() {
   return all;
 }
 
+/// A network that contains another one, and that one.
+const std::set<std::pair<std::string, std::string>>& contained() {
+  static const std::set<std::pair<std::string, std::string>> all{{"nn/models/detr", "nn/models/resnet"}};
+  return all;
+}
+
 /// What is wrong with including `header` in `file`; empty if nothing.
 std::string violation(const std::string& file, const std::string& header, bool quoted) {
   if (quoted) {
@@ -89,7 +95,8 @@ std::string violation(const std::string& file, const std::string& header, bool q
       if (!starts_with_any(header, rule.allowed) || starts_with_any(header, rule.except)) return fault;
       break;
     }
-    const bool stranger = !own.empty() && !other.empty() && kind_of(own) == kind_of(other) && own != other && !shared().contains(other);
+    const bool stranger = !own.empty() && !other.empty() && kind_of(own) == kind_of(other) && own != other && !shared().contains(other) &&
+                          !contained().contains({own, other});
     return stranger ? fault + ": they do not know each other" : "";
   }
   for (const auto& [pattern, files] : vendor_rules())
