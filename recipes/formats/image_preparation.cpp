@@ -52,6 +52,14 @@ void set_size(const Json& processor, std::int64_t usual, Settings& out) {
 
 }  // namespace
 
+ImagePreparation preparation_of(const image_classification::Options& o) {
+  return {.mean = o.data.mean,
+          .deviation = o.data.deviation,
+          .image_size = o.data.image_size,
+          .filter = o.evaluate.filter,
+          .crop_share = o.evaluate.crop_share};
+}
+
 engine::NamedTensors named_classes(const std::vector<std::string>& names) {
   engine::NamedTensors out;
   if (!names.empty()) engine::store_lines(out, kClassNames, names);
@@ -71,6 +79,10 @@ void set_preparation(const engine::ModelDirectory& directory, std::int64_t usual
     if (v->integer() != 2 && v->integer() != 3) v->fail("2 (bilinear) or 3 (bicubic)");
     out.set("evaluate.filter", v->integer() == 2 ? "bilinear" : "bicubic");
   }
+}
+
+engine::NamedTensors hugging_face_classes(const engine::ModelDirectory& d, std::span<const std::string_view> classifiers) {
+  return named_classes(is_one_of(d, classifiers, true) ? class_names_of(d.config()) : std::vector<std::string>{});
 }
 
 std::string preprocessor_text(const ImagePreparation& images, std::int64_t image_size, std::int64_t channels) {

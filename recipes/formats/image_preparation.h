@@ -2,6 +2,7 @@
 // How images are made ready for a model, in the files that Hugging Face transformers and timm keep beside it; and their names of classes.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "recipes/engine/recipe.h"
 #include "recipes/formats/hugging_face.h"
 #include "recipes/formats/json_text.h"
+#include "recipes/tasks/image_classification/options.h"
 
 namespace capstan::formats {
 
@@ -22,6 +24,9 @@ struct ImagePreparation {
   double crop_share = 1;  ///< side of the middle part to the shorter side
 };
 
+/// As the configuration of a recipe has it.
+ImagePreparation preparation_of(const image_classification::Options& options);
+
 /// The names of classes as the task keeps them; nothing for none.
 engine::NamedTensors named_classes(const std::vector<std::string>& names);
 
@@ -30,6 +35,8 @@ engine::NamedTensors named_classes(const std::vector<std::string>& names);
 /// What preprocessor_config.json says, if it is there. `usual`: the size of images that the model is for; 0: unknown, then
 /// model.image_size is set.
 void set_preparation(const engine::ModelDirectory& directory, std::int64_t usual, Settings& out);
+/// The names of a config.json of one of these architectures, or of none said; nothing for another, which does not classify.
+engine::NamedTensors hugging_face_classes(const engine::ModelDirectory& directory, std::span<const std::string_view> classifiers);
 /// The content of a preprocessor_config.json.
 std::string preprocessor_text(const ImagePreparation& images, std::int64_t image_size, std::int64_t channels);
 

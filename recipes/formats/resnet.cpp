@@ -184,11 +184,7 @@ std::vector<engine::ForeignForm> resnet_forms(const nn::ResNetOptions& options, 
                      .is_native = [](const ModelDirectory& d) { return is_one_of(d, std::span(kArchitectures).first(1), true); },
                      .settings = hugging_face_settings,
                      .free_keys = kFree,
-                     .artifacts =
-                         [](const ModelDirectory& d) {
-                           const bool classifies = is_one_of(d, std::span(kArchitectures).first(1), true);
-                           return named_classes(classifies ? class_names_of(d.config()) : std::vector<std::string>{});
-                         },
+                     .artifacts = [](const ModelDirectory& d) { return hugging_face_classes(d, std::span(kArchitectures).first(1)); },
                      .files = [s](const engine::NamedTensors& artifacts) { return hugging_face_files(s, artifacts); }}});
   forms.push_back({.name = "timm",
                    .program = "timm",

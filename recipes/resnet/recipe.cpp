@@ -14,15 +14,7 @@ namespace {
 
 namespace task = image_classification;
 
-struct Config : task::Options {
-  nn::ResNetOptions model;
-
-  template <class V>
-  void visit(V& v) {
-    v.section("model", model);
-    task::Options::visit(v);
-  }
-  task::ImageForm form() const { return {.size = model.image_size, .channels = model.channels, .classes = model.classes}; }
+struct Config : task::RecipeOptions<nn::ResNetOptions> {
   void validate() const {
     nn::check(model);
     task::Options::validate(form());
@@ -50,11 +42,7 @@ class ResNet : public task::Task {
         }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
-    return formats::resnet_forms(config.model, {.mean = config.data.mean,
-                                                .deviation = config.data.deviation,
-                                                .image_size = config.data.image_size,
-                                                .filter = config.evaluate.filter,
-                                                .crop_share = config.evaluate.crop_share});
+    return formats::resnet_forms(config.model, formats::preparation_of(config));
   }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::sgd);

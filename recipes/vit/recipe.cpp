@@ -15,15 +15,7 @@ namespace {
 
 namespace task = image_classification;
 
-struct Config : task::Options {
-  nn::VitOptions model;
-
-  template <class V>
-  void visit(V& v) {
-    v.section("model", model);
-    task::Options::visit(v);
-  }
-  task::ImageForm form() const { return {.size = model.image_size, .channels = model.channels, .classes = model.classes}; }
+struct Config : task::RecipeOptions<nn::VitOptions> {
   void validate() const {
     require<ConfigError>(predict.pictures.empty() || model.layers > 0,
                          "vit: predict.pictures shows the attention of layers, but model.layers is ", model.layers);
@@ -57,11 +49,7 @@ class Vit : public task::Task {
              [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, below, classes); }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
-    return formats::vit_forms(config.model, {.mean = config.data.mean,
-                                             .deviation = config.data.deviation,
-                                             .image_size = config.data.image_size,
-                                             .filter = config.evaluate.filter,
-                                             .crop_share = config.evaluate.crop_share});
+    return formats::vit_forms(config.model, formats::preparation_of(config));
   }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);

@@ -186,4 +186,17 @@ struct Options {
   data::PipelineOptions pipeline(const ImageForm& form) const;
 };
 
+/// The configuration of a recipe: the task and the section `model`. A recipe adds its rules.
+template <class Model>
+struct RecipeOptions : Options {
+  Model model;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("model", model);
+    Options::visit(v);
+  }
+  ImageForm form() const { return {.size = model.image_size, .channels = model.channels, .classes = model.classes}; }
+};
+
 }  // namespace capstan::image_classification
