@@ -108,8 +108,10 @@ Tensor sine_positions(const Tensor& keys, std::int64_t height, std::int64_t plac
   const std::int64_t batch = keys.size(0), half = width / 2;
   Tensor out({batch, height * places_wide, width});
   std::vector<double> frequency(static_cast<std::size_t>(half));
-  for (std::int64_t k = 0; k < half; ++k)
-    frequency[static_cast<std::size_t>(k)] = std::pow(10000.0, static_cast<double>(2 * (k / 2)) / static_cast<double>(half));
+  for (std::int64_t k = 0; k < half; ++k) {
+    const std::int64_t even = k - k % 2;  // a sine and a cosine of one frequency
+    frequency[static_cast<std::size_t>(k)] = std::pow(10000.0, static_cast<double>(even) / static_cast<double>(half));
+  }
   const auto write = [&](double at, float* to) {
     for (std::int64_t k = 0; k < half; ++k) {
       const double angle = at / frequency[static_cast<std::size_t>(k)];
