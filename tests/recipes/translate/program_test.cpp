@@ -60,7 +60,7 @@ struct TranslateProgram : engine::test::RecipeProgram {
 
 TEST_F(TranslateProgram, EveryConfigurationDryRuns) {
   write_texts();
-  check_every_configuration(3, {"run.data=" + scratch.path(), "data.test=test", "data.vocab_size=60", "data.max_length=32",
+  check_every_configuration(4, {"run.data=" + scratch.path(), "data.test=test", "data.vocab_size=60", "data.max_length=32",
                                 "model.encoder_layers=1", "model.decoder_layers=1", "model.hidden_size=16", "model.intermediate_size=16"});
 }
 
