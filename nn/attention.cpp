@@ -43,6 +43,10 @@ bool is_same(const Tensor& query, const Tensor& key) {
   return query.storage().data() == key.storage().data() && query.layout().offset() == key.layout().offset() && query.shape() == key.shape();
 }
 
+Tensor placed(const Tensor& x, const Tensor& positions) { return positions.defined() ? add(x, positions) : x; }
+
+bool same_positions(const Tensor& a, const Tensor& b) { return a.defined() && b.defined() ? is_same(a, b) : a.defined() == b.defined(); }
+
 /// Numbers for tokens, as [B, T] or [N].
 Tensor ids_for(const Tensor& ids, std::string_view what, const Tensor& heads) {
   const Shape tokens = heads.shape().sub(0, heads.rank() - 2);
@@ -85,8 +89,12 @@ Tensor MultiHeadAttention::split_heads(const Tensor& x, std::int64_t heads) cons
   return reshape(x, tokens.inserted(tokens.rank(), heads).inserted(tokens.rank() + 1, head_width_));
 }
 
-MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value) const {
-  return {turned(split_heads(query_(query), heads_), 0), turned(split_heads(key_(key), key_value_heads_), 0),
+MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value,
+                                                      const AttentionMask& mask) const {
+  const Tensor placed_query = placed(query, mask.query_positions);
+  const bool one = is_same(query, key) && same_positions(mask.query_positions, mask.key_positions);
+  const Tensor placed_key = one ? placed_query : placed(key, mask.key_positions);
+  return {turned(split_heads(query_(placed_query), heads_), 0), turned(split_heads(key_(placed_key), key_value_heads_), 0),
           split_heads(value_(value), key_value_heads_)};
 }
 
@@ -152,7 +160,7 @@ Tensor MultiHeadAttention::context_of(const Heads& heads, const AttentionInputs&
 
 Tensor MultiHeadAttention::context_of(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask,
                                       const Run& run) const {
-  Heads heads = project(query, key, value);
+  Heads heads = project(query, key, value, mask);
   AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
   add_extra_keys(heads, inputs);
   return context_of(heads, inputs, mask.causal, mask.causal ? extra_keys() : 0, run);
@@ -171,7 +179,7 @@ Tensor MultiHeadAttention::without_bias(const Tensor& query, const Tensor& key, 
 MultiHeadAttention::WithWeights MultiHeadAttention::with_weights(const Tensor& query, const Tensor& key, const Tensor& value,
                                                                  const AttentionMask& mask, const Run& run, bool average) const {
   require(!mask.cu_seqlens.defined(), "attention: weights are for padded batches: packed query ", query);
-  Heads heads = project(query, key, value);
+  Heads heads = project(query, key, value, mask);
   AttentionInputs inputs = inputs_of(heads, is_same(query, key), mask, run);
   add_extra_keys(heads, inputs);
   const std::int64_t extra = extra_keys(), offset = mask.causal ? extra : 0;
@@ -211,6 +219,8 @@ Tensor MultiHeadAttention::attend_without_bias(const Tensor& query, const KeyVal
 }
 
 Tensor MultiHeadAttention::context_of(const Tensor& query, const KeyValueCache& cache, AttentionMask mask, const Run& run) const {
+  require(!mask.query_positions.defined() && !mask.key_positions.defined(),
+          "attention: positions of queries and keys do not go with a cache: query ", query);
   const bool last = mask.causal || relative_ != RelativePositions::none || rotary_base_ != 0;
   const std::int64_t before = cache.length() - query.size(1);
   require(!last || before >= 0, "attention: causal queries are the last tokens of the cache: query ", query, ", tokens in the cache ",

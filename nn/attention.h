@@ -53,8 +53,7 @@ struct AttentionMask {
   Tensor cu_seqlens = {};
   /// i64, one for each key: names it for dropout, as Run::token_ids names the query. Absent: key is the same tensor as query.
   Tensor key_ids = {};
-  /// Added to what queries and keys are made of, not to what values are, [B, T, width] and [B, S, width] (DETR). For sublayers
-  /// (sublayer.h), not with a cache.
+  /// Added to what queries and keys are made of, not to what values are, [B, T, width] and [B, S, key_width] (DETR). Not with a cache.
   Tensor query_positions = {}, key_positions = {};
 };
 
@@ -109,7 +108,7 @@ class MultiHeadAttention {
   struct Heads {
     Tensor query, key, value;  // [B, T or S, H, D] or [N, H, D]; key and value may have fewer heads
   };
-  Heads project(const Tensor& query, const Tensor& key, const Tensor& value) const;
+  Heads project(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionMask& mask) const;
   /// Heads [B, T, H, D] turned by the places from `first` on, where positions are rotary.
   Tensor turned(const Tensor& heads, std::int64_t first) const;
   std::int64_t extra_keys() const { return (extra_key_.defined() ? 1 : 0) + (zero_key_ ? 1 : 0); }

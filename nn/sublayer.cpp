@@ -8,14 +8,6 @@
 namespace capstan::nn {
 namespace {
 
-Tensor placed(const Tensor& x, const Tensor& positions) { return positions.defined() ? add(x, positions) : x; }
-
-/// Both are undefined, or the same tensor.
-bool same_positions(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.storage().data() == b.storage().data() && a.layout().offset() == b.layout().offset() && a.spec() == b.spec();
-}
-
 Tensor with_bias(const Residual::Branch& b) { return b.bias.defined() ? add(b.result, b.bias) : b.result; }
 
 }  // namespace
@@ -52,19 +44,14 @@ AttentionSublayer::AttentionSublayer(const Scope& scope, const std::string& name
 Residual::State AttentionSublayer::operator()(const Residual::State& x, const Tensor& keys, const AttentionMask& mask,
                                               const LayerNorm* next, const Run& run, AttentionWeights* weights) const {
   const Tensor& memory = keys.defined() ? keys : x.input;
-  const Tensor query = placed(x.input, mask.query_positions);
-  const bool one = !keys.defined() && same_positions(mask.query_positions, mask.key_positions);
-  const Tensor key = one ? query : placed(memory, mask.key_positions);
-  if (weights == nullptr) return add_result(attention_.without_bias(query, key, memory, mask, run), x, next, run);  // [B, T, C]
-  MultiHeadAttention::WithWeights both = attention_.with_weights(query, key, memory, mask, run, /*average=*/false);
+  if (weights == nullptr) return add_result(attention_.without_bias(x.input, memory, memory, mask, run), x, next, run);  // [B, T, C]
+  MultiHeadAttention::WithWeights both = attention_.with_weights(x.input, memory, memory, mask, run, /*average=*/false);
   weights->push_back(std::move(both.weights));
   return residual_.add_branch({std::move(both.output), {}}, x.residual(), next, run);
 }
 
 Residual::State AttentionSublayer::decode(const Residual::State& x, KeyValueCache& cache, const AttentionMask& mask, const LayerNorm* next,
                                           const Run& run) const {
-  require(!mask.query_positions.defined() && !mask.key_positions.defined(),
-          "attention: positions of queries and keys do not go with a cache");
   return add_result(attention_.step_without_bias(x.input, cache, mask, run), x, next, run);  // [B, n, C]
 }
 

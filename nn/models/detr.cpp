@@ -9,10 +9,8 @@
 #include "autograd/core/error.h"
 #include "autograd/ops/activation.h"
 #include "autograd/ops/elementwise.h"
-#include "autograd/ops/embedding.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
-#include "autograd/ops/softmax.h"
 #include "nn/init.h"
 #include "nn/weight.h"
 
