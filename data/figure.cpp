@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -39,6 +41,28 @@ std::string escaped(std::string_view text) {
     } else if (c >= 0x20 && c != 0xFFFE && c != 0xFFFF) {
       unicode::append_utf8(out, c);
     }
+  }
+  return out;
+}
+
+/// About how wide a text of this size is drawn: wide characters (from the Hangul and ideographs on) count twice.
+double width_of(std::string_view text) {
+  constexpr double kCharacter = 7.5;
+  double width = 0;
+  for (const char32_t c : unicode::to_utf32(text)) width += c >= 0x1100 ? 2 * kCharacter : kCharacter;
+  return width;
+}
+
+/// RFC 4648.
+std::string base64(std::span<const std::byte> bytes) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::size_t held = std::min<std::size_t>(3, bytes.size() - i);
+    std::uint32_t group = 0;
+    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (k < held ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k) out += k <= held ? kDigits[group >> (18 - 6 * k) & 63] : '=';
   }
   return out;
 }
@@ -80,19 +104,27 @@ class Drawing {
     for (std::size_t i = 0; i < x.size(); ++i) text_ += join_text(short_number(x[i]), ",", short_number(y[i]), " ");
     text_ += "\"/>\n";
   }
+  /// A frame with a label on a ground of its colour.
+  void labelled_frame(double x, double y, double width, double height, std::string_view label, std::string_view stroke) {
+    text_ += join_text("<rect x=\"", short_number(x), "\" y=\"", short_number(y), "\" width=\"", short_number(width), "\" height=\"",
+                       short_number(height), "\" fill=\"none\" stroke-width=\"2\" stroke=\"", stroke, "\"/>\n");
+    if (label.empty()) return;
+    constexpr double kHigh = 16, kMargin = 3;
+    const double top = y >= kHigh ? y - kHigh : y;
+    text_ += join_text("<rect x=\"", short_number(x), "\" y=\"", short_number(top), "\" width=\"",
+                       short_number(width_of(label) + 2 * kMargin), "\" height=\"", short_number(kHigh), "\" fill=\"", stroke, "\"/>\n");
+    this->text(x + kMargin, top + kHigh - 4, label, Anchor::start, 0, "white");
+  }
+  void image(double x, double y, double width, double height, const Image& pixels) {
+    text_ += join_text("<image x=\"", short_number(x), "\" y=\"", short_number(y), "\" width=\"", short_number(width), "\" height=\"",
+                       short_number(height), "\" href=\"data:image/png;base64,");
+    text_.append(base64(encode_png(pixels))).append("\"/>\n");
+  }
   std::string finished() && { return std::move(text_) + "</svg>\n"; }
 
  private:
   std::string text_;
 };
-
-/// About how wide a text of this size is drawn: wide characters (from the Hangul and ideographs on) count twice.
-double width_of(std::string_view text) {
-  constexpr double kCharacter = 7.5;
-  double width = 0;
-  for (const char32_t c : unicode::to_utf32(text)) width += c >= 0x1100 ? 2 * kCharacter : kCharacter;
-  return width;
-}
 
 double widest(const std::vector<std::string>& names) {
   double width = 0;
@@ -204,6 +236,33 @@ std::string svg_of(const CurveFigure& f) {
       d.line(kLeft + kWidth + 12, at - 4, kLeft + kWidth + 32, at - 4, colour);
     }
     d.text(kLeft + kWidth + 38, at, c.name, start);
+  }
+  return std::move(d).finished();
+}
+
+std::string svg_of(const ImageFigure& f) {
+  require<DataError>(!f.panels.empty() && f.columns > 0, "figure: there is no image to draw");
+  constexpr double kGap = 8, kCaption = 22, kLeast = 320;
+  double wide = 0, high = 0;
+  for (const ImagePanel& p : f.panels) {
+    wide = std::max(wide, static_cast<double>(p.image.width));
+    high = std::max(high, static_cast<double>(p.image.height));
+  }
+  const double scale = std::max(1.0, kLeast / wide);
+  const auto count = static_cast<std::int64_t>(f.panels.size()), columns = std::min(f.columns, count);
+  const double step_x = wide * scale + kGap, step_y = high * scale + kCaption + kGap;
+  Drawing d(kGap + static_cast<double>(columns) * step_x, kGap + static_cast<double>((count + columns - 1) / columns) * step_y);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const ImagePanel& p = f.panels[static_cast<std::size_t>(i)];
+    const double left = kGap + static_cast<double>(i % columns) * step_x, top = kGap + static_cast<double>(i / columns) * step_y;
+    d.image(left, top, static_cast<double>(p.image.width) * scale, static_cast<double>(p.image.height) * scale, p.image);
+    for (const FramedBox& b : p.boxes) {
+      require<DataError>(std::isfinite(b.x) && std::isfinite(b.y) && std::isfinite(b.width) && std::isfinite(b.height), "figure: the box '",
+                         b.label, "' is not finite");
+      d.labelled_frame(left + b.x * scale, top + b.y * scale, std::max(0.0, b.width) * scale, std::max(0.0, b.height) * scale, b.label,
+                       kColours[static_cast<std::size_t>(b.colour) % kColours.size()]);
+    }
+    d.text(left, top + high * scale + kCaption - 8, p.caption, Drawing::Anchor::start);
   }
   return std::move(d).finished();
 }

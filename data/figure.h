@@ -1,5 +1,5 @@
 #pragma once
-// Figures: a matrix with names on both axes, and curves, as SVG files.
+// Figures: a matrix with names on both axes, curves, and images with boxes, as SVG files.
 //
 // SVG because it has text: words of any script on an axis need no font here, a browser or an office program brings its own, and
 // `rsvg-convert` or `inkscape` make a PNG of it. Numbers are in the drawing too: the tooltip of a cell says its value. Plain functions from
@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "data/image/image.h"
 
 namespace capstan::data {
 
@@ -31,6 +33,24 @@ struct CurveFigure {
 };
 /// Throws DataError if a curve has unlike numbers of x and y, or one that is not finite, or if there is no point at all.
 std::string svg_of(const CurveFigure& figure);
+
+struct FramedBox {
+  double x = 0, y = 0, width = 0, height = 0;  ///< pixels of the image
+  std::string label;                           ///< above the frame, or inside it where there is no room
+  std::int64_t colour = 0;                     ///< a number: equal ones have one colour
+};
+struct ImagePanel {
+  Image image;
+  std::vector<FramedBox> boxes;
+  std::string caption;  ///< below it
+};
+/// Images with boxes, `columns` beside each other; those of few pixels are enlarged.
+struct ImageFigure {
+  std::vector<ImagePanel> panels;
+  std::int64_t columns = 1;
+};
+/// The images are in the file. Throws DataError if there is none, or a box is not finite.
+std::string svg_of(const ImageFigure& figure);
 
 /// Rising round numbers that cover low to high: steps of 1, 2 or 5 times a power of ten, about `count` of them.
 std::vector<double> round_ticks(double low, double high, int count);

@@ -33,10 +33,10 @@ namespace capstan {
 namespace {
 
 std::span<const engine::RecipeEntry> recipes() {
-  static const std::array all{sasrec::recipe(),        gru4rec::recipe(),   bert::recipe(),           bert_classify::recipe(),
-                              bert_spans::recipe(),    vit::recipe(),       swin::recipe(),           resnet::recipe(),
-                              lstm_classify::recipe(), translate::recipe(), lstm_translate::recipe(), kernel_regression::recipe(),
-                              language_model::recipe()};
+  static const std::array all{sasrec::recipe(),         gru4rec::recipe(),   bert::recipe(),           bert_classify::recipe(),
+                              bert_spans::recipe(),     vit::recipe(),       swin::recipe(),           resnet::recipe(),
+                              lstm_classify::recipe(),  translate::recipe(), lstm_translate::recipe(), kernel_regression::recipe(),
+                              language_model::recipe(), detr::recipe()};
   return all;
 }
 

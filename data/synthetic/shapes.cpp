@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <string_view>
 
 #include "autograd/core/error.h"
@@ -37,6 +38,31 @@ bool inside(std::int64_t label, double x, double y) {
 }
 
 using Colour = std::array<double, 3>;
+
+struct Place {
+  double radius = 0, x = 0, y = 0;
+};
+
+/// Where a shape covers little of those already there, or nothing if some tries find no such place.
+std::optional<Place> free_place(const std::vector<ShapeObject>& others, const ShapesOptions& o, Rng& rng) {
+  constexpr int kTries = 20;
+  constexpr double kMostCovered = 0.1;  // of the smaller one's box
+  const auto n = static_cast<double>(o.size);
+  for (int i = 0; i < kTries; ++i) {
+    Place p;
+    p.radius = rng.uniform(o.min_extent, o.max_extent) * n / 2;
+    p.x = rng.uniform(p.radius, n - p.radius);
+    p.y = rng.uniform(p.radius, n - p.radius);
+    const bool free = std::ranges::none_of(others, [&](const ShapeObject& s) {
+      const double width = std::min(s.right, p.x + p.radius) - std::max(s.left, p.x - p.radius);
+      const double height = std::min(s.bottom, p.y + p.radius) - std::max(s.top, p.y - p.radius);
+      const double smaller = std::min((s.right - s.left) * (s.bottom - s.top), 4 * p.radius * p.radius);
+      return width > 0 && height > 0 && width * height > kMostCovered * smaller;
+    });
+    if (free) return p;
+  }
+  return std::nullopt;
+}
 
 Colour draw_colour(double low, double high, Rng& rng) { return {rng.uniform(low, high), rng.uniform(low, high), rng.uniform(low, high)}; }
 
@@ -79,8 +105,9 @@ ShapeImage ShapeImages::get(std::int64_t index) const {
     ShapeObject object;
     object.label = options_.max_objects == 1 ? index % options_.classes
                                              : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(options_.classes)));
-    const double radius = rng.uniform(options_.min_extent, options_.max_extent) * n / 2;
-    const double cx = rng.uniform(radius, n - radius), cy = rng.uniform(radius, n - radius);
+    const std::optional<Place> place = free_place(made.objects, options_, rng);
+    if (!place) continue;
+    const auto [radius, cx, cy] = *place;
     const double turn = rng.uniform(-0.3, 0.3), cosine = std::cos(turn) / radius, sine = std::sin(turn) / radius;
     const Colour colour = draw_colour(130, 245, rng);
     object.left = object.top = n;

@@ -14,7 +14,7 @@ namespace capstan::data {
 struct ShapesOptions {
   std::int64_t size = 32;                     ///< height and width, at least 16
   std::int64_t classes = 6;                   ///< the first of ShapeImages::names(), 2 .. 6
-  std::int64_t max_objects = 1;               ///< 1 .. max_objects shapes an image, which may overlap a little
+  std::int64_t max_objects = 1;               ///< 1 .. max_objects shapes an image, which overlap a little at most
   double min_extent = 0.5, max_extent = 0.8;  ///< side of a shape's box, as a share of the image's
   double noise = 8;                           ///< standard deviation of the pixel noise, in steps of 0 .. 255
   std::uint64_t seed = 1;

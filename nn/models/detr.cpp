@@ -43,10 +43,57 @@ const DetrOptions& checked(const DetrOptions& o, const ResNetOptions& backbone) 
   return o;
 }
 
-DecoderInputs inputs_of(const DetrMemory& memory, const Tensor& queries) {
+DecoderInputs inputs_of(const DetrMemory& memory, const DetrQueries& queries) {
+  const Tensor& at = queries.positions;
   return {.memory = memory.tokens,
-          .mask = {.query_positions = queries, .key_positions = queries},
-          .memory_mask = {.keys = memory.keys, .query_positions = queries, .key_positions = memory.positions}};
+          .mask = {.query_positions = at, .key_positions = at},
+          .memory_mask = {.keys = memory.keys, .query_positions = at, .key_positions = memory.positions}};
+}
+Tensor start_of(const DetrQueries& queries) {
+  return queries.states.defined() ? queries.states : Tensor::zeros(queries.positions.shape(), queries.positions.dtype());
+}
+
+/// Sines and cosines of how far `at`, 0 .. 2 pi, is along one axis: half of a position.
+class AxisSines {
+ public:
+  explicit AxisSines(std::int64_t half) : frequency_(static_cast<std::size_t>(half)) {
+    for (std::int64_t k = 0; k < half; ++k) {
+      const std::int64_t even = k - k % 2;  // a sine and a cosine of one frequency
+      frequency_[static_cast<std::size_t>(k)] = std::pow(10000.0, static_cast<double>(even) / static_cast<double>(half));
+    }
+  }
+  void write(double at, float* to) const {
+    for (std::size_t k = 0; k < frequency_.size(); ++k) {
+      const double angle = at / frequency_[k];
+      to[k] = static_cast<float>(k % 2 == 0 ? std::sin(angle) : std::cos(angle));
+    }
+  }
+
+ private:
+  std::vector<double> frequency_;
+};
+
+/// [points, width]: a row's sines, then a column's, as sine_positions has them of places.
+Tensor sines_of(const std::vector<std::array<double, 2>>& points, std::int64_t width) {
+  const AxisSines sines(width / 2);
+  Tensor out({static_cast<std::int64_t>(points.size()), width});
+  float* to = out.data<float>();
+  for (const auto& [x, y] : points) {
+    sines.write(y * 2 * std::numbers::pi, to);
+    sines.write(x * 2 * std::numbers::pi, to + width / 2);
+    to += width;
+  }
+  return out;
+}
+/// [points, 4]: what a centre's logits count from, and 0 for width and height.
+Tensor logits_of(const std::vector<std::array<double, 2>>& points) {
+  Tensor out = Tensor::zeros({static_cast<std::int64_t>(points.size()), 4});
+  float* to = out.data<float>();
+  for (const auto& point : points) {
+    for (std::size_t k = 0; k < 2; ++k) to[k] = static_cast<float>(std::log(point[k] / (1 - point[k])));
+    to += 4;
+  }
+  return out;
 }
 
 Linear head(const Scope& scope, std::int64_t in, std::int64_t out) {
@@ -67,16 +114,16 @@ DetrMemory DetrTransformer::encode(const DetrMemory& places, const Run& run) con
   return {.tokens = tokens, .positions = places.positions, .keys = places.keys};
 }
 
-Tensor DetrTransformer::decode(const DetrMemory& memory, const Tensor& queries, bool all_layers, const Run& run) const {
-  const Tensor start = Tensor::zeros(queries.shape(), queries.dtype());
+Tensor DetrTransformer::decode(const DetrMemory& memory, const DetrQueries& queries, bool all_layers, const Run& run) const {
+  const Tensor start = start_of(queries);
   const DecoderInputs inputs = inputs_of(memory, queries);
   if (!all_layers) return decoder_(start, inputs, run);
   const std::vector<Tensor> layers = decoder_.all_layers(start, inputs, run);
   return (*decoder_.norm())(concat(std::span<const Tensor>(layers), 0));
 }
 
-DetrTransformer::Observed DetrTransformer::observed(const DetrMemory& memory, const Tensor& queries, const Run& run) const {
-  const auto [states, weights] = decoder_.with_weights(Tensor::zeros(queries.shape(), queries.dtype()), inputs_of(memory, queries), run);
+DetrTransformer::Observed DetrTransformer::observed(const DetrMemory& memory, const DetrQueries& queries, const Run& run) const {
+  const auto [states, weights] = decoder_.with_weights(start_of(queries), inputs_of(memory, queries), run);
   return {.states = states, .weights = mean(weights.back(), {1})};
 }
 
@@ -94,6 +141,11 @@ Detr::Detr(const Scope& scope, const DetrOptions& o, const ResNetOptions& backbo
       class_head_(head(scope / "class_head", o.width, o.classes + 1)),
       box_head_{head(scope / "box_head" / 0, o.width, o.width), head(scope / "box_head" / 1, o.width, o.width),
                 head(scope / "box_head" / 2, o.width, 4)} {
+  if (o.anchors) {
+    const auto points = spread_points(o.queries);
+    anchor_sines_ = sines_of(points, o.width);
+    anchor_logits_ = logits_of(points);
+  }
   if (o.positions == DetrPositions::learned) {
     row_positions_ = scope.parameter("row_positions", {kLearnedPlaces, o.width / 2}, uniform(0, 1));
     column_positions_ = scope.parameter("column_positions", {kLearnedPlaces, o.width / 2}, uniform(0, 1));
@@ -105,17 +157,7 @@ Tensor sine_positions(const Tensor& keys, std::int64_t height, std::int64_t plac
           "]: keys ", keys);
   const std::int64_t batch = keys.size(0), half = width / 2;
   Tensor out({batch, height * places_wide, width});
-  std::vector<double> frequency(static_cast<std::size_t>(half));
-  for (std::int64_t k = 0; k < half; ++k) {
-    const std::int64_t even = k - k % 2;  // a sine and a cosine of one frequency
-    frequency[static_cast<std::size_t>(k)] = std::pow(10000.0, static_cast<double>(even) / static_cast<double>(half));
-  }
-  const auto write = [&](double at, float* to) {
-    for (std::int64_t k = 0; k < half; ++k) {
-      const double angle = at / frequency[static_cast<std::size_t>(k)];
-      to[k] = static_cast<float>(k % 2 == 0 ? std::sin(angle) : std::cos(angle));
-    }
-  };
+  const AxisSines sines(half);
   std::vector<double> column(static_cast<std::size_t>(places_wide));
   for (std::int64_t b = 0; b < batch; ++b) {
     const std::uint8_t* const real = keys.data<const std::uint8_t>() + b * height * places_wide;
@@ -131,12 +173,25 @@ Tensor sine_positions(const Tensor& keys, std::int64_t height, std::int64_t plac
         row += real[y * places_wide + x];
         column[c] += real[y * places_wide + x];
         float* const to = out.data<float>() + ((b * height + y) * places_wide + x) * width;
-        write(column[c] * scale(of_column[c]), to);
-        write(row * scale(of_row), to + half);
+        sines.write(column[c] * scale(of_column[c]), to);
+        sines.write(row * scale(of_row), to + half);
       }
     }
   }
   return out;
+}
+
+std::vector<std::array<double, 2>> spread_points(std::int64_t count) {
+  constexpr double kPlastic = 1.32471795724474602596;  // the real root of g^3 = g + 1
+  std::vector<std::array<double, 2>> points;
+  for (std::int64_t n = 1; n <= count; ++n) {
+    const auto along = [&](double step) {
+      const double at = 0.5 + static_cast<double>(n) * step;
+      return at - std::floor(at);
+    };
+    points.push_back({along(1 / kPlastic), along(1 / (kPlastic * kPlastic))});
+  }
+  return points;
 }
 
 Tensor nearest_places(const Tensor& real, std::int64_t height, std::int64_t width) {
@@ -175,8 +230,13 @@ Detr::Places Detr::encode(const Tensor& images, const Tensor& real, const Run& r
   return {.memory = transformer_.encode(places, run), .height = height, .width = width};
 }
 
-Tensor Detr::queries_for(const Tensor& memory) const {
-  return expand(reshape(weight_for(queries_, memory), {1, query_count_, width_}), {memory.size(0), query_count_, width_});
+DetrQueries Detr::queries_for(const Tensor& memory) const {
+  const auto for_each_image = [&](const Tensor& t) {
+    return expand(reshape(t, {1, query_count_, width_}), {memory.size(0), query_count_, width_});
+  };
+  const Tensor embeddings = for_each_image(weight_for(queries_, memory));
+  if (!anchor_sines_.defined()) return {.states = {}, .positions = embeddings};
+  return {.states = embeddings, .positions = for_each_image(cast(anchor_sines_, memory.dtype()))};
 }
 
 Detr::Result Detr::answers(const Tensor& states, std::int64_t layers) const {
@@ -184,7 +244,9 @@ Detr::Result Detr::answers(const Tensor& states, std::int64_t layers) const {
   Tensor box = states;
   for (std::size_t i = 0; i < box_head_.size(); ++i) box = i + 1 < box_head_.size() ? relu(box_head_[i](box)) : box_head_[i](box);
   const auto whole = [](const Tensor& t) { return t.dtype() == DType::bf16 ? cast(t, DType::f32) : t; };
-  const Tensor logits = whole(class_head_(states)), boxes = sigmoid(whole(box));
+  box = whole(box);
+  if (anchor_logits_.defined()) box = add(box, cast(anchor_logits_, box.dtype()));
+  const Tensor logits = whole(class_head_(states)), boxes = sigmoid(box);
   return {reshape(logits, {layers, batch, query_count_, logits.size(-1)}), reshape(boxes, {layers, batch, query_count_, 4})};
 }
 

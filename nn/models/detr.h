@@ -5,14 +5,17 @@
 //     features   ResNet, its last stage [B, C, h, w]; a 1x1 convolution to `width`
 //     memory     encoder of the h w places; their positions are added to queries and keys of every layer, not to values
 //     decoder    the queries, which start at 0; their learned embeddings are added likewise, and the positions to the memory's keys
+//                (anchors: they start at their embeddings; sines of a fixed point for each are added)
 //     each layer, normalised:  logits = class_head(x) of the classes and "no object", boxes = sigmoid(MLP of three layers(x))
+//                (anchors: the centre counts from the point: sigmoid(MLP(x) + logit(point)))
 //
-// Boxes are (centre x, centre y, width, height) as shares of the padded image. It knows no matching and no loss
-// (recipes/tasks/detection). Parameters: backbone/..., projection, encoder/<n>/..., decoder/<n>/..., decoder/norm, queries, class_head,
-// box_head/{0, 1, 2}, and with learned positions row_positions and column_positions.
+// Boxes are (centre x, centre y, width, height) as shares of the image without its padding, for so the loss has them and so positions
+// count. It knows no matching and no loss (recipes/tasks/detection). Parameters: backbone/..., projection, encoder/<n>/...,
+// decoder/<n>/..., decoder/norm, queries, class_head, box_head/{0, 1, 2}, and with learned positions row_positions and column_positions.
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "autograd/core/tensor.h"
 #include "nn/conv.h"
@@ -35,6 +38,7 @@ struct DetrOptions {
   bool pre_norm = false;
   double dropout = 0.1, attention_dropout = 0.1, activation_dropout = 0.1;
   DetrPositions positions = DetrPositions::sine;
+  bool anchors = false;
   bool auxiliary = true;
   bool checkpoint = false;
 
@@ -53,6 +57,9 @@ struct DetrOptions {
     v("activation_dropout", activation_dropout, "share of inner activations set to zero in training", V::fraction()).of_training();
     v("positions", positions, "sine: fixed sines and cosines; learned: a vector a row and one a column, up to 50 of each",
       {{"sine", DetrPositions::sine}, {"learned", DetrPositions::learned}});
+    v("anchors", anchors,
+      "each query belongs to a fixed point of the image, has sines of it for positions and counts its box from there (after Anchor DETR, "
+      "Wang et al. 2021): learns from small sets; no: as published, a learned embedding alone");
     v("auxiliary", auxiliary, "every layer of the decoder answers in training, not the last one alone").of_training();
     v("checkpoint", checkpoint, "compute each layer again in backward instead of keeping its activations: less memory, more work")
         .of_training();
@@ -69,6 +76,12 @@ struct DetrMemory {
   Tensor keys;               ///< u8 [B, h w], 0 for padding, or undefined
 };
 
+/// What the decoder starts from.
+struct DetrQueries {
+  Tensor states;     ///< [B, Q, width]; undefined: zeros
+  Tensor positions;  ///< [B, Q, width]
+};
+
 /// The transformer between features and answers.
 class DetrTransformer {
  public:
@@ -76,14 +89,13 @@ class DetrTransformer {
 
   /// places.tokens are the features; gives the memory with the same positions.
   DetrMemory encode(const DetrMemory& places, const Run& run) const;
-  /// queries [B, Q, width], the embeddings -> the normalised states of the decoder's layers, one behind the other [L B, Q, width], or of
-  /// the last alone.
-  Tensor decode(const DetrMemory& memory, const Tensor& queries, bool all_layers, const Run& run) const;
+  /// The normalised states of the decoder's layers, one behind the other [L B, Q, width], or of the last alone.
+  Tensor decode(const DetrMemory& memory, const DetrQueries& queries, bool all_layers, const Run& run) const;
   struct Observed {
     Tensor states;   ///< [B, Q, width], of the last layer
     Tensor weights;  ///< [B, Q, h w]: the last layer's attention to the memory, the mean over its heads
   };
-  Observed observed(const DetrMemory& memory, const Tensor& queries, const Run& run) const;
+  Observed observed(const DetrMemory& memory, const DetrQueries& queries, const Run& run) const;
 
  private:
   TransformerStack<EncoderLayer> encoder_;
@@ -111,7 +123,8 @@ class Detr {
   /// For pictures.
   Observed observed(const Tensor& images, const Tensor& real, const Run& run) const;
 
-  const Linear& class_head() const { return class_head_; }
+  /// All parameters with a row for each class, and a last one for "no object".
+  std::vector<Parameter> class_parameters() const { return {class_head_.weight(), class_head_.bias()}; }
 
  private:
   struct Places {
@@ -120,7 +133,7 @@ class Detr {
   };
   Places encode(const Tensor& images, const Tensor& real, const Run& run) const;
   Tensor positions(const Tensor& keys, std::int64_t height, std::int64_t width, const Tensor& like) const;
-  Tensor queries_for(const Tensor& memory) const;
+  DetrQueries queries_for(const Tensor& memory) const;
   /// Of states [layers B, queries, width].
   Result answers(const Tensor& states, std::int64_t layers) const;
 
@@ -133,7 +146,12 @@ class Detr {
   Linear class_head_;
   std::array<Linear, 3> box_head_;
   Parameter row_positions_, column_positions_;  // [50, width / 2], or undefined
+  Tensor anchor_sines_, anchor_logits_;         // f32 [queries, width] and [queries, 4], or undefined
 };
+
+/// Points spread evenly over the unit square, (x, y) of each, any number of them: the sequence R2 of Roberts (2018), which is .5 + n a
+/// modulo 1 with a = (1/g, 1/g^2), g^3 = g + 1.
+std::vector<std::array<double, 2>> spread_points(std::int64_t count);
 
 /// Sines and cosines of the rows, then of the columns, of the real places: keys u8 [B, h w] -> f32 [B, h w, width]. A row's number counts
 /// real places above and including it, over their number in its column, times 2 pi; width is a multiple of 4.

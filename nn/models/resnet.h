@@ -56,6 +56,11 @@ struct ResNetOptions {
     v("image_size", image_size, "height and width of the images, in pixels", V::between(1, 16384));
     v("channels", channels, "channels of the images: 1 grey, 3 colour", V::between(1, 64));
     v("classes", classes, "number of classes; 0: as many as the data has", V::between(0, 1e6)).of_use();
+    visit_body(v);
+  }
+  /// All but the images and the classifier, for a model that contains this one.
+  template <class V>
+  void visit_body(V& v) {
     v("block", block, "basic: two 3x3 convolutions (ResNet-18, 34); bottleneck: 1x1, 3x3, 1x1 (50, 101, 152)",
       {{"basic", ResNetBlock::basic}, {"bottleneck", ResNetBlock::bottleneck}});
     v("blocks", blocks, "blocks of each stage", V::between(1, 1024));

@@ -84,8 +84,16 @@ struct Prepared {
 
 bool is_pointwise(const ConvProblem& p) { return p.height.kernel == 1 && p.width.kernel == 1; }
 
+// oneDNN 2.6 with AVX-512: the gradient of the weights of a 1x1 kernel of stride 2 or more, over channels that lie last and are fewer than
+// a vector, writes beyond its memory. In its own order, which fills vectors up, it does not.
+bool is_broken(const ConvProblem& p, Pass pass) {
+  constexpr std::int64_t kVector = 16;
+  return pass == Pass::backward_weights && is_pointwise(p) && (p.height.stride > 1 || p.width.stride > 1) && p.in_channels % kVector != 0;
+}
+
 // Whether the library computes on images in the caller's order.
-bool reads_as_it_is(const ConvProblem& p) {
+bool reads_as_it_is(const ConvProblem& p, Pass pass) {
+  if (is_broken(p, pass)) return false;
   static const bool prefers_channels_last = dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
   return p.channels_last && (is_pointwise(p) || prefers_channels_last);
 }
@@ -107,7 +115,7 @@ Prepared prepare(const ConvProblem& p, Pass pass, bool has_bias) {
   const dnnl::memory::dims weight_sizes = p.groups == 1 ? dnnl::memory::dims{p.out_channels, p.in_channels, h.kernel, w.kernel}
                                                         : dnnl::memory::dims{p.groups, p.group_out(), p.group_in(), h.kernel, w.kernel};
   const Tag weight_tag = p.groups == 1 ? Tag::oihw : Tag::goihw;
-  const Tag order = p.channels_last ? Tag::nhwc : Tag::nchw, computed = reads_as_it_is(p) ? order : Tag::any;
+  const Tag order = p.channels_last ? Tag::nhwc : Tag::nchw, computed = reads_as_it_is(p, pass) ? order : Tag::any;
   const dnnl::memory::desc x(x_sizes, type, order), y(y_sizes, type, order), weight(weight_sizes, type, weight_tag),
       bias({p.out_channels}, type, Tag::x);
   const dnnl::memory::desc any_x(x_sizes, type, computed), any_y(y_sizes, type, computed), any_weight(weight_sizes, type, Tag::any);

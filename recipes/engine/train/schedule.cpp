@@ -43,6 +43,13 @@ optim::Schedule make_schedule(const ScheduleOptions& o, double peak, std::int64_
     case ScheduleKind::linear: return optim::with_warmup({.steps = warmup}, optim::linear_decay({.peak = peak, .end = end, .total = rest}));
     case ScheduleKind::cosine: return optim::with_warmup({.steps = warmup}, optim::cosine_decay({.peak = peak, .end = end, .total = rest}));
     case ScheduleKind::google: return optim::bert_linear({.peak = peak, .total = total, .warmup = warmup});
+    case ScheduleKind::step: {
+      require<ConfigError>(std::ranges::is_sorted(o.drops), "schedule.drops must ascend");
+      optim::StepDecay decay{.peak = peak, .factor = o.drop_factor, .milestones = {}};
+      for (const double share : o.drops)
+        decay.milestones.push_back(std::max<std::int64_t>(1, std::llround(share * static_cast<double>(total)) - warmup));
+      return optim::with_warmup({.steps = warmup}, optim::step_decay(decay));
+    }
     case ScheduleKind::inverse_sqrt: return optim::inverse_sqrt({.peak = peak, .warmup = std::max<std::int64_t>(1, warmup)});
   }
   throw InternalError("schedule: unknown kind");

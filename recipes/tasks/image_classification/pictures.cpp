@@ -1,10 +1,10 @@
 #include "recipes/tasks/image_classification/pictures.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "autograd/core/error.h"
+#include "data/image/heat_map.h"
 #include "data/image/resize.h"
 #include "recipes/tasks/image_classification/rollout.h"
 
@@ -23,40 +23,6 @@ std::vector<float> patch_weights(std::span<const float> matrix, std::int64_t tok
   const float most = *std::ranges::max_element(weights);
   for (float& w : weights) w = most > 0 ? w / most : 0;
   return weights;
-}
-
-/// The weights of a grid as a grey image of size x size, smooth between patch centres.
-data::Image mask_of(const std::vector<float>& weights, std::pair<std::int64_t, std::int64_t> grid, std::int64_t size) {
-  data::Image mask(grid.first, grid.second, 1);
-  for (std::size_t i = 0; i < weights.size(); ++i) mask.pixels[i] = static_cast<std::uint8_t>(std::lround(255 * weights[i]));
-  return data::resize(mask, size, size, data::Filter::bilinear);
-}
-
-data::Image times(const data::Image& image, const data::Image& mask) {
-  data::Image out = image;
-  for (std::size_t i = 0; i < out.pixels.size(); ++i) out.pixels[i] = static_cast<std::uint8_t>(out.pixels[i] * mask.pixels[i / 3] / 255);
-  return out;
-}
-
-/// Dark blue, purple, orange, light yellow.
-std::array<float, 3> colour_of(float v) {
-  static constexpr std::array<std::array<float, 3>, 4> stops{{{10, 10, 60}, {140, 30, 130}, {245, 110, 40}, {255, 250, 170}}};
-  const float at = std::clamp(v, 0.0f, 1.0f) * 3;
-  const auto low = std::min<std::size_t>(static_cast<std::size_t>(at), 2);
-  std::array<float, 3> c{};
-  for (std::size_t k = 0; k < 3; ++k) c[k] = stops[low][k] + (at - static_cast<float>(low)) * (stops[low + 1][k] - stops[low][k]);
-  return c;
-}
-
-data::Image heat(const data::Image& image, const data::Image& mask) {
-  const data::Image grey = data::with_channels(image, 1);
-  data::Image out = image;
-  for (std::size_t i = 0; i < grey.pixels.size(); ++i) {
-    const auto c = colour_of(static_cast<float>(mask.pixels[i]) / 255);
-    for (std::size_t k = 0; k < 3; ++k)
-      out.pixels[3 * i + k] = static_cast<std::uint8_t>(0.4f * static_cast<float>(grey.pixels[i]) + 0.6f * c[k]);
-  }
-  return out;
 }
 
 void paste(data::Image& onto, const data::Image& panel, std::int64_t row, std::int64_t column) {
@@ -96,6 +62,9 @@ AttentionPictures attention_pictures(const data::Image& shown, std::span<const T
   const data::Image large = data::resize(rgb, size, size, data::Filter::bilinear);
   const data::Image small = data::resize(rgb, size / 2, size / 2, data::Filter::bilinear);
 
+  const auto mask_over = [&](const std::vector<float>& weights, std::int64_t side) {
+    return data::mask_of(weights, grid.first, grid.second, side, side);
+  };
   AttentionPictures out{paper(layers, heads, size / 2), paper(1, 3, size)};
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const std::vector<double> values = probabilities[static_cast<std::size_t>(layer)].to_vector();
@@ -103,13 +72,13 @@ AttentionPictures attention_pictures(const data::Image& shown, std::span<const T
     for (std::int64_t head = 0; head < heads; ++head) {
       const auto matrix =
           std::span(all).subspan(static_cast<std::size_t>(head * tokens * tokens), static_cast<std::size_t>(tokens * tokens));
-      paste(out.heads, times(small, mask_of(patch_weights(matrix, tokens, class_token), grid, size / 2)), layer, head);
+      paste(out.heads, data::masked(small, mask_over(patch_weights(matrix, tokens, class_token), size / 2)), layer, head);
     }
   }
-  const data::Image mask = mask_of(rollout_weights(probabilities, class_token), grid, size);
+  const data::Image mask = mask_over(rollout_weights(probabilities, class_token), size);
   paste(out.rollout, large, 0, 0);
-  paste(out.rollout, times(large, mask), 0, 1);
-  paste(out.rollout, heat(large, mask), 0, 2);
+  paste(out.rollout, data::masked(large, mask), 0, 1);
+  paste(out.rollout, data::heat_map(large, mask), 0, 2);
   return out;
 }
 

@@ -185,6 +185,19 @@ void expect_same_with_channels_last(const Layer& layer, const std::vector<Shape>
   }
 }
 
+// With AVX-512 the library once wrote beyond its memory here, and the program ended in its allocator.
+TEST(ChannelsLast, GradientsOfAFewStridedChannelsStayInTheirMemory) {
+  for (const std::int64_t channels : {4, 8, 12})
+    for (const std::int64_t size : {56, 64, 112}) {
+      Tape tape;
+      const Tensor w = make_leaf(Tensor::zeros({8, channels, 1, 1}));
+      const Tensor y = conv2d(channels_last(Tensor::full({8, channels, size, size}, 1)), w, {}, {.window = square_window(2)});
+      const Gradients g = tape.backward(sum(y));
+      EXPECT_EQ(g.of(w).to_dense().to_vector(),
+                std::vector<double>(static_cast<std::size_t>(8 * channels), 2.0 * static_cast<double>(size * size)));
+    }
+}
+
 TEST(ChannelsLast, GivesTheSameInItsOwnOrder) {
   const auto conv = [](const ops::Conv2d::Args& args) -> Layer {
     return [args](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in.size() > 2 ? in[2] : Tensor{}, args); };

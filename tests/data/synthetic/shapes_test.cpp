@@ -55,11 +55,27 @@ TEST(Shapes, BoxesHoldTheObjectTightly) {
 }
 
 TEST(Shapes, ManyObjects) {
-  const ShapeImages shapes({.size = 64, .max_objects = 4, .seed = 2});
+  const ShapeImages shapes({.size = 64, .max_objects = 4, .min_extent = 0.2, .max_extent = 0.4, .seed = 2});
   std::vector<int> counts(5);
   for (std::int64_t i = 0; i < 200; ++i) ++counts[shapes.get(i).objects.size()];
   EXPECT_EQ(counts[0], 0);
   for (int n = 1; n <= 4; ++n) EXPECT_GT(counts[static_cast<std::size_t>(n)], 20);
+}
+
+TEST(Shapes, CoverLittleOfEachOther) {
+  const ShapeImages shapes({.size = 64, .max_objects = 6, .min_extent = 0.2, .max_extent = 0.6, .seed = 3});
+  const auto area = [](const ShapeObject& o) { return (o.right - o.left) * (o.bottom - o.top); };
+  for (std::int64_t i = 0; i < 100; ++i) {
+    const std::vector<ShapeObject> objects = shapes.get(i).objects;
+    for (const ShapeObject& a : objects)
+      for (const ShapeObject& b : objects) {
+        if (&a == &b) continue;
+        const double width = std::min(a.right, b.right) - std::max(a.left, b.left);
+        const double height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
+        if (width <= 0 || height <= 0) continue;
+        EXPECT_LT(width * height, 0.25 * std::min(area(a), area(b))) << i;  // .1 of the boxes as drawn, which pixels round outwards
+      }
+  }
 }
 
 TEST(Shapes, RefusesOptionsOutOfRange) {

@@ -74,7 +74,8 @@ TEST(DetrTransformer, ComputesTheValuesOfTheSpecification) {
     const Tensor keys = Tensor::from(std::vector<std::uint8_t>{1, 1, 0, 1, 1, 0}, {1, 6});
     const DetrMemory memory = transformer.encode({.tokens = places(0), .positions = places(1), .keys = keys}, {});
     const Tensor queries = reshape(cast(cosine({3, 4}, 2), DType::f32), {1, 3, 4});
-    const std::vector<double> y = transformer.decode(memory, queries, /*all_layers=*/true, {}).to_vector();  // [2, 3, 4]
+    const std::vector<double> y =
+        transformer.decode(memory, {.states = {}, .positions = queries}, /*all_layers=*/true, {}).to_vector();  // [2, 3, 4]
     double sum = 0, magnitudes = 0;
     for (const double v : y) sum += v, magnitudes += std::abs(v);
     const auto row = [&](std::size_t layer, std::size_t query) {
@@ -93,9 +94,9 @@ TEST(DetrTransformer, ComputesTheValuesOfTheSpecification) {
     const std::vector<double> m = memory.tokens.to_vector();
     expect_close({m.begin(), m.begin() + 4}, {1.314139, -.842285, .24029, -1.069033}, 1e-5, "memory");
     // The last layer alone, and with its attention.
-    const std::vector<double> last = transformer.decode(memory, queries, /*all_layers=*/false, {}).to_vector();
+    const std::vector<double> last = transformer.decode(memory, {.states = {}, .positions = queries}, /*all_layers=*/false, {}).to_vector();
     expect_close(last, {y.begin() + 12, y.end()}, 1e-6, "last layer");
-    const auto observed = transformer.observed(memory, queries, {});
+    const auto observed = transformer.observed(memory, {.states = {}, .positions = queries}, {});
     expect_close(observed.states.to_vector(), last, 1e-6, "observed");
     EXPECT_EQ(observed.weights.shape(), (Shape{1, 3, 6}));
   }

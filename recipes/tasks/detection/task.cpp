@@ -1,0 +1,119 @@
+#include "recipes/tasks/detection/task.h"
+
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "autograd/core/rng.h"
+#include "autograd/ops/elementwise.h"
+#include "data/output_file.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::detection {
+namespace {
+
+using engine::Purpose;
+using engine::Split;
+
+constexpr std::string_view kClassNames = "class_names";  // artifact of a checkpoint
+constexpr std::string_view kTypicalBoxes = "typical_boxes";
+constexpr std::int64_t kBenchClasses = 91;               // COCO's, where the model leaves it to the data
+
+ImageForm form_of(const Options& o, std::int64_t channels) {
+  return {.channels = channels,
+          .normalization = o.normalization(channels),
+          .side = o.evaluate.side,
+          .longest = o.evaluate.longest,
+          .filter = o.evaluate.filter};
+}
+
+}  // namespace
+
+Task::Task(const Options& options, std::int64_t channels, std::int64_t classes, const engine::Setup& setup, const nn::Scope& scope,
+           const MakeNetwork& make)
+    : options_(options),
+      setup_(setup),
+      form_(form_of(options, channels)),
+      augmentation_(options.augmentation()),
+      class_names_(engine::stored_lines(setup.artifacts, kClassNames)) {
+  const bool by_number = setup_.purpose == Purpose::predict && options_.predict.input == PredictInput::indices;
+  if (setup_.purpose != Purpose::bench && (setup_.purpose != Purpose::predict || by_number)) {
+    data_ = std::make_unique<Dataset>(options_, setup_, class_names_);
+    class_names_ = data_->class_names();
+    const auto kept = setup_.artifacts.find(kTypicalBoxes);
+    typical_boxes_ = data_->size(Split::train) > 0 ? typical_boxes(*data_) : kept != setup_.artifacts.end() ? kept->second : Tensor{};
+  }
+  classes_ = classes_for(classes);
+  network_ = make(scope, classes_);
+  require<ConfigError>(options_.predict.pictures.empty() || network_.attended,
+                       "detection: predict.pictures shows attention, which this model does not have");
+  if (setup_.purpose == Purpose::predict) detector_.emplace(options_, setup_.json_answers, class_names_, form_, data_.get());
+}
+
+std::int64_t Task::classes_for(std::int64_t configured) const {
+  const auto known = std::ssize(class_names_);
+  if (setup_.purpose == Purpose::bench) return configured > 0 ? configured : kBenchClasses;
+  require<CheckpointError>(known > 0, "detection: the checkpoint does not name its classes");
+  require<ConfigError>(configured == 0 || configured == known, "detection: model.classes is ", configured, ", but there are ", known,
+                       " classes (the highest category number + 1); 0 takes as many as there are");
+  return known;
+}
+
+const Dataset& Task::dataset() const {
+  require<InternalError>(data_ != nullptr, "detection: there is no data for this purpose");
+  return *data_;
+}
+
+Batch Task::batch(const engine::Samples& samples) const {
+  if (samples.split != Split::train) return evaluation_batch(dataset(), samples.split, form_, network_.queries, samples.indices);
+  return training_batch(dataset(), augmentation_, form_, network_.queries, setup_.seed, samples.epoch, samples.indices);
+}
+
+Batch Task::bench_batch(std::int64_t index) const {
+  return random_batch(form_, classes_, network_.queries, setup_.batch_size,
+                      random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
+}
+
+Answers Task::answers(const Tensor& images, const Tensor& real, const nn::Run& run) const {
+  return network_.answers(setup_.precision == DType::bf16 ? cast(images, DType::bf16) : images, real, run);
+}
+
+std::array<Tensor, 6> Task::loss(const Batch& batch, nn::Run run) const {
+  const Answers said = answers(batch.images, batch.real, run);
+  return set_loss(said, batch, matches_of(said, batch, options_.loss.cost), options_.loss);
+}
+
+void Task::evaluated(Split, const Evaluation& evaluation) const {
+  if (setup_.purpose == Purpose::evaluate && !options_.evaluate.results.empty())
+    data::write_output(engine::expand_home(options_.evaluate.results), evaluation.results().text());
+}
+
+std::string Task::protocol(Split split) const {
+  return join_text(engine::name_of(split), ": ", dataset().size(split), " images (", dataset().source_of(split), "), shorter side ",
+                   form_.side, form_.longest > 0 ? join_text(", at most ", form_.longest) : "",
+                   " pixels; COCO's box metric with one detection a query\n");
+}
+
+std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) const {
+  return detector_->answer(queries, [&](const Tensor& images, const Tensor& real) {
+    if (!detector_->draws()) return Attended{.answers = answers(images, real, run), .attention = {}};
+    return network_.attended(setup_.precision == DType::bf16 ? cast(images, DType::bf16) : images, real, run);
+  });
+}
+
+engine::NamedTensors Task::artifacts() const {
+  engine::NamedTensors out;
+  engine::store_lines(out, kClassNames, class_names_);
+  if (typical_boxes_.defined()) out.emplace(kTypicalBoxes, typical_boxes_);
+  return out;
+}
+
+std::vector<engine::NamedRows> Task::named_rows() const {
+  const auto names = [](const engine::NamedTensors& artifacts) {
+    std::vector<std::string> rows = engine::stored_lines(artifacts, kClassNames);
+    if (!rows.empty()) rows.emplace_back();  // "no object"
+    return rows;
+  };
+  return {{.what = "classes", .names = names, .parameters = network_.class_parameters}};
+}
+
+}  // namespace capstan::detection

@@ -1,0 +1,80 @@
+// DETR through the command line: every configuration, interruption and resume to the bit, learning, prediction with pictures, a backbone of
+// our own, another set of classes.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "recipes/detr/recipe.h"
+#include "tests/recipes/recipe_program.h"
+
+namespace capstan::detr {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+struct DetrProgram : engine::test::RecipeProgram {
+  DetrProgram() : RecipeProgram(detr::recipe()) {}
+
+  /// The quickstart, small, with images of unlike sizes: 5 steps an epoch, everything random switched on.
+  static Arguments small() {
+    return {"run.threads=1",          "shapes.train=20",       "shapes.validation=6",
+            "shapes.test=6",          "shapes.size=24",        "augment.sides=16, 20, 24",
+            "augment.crop=0.5",       "augment.crop_sides=24", "augment.crop_least=12",
+            "augment.crop_most=20",   "evaluate.side=24",      "backbone.widths=8, 8, 8, 8",
+            "backbone.stem_width=8",  "model.width=8",         "model.heads=2",
+            "model.inner=16",         "model.queries=5",       "model.encoder_layers=1",
+            "model.decoder_layers=2", "model.dropout=0.1",     "train.batch_size=4",
+            "train.epochs=4",         "train.log_every=1"};
+  }
+};
+
+TEST_F(DetrProgram, EveryConfigurationDryRuns) {
+  const Arguments settings{"data.source=shapes",     "shapes.train=8",       "shapes.validation=2",  "shapes.test=2",
+                           "backbone.block=basic",   "backbone.blocks=1, 1", "backbone.widths=8, 8", "backbone.stem_width=8",
+                           "model.width=8",          "model.heads=2",        "model.inner=8",        "model.encoder_layers=1",
+                           "model.decoder_layers=1", "model.queries=5",      "optimizer.freeze=",    "model.classes=0"};
+  check_every_configuration(2, settings,
+                            [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("class_head/weight  f32[4, 8]")) << name; });
+}
+
+TEST_F(DetrProgram, KeepsWhatTheEnginePromises) {
+  prove({.settings = joined(small(), {"train.ema_decay=0.9", "loader.workers=2"}),
+         .steps = 12,
+         .stops = {5, 7},
+         .input = "3\n1\n",
+         .use = {"predict.input=indices", "predict.threshold=0"}});
+}
+
+TEST_F(DetrProgram, StartsFromABackboneOfOursAndFromOtherClasses) {
+  ASSERT_EQ(train_quickstart("run", joined(small(), {"train.max_steps=2"})), engine::kOk) << err.str();
+  // Another number of classes, known by their names: rows of those that both have are taken.
+  ASSERT_EQ(train_quickstart("more", joined(small(), {"train.max_steps=1", "shapes.classes=5", "init.from=" + checkpoint("run")})),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "more/log.txt"), HasSubstr("class_head/weight by the names of its classes: 4 known, 2 at random"));
+}
+
+TEST_F(DetrProgram, WritesResultsThatScoreAlike) {
+  ASSERT_EQ(train_quickstart("run", joined(small(), {"train.max_steps=2"})), engine::kOk) << err.str();
+  ASSERT_EQ(
+      capstan(joined({"evaluate", config, "--checkpoint", checkpoint("run"), "evaluate.results=" + scratch / "results.json"}, small())),
+      engine::kOk)
+      << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "results.json"), AllOf(HasSubstr("\"image_id\":"), HasSubstr("\"score\":")));
+  for (const char* name : {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar@1", "ar@10", "ar@100", "ar_small", "ar_medium",
+                           "ar_large", "loss", "typical_boxes/ap50"})
+    EXPECT_NO_THROW(metric(name)) << name;
+  ASSERT_EQ(capstan(joined({"predict", config, "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "predict.input=indices",
+                            "predict.threshold=0", "predict.pictures=" + scratch / "pictures"},
+                           small()),
+                    "5\n77\n"),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("expected the number of a test image, 0 to 5, found '77'"));
+  EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001-5-boxes.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001-5-attention.svg"), HasSubstr("where it looked"));
+}
+
+}  // namespace
+}  // namespace capstan::detr
