@@ -196,10 +196,10 @@ engine::Metrics baselines(const Tensor& typical, const Dataset& data, engine::Sp
     std::vector<data::DetectedBox> found;
     for (std::int64_t k = 0; k < typical.size(0); ++k) {
       const double* const t = typical.data<const double>() + k * kTypicalNumbers;
-      found.push_back({.box = data::box_of(data::Centre{t[2], t[3], t[4], t[5]}, static_cast<double>(image.width),
-                                           static_cast<double>(image.height)),
-                       .category = static_cast<std::int64_t>(t[0]),
-                       .score = t[1]});
+      found.push_back(
+          {.box = data::box_of(data::Centre{t[2], t[3], t[4], t[5]}, static_cast<double>(image.width), static_cast<double>(image.height)),
+           .category = static_cast<std::int64_t>(t[0]),
+           .score = t[1]});
     }
     metric.add(image.id, image.boxes, found);
   }

@@ -16,7 +16,7 @@ using engine::Split;
 
 constexpr std::string_view kClassNames = "class_names";  // artifact of a checkpoint
 constexpr std::string_view kTypicalBoxes = "typical_boxes";
-constexpr std::int64_t kBenchClasses = 91;               // COCO's, where the model leaves it to the data
+constexpr std::int64_t kBenchClasses = 91;  // COCO's, where the model leaves it to the data
 
 ImageForm form_of(const Options& o, std::int64_t channels) {
   return {.channels = channels,

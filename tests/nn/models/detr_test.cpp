@@ -195,6 +195,28 @@ TEST(Detr, KnowsTheNamesOfTheOriginal) {
   }
 }
 
+TEST(Detr, AnchorsSpreadOverTheImageAndBoxesCountFromThem) {
+  DetrOptions o = kTiny;
+  o.anchors = true;
+  o.queries = 40;
+  ParameterStore store(3);
+  const Detr model(store.root(), o, tiny_backbone());
+  for (const char* part : {"box_head/2/weight", "box_head/2/bias"}) {
+    Tensor zero = store.find(part).value();
+    set_values(zero, std::vector<double>(static_cast<std::size_t>(zero.numel()), 0));
+  }
+  const std::vector<double> boxes = model(result("images"), result("real"), {}).boxes.to_vector();  // [1, 2, 40, 4]
+  const auto points = spread_points(40);
+  std::map<std::pair<int, int>, int> in_quarter;
+  for (std::size_t q = 0; q < 40; ++q) {
+    ++in_quarter[{points[q][0] < .5, points[q][1] < .5}];
+    expect_close({boxes.begin() + static_cast<std::ptrdiff_t>(4 * q), boxes.begin() + static_cast<std::ptrdiff_t>(4 * q + 4)},
+                 {points[q][0], points[q][1], .5, .5}, 1e-6, "query");
+  }
+  for (const auto& [quarter, count] : in_quarter) EXPECT_NEAR(count, 10, 2) << quarter.first << quarter.second;
+  EXPECT_EQ(in_quarter.size(), 4u);
+}
+
 TEST(Detr, NumbersRealPlaces) {
   // The second column is padding: rows 1 and 2 of 2, column 1 of 1; padding, in a column of no real place, has row 0.
   const Tensor keys = Tensor::from(std::vector<std::uint8_t>{1, 0, 1, 0}, {1, 4});

@@ -52,7 +52,8 @@ TEST_F(DetrProgram, StartsFromABackboneOfOursAndFromOtherClasses) {
   ASSERT_EQ(train_quickstart("more", joined(small(), {"train.max_steps=1", "shapes.classes=5", "init.from=" + checkpoint("run")})),
             engine::kOk)
       << err.str();
-  EXPECT_THAT(engine::test::text_of(scratch / "more/log.txt"), HasSubstr("class_head/weight by the names of its classes: 4 known, 2 at random"));
+  EXPECT_THAT(engine::test::text_of(scratch / "more/log.txt"),
+              HasSubstr("class_head/weight by the names of its classes: 4 known, 2 at random"));
 }
 
 TEST_F(DetrProgram, WritesResultsThatScoreAlike) {
