@@ -1,7 +1,9 @@
 #include "recipes/engine/recipe.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <system_error>
 
 #include "autograd/core/error.h"
 #include "data/file.h"
@@ -75,6 +77,15 @@ std::string_view name_of(Split split) {
     case Split::test: return "test";
   }
   throw InternalError("split: unknown");
+}
+
+std::int64_t number_below(std::string_view text, std::int64_t count, std::string_view what) {
+  std::int64_t number = -1;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  require<DataError>(error == std::errc() && stop == end && number >= 0 && number < count, "expected the number of ", what, ", 0 .. ",
+                     count - 1, ", found '", text, "'");
+  return number;
 }
 
 std::string not_blank(std::string line, std::int64_t number) {

@@ -101,6 +101,9 @@ std::vector<std::string> stored_lines(const NamedTensors& artifacts, std::string
 /// The line, for a recipe that can answer any text. Throws DataError naming its number if there is nothing but blanks.
 std::string not_blank(std::string line, std::int64_t number);
 
+/// The number of one of `count` things, such as test images, in a line of predict. Throws DataError that says what `what` is expected.
+std::int64_t number_below(std::string_view text, std::int64_t count, std::string_view what);
+
 /// Calls `read` and returns what it does; an error of it names the key of the configuration that led there: "data.train: ...".
 template <class F>
 auto named_by(std::string_view key, const F& read) {

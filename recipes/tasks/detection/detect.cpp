@@ -1,10 +1,8 @@
 #include "recipes/tasks/detection/detect.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -52,11 +50,7 @@ Query Detector::read(std::string text, std::int64_t line) const {
 }
 
 data::Image Detector::test_image(std::string_view text) const {
-  const std::int64_t count = data_->size(engine::Split::test);
-  std::int64_t index = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-  require<DataError>(error == std::errc{} && end == text.data() + text.size() && index >= 0 && index < count,
-                     "expected the number of a test image, 0 to ", count - 1, ", found '", text, "'");
+  const std::int64_t index = engine::number_below(text, data_->size(engine::Split::test), "a test image");
   return data_->read(engine::Split::test, index).image;
 }
 

@@ -1,7 +1,6 @@
 #include "recipes/tasks/image_classification/classify.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <string_view>
@@ -48,12 +47,7 @@ Classifier::Classifier(const Options& options, bool json, std::vector<std::strin
 }
 
 data::Image Classifier::test_image(std::string_view text) const {
-  const std::int64_t count = data_->size(engine::Split::test);
-  std::int64_t index = -1;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, index);
-  require<DataError>(error == std::errc() && stop == end && index >= 0 && index < count, "expected the number of a test image, 0 .. ",
-                     count - 1, ", found '", text, "'");
+  const std::int64_t index = engine::number_below(text, data_->size(engine::Split::test), "a test image");
   const Example example = data_->read(engine::Split::test, index);
   require<DataError>(!example.substitute, "the image file is broken or cannot be read");
   return pipeline_.shown(example.view);

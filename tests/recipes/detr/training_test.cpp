@@ -72,7 +72,7 @@ TEST_F(DetrProgram, WritesResultsThatScoreAlike) {
                     "5\n77\n"),
             engine::kOk)
       << err.str();
-  EXPECT_THAT(out.str(), HasSubstr("expected the number of a test image, 0 to 5, found '77'"));
+  EXPECT_THAT(out.str(), HasSubstr("expected the number of a test image, 0 .. 5, found '77'"));
   EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001-5-boxes.svg"), HasSubstr("<svg"));
   EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001-5-attention.svg"), HasSubstr("where it looked"));
 }

@@ -1,5 +1,6 @@
 // The train loop through the command line: records, selection, resume to the bit, guards. What breaks it off: interruption_test.cpp.
 #include "recipes/engine/train/train.h"
+#include "recipes/engine/train/schedule.h"
 
 #include <poll.h>
 #include <pty.h>
@@ -387,6 +388,16 @@ TEST(TrainStep, ClippingLimitsTheStep) {
   };
   EXPECT_NEAR(moved(0.125), 0.125, 1e-6);
   EXPECT_GT(moved(0), 1);
+}
+
+TEST(StepSchedule, DropsWhereTheSharesSay) {
+  const auto rate = make_schedule({.kind = ScheduleKind::step, .warmup_steps = 10, .drops = {0.5, 0.9}}, 1.0, 1, 100);
+  EXPECT_DOUBLE_EQ(rate(5), 0.5);
+  EXPECT_DOUBLE_EQ(rate(49), 1);
+  EXPECT_DOUBLE_EQ(rate(50), 0.1);
+  EXPECT_NEAR(rate(90), 0.01, 1e-15);
+  EXPECT_NEAR(rate(500), 0.01, 1e-15);
+  EXPECT_THROW(make_schedule({.kind = ScheduleKind::step, .drops = {0.9, 0.5}}, 1.0, 1, 100), ConfigError);
 }
 
 }  // namespace
