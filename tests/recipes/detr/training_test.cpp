@@ -34,7 +34,7 @@ TEST_F(DetrProgram, EveryConfigurationDryRuns) {
                            "backbone.block=basic",   "backbone.blocks=1, 1", "backbone.widths=8, 8", "backbone.stem_width=8",
                            "model.width=8",          "model.heads=2",        "model.inner=8",        "model.encoder_layers=1",
                            "model.decoder_layers=1", "model.queries=5",      "optimizer.freeze=",    "model.classes=0"};
-  check_every_configuration(2, settings,
+  check_every_configuration(5, settings,
                             [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("class_head/weight  f32[4, 8]")) << name; });
 }
 
