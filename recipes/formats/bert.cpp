@@ -195,7 +195,7 @@ std::string config_text(const nn::BertOptions& o, const BertHeadForm& head, std:
     const bool number = classes.empty();
     m.emplace_back("problem_type", text(number ? "regression" : "single_label_classification"));
     const std::vector<std::string> one{"LABEL_0"};
-    for (auto& member : label_members(number ? std::span<const std::string>(one) : classes)) m.push_back(std::move(member));
+    append(m, label_members(number ? std::span<const std::string>(one) : classes));
   }
   return json_object(m) + "\n";
 }
