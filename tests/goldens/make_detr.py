@@ -1,19 +1,17 @@
 #!/usr/bin/env python3
-"""Makes foreign/detr.h5 and foreign/detr.safetensors: a small random DETR of Hugging Face transformers and what it computes.
+"""Makes foreign/detr_hf and foreign/detr.h5: a small random DETR of Hugging Face transformers and what it computes.
 
-  detr.safetensors   its tensors, as save_pretrained writes them
+  detr_hf            the model and its image processor, as save_pretrained writes them
   detr.h5            images [2, 3, 40, 72] and real u8 [2, 40, 72] (the second is padded), logits, boxes (last layer), auxiliary_logits,
                      auxiliary_boxes (of the layer before), attention [2, queries, h w] (last layer's cross-attention, mean over heads)
 
 Needs torch, transformers, safetensors and h5py.
 """
 import os
-import shutil
-import tempfile
 
 import h5py
 import torch
-from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
+from transformers import DetrConfig, DetrForObjectDetection, DetrImageProcessorPil, ResNetConfig
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "foreign")
 
@@ -25,7 +23,7 @@ def main():
                             out_features=["stage4"])
     model = DetrForObjectDetection(DetrConfig(
         backbone_config=backbone, use_timm_backbone=False, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24, num_queries=5, num_labels=3,
+        decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24, num_queries=5, id2label={0: "N/A", 1: "cat", 2: "N/A"},
         attn_implementation="eager"))  # with auxiliary_loss it would feed normalised states from layer to layer, unlike the original
     with torch.no_grad():
         for name, t in model.state_dict().items():
@@ -50,9 +48,9 @@ def main():
         h5["auxiliary_logits"] = model.class_labels_classifier(before).numpy()
         h5["auxiliary_boxes"] = model.bbox_predictor(before).sigmoid().numpy()
         h5["attention"] = out.cross_attentions[-1].mean(1).numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        shutil.copy(os.path.join(folder, "model.safetensors"), os.path.join(HERE, "detr.safetensors"))
+    folder = os.path.join(HERE, "detr_hf")
+    model.save_pretrained(folder)
+    DetrImageProcessorPil(size={"shortest_edge": 40, "longest_edge": 72}).save_pretrained(folder)
 
 
 main()

@@ -115,7 +115,7 @@ Tensor result(const std::string& name) {
 
 using Tensors = std::vector<std::pair<std::string, Tensor>>;
 Tensors file_of_transformers() {
-  const data::SafetensorsSet file(golden("detr.safetensors"));
+  const data::SafetensorsSet file(golden("detr_hf/model.safetensors"));
   Tensors out;
   for (const auto& [name, spec] : file.tensors()) out.emplace_back(name, file.read(name));
   return out;

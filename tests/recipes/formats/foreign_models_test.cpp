@@ -14,7 +14,6 @@
 #include "autograd/core/error.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/shape_ops.h"
-#include "data/file.h"
 #include "data/hdf5/hdf5.h"
 #include "data/text/tokenizer.h"
 #include "nn/models/bert_heads.h"
@@ -32,18 +31,15 @@
 #include "recipes/formats/vit.h"
 #include "recipes/tasks/text/vocabulary.h"
 #include "tests/close.h"
-#include "tests/data/scratch.h"
 #include "tests/message_of.h"
+#include "tests/recipes/formats/foreign_fixtures.h"
 
 namespace capstan::formats {
 namespace {
 
-using engine::ForeignForm;
 using nn::ParameterStore;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-std::string golden(const std::string& name) { return std::string(CAPSTAN_SOURCE_DIR) + "/tests/goldens/foreign/" + name; }
 
 Tensor result(const std::string& name) {
   static const data::Hdf5Reader file(golden("foreign.h5"), {.require_seal = false});
@@ -71,30 +67,6 @@ Options options_of(const std::string& directory, const ForeignForm& form) {
   for (const engine::Assignment& a : form.directory.settings(engine::ModelDirectory(directory)))
     if (engine::Option* const option = table.find(a.key)) option->set(a.value);
   return config.model;
-}
-
-nn::Imported load(const std::string& path, const std::vector<ForeignForm>& forms, const ParameterStore& store) {
-  const engine::ForeignWeights w = engine::foreign_weights(path, forms, store, "test");
-  return nn::import_parameters(w.tensors, {.heads = w.heads}, {}, store);
-}
-
-/// The store's tensors in a form are those of the file, names, shapes and bytes.
-void expect_goes_out(const ForeignForm& form, const ParameterStore& store, const std::string& path) {
-  const nn::TensorSource file = engine::foreign_tensors(path);
-  std::map<std::string, Tensor> written;
-  for (const auto& [name, value] : nn::translated_back(form.names({}), store)) written.emplace(name, value);
-  EXPECT_EQ(written.size(), file.tensors.size());
-  for (const auto& [name, spec] : file.tensors) {
-    ASSERT_TRUE(written.contains(name)) << name;
-    EXPECT_EQ(written.at(name).spec(), spec) << name;
-    EXPECT_EQ(written.at(name).to_vector(), file.read(name).to_vector()) << name;
-  }
-}
-
-void expect_near(const Tensor& value, const Tensor& wanted, const std::string& what) {
-  ASSERT_EQ(value.numel(), wanted.numel()) << what;
-  const auto a = value.to_vector(), b = wanted.to_vector();
-  for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5) << what << " " << i;
 }
 
 // ---- BERT
@@ -239,35 +211,6 @@ TEST(ForeignBert, TheRealModelComputesWhatTransformersDo) {
     near(model.encoder().pooled(x, layout), golden_file.read(name + "pooled"));
   }
 }
-
-/// A copy of a model directory that a test may change.
-struct Copy {
-  explicit Copy(const std::string& name) : path(scratch / "model") {
-    std::filesystem::copy(golden(name), path);
-    for (const auto& file : std::filesystem::directory_iterator(path))
-      std::filesystem::permissions(file.path(), std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
-  }
-  std::string text(const std::string& file) const {
-    const std::vector<std::byte> bytes = data::read_file(path + "/" + file);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-  void change(const std::string& file, const std::string& from, const std::string& to) {
-    std::string all = text(file);
-    ASSERT_NE(all.find(from), std::string::npos) << from;
-    all.replace(all.find(from), from.size(), to);
-    scratch.write("model/" + file, all);
-  }
-  std::string setting(const ForeignForm& form, const std::string& key) const {
-    for (const engine::Assignment& a : form.directory.settings(engine::ModelDirectory(path)))
-      if (a.key == key) return a.value;
-    return "";
-  }
-  std::string refusal(const ForeignForm& form) const {
-    return message_of<DataError>([&] { form.directory.settings(engine::ModelDirectory(path)); });
-  }
-  data::Scratch scratch;
-  std::string path;
-};
 
 TEST(ForeignBert, RowsOfNoTokenAndAddedTokens) {
   Copy model("bert_classification");
