@@ -9,6 +9,7 @@
 #include "nn/generation/transformer_decoder.h"
 #include "nn/models/transformer.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/transformer.h"
 #include "recipes/tasks/translation/task.h"
 
 namespace capstan::translate {
@@ -91,6 +92,7 @@ class Translate : public task::Task {
           return network(config.model, below, source_vocabulary, target_vocabulary, setup.precision);
         }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& config) { return formats::transformer_forms(config.model); }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adam);
     o.optimizer.learning_rate = 1e-3;

@@ -108,6 +108,14 @@ TEST_F(TranslateProgram, DrawsWhatItLookedAt) {
   EXPECT_TRUE(std::filesystem::exists(scratch / "pictures/0002.svg"));
 }
 
+TEST_F(TranslateProgram, GoesOutAsATorchTransformerAndInAgain) {
+  write_texts();
+  ASSERT_EQ(train("run", {"train.max_steps=1"}), engine::kOk) << err.str();
+  ASSERT_EQ(capstan({"export", checkpoint("run"), scratch / "torch.safetensors", "--as", "torch"}), engine::kOk) << err.str();
+  ASSERT_EQ(train("again", {"train.max_steps=1", "init.from=" + scratch / "torch.safetensors"}), engine::kOk) << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "again/log.txt"), HasSubstr("torch.safetensors (torch.nn.Transformer)"));
+}
+
 TEST_F(TranslateProgram, AveragesCheckpoints) {
   write_texts();
   ASSERT_EQ(train("run", {"train.max_steps=3", "checkpoint.every=1", "checkpoint.keep_last=9"}), engine::kOk) << err.str();
