@@ -15,7 +15,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 struct TranslateProgram : engine::test::RecipeProgram {
   TranslateProgram() : RecipeProgram(translate::recipe()) {}
