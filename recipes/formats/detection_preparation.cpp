@@ -6,7 +6,14 @@
 
 namespace capstan::formats {
 
+namespace {
+
 using data::Json;
+
+/// Stands for no limit where transformers need one: the largest that evaluate.longest may be.
+constexpr std::int64_t kLongest = 16384;
+
+}  // namespace
 
 void set_detection_preparation(const engine::ModelDirectory& directory, Settings& out) {
   const auto processor = directory.json("preprocessor_config.json");
@@ -27,10 +34,11 @@ void set_detection_preparation(const engine::ModelDirectory& directory, Settings
 }
 
 std::string detection_preprocessor_text(const DetectionPreparation& images, std::int64_t channels) {
+  const std::int64_t longest = images.longest > 0 ? images.longest : kLongest;
   JsonMembers all{{"image_processor_type", data::json_string("DetrImageProcessor")},
                   {"format", data::json_string("coco_detection")},
                   {"do_resize", "true"},
-                  {"size", json_object({{"shortest_edge", json_number(images.side)}, {"longest_edge", json_number(images.longest)}})},
+                  {"size", json_object({{"shortest_edge", json_number(images.side)}, {"longest_edge", json_number(longest)}})},
                   {"resample", resample_text(images.filter)},
                   {"do_convert_annotations", "true"},
                   {"do_pad", "true"}};

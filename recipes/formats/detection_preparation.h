@@ -14,7 +14,8 @@ namespace capstan::formats {
 
 struct DetectionPreparation {
   std::vector<double> mean{.485, .456, .406}, deviation{.229, .224, .225};  ///< of the pixels in 0 .. 1: one number, or one a channel
-  std::int64_t side = 800, longest = 1333;  ///< the shorter side becomes `side`, or less, so that the longer one is at most `longest`
+  std::int64_t side = 800,
+               longest = 1333;  ///< the shorter side becomes `side`, or less, so that the longer one is at most `longest`; 0: no limit
   data::Filter filter = data::Filter::bilinear;
 };
 

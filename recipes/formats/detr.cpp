@@ -100,7 +100,10 @@ std::vector<Assignment> hugging_face_settings(const ModelDirectory& d) {
   out.number(c, "attention_dropout", "model.attention_dropout");
   out.number(c, "activation_dropout", "model.activation_dropout");
   if (const auto v = c.find("position_embedding_type")) out.set("model.positions", chosen(*v, kPositions));
-  out.set({{"model.pre_norm", "no"}, {"model.classes", "0"}, {"backbone.norm", "frozen"}});  // as many classes as there are names
+  out.set({{"model.pre_norm", "no"},
+           {"model.anchors", "no"},
+           {"model.classes", "0"},  // as many as there are names
+           {"backbone.norm", "frozen"}});
   set_resnet(backbone_of(c), "backbone", out);
   set_detection_preparation(d, out);
   return out.take();
@@ -116,8 +119,13 @@ std::optional<std::string_view> timm_name(const nn::ResNetOptions& o) {
   return std::nullopt;
 }
 
+void require_no_anchors(const nn::DetrOptions& o) {
+  require<ConfigError>(!o.anchors, "export: no other program has models with model.anchors = yes");
+}
+
 void require_hugging_face(const nn::DetrOptions& o, const nn::ResNetOptions& backbone) {
   constexpr std::string_view kProgram = "Hugging Face transformers";
+  require_no_anchors(o);
   require<ConfigError>(!o.pre_norm, "export: ", kProgram, " has only models with model.pre_norm = no");
   require<ConfigError>(is_usual(backbone), "export: ", kProgram,
                        " has only models with backbone.stem = large and backbone.norm_epsilon = 1e-5");
@@ -211,9 +219,11 @@ std::vector<engine::ForeignForm> detr_forms(const nn::DetrOptions& options, cons
                                              [o, b, images](const engine::NamedTensors& artifacts) {
                                                return hugging_face_files(*o, *b, images, engine::stored_lines(artifacts, kClassNames));
                                              })},
-      {.name = "original", .program = "the original code", .fits = nn::is_original_detr, .names = [o, b](Names) {
-         return nn::original_detr_names(*o, *b);
-       }}};
+      {.name = "original",
+       .program = "the original code",
+       .fits = nn::is_original_detr,
+       .names = [o, b](Names) { return nn::original_detr_names(*o, *b); },
+       .require_writable = [o] { require_no_anchors(*o); }}};
   forms.front().directory.free_keys = kFree;
   for (engine::ForeignForm& form : backbone_forms(backbone)) forms.push_back(std::move(form));
   return forms;

@@ -192,6 +192,10 @@ TEST(ForeignDetr, RefusesWhatWouldComputeSomethingElse) {
   Detector early;
   early.model.pre_norm = true;
   EXPECT_THAT(message_of<ConfigError>([&] { early.forms[0].require_writable(); }), HasSubstr("model.pre_norm = no"));
+  EXPECT_NO_THROW(early.forms[1].require_writable());
+  early.model.anchors = true;
+  for (const std::size_t form : {0U, 1U})
+    EXPECT_THAT(message_of<ConfigError>([&] { early.forms[form].require_writable(); }), HasSubstr("model.anchors = yes"));
 }
 
 TEST(ForeignDetr, SizesOfImages) {
@@ -202,6 +206,10 @@ TEST(ForeignDetr, SizesOfImages) {
   EXPECT_EQ(copy.setting(d.forms[0], "evaluate.side"), "800");
   EXPECT_EQ(copy.setting(d.forms[0], "evaluate.longest"), "1000");
   EXPECT_EQ(copy.setting(d.forms[0], "data.mean"), "0");
+  processor(detection_preprocessor_text({.side = 640, .longest = 0, .filter = data::Filter::bicubic}, 3));
+  EXPECT_EQ(copy.setting(d.forms[0], "evaluate.side"), "640");
+  EXPECT_EQ(copy.setting(d.forms[0], "evaluate.longest"), "16384") << "no limit";
+  EXPECT_EQ(copy.setting(d.forms[0], "evaluate.filter"), "bicubic");
   processor(R"({"size": 640})");
   EXPECT_EQ(copy.setting(d.forms[0], "evaluate.longest"), "1333");
   processor(R"({"size": {"height": 640, "width": 640}})");
