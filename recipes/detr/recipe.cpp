@@ -5,6 +5,7 @@
 
 #include "nn/models/detr.h"
 #include "recipes/engine/erased_recipe.h"
+#include "recipes/formats/detr.h"
 #include "recipes/tasks/detection/score_files.h"
 #include "recipes/tasks/detection/task.h"
 
@@ -24,19 +25,28 @@ struct BackboneOptions {
   }
 };
 
-struct Config : task::Options {
-  nn::DetrOptions model;
+struct ModelOptions : nn::DetrOptions {
   BackboneOptions backbone;
 
   template <class V>
   void visit(V& v) {
-    v.section("model", model);
+    nn::DetrOptions::visit(v);
     v.section("backbone", backbone);
+  }
+};
+
+struct Config : task::Options {
+  ModelOptions model;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("model", model);
     task::Options::visit(v);
   }
+  const nn::ResNetOptions& backbone() const { return model.backbone.resnet; }
   void validate() const {
-    nn::check(backbone.resnet);
-    task::Options::validate(backbone.resnet.channels);
+    nn::check(backbone());
+    task::Options::validate(backbone().channels);
   }
 };
 
@@ -65,9 +75,17 @@ class Detr : public task::Task {
   using Config = detr::Config;
 
   Detr(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
-      : Task(config, config.backbone.resnet.channels, config.model.classes, setup, scope,
-             [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, config.backbone.resnet, below, classes); }) {}
+      : Task(config, config.backbone().channels, config.model.classes, setup, scope,
+             [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, config.backbone(), below, classes); }) {}
 
+  static std::vector<engine::ForeignForm> foreign_forms(const Config& c) {
+    return formats::detr_forms(c.model, c.backbone(),
+                               {.mean = c.data.mean,
+                                .deviation = c.data.deviation,
+                                .side = c.evaluate.side,
+                                .longest = c.evaluate.longest,
+                                .filter = c.evaluate.filter});
+  }
   static void defaults(engine::EngineOptions& o) {
     o.optimizer = engine::published(engine::OptimizerKind::adamw);
     o.optimizer.learning_rate = 1e-4;

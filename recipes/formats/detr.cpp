@@ -25,8 +25,8 @@ constexpr std::array<Choice, 2> kPositions{{{"sine", "sine"}, {"learned", "learn
 constexpr std::string_view kSection = "model.";  // of the keys that a directory of a classifier sets
 
 /// What does not change what the weights are: of a DETR, and of a classifier.
-const std::vector<std::string_view> kFree{"backbone.norm"};
-const std::vector<std::string_view> kFreeOfClassifier{"backbone.norm", "backbone.dilate_last"};
+const std::vector<std::string_view> kFree{"model.backbone.norm"};
+const std::vector<std::string_view> kFreeOfClassifier{"model.backbone.norm", "model.backbone.dilate_last"};
 
 // ---- Hugging Face transformers
 
@@ -103,8 +103,8 @@ std::vector<Assignment> hugging_face_settings(const ModelDirectory& d) {
   out.set({{"model.pre_norm", "no"},
            {"model.anchors", "no"},
            {"model.classes", "0"},  // as many as there are names
-           {"backbone.norm", "frozen"}});
-  set_resnet(backbone_of(c), "backbone", out);
+           {"model.backbone.norm", "frozen"}});
+  set_resnet(backbone_of(c), "model.backbone", out);
   set_detection_preparation(d, out);
   return out.take();
 }
@@ -128,9 +128,9 @@ void require_hugging_face(const nn::DetrOptions& o, const nn::ResNetOptions& bac
   require_no_anchors(o);
   require<ConfigError>(!o.pre_norm, "export: ", kProgram, " has only models with model.pre_norm = no");
   require<ConfigError>(is_usual(backbone), "export: ", kProgram,
-                       " has only models with backbone.stem = large and backbone.norm_epsilon = 1e-5");
+                       " has only models with model.backbone.stem = large and model.backbone.norm_epsilon = 1e-5");
   require<ConfigError>(!backbone.dilate_last || timm_name(backbone), "export: ", kProgram,
-                       " has a dilated backbone (backbone.dilate_last) only of a published size: ResNet-18, 34, 50, 101 or 152");
+                       " has a dilated backbone (model.backbone.dilate_last) only of a published size: ResNet-18, 34, 50, 101 or 152");
 }
 
 /// A dilated backbone is timm's, which is known by its name, and any other transformers' own.
@@ -178,8 +178,8 @@ std::vector<Assignment> backbone_settings(std::vector<Assignment> classifier) {
   std::vector<Assignment> out;
   for (Assignment& a : classifier) {
     if (a.key == "model.image_size") continue;  // images of any size go through it
-    if (a.key.starts_with(kSection)) a.key.replace(0, kSection.size(), "backbone.");
-    if (a.key.starts_with("backbone.") || a.key == "data.mean" || a.key == "data.deviation") out.push_back(std::move(a));
+    if (a.key.starts_with(kSection)) a.key.replace(0, kSection.size(), "model.backbone.");
+    if (a.key.starts_with("model.backbone.") || a.key == "data.mean" || a.key == "data.deviation") out.push_back(std::move(a));
   }
   return out;
 }

@@ -11,8 +11,8 @@
 
 namespace capstan::formats {
 
-/// `options` and `backbone`, the sections model and backbone of a configuration, must outlive the forms, which read them when they are
-/// used.
+/// `options` and `backbone`, the sections model and model.backbone of a configuration, must outlive the forms, which read them when they
+/// are used.
 std::vector<engine::ForeignForm> detr_forms(const nn::DetrOptions& options, const nn::ResNetOptions& backbone,
                                             const DetectionPreparation& images);
 

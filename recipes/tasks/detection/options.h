@@ -107,7 +107,7 @@ struct EvaluateOptions {
     v("side", side, "shorter side that images are brought to, in evaluate, predict and validation", V::between(1, 16384));
     v("longest", longest, "no side is longer than this; 0: no limit", V::between(0, 16384));
     v("filter", filter, "how images are resized, in training too",
-      {{"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}})
+      {{"box", data::Filter::box}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}})
         .of_model();
     v("per_class", per_class, "report ap/<class> too");
     v("results", results, "file that `capstan evaluate` writes all detections to, in COCO's form; empty: none").output();

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/image/image.h"
 #include "recipes/detr/recipe.h"
 #include "tests/recipes/recipe_program.h"
 
@@ -18,22 +19,49 @@ struct DetrProgram : engine::test::RecipeProgram {
 
   /// The quickstart, small, with images of unlike sizes: 5 steps an epoch, everything random switched on.
   static Arguments small() {
-    return {"run.threads=1",          "shapes.train=20",       "shapes.validation=6",
-            "shapes.test=6",          "shapes.size=24",        "augment.sides=16, 20, 24",
-            "augment.crop=0.5",       "augment.crop_sides=24", "augment.crop_least=12",
-            "augment.crop_most=20",   "evaluate.side=24",      "backbone.widths=8, 8, 8, 8",
-            "backbone.stem_width=8",  "model.width=8",         "model.heads=2",
-            "model.inner=16",         "model.queries=5",       "model.encoder_layers=1",
-            "model.decoder_layers=2", "model.dropout=0.1",     "train.batch_size=4",
-            "train.epochs=4",         "train.log_every=1"};
+    return {"run.threads=1",
+            "shapes.train=20",
+            "shapes.validation=6",
+            "shapes.test=6",
+            "shapes.size=24",
+            "augment.sides=16, 20, 24",
+            "augment.crop=0.5",
+            "augment.crop_sides=24",
+            "augment.crop_least=12",
+            "augment.crop_most=20",
+            "evaluate.side=24",
+            "model.backbone.widths=8, 8, 8, 8",
+            "model.backbone.stem_width=8",
+            "model.width=8",
+            "model.heads=2",
+            "model.inner=16",
+            "model.queries=5",
+            "model.encoder_layers=1",
+            "model.decoder_layers=2",
+            "model.dropout=0.1",
+            "train.batch_size=4",
+            "train.epochs=4",
+            "train.log_every=1"};
   }
 };
 
 TEST_F(DetrProgram, EveryConfigurationDryRuns) {
-  const Arguments settings{"data.source=shapes",     "shapes.train=8",       "shapes.validation=2",  "shapes.test=2",
-                           "backbone.block=basic",   "backbone.blocks=1, 1", "backbone.widths=8, 8", "backbone.stem_width=8",
-                           "model.width=8",          "model.heads=2",        "model.inner=8",        "model.encoder_layers=1",
-                           "model.decoder_layers=1", "model.queries=5",      "optimizer.freeze=",    "model.classes=0"};
+  const Arguments settings{"data.source=shapes",
+                           "shapes.train=8",
+                           "shapes.validation=2",
+                           "shapes.test=2",
+                           "model.backbone.block=basic",
+                           "model.backbone.blocks=1, 1",
+                           "model.backbone.widths=8, 8",
+                           "model.backbone.stem_width=8",
+                           "model.width=8",
+                           "model.heads=2",
+                           "model.inner=8",
+                           "model.encoder_layers=1",
+                           "model.decoder_layers=1",
+                           "model.queries=5",
+                           "optimizer.freeze=",
+                           "model.classes=0"};
   check_every_configuration(5, settings,
                             [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("class_head/weight  f32[4, 8]")) << name; });
 }
@@ -54,6 +82,42 @@ TEST_F(DetrProgram, StartsFromABackboneOfOursAndFromOtherClasses) {
       << err.str();
   EXPECT_THAT(engine::test::text_of(scratch / "more/log.txt"),
               HasSubstr("class_head/weight by the names of its classes: 4 known, 2 at random"));
+}
+
+TEST_F(DetrProgram, StartsFromModelsOfOthersAndGivesThemBack) {
+  const std::string hf = CAPSTAN_SOURCE_DIR "/tests/goldens/foreign/detr_hf";
+  const std::string plain = scratch.write(
+      "plain.cfg",
+      "recipe = detr\n[data]\nsource = shapes\n[shapes]\ntrain = 4\nvalidation = 2\ntest = 2\nsize = 48\n[augment]\nsides = 48\n");
+  ASSERT_EQ(capstan({"train", plain, "run.dir=" + scratch / "run", "run.threads=1", "init.from=" + hf, "train.batch_size=2",
+                     "train.max_steps=1", "evaluate.side=48", "evaluate.baselines=no"}),
+            engine::kOk)
+      << err.str();
+  EXPECT_THAT(err.str(),
+              AllOf(HasSubstr("as the model has it: "), HasSubstr("model.width = 16; "), HasSubstr("model.backbone.blocks = 1, 1, 1, 2")));
+  ASSERT_EQ(capstan({"export", checkpoint("run"), scratch / "hf", "--as", "hf"}), engine::kOk) << err.str();
+  ASSERT_EQ(capstan({"export", checkpoint("run"), scratch / "original.safetensors", "--as", "original"}), engine::kOk) << err.str();
+  ASSERT_EQ(capstan({"export", scratch / "hf", scratch / "again", "--as", "hf"}), engine::kOk) << err.str();
+  for (const std::string name : {"model.safetensors", "config.json", "preprocessor_config.json"})
+    EXPECT_TRUE(engine::test::text_of(scratch / "again/" + name) == engine::test::text_of(scratch / "hf/" + name)) << name;
+  // What somebody's directory holds is enough to answer with.
+  const std::string picture = scratch / "a.png";
+  data::write_png(picture, data::Image(30, 40, 3));
+  ASSERT_EQ(
+      capstan({"predict", "--checkpoint", hf, "--input", "-", "--output", "-", "predict.format=jsonl", "evaluate.side=48"}, picture + "\n"),
+      engine::kOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("\"objects\":["));
+  // And a classifier of theirs is a backbone, of which a run of ours knows the shape when it starts from that run again.
+  const std::string resnet = CAPSTAN_SOURCE_DIR "/tests/goldens/foreign/resnet_hf";
+  ASSERT_EQ(
+      capstan({"train", plain, "run.dir=" + scratch / "own", "run.threads=1", "init.from=" + resnet, "model.width=8", "model.heads=2",
+               "model.inner=8", "model.queries=5", "train.batch_size=2", "train.max_steps=1", "evaluate.side=48", "evaluate.baselines=no"}),
+      engine::kOk)
+      << err.str();
+  EXPECT_THAT(engine::test::text_of(scratch / "own/log.txt"), HasSubstr("at random: "));
+  ASSERT_EQ(capstan({"train", plain, "--check", "init.from=" + checkpoint("own")}), engine::kOk) << err.str();
+  EXPECT_THAT(err.str() + out.str(), HasSubstr("model.backbone.blocks = "));
 }
 
 TEST_F(DetrProgram, WritesResultsThatScoreAlike) {

@@ -44,7 +44,7 @@ struct Config {
   template <class V>
   void visit(V& v) {
     v.section("model", model);
-    v.section("backbone", backbone);
+    v.section("model.backbone", backbone);
   }
 };
 
@@ -135,8 +135,8 @@ TEST(ForeignDetr, ADilatedBackboneIsTimms) {
   EXPECT_NO_THROW(d.forms[0].require_writable());
   for (const auto& [name, content] : d.forms[0].directory.files({})) copy.scratch.write("model/" + name, content);
   EXPECT_THAT(copy.text("config.json"), AllOf(HasSubstr("\"use_timm_backbone\": true"), HasSubstr("\"backbone\": \"resnet18\"")));
-  EXPECT_EQ(copy.setting(d.forms[0], "backbone.dilate_last"), "true");
-  EXPECT_EQ(copy.setting(d.forms[0], "backbone.blocks"), "2, 2, 2, 2");
+  EXPECT_EQ(copy.setting(d.forms[0], "model.backbone.dilate_last"), "true");
+  EXPECT_EQ(copy.setting(d.forms[0], "model.backbone.blocks"), "2, 2, 2, 2");
   EXPECT_EQ(copy.setting(d.forms[0], "evaluate.side"), "480");
   const nn::ForeignNames names = d.forms[0].names({});
   EXPECT_THAT(names.pairs,
@@ -155,17 +155,17 @@ TEST(ForeignDetr, BackbonesAsConfigurationsOfAllReleasesHaveThem) {
                                                 backbone + "}");
   };
   config("");
-  EXPECT_EQ(copy.setting(hf, "backbone.blocks"), "3, 4, 6, 3");
-  EXPECT_EQ(copy.setting(hf, "backbone.dilate_last"), "false");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.blocks"), "3, 4, 6, 3");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.dilate_last"), "false");
   config(R"(, "backbone": "resnet101", "use_timm_backbone": true, "backbone_config": null, "dilation": true)");
-  EXPECT_EQ(copy.setting(hf, "backbone.blocks"), "3, 4, 23, 3");
-  EXPECT_EQ(copy.setting(hf, "backbone.dilate_last"), "true");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.blocks"), "3, 4, 23, 3");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.dilate_last"), "true");
   config(R"(, "backbone_config": {"model_type": "timm_backbone", "backbone": "resnet50.a1_in1k", "num_channels": 1,
       "out_features": ["layer1", "layer4"], "out_indices": [1, 4], "output_stride": 16})");
-  EXPECT_EQ(copy.setting(hf, "backbone.channels"), "1");
-  EXPECT_EQ(copy.setting(hf, "backbone.dilate_last"), "true");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.channels"), "1");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.dilate_last"), "true");
   config(R"(, "backbone": "resnet50", "backbone_kwargs": {"in_chans": 3, "out_indices": [1, 2, 3, 4], "output_stride": 16})");
-  EXPECT_EQ(copy.setting(hf, "backbone.dilate_last"), "true");
+  EXPECT_EQ(copy.setting(hf, "model.backbone.dilate_last"), "true");
   config(R"(, "backbone": "resnet50", "backbone_kwargs": {"act_layer": "silu"})");
   EXPECT_THAT(copy.refusal(hf), HasSubstr("/backbone_kwargs/act_layer: expected nothing"));
   config(R"(, "backbone": "swin_tiny_patch4_window7_224")");
@@ -283,7 +283,7 @@ TEST(ForeignDetr, ABackboneFromAClassifier) {
     EXPECT_THAT(form.directory.artifacts(ModelDirectory(golden(name))), IsEmpty());
     std::vector<std::string> others;
     for (const engine::Assignment& a : form.directory.settings(ModelDirectory(golden(name))))
-      if (!a.key.starts_with("backbone.")) others.push_back(a.key);
+      if (!a.key.starts_with("model.backbone.")) others.push_back(a.key);
     EXPECT_THAT(others, ElementsAre("data.mean", "data.deviation"));
     d.model = {.classes = 3, .width = 8, .heads = 2, .encoder_layers = 1, .decoder_layers = 1, .inner = 8, .queries = 2};
     const nn::DetrOptions tiny = d.model;
