@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "data/output_file.h"
 #include "recipes/engine/command/command_line.h"
 #include "recipes/engine/config/config_file.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
 #include "recipes/engine/terminal/terminal.h"
 
@@ -57,6 +59,7 @@ int score_files(std::span<const FileScorer> scorers, std::span<const std::string
   const std::string detections = given.value("detections"), annotations = given.value("annotations");
   const FileScores scores = scorer->score(detections, annotations);
   for (const std::string& line : data::lines_of(scores.report)) console.err << line << "\n";
+  if (given.has("curves")) data::write_output(expand_home(given.value("curves")), scores.curves);
   if (given.has("json")) {
     JsonRow row{{"detections", detections}, {"annotations", annotations}};
     for (const Metric& m : scores.metrics) row.emplace_back(m.name, m.value);

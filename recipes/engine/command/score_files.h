@@ -19,6 +19,7 @@ struct FileScores {
   Metrics metrics;
   data::DataReport report;  ///< what was read
   std::string details;      ///< for people: lines below the metrics, such as a table of classes
+  std::string curves;       ///< SVG, for --curves
 };
 
 struct FileScorer {

@@ -100,7 +100,7 @@ struct EvaluateOptions {
   std::int64_t side = 800, longest = 1333;
   data::Filter filter = data::Filter::bilinear;
   bool per_class = false;
-  std::string results;
+  std::string results, curves;
 
   template <class V>
   void visit(V& v) {
@@ -111,6 +111,7 @@ struct EvaluateOptions {
         .of_model();
     v("per_class", per_class, "report ap/<class> too");
     v("results", results, "file that `capstan evaluate` writes all detections to, in COCO's form; empty: none").output();
+    v("curves", curves, "file that `capstan evaluate` draws precision-recall curves into, as SVG; empty: none").output();
   }
 };
 

@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "data/detection/coco.h"
 #include "recipes/engine/terminal/terminal.h"
+#include "recipes/tasks/detection/curves.h"
 
 namespace capstan::detection {
 
@@ -21,7 +22,10 @@ engine::FileScores score_files(const std::string& detections, const std::string&
     answered += found[i].empty() ? 0 : 1;
   }
   const CocoMetric::Result result = metric.result();
-  engine::FileScores scores{.metrics = result.numbers(), .report = {}, .details = category_table(result, truth.category_names())};
+  engine::FileScores scores{.metrics = result.numbers(),
+                            .report = {},
+                            .details = category_table(result, truth.category_names()),
+                            .curves = truth.boxes() > truth.crowds() ? curves_svg(result, truth.category_names()) : ""};
   truth.describe("annotations", scores.report);
   scores.report.fact("detections",
                      join_text(detections, ": ", data::grouped(count), " boxes in ", data::grouped(answered), " of the images"));

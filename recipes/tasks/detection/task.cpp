@@ -7,6 +7,7 @@
 #include "autograd/ops/elementwise.h"
 #include "data/output_file.h"
 #include "recipes/engine/system.h"
+#include "recipes/tasks/detection/curves.h"
 
 namespace capstan::detection {
 namespace {
@@ -83,8 +84,10 @@ std::array<Tensor, 6> Task::loss(const Batch& batch, nn::Run run) const {
 }
 
 void Task::evaluated(Split, const Evaluation& evaluation) const {
-  if (setup_.purpose == Purpose::evaluate && !options_.evaluate.results.empty())
-    data::write_output(engine::expand_home(options_.evaluate.results), evaluation.results().text());
+  if (setup_.purpose != Purpose::evaluate) return;
+  const EvaluateOptions& o = options_.evaluate;
+  if (!o.results.empty()) data::write_output(engine::expand_home(o.results), evaluation.results().text());
+  if (!o.curves.empty()) data::write_output(engine::expand_home(o.curves), curves_svg(evaluation.coco().result(), class_names_));
 }
 
 std::string Task::protocol(Split split) const {

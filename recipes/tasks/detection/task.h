@@ -47,7 +47,7 @@ class Task {
 
   Evaluation evaluation(engine::Split split) const { return {dataset(), split, options_}; }
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const { to.add(batch, answers(batch.images, batch.real, run)); }
-  /// Writes evaluate.results.
+  /// Writes evaluate.results and evaluate.curves.
   void evaluated(engine::Split split, const Evaluation& evaluation) const;
   engine::Metrics baselines(engine::Split split) const { return detection::baselines(typical_boxes_, dataset(), split); }
   std::string protocol(engine::Split split) const;

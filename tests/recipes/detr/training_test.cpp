@@ -122,11 +122,14 @@ TEST_F(DetrProgram, StartsFromModelsOfOthersAndGivesThemBack) {
 
 TEST_F(DetrProgram, WritesResultsThatScoreAlike) {
   ASSERT_EQ(train_quickstart("run", joined(small(), {"train.max_steps=2"})), engine::kOk) << err.str();
-  ASSERT_EQ(
-      capstan(joined({"evaluate", config, "--checkpoint", checkpoint("run"), "evaluate.results=" + scratch / "results.json"}, small())),
-      engine::kOk)
+  ASSERT_EQ(capstan(joined({"evaluate", config, "--checkpoint", checkpoint("run"), "evaluate.results=" + scratch / "results.json",
+                            "evaluate.curves=" + scratch / "curves.svg"},
+                           small())),
+            engine::kOk)
       << err.str();
   EXPECT_THAT(engine::test::text_of(scratch / "results.json"), AllOf(HasSubstr("\"image_id\":"), HasSubstr("\"score\":")));
+  EXPECT_THAT(engine::test::text_of(scratch / "curves.svg"),
+              AllOf(HasSubstr(">precision</text>"), HasSubstr(">AP50 "), HasSubstr(">disc ")));
   for (const char* name : {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar@1", "ar@10", "ar@100", "ar_small", "ar_medium",
                            "ar_large", "loss", "typical_boxes/ap50"})
     EXPECT_NO_THROW(metric(name)) << name;
