@@ -41,6 +41,7 @@ void ImagePipeline::for_training(const ImageView& image, std::uint64_t key, std:
       x = with_channels(resize(random_area(image, o.resized_crop, rng), o.size, o.size, o.filter), o.channels);
   }
   if (o.flip > 0 && rng.uniform() < o.flip) flip_horizontal(x);
+  color_jitter(x, o.color_jitter, rng);
   rand_augment(x, o.rand_augment, rng);
   normalize(x, o.normalization, out);
   random_erase(out, o.channels, o.size, o.size, o.erasing, rng);

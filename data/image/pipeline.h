@@ -1,7 +1,7 @@
 #pragma once
 // The usual way of an image into a batch, for training and for evaluation:
 //
-//     training    crop, flip, RandAugment, normalise, erase
+//     training    crop, flip, colour jitter, RandAugment, normalise, erase
 //     evaluation  shorter side to size / crop_share, centre crop, normalise                  (no resize where nothing would change)
 //
 // A training image is a function of the image and a key; make it of (seed, epoch, index).
@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "data/image/color_jitter.h"
 #include "data/image/image.h"
 #include "data/image/rand_augment.h"
 #include "data/image/resize.h"
@@ -32,6 +33,7 @@ struct PipelineOptions {
   std::int64_t padding = 4;       ///< crop = padded
   ResizedCrop resized_crop = {};  ///< crop = resized_area
   double flip = 0;                ///< probability of a horizontal flip
+  ColorJitter color_jitter = {};
   RandAugment rand_augment = {};
   RandomErasing erasing = {};
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <optional>
 #include <vector>
 
 #include "autograd/core/error.h"
@@ -139,6 +138,19 @@ void normalize(const ImageView& image, const Normalization& n, std::span<float> 
   }
 }
 
+Image denormalized(std::span<const float> planes, std::int64_t height, std::int64_t width, const Normalization& n) {
+  Image image(height, width, static_cast<std::int64_t>(n.mean.size()));
+  require<DataError>(planes.size() == image.pixels.size(), "denormalise: ", planes.size(), " numbers are not an image of ", height, " x ",
+                     width, " x ", image.channels);
+  const std::size_t channels = n.mean.size(), plane = planes.size() / channels;
+  for (std::size_t c = 0; c < channels; ++c)
+    for (std::size_t i = 0; i < plane; ++i) {
+      const double v = 255 * (static_cast<double>(planes[c * plane + i]) * n.deviation[c] + n.mean[c]);
+      image.pixels[channels * i + c] = static_cast<std::uint8_t>(std::lround(std::clamp(v, 0.0, 255.0)));
+    }
+  return image;
+}
+
 void random_erase(std::span<float> planes, std::int64_t channels, std::int64_t height, std::int64_t width, const RandomErasing& o,
                   Rng& rng) {
   require<InternalError>(static_cast<std::int64_t>(planes.size()) == channels * height * width, "random erasing: ", planes.size(),
@@ -192,13 +204,6 @@ double draw_beta(double a, double b, Rng& rng) {
 
 namespace {
 
-/// How a batch or an image is mixed.
-struct Mix {
-  double share = 1;                   ///< that stays
-  bool cut = false;                   ///< cutmix, else mixup
-  std::array<std::int64_t, 4> box{};  ///< of cutmix: top, left, bottom, right
-};
-
 std::optional<Mix> draw_mix(const Mixing& o, std::int64_t height, std::int64_t width, Rng& rng) {
   if (rng.uniform() >= o.probability) return std::nullopt;
   Mix mix;
@@ -223,7 +228,19 @@ void blend_into(std::span<float> to, std::span<const float> partner, double shar
   for (std::size_t i = 0; i < to.size(); ++i) to[i] = s * to[i] + r * partner[i];
 }
 
-/// An image [channels, height, width] with what its partner was.
+}  // namespace
+
+std::vector<std::optional<Mix>> draw_mixes(std::int64_t batch, std::int64_t height, std::int64_t width, const Mixing& o, Rng& rng) {
+  std::vector<std::optional<Mix>> mixes(static_cast<std::size_t>(batch));
+  if (!o.enabled()) return mixes;
+  if (o.mode == MixMode::batch) {
+    std::ranges::fill(mixes, draw_mix(o, height, width, rng));
+  } else {
+    for (std::optional<Mix>& mix : mixes) mix = draw_mix(o, height, width, rng);
+  }
+  return mixes;
+}
+
 void mix_image(std::span<float> image, std::span<const float> partner, std::int64_t channels, std::int64_t height, std::int64_t width,
                const Mix& mix) {
   if (!mix.cut) return blend_into(image, partner, mix.share);
@@ -233,17 +250,16 @@ void mix_image(std::span<float> image, std::span<const float> partner, std::int6
       std::copy_n(partner.data() + (c * height + y) * width + left, right - left, image.data() + (c * height + y) * width + left);
 }
 
+namespace {
+
 double mix_images(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
                   const Mixing& o, Rng& rng) {
   check_batch(images, targets, shape, classes);
   const auto [batch, channels, height, width] = shape;
   const auto n = static_cast<std::size_t>(channels * height * width), k = static_cast<std::size_t>(classes);
-  std::vector<std::optional<Mix>> mixes;
+  const std::vector<std::optional<Mix>> mixes = draw_mixes(batch, height, width, o, rng);
   double shares = 0;
-  for (std::int64_t i = 0; i < batch; ++i) {
-    mixes.push_back(draw_mix(o, height, width, rng));
-    shares += mixes.back() ? mixes.back()->share : 1;
-  }
+  for (const std::optional<Mix>& mix : mixes) shares += mix ? mix->share : 1;
   for (std::size_t i = 0; i < mixes.size() / 2; ++i) {
     const std::array<std::size_t, 2> pair{i, mixes.size() - 1 - i};
     std::array<std::vector<float>, 2> image, target;  // as they were

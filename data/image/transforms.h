@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,8 @@ struct Normalization {
 };
 /// Writes the image's planes to out [channels * height * width]. Throws DataError unless sizes fit.
 void normalize(const ImageView& image, const Normalization& normalization, std::span<float> out);
+/// The other way: planes [channels, height, width] as bytes, rounded and cut to 0 .. 255. Throws DataError unless sizes fit.
+Image denormalized(std::span<const float> planes, std::int64_t height, std::int64_t width, const Normalization& normalization);
 
 struct RandomErasing {
   double probability = 0;  ///< 0: never
@@ -77,6 +80,18 @@ struct Mixing {
 /// Returns the share that stays (cutmix: by the real area), 1 if the batch was left alone; where images draw, the mean of their shares.
 double mix_batch(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
                  const Mixing& options, Rng& rng);
+
+/// How an image is mixed with its partner.
+struct Mix {
+  double share = 1;                   ///< that stays
+  bool cut = false;                   ///< cutmix, else mixup
+  std::array<std::int64_t, 4> box{};  ///< of cutmix: top, left, bottom, right
+};
+/// What mix_batch draws for each of a batch's images of this size; nothing: it is left alone.
+std::vector<std::optional<Mix>> draw_mixes(std::int64_t batch, std::int64_t height, std::int64_t width, const Mixing& options, Rng& rng);
+/// Mixes an image [channels, height, width] with what its partner was.
+void mix_image(std::span<float> image, std::span<const float> partner, std::int64_t channels, std::int64_t height, std::int64_t width,
+               const Mix& mix);
 
 /// The two kinds of mixing with the share given, for tests and other policies. `box` is top, left, bottom, right.
 void mixup(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes, double share);

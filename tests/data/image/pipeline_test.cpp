@@ -80,6 +80,23 @@ TEST(Pipeline, TrainingIsAFunctionOfTheKey) {
   EXPECT_EQ(seen.size(), 50u);
 }
 
+TEST(Pipeline, ColoursChangeBeforeRandAugment) {
+  const Image source = golden_image("source_3");
+  const ColorJitter jitter{.brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.1};
+  const RandAugment operations{.layers = 2};
+  const ImagePipeline pipeline({.size = 12, .normalization = kPlain, .color_jitter = jitter, .rand_augment = operations});
+  std::vector<float> out(3 * 144), expected(3 * 144);
+  for (std::uint64_t key = 0; key < 20; ++key) {
+    pipeline.for_training(source, key, out);
+    Image x = pipeline.shown(source);
+    Rng rng(key);
+    color_jitter(x, jitter, rng);
+    rand_augment(x, operations, rng);
+    normalize(x, kPlain, expected);
+    ASSERT_EQ(out, expected);
+  }
+}
+
 TEST(Pipeline, WithoutAugmentationTrainingSeesWhatEvaluationSees) {
   const Image source = golden_image("source_3");
   const ImagePipeline pipeline({.size = 16, .normalization = kPlain});

@@ -102,6 +102,19 @@ TEST(Transforms, Normalize) {
   EXPECT_THROW((Normalization{.mean = {0}, .deviation = {0}}.check(1)), ConfigError);
 }
 
+TEST(Transforms, DenormalizedIsTheWayBack) {
+  Image image(2, 128, 3);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i / 3 + 85 * (i % 3));
+  const Normalization n{.mean = {0.485, 0.456, 0.406}, .deviation = {0.229, 0.224, 0.225}};
+  std::vector<float> planes(image.pixels.size());
+  normalize(image, n, planes);
+  EXPECT_EQ(denormalized(planes, 2, 128, n), image);
+  planes = {-100, 100, 0.01f};
+  const std::vector<std::uint8_t> cut{0, 255, 104};  // .406 + .225 * .01 of 255 is 104.1
+  EXPECT_EQ(denormalized(planes, 1, 1, n).pixels, cut);
+  EXPECT_THROW(denormalized(planes, 1, 2, n), DataError);
+}
+
 TEST(Transforms, ErasesARectangleAsOftenAsAsked) {
   constexpr std::int64_t side = 20;
   int erased = 0;
@@ -240,6 +253,31 @@ TEST(Transforms, MixesEachImageByItself) {
   EXPECT_GT(untouched, 280);
   EXPECT_GT(cut, 400);
   EXPECT_GT(shares.size(), 600u) << "a share for each image that is blended; those of cuts are few, for areas are whole pixels";
+}
+
+TEST(Transforms, MixesDrawnBeforehandAreThoseOfTheBatch) {
+  constexpr std::int64_t kImages = 5, kNumbers = 2 * 64;
+  for (const MixMode mode : {MixMode::batch, MixMode::image})
+    for (std::uint64_t key = 0; key < 40; ++key) {
+      const Mixing mixing{.mixup = 0.8, .cutmix = 1, .probability = 0.9, .mode = mode};
+      std::vector<float> images(kImages * kNumbers), targets(kImages);
+      Rng pixels(key + 1000);
+      for (float& v : images) v = static_cast<float>(pixels.uniform());
+      std::vector<float> mixed = images;
+      Rng rng(key), same(key);
+      mix_batch(mixed, targets, {kImages, 2, 8, 8}, 1, mixing, rng);
+      const auto mixes = draw_mixes(kImages, 8, 8, mixing, same);
+      for (std::size_t i = 0; i < kImages; ++i) {
+        const std::size_t partner = kImages - 1 - i;
+        std::vector<float> one(images.begin() + static_cast<std::ptrdiff_t>(i * kNumbers),
+                               images.begin() + static_cast<std::ptrdiff_t>((i + 1) * kNumbers));
+        if (mixes[i] && partner != i) mix_image(one, std::span(images).subspan(partner * kNumbers, kNumbers), 2, 8, 8, *mixes[i]);
+        ASSERT_TRUE(std::ranges::equal(one, std::span(mixed).subspan(i * kNumbers, kNumbers))) << key << " " << i;
+      }
+    }
+  Rng rng(1), untouched(1);
+  EXPECT_FALSE(draw_mixes(3, 8, 8, {}, rng)[0].has_value());
+  EXPECT_EQ(rng(), untouched());
 }
 
 TEST(Transforms, BetaHasItsMoments) {
