@@ -1,6 +1,7 @@
 #include "recipes/engine/command/configure.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <ostream>
 #include <string_view>
@@ -15,6 +16,18 @@
 namespace capstan::engine {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// A flag of predict that stands for a key.
+struct KeyedFlag {
+  std::string_view flag, key, without;  ///< `without`: of a recipe that lacks the key
+};
+constexpr std::array<KeyedFlag, 3> kKeyedFlags{{{"what", "predict.task", "has one kind of answer"},
+                                                {"pictures", "predict.pictures", "draws no pictures"},
+                                                {"attention", "predict.pictures", "draws no pictures"}}};
+
+}  // namespace
 
 void print_flags(std::span<const Flag> flags, std::ostream& out) {
   for (const Flag& f : flags) out << "  --" << f.name << (f.value_name.empty() ? "" : " ") << f.value_name << "\n      " << f.help << "\n";
@@ -50,16 +63,12 @@ bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments,
     require<ConfigError>(a.key != "recipe", "command line: recipe cannot be changed, it decides which keys there are");
     all.push_back(a);
   }
-  if (line.command == "predict" && arguments.has("what")) {
-    require<ConfigError>(table.find("predict.task") != nullptr, "predict: --what: the recipe ", config.engine().recipe,
-                         " has one kind of answer");
-    all.push_back({.key = "predict.task", .value = arguments.value("what"), .origin = std::string(kCommandLineOrigin)});
-  }
-  if (arguments.has("attention")) {
-    require<ConfigError>(table.find("predict.pictures") != nullptr, "predict: --attention: the recipe ", config.engine().recipe,
-                         " draws no pictures");
-    all.push_back({.key = "predict.pictures", .value = arguments.value("attention"), .origin = std::string(kCommandLineOrigin)});
-  }
+  if (line.command == "predict")
+    for (const KeyedFlag& f : kKeyedFlags) {
+      if (!arguments.has(f.flag)) continue;
+      require<ConfigError>(table.find(f.key) != nullptr, "predict: --", f.flag, ": the recipe ", config.engine().recipe, " ", f.without);
+      all.push_back({.key = std::string(f.key), .value = arguments.value(f.flag), .origin = std::string(kCommandLineOrigin)});
+    }
   const StoredConfigNotes notes = assign_all(all);
   std::vector<std::string> adopted;
   if (!line.model) {
