@@ -69,6 +69,8 @@ class AnyRecipe {
   virtual AnyBatch batch(const Samples& samples) const = 0;
   /// Sampled batches: the recipe's own order, or nothing.
   virtual std::optional<std::vector<std::int64_t>> order(std::int64_t epoch, std::int64_t first, std::int64_t count) const = 0;
+  /// Sampled batches, without an order of the recipe's own: places in a row that each sample takes.
+  virtual std::int64_t repeats() const = 0;
   /// Sequential batches.
   virtual void begin_epoch(std::int64_t epoch) = 0;
   virtual std::optional<AnyBatch> next_batch() = 0;
@@ -131,6 +133,8 @@ class AnyConfig {
   virtual std::unique_ptr<AnyRecipe> make(const Setup& setup) const = 0;
   /// False if the recipe has nothing to prepare.
   virtual bool prepare(const Setup& setup, std::ostream& report) const = 0;
+  /// Nothing if the recipe has no pictures of its training data.
+  virtual std::optional<Preview> preview(const Setup& setup) const = 0;
   /// Whether `capstan bench` needs no data.
   virtual bool benches_without_data() const = 0;
   /// The forms of other programs' models, for the model as it is configured now; they must not outlive this.

@@ -122,6 +122,10 @@ class ErasedRecipe : public AnyRecipe {
     if constexpr (requires { recipe_.order(epoch, first, count); }) return recipe_.order(epoch, first, count);
     return std::nullopt;
   }
+  std::int64_t repeats() const override {
+    if constexpr (requires { recipe_.repeats(); }) return recipe_.repeats();
+    return 1;
+  }
   void begin_epoch([[maybe_unused]] std::int64_t epoch) override {
     if constexpr (kSequential) recipe_.begin_epoch(epoch);
   }
@@ -301,6 +305,13 @@ class ErasedConfig final : public AnyConfig {
       return true;
     } else {
       return false;
+    }
+  }
+  std::optional<Preview> preview([[maybe_unused]] const Setup& setup) const override {
+    if constexpr (requires { R::preview(fields_.recipe, setup); }) {
+      return R::preview(fields_.recipe, setup);
+    } else {
+      return std::nullopt;
     }
   }
   std::vector<ForeignForm> foreign_forms() const override {

@@ -34,6 +34,8 @@
 //     std::int64_t items(const Batch&) const                  items of a batch, for the throughput: its samples
 //     std::int64_t samples_per_epoch() const                  size(Split::train)
 //     std::vector<std::int64_t> order(epoch, first, count) const    the samples at these places of an epoch: each has a new permutation
+//     std::int64_t repeats() const                            how many places in a row each sample of the engine's order takes, while the
+//                                                             epoch keeps its length: 1
 //     Evaluation evaluation(Split)                            an empty one for a pass over the split: Evaluation{}
 //     void evaluated(Split, const Evaluation&)                called when a split is done: files to write
 //     Metrics baselines(Split)                                what simple methods reach; taken once
@@ -48,6 +50,7 @@
 //     std::string data_digest() const                         identity of the data; a resume with other data is refused. Without it: of
 //                                                             artifacts and numbers of samples, which do not see every change
 //     static void prepare(const Config&, const Setup&, std::ostream&)     builds what training reads, and says what it wrote
+//     static Preview preview(const Config&, const Setup&)     samples of the training data as pictures, for `prepare --preview`
 //     std::int64_t row_width() const, Tensor answer_rows(std::span<const Query>, const nn::Run&)      answers in numbers, f32 [queries,
 //                                                             row_width], for predict.format = npy and hdf5; 0: not as configured
 //     void generate(const std::string& prompt, const std::function<bool(std::string_view text)>& write)   `capstan generate`: goes on with
@@ -81,6 +84,7 @@
 #include "autograd/core/tensor.h"
 #include "data/data_report.h"
 #include "data/id_map.h"
+#include "data/image/image.h"
 #include "nn/parameter_store.h"
 #include "nn/run.h"
 #include "recipes/engine/metrics/metric.h"
@@ -132,6 +136,12 @@ struct NamedRows {
   std::vector<std::string> (*names)(const NamedTensors& artifacts) = nullptr;
   std::vector<Parameter> parameters = {};  ///< [rows, ...]; undefined ones do not count
   std::int64_t first = 0;                  ///< rows before it have no name (padding)
+};
+
+/// Samples of training data as the model is shown them.
+struct Preview {
+  data::Image page;
+  std::vector<std::string> captions;  ///< what its rows and columns are, a line each
 };
 
 /// Why a recipe is built. It may open data files for train, evaluate and prepare, for bench only without a bench_batch; for predict it

@@ -276,6 +276,26 @@ int generate_command(const Command& c) {
   return generate(*recipe, prompt == "-" ? whole_input(c.console.in) : prompt, c.console.out);
 }
 
+int prepare_command(const Command& c) {
+  const std::string& name = c.options().recipe;
+  Setup setup = make_setup(c.options(), Purpose::prepare);
+  setup.initial = initial_artifacts(initial_model_of(c.line, c.arguments, c.config), c.config.foreign_forms(), name);
+  if (!c.arguments.has("preview")) {
+    if (!c.config.prepare(setup, c.console.out)) c.console.out << name << " needs no preparation\n";
+    return kOk;
+  }
+  const std::string file = named_by("prepare: --preview", [&] {
+    std::string path = data::regular_output(expand_home(c.arguments.value("preview")));
+    data::require_output(path);
+    return path;
+  });
+  const std::optional<Preview> preview = c.config.preview(setup);
+  require<ConfigError>(preview.has_value(), "prepare: --preview: the recipe ", name, " has no pictures of its training data");
+  data::write_png(file, preview->page);
+  for (const std::string& caption : preview->captions) c.console.out << caption << "\n";
+  return kOk;
+}
+
 int bench_command(const Command& c) {
   const std::int64_t steps = named_by("bench: --steps", [&] { return parse_integer(c.arguments.value("steps", "20")); });
   require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
@@ -305,11 +325,8 @@ int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console
   if (line.command == "predict") return predict_command(c);
   if (line.command == "generate") return generate_command(c);
   if (line.command == "bench") return bench_command(c);
-  require<InternalError>(line.command == "prepare", "command line: no command ", line.command);
-  Setup setup = make_setup(config->engine(), Purpose::prepare);
-  setup.initial = initial_artifacts(initial_model_of(line, arguments, *config), config->foreign_forms(), recipe.name);
-  if (!config->prepare(setup, console.out)) console.out << recipe.name << " needs no preparation\n";
-  return kOk;
+  if (line.command == "prepare") return prepare_command(c);
+  throw InternalError(join_text("command line: no command ", line.command));
 }
 
 }  // namespace capstan::engine

@@ -33,8 +33,11 @@ EpochOrder::Permutation EpochOrder::permutation(std::int64_t epoch) {
 std::vector<std::int64_t> EpochOrder::samples(std::int64_t epoch, std::int64_t first, std::int64_t count) {
   if (auto own = recipe_.order(epoch, first, count)) return std::move(*own);
   const Permutation all = permutation(epoch);
-  const auto begin = all.get().begin() + static_cast<std::ptrdiff_t>(first);
-  return {begin, begin + static_cast<std::ptrdiff_t>(count)};
+  const std::vector<std::int64_t>& permuted = all.get();
+  const std::int64_t repeats = recipe_.repeats();
+  std::vector<std::int64_t> samples;
+  for (std::int64_t place = first; place < first + count; ++place) samples.push_back(permuted[static_cast<std::size_t>(place / repeats)]);
+  return samples;
 }
 
 AnyBatch training_batch(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index) {

@@ -14,8 +14,8 @@
 
 namespace capstan::engine {
 
-/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone. Thread-safe; eight bytes a
-/// sample and epoch.
+/// The samples of an epoch: the recipe's own order, or a permutation that depends on (seed, epoch) alone, of which each sample takes as
+/// many places in a row as the recipe repeats it. Thread-safe; eight bytes a sample and epoch.
 class EpochOrder {
  public:
   /// `epochs`: the permutations kept; as many epochs as loaders work on at a time, or each would be drawn again and again.

@@ -19,7 +19,7 @@ std::span<float> planes(const Batch& batch, std::int64_t i) {
   return batch.images.span<float>().subspan(static_cast<std::size_t>(i) * n, n);
 }
 
-/// Images of a part with their classes; `draw` writes the planes of one.
+/// Images of a part with their classes; `draw` writes the planes of the one at a place.
 template <class Draw>
 Batch read_batch(const Dataset& data, engine::Split part, const data::PipelineOptions& form, std::span<const std::int64_t> indices,
                  const Draw& draw) {
@@ -31,7 +31,7 @@ Batch read_batch(const Dataset& data, engine::Split part, const data::PipelineOp
     batch.samples.span<std::int64_t>()[at] = indices[at];
     batch.labels.span<std::int64_t>()[at] = example.label;
     batch.substitutes[at] = example.substitute ? 1 : 0;
-    draw(indices[at], example, planes(batch, i));
+    draw(i, example, planes(batch, i));
   }
   return batch;
 }
@@ -51,17 +51,54 @@ void mix(Batch& batch, const AugmentOptions& augment, std::int64_t classes, std:
   data::mix_batch(batch.images.span<float>(), targets, {s[0], s[1], s[2], s[3]}, classes, mixing, rng);
 }
 
+/// Which showing of its image in this epoch the sample at a place of the batch is, from 0.
+std::int64_t repeat_of(const TrainingSource& from, const engine::Samples& samples, std::int64_t at) {
+  return (samples.first + at) % from.augment.repeats;
+}
+
+std::uint64_t augment_key(const TrainingSource& from, const engine::Samples& samples, std::int64_t at) {
+  const auto epoch = static_cast<std::uint64_t>(samples.epoch),
+             index = static_cast<std::uint64_t>(samples.indices[static_cast<std::size_t>(at)]);
+  const auto repeat = static_cast<std::uint64_t>(repeat_of(from, samples, at));
+  return repeat == 0 ? random_key(from.setup.seed, "augment", {epoch, index})
+                     : random_key(from.setup.seed, "augment", {epoch, index, repeat});
+}
+
+std::uint64_t mix_key_of(const TrainingSource& from, const engine::Samples& samples) {
+  return random_key(from.setup.seed, "mix",
+                    {static_cast<std::uint64_t>(samples.epoch), static_cast<std::uint64_t>(samples.first / from.setup.batch_size)});
+}
+
 }  // namespace
 
-Batch training_batch(const Dataset& data, const data::ImagePipeline& pipeline, const AugmentOptions& augment, std::uint64_t seed,
-                     std::int64_t epoch, std::int64_t place, std::span<const std::int64_t> indices) {
-  Batch batch = read_batch(
-      data, engine::Split::train, pipeline.options(), indices, [&](std::int64_t index, const Example& example, std::span<float> out) {
-        const auto key = random_key(seed, "augment", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index)});
-        pipeline.for_training(example.view, key, out);
-      });
-  mix(batch, augment, data.classes(), random_key(seed, "mix", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(place)}));
+Batch training_batch(const TrainingSource& from, const engine::Samples& samples) {
+  Batch batch = read_batch(from.data, engine::Split::train, from.pipeline.options(), samples.indices,
+                           [&](std::int64_t at, const Example& example, std::span<float> out) {
+                             from.pipeline.for_training(example.view, augment_key(from, samples, at), out);
+                           });
+  // What is drawn for each sample while the network runs, such as dropout, must differ between the repeats too.
+  const auto numbers = batch.samples.span<std::int64_t>();
+  for (std::int64_t i = 0; i < batch.size(); ++i)
+    numbers[static_cast<std::size_t>(i)] += repeat_of(from, samples, i) * from.data.size(engine::Split::train);
+  mix(batch, from.augment, from.data.classes(), mix_key_of(from, samples));
   return batch;
+}
+
+Tensor training_image(const TrainingSource& from, const engine::Samples& samples, std::int64_t at) {
+  const auto drawn = [&](std::int64_t place) {
+    const data::PipelineOptions& form = from.pipeline.options();
+    const Tensor image(Shape{form.channels, form.size, form.size});
+    const Example example = from.data.read(engine::Split::train, samples.indices[static_cast<std::size_t>(place)]);
+    from.pipeline.for_training(example.view, augment_key(from, samples, place), image.span<float>());
+    return image;
+  };
+  const Tensor image = drawn(at);
+  const std::int64_t partner = samples.size() - 1 - at, size = from.pipeline.options().size;
+  Rng rng(mix_key_of(from, samples));
+  const auto mixes = data::draw_mixes(samples.size(), size, size, mixing_of(from.augment), rng);
+  if (const auto& mix = mixes[static_cast<std::size_t>(at)]; mix && partner != at)
+    data::mix_image(image.span<float>(), drawn(partner).span<const float>(), image.size(0), size, size, *mix);
+  return image;
 }
 
 Batch evaluation_batch(const Dataset& data, engine::Split part, const data::ImagePipeline& pipeline,

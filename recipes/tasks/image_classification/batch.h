@@ -1,5 +1,7 @@
 #pragma once
 // Batch: images and classes as tensors. A training batch is a function of (seed, epoch, place, numbers of its images) alone.
+//
+// With augment.repeats the engine gives each image that many places in a row; a place tells which of them it is, and each is drawn anew.
 
 #include <cstdint>
 #include <span>
@@ -16,15 +18,22 @@ struct Batch {
   Tensor images;                          ///< f32 [B, C, H, W]
   Tensor labels;                          ///< i64 [B]
   Tensor targets;                         ///< f32 [B, classes] of a mixed batch, label smoothing included; otherwise undefined
-  Tensor samples;                         ///< i64 [B]: numbers of the samples within the training part
+  Tensor samples;                         ///< i64 [B]: numbers of the images within their part; of each repeat one of its own
   std::vector<std::uint8_t> substitutes;  ///< [B]: 1 where another image stands in for a broken file
 
   std::int64_t size() const { return labels.size(0); }
 };
 
-/// Training images with these numbers; `place` is the batch's within the epoch.
-Batch training_batch(const Dataset& data, const data::ImagePipeline& pipeline, const AugmentOptions& augment, std::uint64_t seed,
-                     std::int64_t epoch, std::int64_t place, std::span<const std::int64_t> indices);
+/// Where training batches come from.
+struct TrainingSource {
+  const Dataset& data;
+  const data::ImagePipeline& pipeline;
+  const AugmentOptions& augment;
+  const engine::Setup& setup;
+};
+Batch training_batch(const TrainingSource& from, const engine::Samples& samples);
+/// The images of training_batch at one place of it, [C, H, W], for which it reads no more than that one and what it is mixed with.
+Tensor training_image(const TrainingSource& from, const engine::Samples& samples, std::int64_t at);
 
 /// Images of a part as evaluation sees them.
 Batch evaluation_batch(const Dataset& data, engine::Split part, const data::ImagePipeline& pipeline, std::span<const std::int64_t> indices);

@@ -235,6 +235,12 @@ Example Dataset::read(Split part, std::int64_t index) const {
   return e;
 }
 
+std::string Dataset::name_of(Split part, std::int64_t index) const {
+  const Places& places = places_of(part);
+  const auto* folder = std::get_if<std::unique_ptr<data::ImageFolder>>(&sets_[places.set]);
+  return folder != nullptr ? (*folder)->path(places.indices[static_cast<std::size_t>(index)]) : join_text("image ", index);
+}
+
 std::vector<std::int64_t> Dataset::counts(Split part) const {
   std::vector<std::int64_t> counts(class_names_.size());
   const Places& places = places_of(part);

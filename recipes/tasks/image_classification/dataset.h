@@ -46,6 +46,8 @@ class Dataset {
   /// With data.broken = skip the next sound image of the same part stands in for one that cannot be read; otherwise throws DataError or
   /// IoError.
   Example read(engine::Split part, std::int64_t index) const;
+  /// Its path, or "image" and its number.
+  std::string name_of(engine::Split part, std::int64_t index) const;
   const std::vector<std::string>& class_names() const { return class_names_; }
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names_.size()); }
 

@@ -40,6 +40,7 @@ data::PipelineOptions Options::pipeline(const ImageForm& form) const {
   p.padding = augment.padding;
   p.resized_crop = {augment.min_area, augment.max_area, augment.min_ratio, augment.max_ratio};
   p.flip = augment.flip;
+  p.color_jitter = {.brightness = augment.brightness, .contrast = augment.contrast, .saturation = augment.saturation, .hue = augment.hue};
   p.rand_augment = {.ops = augment.rand_ops,
                     .layers = augment.rand_layers,
                     .magnitude = augment.rand_magnitude,

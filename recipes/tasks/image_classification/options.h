@@ -87,6 +87,7 @@ struct AugmentOptions {
   std::int64_t padding = 4;
   double min_area = 0.08, max_area = 1, min_ratio = 0.75, max_ratio = 4.0 / 3;
   double flip = 0;
+  double brightness = 0, contrast = 0, saturation = 0, hue = 0;
   data::AugmentOps rand_ops = data::AugmentOps::paper;
   std::int64_t rand_layers = 0;
   double rand_magnitude = 9, rand_deviation = 0, rand_probability = 1;
@@ -94,6 +95,7 @@ struct AugmentOptions {
   double mixup = 0, cutmix = 0, mix_probability = 1, mix_switching = 0.5;
   data::MixMode mix_mode = data::MixMode::batch;
   double label_smoothing = 0;
+  std::int64_t repeats = 1;
 
   template <class V>
   void visit(V& v) {
@@ -105,6 +107,11 @@ struct AugmentOptions {
     v("min_ratio", min_ratio, "crop=resized_area: smallest ratio of width to height", V::between(0.01, 100));
     v("max_ratio", max_ratio, "crop=resized_area: largest ratio", V::between(0.01, 100));
     v("flip", flip, "probability of a horizontal flip", V::between(0, 1));
+    v("brightness", brightness, "colour jitter, before RandAugment: brightness times a factor from 1 - x (at least 0) to 1 + x; 0: none",
+      V::between(0, 100));
+    v("contrast", contrast, "colour jitter: contrast in the same way", V::between(0, 100));
+    v("saturation", saturation, "colour jitter: saturation in the same way", V::between(0, 100));
+    v("hue", hue, "colour jitter: largest shift of the hue, in turns of the colour circle", V::between(0, 0.5));
     v("rand_ops", rand_ops, "operations of RandAugment: the 14 of the paper, or the 15 of timm",
       {{"paper", data::AugmentOps::paper}, {"timm", data::AugmentOps::timm}});
     v("rand_layers", rand_layers, "RandAugment: operations on an image; 0: none", V::between(0, 100));
@@ -119,6 +126,9 @@ struct AugmentOptions {
     v("mix_probability", mix_probability, "probability that a batch (image) is mixed, if mixup or cutmix is on", V::between(0, 1));
     v("mix_switching", mix_switching, "probability of cutmix where both are on", V::between(0, 1));
     v("label_smoothing", label_smoothing, "share of the target spread over all classes", V::fraction());
+    v("repeats", repeats,
+      "how often each image of an epoch comes, in a row and each time drawn anew; the epoch keeps its length, so it shows fewer images",
+      V::between(1, 1000));
   }
 };
 

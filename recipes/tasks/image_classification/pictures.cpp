@@ -4,15 +4,13 @@
 #include <cmath>
 
 #include "autograd/core/error.h"
+#include "data/image/contact_sheet.h"
 #include "data/image/heat_map.h"
 #include "data/image/resize.h"
 #include "recipes/tasks/image_classification/rollout.h"
 
 namespace capstan::image_classification {
 namespace {
-
-constexpr std::int64_t kGap = 4;  // pixels between panels
-constexpr std::uint8_t kPaper = 255;
 
 /// What a [T, T] matrix says about the patches: the class token's row, or the mean of all rows; divided by the largest.
 std::vector<float> patch_weights(std::span<const float> matrix, std::int64_t tokens, bool class_token) {
@@ -23,17 +21,6 @@ std::vector<float> patch_weights(std::span<const float> matrix, std::int64_t tok
   const float most = *std::ranges::max_element(weights);
   for (float& w : weights) w = most > 0 ? w / most : 0;
   return weights;
-}
-
-void paste(data::Image& onto, const data::Image& panel, std::int64_t row, std::int64_t column) {
-  for (std::int64_t y = 0; y < panel.height; ++y)
-    std::copy_n(panel.row(y), panel.stride(), onto.row(row * (panel.height + kGap) + y) + column * (panel.width + kGap) * 3);
-}
-
-data::Image paper(std::int64_t rows, std::int64_t columns, std::int64_t size) {
-  data::Image out(rows * (size + kGap) - kGap, columns * (size + kGap) - kGap, 3);
-  std::ranges::fill(out.pixels, kPaper);
-  return out;
 }
 
 void check(std::span<const Tensor> probabilities) {
@@ -65,21 +52,21 @@ AttentionPictures attention_pictures(const data::Image& shown, std::span<const T
   const auto mask_over = [&](const std::vector<float>& weights, std::int64_t side) {
     return data::mask_of(weights, grid.first, grid.second, side, side);
   };
-  AttentionPictures out{paper(layers, heads, size / 2), paper(1, 3, size)};
+  data::ContactSheet by_head(layers, heads, {.height = size / 2, .width = size / 2}), rollout(1, 3, {.height = size, .width = size});
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const std::vector<double> values = probabilities[static_cast<std::size_t>(layer)].to_vector();
     const std::vector<float> all(values.begin(), values.end());
     for (std::int64_t head = 0; head < heads; ++head) {
       const auto matrix =
           std::span(all).subspan(static_cast<std::size_t>(head * tokens * tokens), static_cast<std::size_t>(tokens * tokens));
-      paste(out.heads, data::masked(small, mask_over(patch_weights(matrix, tokens, class_token), size / 2)), layer, head);
+      by_head.place(layer, head, data::masked(small, mask_over(patch_weights(matrix, tokens, class_token), size / 2)));
     }
   }
   const data::Image mask = mask_over(rollout_weights(probabilities, class_token), size);
-  paste(out.rollout, large, 0, 0);
-  paste(out.rollout, data::masked(large, mask), 0, 1);
-  paste(out.rollout, data::heat_map(large, mask), 0, 2);
-  return out;
+  rollout.place(0, 0, large);
+  rollout.place(0, 1, data::masked(large, mask));
+  rollout.place(0, 2, data::heat_map(large, mask));
+  return {.heads = by_head.page(), .rollout = rollout.page()};
 }
 
 }  // namespace capstan::image_classification

@@ -83,8 +83,7 @@ const Dataset& Task::dataset() const {
 
 Batch Task::batch(const engine::Samples& samples) const {
   if (samples.split != Split::train) return evaluation_batch(dataset(), samples.split, pipeline_, samples.indices);
-  return training_batch(dataset(), pipeline_, options_.augment, setup_.seed, samples.epoch, samples.first / setup_.batch_size,
-                        samples.indices);
+  return training_batch({.data = dataset(), .pipeline = pipeline_, .augment = options_.augment, .setup = setup_}, samples);
 }
 
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {

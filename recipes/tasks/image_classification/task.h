@@ -5,7 +5,7 @@
 //     class Mine : public image_classification::Task { ... : Task(config, form, setup, scope, [](const nn::Scope&, std::int64_t classes)
 //     {...}) };
 //
-// dataset.h, batch.h, evaluation.h, classify.h and pictures.h say what is computed.
+// dataset.h, batch.h, evaluation.h, classify.h, pictures.h and preview.h say what is computed.
 
 #include <cstdint>
 #include <iosfwd>
@@ -24,6 +24,7 @@
 #include "recipes/tasks/image_classification/evaluation.h"
 #include "recipes/tasks/image_classification/network.h"
 #include "recipes/tasks/image_classification/options.h"
+#include "recipes/tasks/image_classification/preview.h"
 
 namespace capstan::image_classification {
 
@@ -38,6 +39,7 @@ class Task {
 
   std::int64_t size(engine::Split split) const { return dataset().size(split); }
   Batch batch(const engine::Samples& samples) const;
+  std::int64_t repeats() const { return options_.augment.repeats; }
   Tensor loss(const Batch& batch, nn::Run run) const;
 
   Evaluation evaluation(engine::Split) const { return {class_names_, options_}; }
@@ -51,6 +53,10 @@ class Task {
 
   /// Reads every image file and reports the broken ones.
   static void prepare(const Options& options, const engine::Setup& setup, std::ostream& report);
+  template <class Model>
+  static engine::Preview preview(const RecipeOptions<Model>& options, const engine::Setup& setup) {
+    return image_classification::preview(options, options.form(), setup);
+  }
   engine::NamedTensors artifacts() const;
   std::vector<engine::NamedRows> named_rows() const;
   data::DataReport data_report() const;

@@ -126,6 +126,8 @@ TEST_F(CommandLineTest, CompletionKnowsCommandsFlagsAndKeys) {
   EXPECT_EQ(completed("capstan train linear/x train.precision = b"), "bf16\n");
   EXPECT_EQ(completed("capstan list --options dr"), "drifting\n");
   EXPECT_EQ(completed("capstan evaluate --ch"), "--checkpoint\n");
+  EXPECT_EQ(completed("capstan prepare linear/x --pre"), "--preview\n");
+  EXPECT_EQ(completed("capstan prepare linear/x --preview comp"), "completion.sh\n");
   EXPECT_EQ(completed("capstan evaluate --checkpoint be"), "best\n");
   EXPECT_EQ(completed("capstan train linear/x --resume la"), "latest\n");
   EXPECT_EQ(completed("capstan evaluate --checkpoint x.h5 run.th"), "run.threads=\n");
@@ -209,6 +211,9 @@ TEST_F(CommandLineTest, EvaluateAndPredictUseACheckpoint) {
   EXPECT_THAT(out.str(), StartsWith(R"({"line":1,"input":"-1","error":"line 1)"));
   EXPECT_EQ(capstan(into_file, "-1\n-2\n"), kData);
   EXPECT_EQ(capstan({"prepare", config("linear")}), kOk);
+  EXPECT_EQ(capstan({"prepare", config("linear"), "--preview", scratch / "page.png"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("prepare: --preview: the recipe linear has no pictures of its training data"));
+  EXPECT_FALSE(std::filesystem::exists(scratch / "page.png"));
 }
 
 TEST_F(CommandLineTest, BenchGivesOneJsonLine) {

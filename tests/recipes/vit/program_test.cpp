@@ -85,7 +85,8 @@ TEST_F(VitProgram, KeepsWhatTheEnginePromises) {
 }
 
 TEST_F(VitProgram, KeepsWhatTheEnginePromisesWithConvolutionsAndAverages) {
-  prove({.settings = joined(small(), joined(convolutions(), {"train.ema_decay=0.9", "loader.workers=0"})), .steps = 12, .stops = {5, 7}});
+  const Arguments more{"train.ema_decay=0.9", "loader.workers=0", "augment.repeats=3", "augment.brightness=0.4", "augment.hue=0.1"};
+  prove({.settings = joined(small(), joined(convolutions(), more)), .steps = 12, .stops = {5, 7}});
 }
 
 TEST_F(VitProgram, MicroBatchesAddUpToTheBatch) {
@@ -238,6 +239,19 @@ TEST_F(VitProgram, AnotherMetricStartsTheComparisonAnew) {
   ASSERT_EQ(train("other", {"train.epochs=4", "--resume", scratch / "run/checkpoints/step-000000020.h5"}), engine::kOk) << err.str();
   EXPECT_EQ(engine::Checkpoint(scratch / "other/checkpoints/best.h5").step(), 20);
   EXPECT_THAT(content("other/log.txt"), HasSubstr("the metric was loss, is accuracy: the comparison starts anew"));
+}
+
+TEST_F(VitProgram, PreparesAPageOfTrainingImages) {
+  const std::string page = scratch / "page.png";
+  ASSERT_EQ(capstan(joined({"prepare", config, "--preview", page}, small())), engine::kOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("row 8: image "));
+  EXPECT_EQ(data::read_image(page).height, 8 * (112 + 4) - 4 + 2 * 16);
+  EXPECT_EQ(std::ranges::distance(fs::directory_iterator(scratch.path())), 1) << "and nothing else";
+  for (const std::string& path : {scratch / "nowhere/x.png", scratch.path(), std::string("/dev/null")}) {
+    EXPECT_EQ(capstan(joined({"prepare", config, "--preview", path}, small())), engine::kIo);
+    EXPECT_THAT(err.str(), HasSubstr("prepare: --preview: " + path));
+    EXPECT_EQ(out.str(), "");
+  }
 }
 
 TEST_F(VitProgram, OutputsThatCannotBeWrittenAreRefusedBeforeTraining) {

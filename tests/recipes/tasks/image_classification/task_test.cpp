@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "autograd/core/rng.h"
+#include "data/sampler.h"
 #include "recipes/engine/erased_recipe.h"
 #include "recipes/engine/train/batch_stream.h"
 #include "tests/data/scratch.h"
@@ -32,6 +34,17 @@ std::vector<std::int64_t> places(const Task& task, Split split) {
   std::iota(all.begin(), all.end(), 0);
   return all;
 }
+
+/// What a batch holds, image by image.
+struct Images {
+  explicit Images(const Batch& batch) : samples(batch.samples.to_vector()) {
+    const std::vector<double> all = batch.images.to_vector();
+    const auto n = static_cast<std::ptrdiff_t>(all.size() / samples.size());
+    for (auto at = all.begin(); at != all.end(); at += n) pixels.emplace_back(at, at + n);
+  }
+  std::vector<double> samples;
+  std::vector<std::vector<double>> pixels;
+};
 
 TEST(ImageClassification, BatchesAreFunctionsOfTheirPlace) {
   Options c = shapes();
@@ -84,6 +97,82 @@ TEST(ImageClassification, ABatchIsMixedByItsPlaceInTheEpoch) {
   };
   EXPECT_EQ(targets(4), targets(4));
   EXPECT_NE(targets(4), targets(8));
+}
+
+TEST(ImageClassification, RepeatsShowAnImageSeveralTimesInARow) {
+  Options c = shapes();
+  c.augment = {.crop = data::TrainingCrop::resized_area, .flip = 0.5, .repeats = 3};
+  const engine::ErasedRecipe<LinearTask> recipe(c, {.seed = 3, .batch_size = 16});
+  engine::EpochOrder order(recipe);
+  std::vector<double> numbers;  // images of an epoch, and of each repeat its own
+  std::set<std::vector<double>> pixels;
+  for (std::int64_t n = 0; n < recipe.batches_per_epoch(); ++n) {
+    const Images batch(engine::training_batch(recipe, order, 2, n).as<Batch>());
+    numbers.insert(numbers.end(), batch.samples.begin(), batch.samples.end());
+    pixels.insert(batch.pixels.begin(), batch.pixels.end());
+  }
+  ASSERT_EQ(numbers.size(), 50u) << "an epoch keeps its length";
+  EXPECT_EQ(pixels.size(), 50u) << "each time drawn anew";
+  EXPECT_EQ(std::set<double>(numbers.begin(), numbers.end()).size(), 50u) << "dropout differs between repeats";
+  const std::vector<std::int64_t> permuted = data::shuffled(50, 3, 2);
+  for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(static_cast<std::int64_t>(numbers[i]) % 50, permuted[i / 3]) << i;
+}
+
+TEST(ImageClassification, RepeatsDependOnTheirPlaceAlone) {
+  Options c = shapes();
+  c.augment = {.crop = data::TrainingCrop::padded, .flip = 0.5, .mixup = 0.5, .repeats = 2};
+  engine::ErasedRecipe<LinearTask> recipe(c, {.seed = 3, .batch_size = 15});
+  engine::EngineOptions options;
+  options.train.epochs = 3;
+  const auto run = [&](std::int64_t workers, std::int64_t position) {  // of the second epoch
+    options.loader.workers = workers;
+    engine::BatchStream stream(recipe, 1, position, options);
+    std::vector<std::vector<double>> batches;
+    for (std::int64_t at = position; at < recipe.batches_per_epoch(); ++at)
+      for (const engine::AnyBatch& b : stream.next(1, at)) batches.push_back(b.as<Batch>().images.to_vector());
+    return batches;
+  };
+  const auto whole = run(0, 0);
+  ASSERT_EQ(whole.size(), 4u);
+  EXPECT_EQ(run(3, 0), whole);
+  const auto rest = run(2, 1);  // an image whose repeats lie on both sides of the border
+  EXPECT_EQ(rest, std::vector(whole.begin() + 1, whole.end()));
+}
+
+TEST(ImageClassification, WithoutRepeatsAnImageIsDrawnOfSeedEpochAndIndex) {
+  Options c = shapes();
+  c.augment = {.crop = data::TrainingCrop::resized_area, .rand_layers = 2, .erase = 0.5};
+  nn::ParameterStore store;
+  const LinearTask task(c, {.seed = 3, .batch_size = 4}, store.root());
+  const std::vector<std::int64_t> images{7, 1, 8, 2};
+  const Batch batch = task.batch({.split = Split::train, .epoch = 5, .first = 8, .indices = images});
+  const Dataset data(c.data, c.shapes, {});
+  const data::ImagePipeline pipeline(c.pipeline(kForm));
+  std::vector<float> all(4 * 3 * 256);
+  for (std::size_t i = 0; i < 4; ++i)
+    pipeline.for_training(data.read(Split::train, images[i]).view, random_key(3, "augment", {5, static_cast<std::uint64_t>(images[i])}),
+                          std::span(all).subspan(i * 768, 768));
+  EXPECT_EQ(batch.images.to_vector(), std::vector<double>(all.begin(), all.end()));
+  EXPECT_THAT(batch.samples.to_vector(), ElementsAre(7, 1, 8, 2));
+}
+
+TEST(ImageClassification, OneImageOfABatchIsWhatTheBatchHolds) {
+  for (const auto mode : {data::MixMode::batch, data::MixMode::image}) {
+    Options c = shapes();
+    c.augment = {
+        .crop = data::TrainingCrop::resized_area, .flip = 0.5, .erase = 0.3, .mixup = 0.8, .cutmix = 1, .mix_mode = mode, .repeats = 2};
+    const engine::Setup setup{.seed = 3, .batch_size = 5};
+    const Dataset data(c.data, c.shapes, setup);
+    const data::ImagePipeline pipeline(c.pipeline(kForm));
+    const TrainingSource from{.data = data, .pipeline = pipeline, .augment = c.augment, .setup = setup};
+    const std::vector<std::int64_t> images{7, 1, 1, 8, 8};
+    for (std::int64_t epoch = 0; epoch < 6; ++epoch) {
+      const engine::Samples samples{.split = Split::train, .epoch = epoch, .first = 5, .indices = images};
+      const std::vector<double> whole = training_batch(from, samples).images.to_vector();
+      for (std::int64_t i = 0; i < 5; ++i)
+        EXPECT_EQ(training_image(from, samples, i).to_vector(), std::vector(whole.begin() + 768 * i, whole.begin() + 768 * (i + 1)));
+    }
+  }
 }
 
 TEST(ImageClassification, CountsWhatIsRecognised) {
