@@ -19,6 +19,8 @@ namespace {
 
 /// Rounding beside a count of places, as the original has it.
 constexpr double kSineEpsilon = 1e-6;
+/// Logit of the height and width that boxes around a point begin with.
+constexpr double kSmallBox = -2;
 
 TransformerStackOptions stack_options(const DetrOptions& o, std::int64_t layers, bool final_norm) {
   return {.layers = layers,
@@ -85,9 +87,9 @@ Tensor sines_of(const std::vector<std::array<double, 2>>& points, std::int64_t w
   }
   return out;
 }
-/// [points, 4]: what a centre's logits count from, and 0 for width and height.
+/// [points, 4]: what the logits of a box count from: its point, and an eighth of the image.
 Tensor logits_of(const std::vector<std::array<double, 2>>& points) {
-  Tensor out = Tensor::zeros({static_cast<std::int64_t>(points.size()), 4});
+  Tensor out = Tensor::full({static_cast<std::int64_t>(points.size()), 4}, kSmallBox);
   float* to = out.data<float>();
   for (const auto& point : points) {
     for (std::size_t k = 0; k < 2; ++k) to[k] = static_cast<float>(std::log(point[k] / (1 - point[k])));

@@ -7,7 +7,7 @@
 //     decoder    the queries, which start at 0; their learned embeddings are added likewise, and the positions to the memory's keys
 //                (anchors: they start at their embeddings; sines of a fixed point for each are added)
 //     each layer, normalised:  logits = class_head(x) of the classes and "no object", boxes = sigmoid(MLP of three layers(x))
-//                (anchors: the centre counts from the point: sigmoid(MLP(x) + logit(point)))
+//                (anchors: the box counts from the point: sigmoid(MLP(x) + (logit(point), -2, -2)))
 //
 // Boxes are (centre x, centre y, width, height) as shares of the image without its padding, for so the loss has them and so positions
 // count. It knows no matching and no loss (recipes/tasks/detection). Parameters: backbone/..., projection, encoder/<n>/...,

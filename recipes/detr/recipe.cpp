@@ -6,6 +6,7 @@
 #include "nn/models/detr.h"
 #include "recipes/engine/erased_recipe.h"
 #include "recipes/formats/detr.h"
+#include "recipes/tasks/detection/preview.h"
 #include "recipes/tasks/detection/score_files.h"
 #include "recipes/tasks/detection/task.h"
 
@@ -78,6 +79,9 @@ class Detr : public task::Task {
       : Task(config, config.backbone().channels, config.model.classes, setup, scope,
              [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, config.backbone(), below, classes); }) {}
 
+  static engine::Preview preview(const Config& config, const engine::Setup& setup) {
+    return detection::preview(config, config.backbone().channels, setup);
+  }
   static std::vector<engine::ForeignForm> foreign_forms(const Config& c) {
     return formats::detr_forms(c.model, c.backbone(),
                                {.mean = c.data.mean,

@@ -25,6 +25,14 @@ Batch joined(std::span<const data::Image> images, std::vector<BatchImage> parts,
 
 }  // namespace
 
+ImageForm form_of(const Options& o, std::int64_t channels) {
+  return {.channels = channels,
+          .normalization = o.normalization(channels),
+          .side = o.evaluate.side,
+          .longest = o.evaluate.longest,
+          .filter = o.evaluate.filter};
+}
+
 std::int64_t Batch::objects() const {
   std::int64_t count = 0;
   for (const BatchImage& p : parts) count += std::ssize(p.labels);

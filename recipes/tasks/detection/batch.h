@@ -43,6 +43,8 @@ struct ImageForm {
   data::Filter filter = data::Filter::bilinear;
 };
 
+ImageForm form_of(const Options& options, std::int64_t channels);
+
 /// Resized pixels, side by side in one tensor: images of form.channels.
 struct Pixels {
   Tensor images, real;

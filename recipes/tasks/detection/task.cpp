@@ -19,14 +19,6 @@ constexpr std::string_view kClassNames = "class_names";  // artifact of a checkp
 constexpr std::string_view kTypicalBoxes = "typical_boxes";
 constexpr std::int64_t kBenchClasses = 91;  // COCO's, where the model leaves it to the data
 
-ImageForm form_of(const Options& o, std::int64_t channels) {
-  return {.channels = channels,
-          .normalization = o.normalization(channels),
-          .side = o.evaluate.side,
-          .longest = o.evaluate.longest,
-          .filter = o.evaluate.filter};
-}
-
 }  // namespace
 
 Task::Task(const Options& options, std::int64_t channels, std::int64_t classes, const engine::Setup& setup, const nn::Scope& scope,

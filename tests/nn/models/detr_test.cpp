@@ -211,7 +211,7 @@ TEST(Detr, AnchorsSpreadOverTheImageAndBoxesCountFromThem) {
   for (std::size_t q = 0; q < 40; ++q) {
     ++in_quarter[{points[q][0] < .5, points[q][1] < .5}];
     expect_close({boxes.begin() + static_cast<std::ptrdiff_t>(4 * q), boxes.begin() + static_cast<std::ptrdiff_t>(4 * q + 4)},
-                 {points[q][0], points[q][1], .5, .5}, 1e-6, "query");
+                 {points[q][0], points[q][1], .119203, .119203}, 1e-6, "query");
   }
   for (const auto& [quarter, count] : in_quarter) EXPECT_NEAR(count, 10, 2) << quarter.first << quarter.second;
   EXPECT_EQ(in_quarter.size(), 4u);

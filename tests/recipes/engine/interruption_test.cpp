@@ -131,7 +131,7 @@ TEST_F(InterruptionTest, AFailedSaveIsReportedBeforeTheNextOne) {
   const int status = in_process(
       [&] {
         ignore_write_signals();
-        const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};
+        const rlimit small{.rlim_cur = 4000, .rlim_max = RLIM_INFINITY};
         ::setrlimit(RLIMIT_FSIZE, &small);
         Trouble::batch = milliseconds(20);
         return train("linear", {"train.max_steps=15", "checkpoint.every=6", "train.evaluate_every=1000"});
@@ -200,7 +200,7 @@ TEST_F(InterruptionTest, AFullDiskDoesNotStopTrainingUntilTheThirdFailure) {
     return in_process(
         [&] {
           ignore_write_signals();
-          const rlimit small{.rlim_cur = 3000, .rlim_max = RLIM_INFINITY};  // records fit, checkpoints do not
+          const rlimit small{.rlim_cur = 4000, .rlim_max = RLIM_INFINITY};  // records fit, checkpoints do not
           ::setrlimit(RLIMIT_FSIZE, &small);
           return train("linear", arguments);
         },

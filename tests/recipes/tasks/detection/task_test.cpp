@@ -14,6 +14,7 @@
 #include "autograd/core/error.h"
 #include "autograd/tape/tape.h"
 #include "recipes/tasks/detection/pictures.h"
+#include "recipes/tasks/detection/preview.h"
 #include "tests/data/scratch.h"
 #include "tests/message_of.h"
 
@@ -206,6 +207,25 @@ TEST_F(DetectionData, ATrainingImageIsAFunctionOfItsPlace) {
   EXPECT_TRUE(differs) << "sides are drawn anew each epoch";
   EXPECT_THAT(message_of<DataError>([&] { training_batch(data, augmentation, form, 0, 7, 0, std::vector<std::int64_t>{0}); }),
               AllOf(HasSubstr("a.png: 1 objects"), HasSubstr("model.queries")));
+}
+
+TEST_F(DetectionData, APageShowsWhatTrainingSees) {
+  Options o = coco();
+  o.augment.boxes = {.flip = 0, .sides = {40}, .crop = 0};
+  o.evaluate.side = 40;
+  const engine::Preview preview = detection::preview(o, 3, setup);
+  EXPECT_THAT(preview.captions, ElementsAre(HasSubstr("first column"), HasSubstr("row 1: "), HasSubstr("row 2: ")));
+  EXPECT_THAT(preview.captions[1] + preview.captions[2], AllOf(HasSubstr("a.png, 2 objects"), HasSubstr("b.png, 1 objects")));
+  // The white image with its cat is in one of the rows, the same in all columns, for nothing is drawn at random here.
+  const data::Image& page = preview.page;
+  const std::int64_t row = preview.captions[1].find("a.png") != std::string::npos ? 0 : 1, top = 20 + row * 186;
+  const auto same = [&](std::int64_t column) {
+    for (std::int64_t y = 0; y < 180; ++y)
+      for (std::int64_t x = 0; x < 240 * 3; ++x)
+        if (page.row(top + y)[20 * 3 + x] != page.row(top + y)[(20 + 16 + column * 246) * 3 + x]) return false;
+    return true;
+  };
+  for (std::int64_t column = 1; column <= 4; ++column) EXPECT_TRUE(same(column)) << column;
 }
 
 // ---- use
