@@ -49,7 +49,7 @@ DecoderInputs inputs_of(const DetrMemory& memory, const DetrQueries& queries) {
   const Tensor& at = queries.positions;
   return {.memory = memory.tokens,
           .mask = {.query_positions = at, .key_positions = at},
-          .memory_mask = {.keys = memory.keys, .query_positions = at, .key_positions = memory.positions}};
+          .memory_mask = {.bias = queries.nearness, .keys = memory.keys, .query_positions = at, .key_positions = memory.positions}};
 }
 Tensor start_of(const DetrQueries& queries) {
   return queries.states.defined() ? queries.states : Tensor::zeros(queries.positions.shape(), queries.positions.dtype());
@@ -131,6 +131,7 @@ DetrTransformer::Observed DetrTransformer::observed(const DetrMemory& memory, co
 
 Detr::Detr(const Scope& scope, const DetrOptions& o, const ResNetOptions& backbone)
     : width_(checked(o, backbone).width),
+      heads_(o.heads),
       query_count_(o.queries),
       auxiliary_(o.auxiliary),
       backbone_(scope / "backbone", backbone),
@@ -178,6 +179,40 @@ Tensor sine_positions(const Tensor& keys, std::int64_t height, std::int64_t plac
         sines.write(column[c] * scale(of_column[c]), to);
         sines.write(row * scale(of_row), to + half);
       }
+    }
+  }
+  return out;
+}
+
+Tensor nearness_of(const std::vector<std::array<double, 2>>& points, const Tensor& keys, std::int64_t height, std::int64_t width,
+                   std::int64_t heads) {
+  constexpr double kNarrow = 0.05, kWide = 0.4;
+  const std::int64_t batch = keys.defined() ? keys.size(0) : 1, count = static_cast<std::int64_t>(points.size());
+  Tensor out({batch, heads, count, height * width});
+  float* to = out.data<float>();
+  for (std::int64_t b = 0; b < batch; ++b) {
+    // Real places are those above and to the left.
+    std::int64_t rows = height, columns = width;
+    if (keys.defined()) {
+      const std::uint8_t* const real = keys.data<const std::uint8_t>() + b * height * width;
+      const auto count_of = [&](std::int64_t size, std::int64_t step) {
+        std::int64_t n = 0;
+        while (n < size && real[n * step] != 0) ++n;
+        return std::max<std::int64_t>(1, n);
+      };
+      rows = count_of(height, width);
+      columns = count_of(width, 1);
+    }
+    for (std::int64_t h = 0; h < heads; ++h) {
+      const double share = heads > 1 ? static_cast<double>(h) / static_cast<double>(heads - 1) : 1;
+      const double spread = kNarrow * std::pow(kWide / kNarrow, share);
+      for (const auto& [px, py] : points)
+        for (std::int64_t y = 0; y < height; ++y)
+          for (std::int64_t x = 0; x < width; ++x) {
+            const double dx = (static_cast<double>(x) + 0.5) / static_cast<double>(columns) - px,
+                         dy = (static_cast<double>(y) + 0.5) / static_cast<double>(rows) - py;
+            *to++ = static_cast<float>(-(dx * dx + dy * dy) / (2 * spread * spread));
+          }
     }
   }
   return out;
@@ -232,13 +267,17 @@ Detr::Places Detr::encode(const Tensor& images, const Tensor& real, const Run& r
   return {.memory = transformer_.encode(places, run), .height = height, .width = width};
 }
 
-DetrQueries Detr::queries_for(const Tensor& memory) const {
+DetrQueries Detr::queries_for(const Places& places) const {
+  const Tensor& memory = places.memory.tokens;
   const auto for_each_image = [&](const Tensor& t) {
     return expand(reshape(t, {1, query_count_, width_}), {memory.size(0), query_count_, width_});
   };
   const Tensor embeddings = for_each_image(weight_for(queries_, memory));
-  if (!anchor_sines_.defined()) return {.states = {}, .positions = embeddings};
-  return {.states = embeddings, .positions = for_each_image(cast(anchor_sines_, memory.dtype()))};
+  if (!anchor_sines_.defined()) return {.states = {}, .positions = embeddings, .nearness = {}};
+  const Tensor nearness = nearness_of(spread_points(query_count_), places.memory.keys, places.height, places.width, heads_);
+  return {.states = embeddings,
+          .positions = for_each_image(cast(anchor_sines_, memory.dtype())),
+          .nearness = memory.dtype() == DType::f64 ? cast(nearness, DType::f64) : nearness};
 }
 
 Detr::Result Detr::answers(const Tensor& states, std::int64_t layers) const {
@@ -253,15 +292,15 @@ Detr::Result Detr::answers(const Tensor& states, std::int64_t layers) const {
 }
 
 Detr::Result Detr::operator()(const Tensor& images, const Tensor& real, const Run& run) const {
-  const DetrMemory memory = encode(images, real, run).memory;
-  const Tensor states = transformer_.decode(memory, queries_for(memory.tokens), auxiliary_ && run.training, run);
+  const Places places = encode(images, real, run);
+  const Tensor states = transformer_.decode(places.memory, queries_for(places), auxiliary_ && run.training, run);
   return answers(states, states.size(0) / images.size(0));
 }
 
 Detr::Observed Detr::observed(const Tensor& images, const Tensor& real, const Run& run) const {
-  const auto [memory, height, width] = encode(images, real, run);
-  const auto [states, weights] = transformer_.observed(memory, queries_for(memory.tokens), run);
-  return {.result = answers(states, 1), .attention = reshape(weights, {images.size(0), query_count_, height, width})};
+  const Places places = encode(images, real, run);
+  const auto [states, weights] = transformer_.observed(places.memory, queries_for(places), run);
+  return {.result = answers(states, 1), .attention = reshape(weights, {images.size(0), query_count_, places.height, places.width})};
 }
 
 double multiply_adds(const DetrOptions& o, const ResNetOptions& backbone, std::int64_t images, std::int64_t height, std::int64_t width) {

@@ -5,7 +5,8 @@
 //     features   ResNet, its last stage [B, C, h, w]; a 1x1 convolution to `width`
 //     memory     encoder of the h w places; their positions are added to queries and keys of every layer, not to values
 //     decoder    the queries, which start at 0; their learned embeddings are added likewise, and the positions to the memory's keys
-//                (anchors: they start at their embeddings; sines of a fixed point for each are added)
+//                (anchors: they start at their embeddings; sines of a fixed point for each are added, and attention to the memory falls
+//                with the distance from it, in each head at another rate)
 //     each layer, normalised:  logits = class_head(x) of the classes and "no object", boxes = sigmoid(MLP of three layers(x))
 //                (anchors: the box counts from the point: sigmoid(MLP(x) + (logit(point), -2, -2)))
 //
@@ -58,8 +59,9 @@ struct DetrOptions {
     v("positions", positions, "sine: fixed sines and cosines; learned: a vector a row and one a column, up to 50 of each",
       {{"sine", DetrPositions::sine}, {"learned", DetrPositions::learned}});
     v("anchors", anchors,
-      "each query belongs to a fixed point of the image, has sines of it for positions and counts its box from there (after Anchor DETR, "
-      "Wang et al. 2021): learns from small sets; no: as published, a learned embedding alone");
+      "each query belongs to a fixed point of the image: has sines of it for positions, counts its box from there (after Anchor DETR, Wang "
+      "et "
+      "al. 2021) and attends around it (after SMCA, Gao et al. 2021): learns from small sets; no: as published, a learned embedding alone");
     v("auxiliary", auxiliary, "every layer of the decoder answers in training, not the last one alone").of_training();
     v("checkpoint", checkpoint, "compute each layer again in backward instead of keeping its activations: less memory, more work")
         .of_training();
@@ -78,8 +80,9 @@ struct DetrMemory {
 
 /// What the decoder starts from.
 struct DetrQueries {
-  Tensor states;     ///< [B, Q, width]; undefined: zeros
-  Tensor positions;  ///< [B, Q, width]
+  Tensor states = {};     ///< [B, Q, width]; undefined: zeros
+  Tensor positions = {};  ///< [B, Q, width]
+  Tensor nearness = {};   ///< f32 [B or 1, heads, Q, h w], added to the scores of attention to the memory, or undefined
 };
 
 /// The transformer between features and answers.
@@ -133,11 +136,11 @@ class Detr {
   };
   Places encode(const Tensor& images, const Tensor& real, const Run& run) const;
   Tensor positions(const Tensor& keys, std::int64_t height, std::int64_t width, const Tensor& like) const;
-  DetrQueries queries_for(const Tensor& memory) const;
+  DetrQueries queries_for(const Places& places) const;
   /// Of states [layers B, queries, width].
   Result answers(const Tensor& states, std::int64_t layers) const;
 
-  std::int64_t width_, query_count_;
+  std::int64_t width_, heads_, query_count_;
   bool auxiliary_;
   ResNet backbone_;
   Conv2d projection_;
@@ -148,6 +151,11 @@ class Detr {
   Parameter row_positions_, column_positions_;  // [50, width / 2], or undefined
   Tensor anchor_sines_, anchor_logits_;         // f32 [queries, width] and [queries, 4], or undefined
 };
+
+/// How near places are to points: f32 [B, heads, points, h w], B = 1 where keys are undefined. For head i it is -d^2 / (2 s_i^2), d being
+/// the distance in shares of the image and s_i the widths .05 .. .4, spaced evenly on a logarithmic scale.
+Tensor nearness_of(const std::vector<std::array<double, 2>>& points, const Tensor& keys, std::int64_t height, std::int64_t width,
+                   std::int64_t heads);
 
 /// Points spread evenly over the unit square, (x, y) of each, any number of them: the sequence R2 of Roberts (2018), which is .5 + n a
 /// modulo 1 with a = (1/g, 1/g^2), g^3 = g + 1.

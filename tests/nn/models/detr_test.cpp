@@ -217,6 +217,19 @@ TEST(Detr, AnchorsSpreadOverTheImageAndBoxesCountFromThem) {
   EXPECT_EQ(in_quarter.size(), 4u);
 }
 
+TEST(Detr, AttentionFallsWithTheDistanceFromThePoint) {
+  // 2 x 3 places, of which the last column is padding: two real columns, with centres at .25 and .75.
+  const Tensor keys = Tensor::from(std::vector<std::uint8_t>{1, 1, 0, 1, 1, 0}, {1, 6});
+  const Tensor near = nearness_of({{.25, .75}}, keys, 2, 3, 2);
+  EXPECT_EQ(near.shape(), (Shape{1, 2, 1, 6}));
+  const double narrow = 2 * .05 * .05, wide = 2 * .4 * .4;
+  expect_close(near.to_vector(),
+               {-.25 / narrow, -.5 / narrow, -1.25 / narrow, 0, -.25 / narrow, -1 / narrow, -.25 / wide, -.5 / wide, -1.25 / wide, 0,
+                -.25 / wide, -1 / wide},
+               1e-6, "nearness");
+  EXPECT_EQ(nearness_of({{.5, .5}}, {}, 4, 4, 8).shape(), (Shape{1, 8, 1, 16}));
+}
+
 TEST(Detr, NumbersRealPlaces) {
   // The second column is padding: rows 1 and 2 of 2, column 1 of 1; padding, in a column of no real place, has row 0.
   const Tensor keys = Tensor::from(std::vector<std::uint8_t>{1, 0, 1, 0}, {1, 4});
