@@ -1,8 +1,11 @@
 #include "nn/image_normalization.h"
 
+#include <array>
+
 #include "autograd/ops/activation.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/image_normalization.h"
+#include "autograd/ops/shape_ops.h"
 #include "nn/weight.h"
 
 namespace capstan::nn {
@@ -31,8 +34,13 @@ void BatchNorm2d::update(const Parameter& parameter, const Tensor& batch, double
 }
 
 Tensor followed(const Tensor& y, const NormFollower& f) {
-  const Tensor sum = f.residual.defined() ? add(y, f.residual) : y;
-  return f.relu ? relu(sum) : sum;
+  if (!f.residual.defined() && !f.relu) return y;
+  // What is computed element by element lies in the order of its shape: images with channels last are turned, so that they stay so.
+  const bool turned = y.rank() == 4 && !y.is_contiguous() && y.layout().permute(std::array{0, 2, 3, 1}).is_contiguous();
+  const auto in_order = [&](const Tensor& t) { return turned ? permute(t, {0, 2, 3, 1}) : t; };
+  const Tensor sum = f.residual.defined() ? add(in_order(y), in_order(f.residual)) : in_order(y);
+  const Tensor result = f.relu ? relu(sum) : sum;
+  return turned ? permute(result, {0, 3, 1, 2}) : result;
 }
 
 // (x - mean) / sqrt(variance + eps) weight + bias

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
+
+#include "autograd/ops/conv.h"
 #include "autograd/ops/elementwise.h"
 #include "nn/image_normalization.h"
 #include "nn/patch_embedding.h"
@@ -132,6 +136,20 @@ TEST(ImageLayers, RefuseOptionsThatDoNotFit) {
   const PatchEmbedding patches(store.root() / "c", {.channels = 1, .patch = 3, .width = 2});
   EXPECT_THROW(patches(Tensor::zeros({1, 1, 6, 7})), ShapeError);
   EXPECT_THROW(patches(Tensor::zeros({1, 2, 6, 6})), ShapeError);
+}
+
+TEST(Followed, KeepsTheOrderOfImages) {
+  const auto values = [](double from) {
+    Tensor t({2, 3, 4, 5});
+    for (std::int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = static_cast<float>(std::sin(from + static_cast<double>(i)));
+    return t;
+  };
+  const Tensor x = values(0), residual = values(1);
+  const Tensor usual = followed(x, {.residual = residual, .relu = true});
+  const Tensor turned = followed(channels_last(x), {.residual = channels_last(residual), .relu = true});
+  EXPECT_EQ(turned.to_vector(), usual.to_vector());
+  EXPECT_TRUE(usual.is_contiguous());
+  EXPECT_TRUE(turned.layout().permute(std::array{0, 2, 3, 1}).is_contiguous()) << "the next convolution reads it as it lies";
 }
 
 }  // namespace

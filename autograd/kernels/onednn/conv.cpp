@@ -5,7 +5,8 @@
 //
 // The convolutions of ResNet-50 for 8 images of 224, seconds of one thread with AVX2 (Zen 3), in the library's own order, with channels
 // last throughout, and with channels last for 1x1 kernels alone: forward .75 .83 .75, gradients of images .73 .81 .76, of weights
-// .90 1.14 1.02. The reorders that the last one needs take .06, those of weights .03.
+// .90 1.14 1.02. The reorders that the last one needs take .06, those of weights .03. With AVX-512 (two threads of an EPYC) a step of
+// ResNet-50 takes 1.07 s with all of them channels last and 1.11 with 1x1 kernels alone, one of DETR 1.29 and 1.27.
 
 #include "autograd/kernels/conv.h"
 
