@@ -36,7 +36,7 @@ std::string svg_of(const CurveFigure& figure);
 
 struct FramedBox {
   double x = 0, y = 0, width = 0, height = 0;  ///< pixels of the image
-  std::string label;                           ///< above the frame, or inside it where there is no room
+  std::string label;                           ///< above the frame, or inside it at the top of the drawing
   std::int64_t colour = 0;                     ///< a number: equal ones have one colour
 };
 struct ImagePanel {

@@ -47,12 +47,32 @@ const DetrOptions& checked(const DetrOptions& o, const ResNetOptions& backbone) 
 
 DecoderInputs inputs_of(const DetrMemory& memory, const DetrQueries& queries) {
   const Tensor& at = queries.positions;
-  return {.memory = memory.tokens,
-          .mask = {.query_positions = at, .key_positions = at},
-          .memory_mask = {.bias = queries.nearness, .keys = memory.keys, .query_positions = at, .key_positions = memory.positions}};
+  return {
+      .memory = memory.tokens,
+      .mask = {.query_positions = at, .key_positions = at},
+      .memory_mask = {
+          .bias = queries.nearness, .keys = memory.keys, .key_ids = memory.ids, .query_positions = at, .key_positions = memory.positions}};
 }
 Tensor start_of(const DetrQueries& queries) {
   return queries.states.defined() ? queries.states : Tensor::zeros(queries.positions.shape(), queries.positions.dtype());
+}
+
+/// i64 [images * rows * columns]: an image's number, then row and column, whatever the padding beside it; undefined where images have no
+/// numbers. Queries are a row.
+Tensor ids_of(const Run& run, std::int64_t images, std::int64_t rows, std::int64_t columns) {
+  if (!run.training || !run.token_ids.defined()) return {};
+  require(run.token_ids.numel() == images, "detr: run.token_ids must name each image: images ", images, ", token_ids ", run.token_ids);
+  constexpr int kOfImage = 32, kOfRow = 16;  // bits to the left
+  const Tensor given = run.token_ids.contiguous(), ids(Shape{images * rows * columns}, DType::i64);
+  std::int64_t* to = ids.data<std::int64_t>();
+  for (std::int64_t b = 0; b < images; ++b)
+    for (std::int64_t y = 0; y < rows; ++y)
+      for (std::int64_t x = 0; x < columns; ++x) *to++ = given.data<const std::int64_t>()[b] << kOfImage | y << kOfRow | x;
+  return ids;
+}
+Run named(Run run, const Tensor& ids) {
+  run.token_ids = ids;
+  return run;
 }
 
 /// Sines and cosines of how far `at`, 0 .. 2 pi, is along one axis: half of a position.
@@ -111,9 +131,9 @@ DetrTransformer::DetrTransformer(const Scope& scope, const DetrOptions& o)
     : encoder_(scope / "encoder", detr_encoder_options(o)), decoder_(scope / "decoder", detr_decoder_options(o)) {}
 
 DetrMemory DetrTransformer::encode(const DetrMemory& places, const Run& run) const {
-  const Tensor tokens =
-      encoder_(places.tokens, {.keys = places.keys, .query_positions = places.positions, .key_positions = places.positions}, run);
-  return {.tokens = tokens, .positions = places.positions, .keys = places.keys};
+  const Tensor tokens = encoder_(
+      places.tokens, {.keys = places.keys, .query_positions = places.positions, .key_positions = places.positions}, named(run, places.ids));
+  return {.tokens = tokens, .positions = places.positions, .keys = places.keys, .ids = places.ids};
 }
 
 Tensor DetrTransformer::decode(const DetrMemory& memory, const DetrQueries& queries, bool all_layers, const Run& run) const {
@@ -263,7 +283,10 @@ Detr::Places Detr::encode(const Tensor& images, const Tensor& real, const Run& r
   const std::int64_t height = features.size(2), width = features.size(3);
   const Tensor tokens = flatten(permute(features, {0, 2, 3, 1}), 1, 2);  // [B, h w, width]
   const Tensor keys = real.defined() ? nearest_places(real, height, width) : Tensor{};
-  const DetrMemory places{.tokens = tokens, .positions = positions(keys, height, width, tokens), .keys = keys};
+  const DetrMemory places{.tokens = tokens,
+                          .positions = positions(keys, height, width, tokens),
+                          .keys = keys,
+                          .ids = ids_of(run, images.size(0), height, width)};
   return {.memory = transformer_.encode(places, run), .height = height, .width = width};
 }
 
@@ -293,14 +316,16 @@ Detr::Result Detr::answers(const Tensor& states, std::int64_t layers) const {
 
 Detr::Result Detr::operator()(const Tensor& images, const Tensor& real, const Run& run) const {
   const Places places = encode(images, real, run);
-  const Tensor states = transformer_.decode(places.memory, queries_for(places), auxiliary_ && run.training, run);
+  const Run of_queries = named(run, ids_of(run, images.size(0), 1, query_count_));
+  const Tensor states = transformer_.decode(places.memory, queries_for(places), auxiliary_ && run.training, of_queries);
   return answers(states, states.size(0) / images.size(0));
 }
 
 Detr::Observed Detr::observed(const Tensor& images, const Tensor& real, const Run& run) const {
   const Places places = encode(images, real, run);
-  const auto [states, weights] = transformer_.observed(places.memory, queries_for(places), run);
-  return {.result = answers(states, 1), .attention = reshape(weights, {images.size(0), query_count_, places.height, places.width})};
+  const auto [states, weights] = transformer_.observed(places.memory, queries_for(places), named(run, {}));
+  return {.result = answers(states, 1),
+          .attention = reshape(cast(weights, DType::f32), {images.size(0), query_count_, places.height, places.width})};
 }
 
 double multiply_adds(const DetrOptions& o, const ResNetOptions& backbone, std::int64_t images, std::int64_t height, std::int64_t width) {

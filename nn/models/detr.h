@@ -76,6 +76,7 @@ TransformerStackOptions detr_decoder_options(const DetrOptions& options);
 struct DetrMemory {
   Tensor tokens, positions;  ///< [B, h w, width]
   Tensor keys;               ///< u8 [B, h w], 0 for padding, or undefined
+  Tensor ids = {};           ///< i64 [B h w], names the places for dropout, or undefined
 };
 
 /// What the decoder starts from.
@@ -116,12 +117,13 @@ class Detr {
     Tensor logits;  ///< [L, B, queries, classes + 1], the last layer of the decoder last; L = 1 unless all layers answer
     Tensor boxes;   ///< [L, B, queries, 4]
   };
-  /// images [B, C, H, W], padded on the right and below; real u8 [B, H, W], 0 for padding, undefined: there is none.
+  /// images [B, C, H, W], padded on the right and below; real u8 [B, H, W], 0 for padding, undefined: there is none. In training
+  /// run.token_ids numbers the images, i64 [B], if dropout is not to depend on their places in the batch.
   Result operator()(const Tensor& images, const Tensor& real, const Run& run) const;
 
   struct Observed {
     Result result;     ///< of the last layer
-    Tensor attention;  ///< [B, queries, h, w]: where the last layer looked for each query, the mean over its heads
+    Tensor attention;  ///< f32 [B, queries, h, w]: where the last layer looked for each query, the mean over its heads
   };
   /// For pictures.
   Observed observed(const Tensor& images, const Tensor& real, const Run& run) const;

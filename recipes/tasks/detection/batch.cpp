@@ -33,6 +33,12 @@ ImageForm form_of(const Options& o, std::int64_t channels) {
           .filter = o.evaluate.filter};
 }
 
+Tensor Batch::numbers() const {
+  const Tensor out(Shape{size()}, DType::i64);
+  for (std::size_t b = 0; b < parts.size(); ++b) out.data<std::int64_t>()[b] = parts[b].number;
+  return out;
+}
+
 std::int64_t Batch::objects() const {
   std::int64_t count = 0;
   for (const BatchImage& p : parts) count += std::ssize(p.labels);

@@ -31,6 +31,8 @@ struct Batch {
   Tensor real;    ///< u8 [B, H, W], 0 for padding; undefined: there is none
   std::vector<BatchImage> parts;
 
+  /// i64 [B]: the numbers of the samples.
+  Tensor numbers() const;
   std::int64_t size() const { return std::ssize(parts); }
   std::int64_t objects() const;
 };

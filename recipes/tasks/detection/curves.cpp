@@ -42,10 +42,14 @@ std::string curves_svg(const CocoMetric::Result& result, std::span<const std::st
   std::vector<std::int64_t> categories;
   for (std::int64_t c = 0; c < result.categories(); ++c)
     if (result.precision(kThresholdHalf, c)[0] >= 0) categories.push_back(c);
-  require<DataError>(!categories.empty(), "precision-recall curves: there is nothing to be found");
   const auto title = [&](const char* what, std::string_view number) {
     return join_text(what, ' ', rounded(engine::value_of(result.numbers(), number)));
   };
+  if (categories.empty()) {
+    data::CurveFigure nothing{.title = "nothing to be found", .x_title = "recall", .y_title = "precision", .curves = {}};
+    nothing.curves.push_back(curve_named("precision"));
+    return data::svg_of(nothing);
+  }
   data::CurveFigure figure{.title = "precision and recall", .x_title = "recall", .y_title = "precision", .curves = {}};
   figure.curves.push_back(mean_curve(title("AP50", "ap50"), result, categories, kThresholdHalf, kThresholdHalf));
   figure.curves.push_back(mean_curve(title("AP75", "ap75"), result, categories, kThresholdThreeQuarters, kThresholdThreeQuarters));

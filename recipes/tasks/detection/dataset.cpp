@@ -132,7 +132,13 @@ Dataset::Part Dataset::open(const DataOptions& data, const std::string& path, Sp
   } else if (data.source == Source::voc) {
     out.annotations = data::read_voc(path, name, {.categories = class_names_, .one_based = data.one_based});
   } else {
-    out.annotations = data::read_yolo(path, name, {.categories = class_names_});
+    out.annotations = data::read_yolo(path, name);  // numbers of classes mean the names of the folder
+  }
+  for (data::AnnotatedImage& image : out.annotations.images) {
+    if (image.width > 0 && image.height > 0) continue;
+    const data::ImageSize size = data::image_size(image.file);
+    image.height = size.height;
+    image.width = size.width;
   }
   return out;
 }
@@ -140,6 +146,10 @@ Dataset::Part Dataset::open(const DataOptions& data, const std::string& path, Sp
 void Dataset::number_classes(Part& part) {
   const std::vector<data::BoxCategory>& categories = part.annotations.categories;
   require<DataError>(!categories.empty(), part.annotations.source, ": names no category");
+  constexpr std::int64_t kMostClasses = 1'000'000;
+  for (const data::BoxCategory& c : categories)
+    require<DataError>(c.id >= 0 && c.id < kMostClasses, part.annotations.source, ": the id of the category '", c.name,
+                       "' numbers a class, so it must be in 0 .. ", kMostClasses - 1, ", found ", c.id);
   if (class_names_.empty()) {
     class_names_.assign(static_cast<std::size_t>(part.annotations.classes_by_id()), std::string(kNoCategory));
     for (const data::BoxCategory& c : categories) class_names_[at(c.id)] = c.name;
@@ -176,9 +186,11 @@ const data::AnnotatedImage& Dataset::annotated(Split part, std::int64_t index) c
 Example Dataset::read(Split part, std::int64_t index) const {
   const Part& from = part_of(part);
   const data::AnnotatedImage& image = from.annotations.images[at(index)];
-  return {.image = from.generated.empty() ? data::read_image(image.file, {.max_pixels = max_pixels_}) : from.generated[at(index)],
-          .id = image.id,
-          .boxes = image.boxes};
+  if (!from.generated.empty()) return {.image = from.generated[at(index)], .id = image.id, .boxes = image.boxes};
+  data::Image pixels = data::read_image(image.file, {.max_pixels = max_pixels_});
+  require<DataError>(pixels.width == image.width && pixels.height == image.height, image.file, ": is ", pixels.width, " x ", pixels.height,
+                     " pixels, but its boxes are of an image of ", image.width, " x ", image.height);
+  return {.image = std::move(pixels), .id = image.id, .boxes = image.boxes};
 }
 
 std::int64_t Dataset::category_id(Split part, std::int64_t label) const { return part_of(part).ids[at(label)]; }

@@ -10,6 +10,7 @@
 #include "data/json.h"
 #include "data/output_file.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/system.h"
 #include "recipes/tasks/detection/dataset.h"
 #include "recipes/tasks/detection/evaluation.h"
 #include "recipes/tasks/detection/pictures.h"
@@ -35,6 +36,7 @@ Detector::Detector(const Options& options, bool json, std::vector<std::string> c
   require<InternalError>(options_.predict.input == PredictInput::paths || data_ != nullptr,
                          "detect: predict.input = indices needs the data");
   if (!draws()) return;
+  options_.predict.pictures = engine::expand_home(options_.predict.pictures);
   std::error_code error;
   std::filesystem::create_directories(options_.predict.pictures, error);
   require<IoError>(!error, options_.predict.pictures, ": cannot create the directory: ", error.message());

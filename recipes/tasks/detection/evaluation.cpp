@@ -41,6 +41,20 @@ std::vector<LabelledBox> boxes_to_meet(const data::AnnotatedImage& image) {
   return out;
 }
 
+/// Without classes that no category has.
+std::vector<std::string> named(const std::vector<std::string>& classes) {
+  std::vector<std::string> out;
+  for (const std::string& name : classes)
+    if (name != kNoCategory) out.push_back(name);
+  return out;
+}
+std::vector<std::int64_t> ranks_of(const std::vector<std::string>& classes) {
+  std::vector<std::int64_t> out;
+  std::int64_t next = 0;
+  for (const std::string& name : classes) out.push_back(name == kNoCategory ? -1 : next++);
+  return out;
+}
+
 std::string example_of(const data::AnnotatedImage& truth, std::vector<Detection> found, const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 5;
   std::ranges::stable_sort(found, std::ranges::greater{}, [](const Detection& d) { return d.found.score; });
@@ -63,8 +77,10 @@ std::vector<Detection> detections_of(const Answers& answers, std::int64_t image,
   for (std::int64_t q = 0; q < queries; ++q) {
     const std::int64_t row = ((layers - 1) * batch + image) * queries + q;
     const auto own = logits.span<const float>().subspan(at(row * classes), at(classes));
-    require<NumericalError>(std::ranges::none_of(own, [](float v) { return std::isnan(v); }), "detection: a score of query ", q,
-                            " is not a number");
+    const auto of_box = boxes.span<const float>().subspan(at(4 * row), 4);
+    const auto finite = [](float v) { return std::isfinite(v); };
+    require<NumericalError>(std::ranges::all_of(own, finite) && std::ranges::all_of(of_box, finite), "detection: the answer of query ", q,
+                            " is not finite");
     const auto best = std::ranges::max_element(own.first(at(classes - 1)));
     const double largest = *std::ranges::max_element(own);
     double sum = 0;
@@ -132,7 +148,10 @@ Evaluation::Evaluation(const Dataset& data, engine::Split part, const Options& o
       part_(part),
       loss_options_(options.loss),
       keeps_results_(!options.evaluate.results.empty()),
-      coco_(std::ssize(data.class_names()), {.per_category = options.evaluate.per_class, .categories = data.class_names()}) {}
+      rank_(ranks_of(data.class_names())),
+      coco_(std::ssize(named(data.class_names())), {.per_category = options.evaluate.per_class, .categories = named(data.class_names())}) {}
+
+std::vector<std::string> Evaluation::names() const { return named(data_->class_names()); }
 
 void Evaluation::add(const Batch& batch, const Answers& answers) {
   for (std::int64_t b = 0; b < batch.size(); ++b) {
@@ -144,9 +163,12 @@ void Evaluation::add(const Batch& batch, const Answers& answers) {
       const std::int64_t id = data_->category_id(part_, d.found.category);
       if (id < 0) continue;  // a class that the part has no category for
       boxes.push_back(d.found);
+      boxes.back().category = rank_[at(d.found.category)];
       if (keeps_results_) results_.add(truth.id, id, d.found.box, d.found.score);
     }
-    coco_.add(truth.id, truth.boxes, boxes);
+    std::vector<data::AnnotatedBox> wanted = truth.boxes;
+    for (data::AnnotatedBox& w : wanted) w.category = rank_[at(w.category)];
+    coco_.add(truth.id, wanted, boxes);
     if (examples_.size() < kExamples) examples_.push_back(example_of(truth, found, data_->class_names()));
   }
   loss_.add(answers, batch, loss_options_);

@@ -28,7 +28,8 @@ struct Detection {
   data::DetectedBox found;  ///< pixels of the image; the category is a class
   std::int64_t query = 0;
 };
-/// One for each query of an image, from answers of the last layer; boxes in an image of this size.
+/// One for each query of an image, from answers of the last layer; boxes in an image of this size. Throws NumericalError if one is not
+/// finite.
 std::vector<Detection> detections_of(const Answers& answers, std::int64_t image, std::int64_t height, std::int64_t width);
 
 /// The loss of cases and its terms.
@@ -48,6 +49,8 @@ class Evaluation {
   void add(const Batch& batch, const Answers& answers);
   std::vector<engine::Accumulator*> accumulators() { return {&coco_, &loss_}; }
   const CocoMetric& coco() const { return coco_; }
+  /// Of the categories of coco().
+  std::vector<std::string> names() const;
   /// Everything found, in COCO's form; empty unless evaluate.results asks for it.
   const data::CocoResults& results() const { return results_; }
   /// What was found in the first images, a line each.
@@ -58,6 +61,7 @@ class Evaluation {
   engine::Split part_;
   LossOptions loss_options_;
   bool keeps_results_;
+  std::vector<std::int64_t> rank_;  // of a class among those that a category has, the categories of the metric
   CocoMetric coco_;
   SetLossMean loss_;
   data::CocoResults results_;

@@ -21,12 +21,12 @@ struct Answers {
 /// Answers of the last layer, and where it looked.
 struct Attended {
   Answers answers;   ///< L = 1
-  Tensor attention;  ///< [B, queries, h, w] over the padded images, adding up to 1 for each query
+  Tensor attention;  ///< f32 [B, queries, h, w] over the padded images, adding up to 1 for each query
 };
 
 struct Network {
   /// images [B, C, H, W], f32 or bf16, each in the upper left corner; real u8 [B, H, W], 0 for padding, or undefined: there is none.
-  /// In training all layers answer that are to learn.
+  /// In training all layers answer that are to learn, and run.token_ids numbers the images, i64 [B].
   std::function<Answers(const Tensor& images, const Tensor& real, const nn::Run& run)> answers;
   /// The same for pictures. Empty where a model has no attention to show.
   std::function<Attended(const Tensor& images, const Tensor& real, const nn::Run& run)> attended = {};

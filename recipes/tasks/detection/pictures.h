@@ -27,7 +27,7 @@ struct DrawnAttention {
   std::vector<float> weights;  ///< [rows, columns] over the image, none negative
   std::int64_t rows = 0, columns = 0;
 };
-/// Throws ShapeError if weights and grid do not fit.
+/// Throws DataError if weights and grid do not fit, a weight is negative, or nothing is drawn. Large images are shrunk.
 std::string attention_svg(const data::Image& image, std::span<const DrawnAttention> drawn);
 
 }  // namespace capstan::detection

@@ -25,7 +25,7 @@ engine::FileScores score_files(const std::string& detections, const std::string&
   engine::FileScores scores{.metrics = result.numbers(),
                             .report = {},
                             .details = category_table(result, truth.category_names()),
-                            .curves = truth.boxes() > truth.crowds() ? curves_svg(result, truth.category_names()) : ""};
+                            .curves = curves_svg(result, truth.category_names())};
   truth.describe("annotations", scores.report);
   scores.report.fact("detections",
                      join_text(detections, ": ", data::grouped(count), " boxes in ", data::grouped(answered), " of the images"));

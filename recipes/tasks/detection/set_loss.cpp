@@ -92,8 +92,10 @@ std::array<Tensor, 6> set_loss(const Answers& answers, const Batch& batch, const
 }
 
 std::array<double, 6> loss_counts(const Batch& batch, std::int64_t queries, const LossOptions& options) {
+  // Counts of the batches of a step are added up: one without objects must not count, and its sums of boxes are 0 whatever divides them.
+  constexpr double kNone = 1e-12;
   const auto objects = static_cast<double>(batch.objects()), all = static_cast<double>(batch.size() * queries);
-  const double weights = objects + options.no_object * (all - objects), boxes = std::max(1.0, objects);
+  const double weights = objects + options.no_object * (all - objects), boxes = std::max(kNone, objects);
   return {weights, boxes, boxes, weights, boxes, boxes};
 }
 

@@ -3,7 +3,7 @@
 // to say "no object".
 //
 //     classification   cross-entropy of all queries, those without an object weighted by no_object; over the sum of the weights
-//     l1, giou         |box - object|_1 and 1 - GIoU of the matched ones; over the number of objects in the batch, at least 1
+//     l1, giou         |box - object|_1 and 1 - GIoU of the matched ones; over the number of objects in the batch; 0 without objects
 //
 // Every layer that answers is matched and judged for itself. The matching is on the host, image by image and layer by layer: beside a step
 // of the network it takes well under a hundredth of the time (a hundred queries and ten objects: a tenth of a millisecond).
@@ -27,6 +27,8 @@ inline constexpr std::array<std::string_view, 6> kLossTerms{"loss_ce",      "los
 
 /// (query, object) of each layer and image, [layers][images].
 using Matches = std::vector<std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>>>;
+/// Throws DataError for an image with more objects than queries, NumericalError for answers that are not finite, InternalError if the
+/// answers are those of another batch.
 Matches matches_of(const Answers& answers, const Batch& batch, const MatchingCost& cost);
 
 /// Sums over the batch as kLossTerms names them, their weights included.

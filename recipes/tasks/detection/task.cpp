@@ -1,5 +1,6 @@
 #include "recipes/tasks/detection/task.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -37,9 +38,19 @@ Task::Task(const Options& options, std::int64_t channels, std::int64_t classes, 
   }
   classes_ = classes_for(classes);
   network_ = make(scope, classes_);
+  if (setup_.purpose == Purpose::train) check_queries();
   require<ConfigError>(options_.predict.pictures.empty() || network_.attended,
                        "detection: predict.pictures shows attention, which this model does not have");
   if (setup_.purpose == Purpose::predict) detector_.emplace(options_, setup_.json_answers, class_names_, form_, data_.get());
+}
+
+void Task::check_queries() const {
+  for (std::int64_t i = 0; i < dataset().size(Split::train); ++i) {
+    const data::AnnotatedImage& image = dataset().annotated(Split::train, i);
+    const auto objects = std::ranges::count_if(image.boxes, [](const data::AnnotatedBox& b) { return !b.crowd; });
+    require<DataError>(objects <= network_.queries, image.file.empty() ? join_text("image ", image.id) : image.file, ": ", objects,
+                       " objects, but the model has ", network_.queries, " queries (model.queries)");
+  }
 }
 
 std::int64_t Task::classes_for(std::int64_t configured) const {
@@ -66,11 +77,14 @@ Batch Task::bench_batch(std::int64_t index) const {
                       random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
 }
 
+Tensor Task::in_precision(const Tensor& images) const { return setup_.precision == DType::bf16 ? cast(images, DType::bf16) : images; }
+
 Answers Task::answers(const Tensor& images, const Tensor& real, const nn::Run& run) const {
-  return network_.answers(setup_.precision == DType::bf16 ? cast(images, DType::bf16) : images, real, run);
+  return network_.answers(in_precision(images), real, run);
 }
 
 std::array<Tensor, 6> Task::loss(const Batch& batch, nn::Run run) const {
+  run.token_ids = batch.numbers();
   const Answers said = answers(batch.images, batch.real, run);
   return set_loss(said, batch, matches_of(said, batch, options_.loss.cost), options_.loss);
 }
@@ -79,7 +93,7 @@ void Task::evaluated(Split, const Evaluation& evaluation) const {
   if (setup_.purpose != Purpose::evaluate) return;
   const EvaluateOptions& o = options_.evaluate;
   if (!o.results.empty()) data::write_output(engine::expand_home(o.results), evaluation.results().text());
-  if (!o.curves.empty()) data::write_output(engine::expand_home(o.curves), curves_svg(evaluation.coco().result(), class_names_));
+  if (!o.curves.empty()) data::write_output(engine::expand_home(o.curves), curves_svg(evaluation.coco().result(), evaluation.names()));
 }
 
 std::string Task::protocol(Split split) const {
@@ -91,7 +105,7 @@ std::string Task::protocol(Split split) const {
 std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::Run& run) const {
   return detector_->answer(queries, [&](const Tensor& images, const Tensor& real) {
     if (!detector_->draws()) return Attended{.answers = answers(images, real, run), .attention = {}};
-    return network_.attended(setup_.precision == DType::bf16 ? cast(images, DType::bf16) : images, real, run);
+    return network_.attended(in_precision(images), real, run);
   });
 }
 

@@ -66,6 +66,10 @@ class Task {
  private:
   const Dataset& dataset() const;
   std::int64_t classes_for(std::int64_t configured) const;
+  /// Throws DataError naming a training image that has more objects than there are queries.
+  void check_queries() const;
+  /// In the element type that the network is to compute in.
+  Tensor in_precision(const Tensor& images) const;
   Answers answers(const Tensor& images, const Tensor& real, const nn::Run& run) const;
 
   Options options_;

@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/engine/system.h"
 #include "recipes/tasks/image_classification/pictures.h"
 
 namespace capstan::image_classification {
@@ -41,6 +42,7 @@ Classifier::Classifier(const Options& options, bool json, std::vector<std::strin
   require<InternalError>(options_.predict.input == PredictInput::paths || data_ != nullptr,
                          "classify: predict.input = indices needs the data");
   if (options_.predict.pictures.empty()) return;
+  options_.predict.pictures = engine::expand_home(options_.predict.pictures);
   std::error_code error;
   std::filesystem::create_directories(options_.predict.pictures, error);
   require<IoError>(!error, options_.predict.pictures, ": cannot create the directory: ", error.message());

@@ -230,6 +230,22 @@ TEST(Detr, AttentionFallsWithTheDistanceFromThePoint) {
   EXPECT_EQ(nearness_of({{.5, .5}}, {}, 4, 4, 8).shape(), (Shape{1, 8, 1, 16}));
 }
 
+TEST(Detr, DropoutGoesByTheImageAndNotByItsPlaceInTheBatch) {
+  ParameterStore store(4);
+  const Detr model(store.root(), kTiny, tiny_backbone());
+  const Tensor images = result("images"), real = result("real");  // of two sizes
+  const auto boxes = [&](const Tensor& x, const Tensor& r, const std::vector<std::int64_t>& numbers) {
+    const auto count = std::ssize(numbers);
+    return model(x, r, {.training = true, .seed = 5, .token_ids = Tensor::from(numbers, {count})}).boxes;
+  };
+  const Tensor both = boxes(images, real, {7, 9}), turned = boxes(flip(images, 0), flip(real, 0), {9, 7});
+  expect_close(flip(turned, 1).to_vector(), both.to_vector(), 1e-5, "turned");
+  // The first image alone, without the padding that the second does not need either.
+  const Tensor alone = boxes(slice(images, 0, 0, 1).contiguous(), slice(real, 0, 0, 1).contiguous(), {7});
+  expect_close(alone.to_vector(), slice(both, 1, 0, 1).contiguous().to_vector(), 1e-5, "alone");
+  EXPECT_NE(boxes(images, real, {8, 9}).to_vector(), both.to_vector());
+}
+
 TEST(Detr, NumbersRealPlaces) {
   // The second column is padding: rows 1 and 2 of 2, column 1 of 1; padding, in a column of no real place, has row 0.
   const Tensor keys = Tensor::from(std::vector<std::uint8_t>{1, 0, 1, 0}, {1, 4});

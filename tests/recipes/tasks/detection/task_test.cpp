@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -98,6 +99,15 @@ TEST(SetLoss, AnImageWithoutObjectsTeachesNoObject) {
   EXPECT_EQ(l[1] + l[2] + l[4] + l[5], 0);
 }
 
+TEST(SetLoss, AMicroBatchWithoutObjectsDoesNotCount) {
+  Batch full = two_objects(), empty = two_objects();
+  empty.parts[0].labels.clear();
+  empty.parts[0].boxes.clear();
+  const auto with = loss_counts(full, 3, {}), without = loss_counts(empty, 3, {});
+  EXPECT_NEAR(with[1] + without[1], 2, 1e-9);
+  EXPECT_GT(without[1], 0) << "a batch of nothing but empty images is no error";
+}
+
 TEST(SetLoss, MoreObjectsThanQueriesAreRefused) {
   Batch batch = two_objects();
   for (int i = 0; i < 2; ++i) {
@@ -155,6 +165,30 @@ TEST_F(DetectionData, AnUnknownCategoryIsNamed) {
                 Dataset(o, setup, {"cat", "bird"});
               }),
               AllOf(HasSubstr("data.test: "), HasSubstr("'dog' is none of the 2 known classes: cat, bird")));
+}
+
+TEST_F(DetectionData, YoloNumbersMeanTheNamesOfTheFolder) {
+  for (const char* folder : {"images/test", "labels/test"}) std::filesystem::create_directories(scratch / folder);
+  picture("images/test/a.png", 20, 20, 0);
+  scratch.write("labels/test/a.txt", "1 0.5 0.5 0.5 0.5\n");
+  scratch.write("classes.txt", "dog\ncat\n");
+  Options o;
+  o.data.source = Source::yolo;
+  o.data.path = ".";
+  o.data.test = "test";
+  setup.purpose = engine::Purpose::evaluate;
+  EXPECT_EQ(Dataset(o, setup, {"bird", "cat", "dog"}).read(engine::Split::test, 0).boxes[0].category, 1);
+}
+
+TEST_F(DetectionData, IdsThatNumberNoClassAndSizesThatAreNotThePicturesAreRefused) {
+  Options o = coco();
+  scratch.write("train.json", R"({"images":[{"id":1,"file_name":"a.png"}],"categories":[{"id":-1,"name":"cat"}],"annotations":[]})");
+  EXPECT_THAT(message_of<DataError>([&] { Dataset(o, setup); }), AllOf(HasSubstr("'cat'"), HasSubstr("found -1")));
+  scratch.write("train.json", R"({"images":[{"id":1,"file_name":"a.png","width":600,"height":400}],"categories":[{"id":1,"name":"dog"}],
+    "annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,100,100]}]})");
+  const Dataset data(o, setup);
+  EXPECT_THAT(message_of<DataError>([&] { data.read(engine::Split::train, 0); }),
+              AllOf(HasSubstr("a.png: is 60 x 40 pixels"), HasSubstr("an image of 600 x 400")));
 }
 
 TEST_F(DetectionData, APartThatNobodyNamesIsAskedFor) {
@@ -253,6 +287,17 @@ TEST_F(DetectionData, EvaluationScoresAndKeepsWhatWasFound) {
   EXPECT_EQ(evaluation.results().size(), 1);
   EXPECT_THAT(evaluation.results().text(), AllOf(HasSubstr("\"image_id\":9"), HasSubstr("\"category_id\":1")));
   EXPECT_THAT(evaluation.examples(), ElementsAre(HasSubstr("image 9, 1 objects: cat 1 at 13,27 3x6; dog 0.88 at 0,0 15x30")));
+}
+
+TEST_F(DetectionData, ClassesOfNoCategoryAreNotReported) {
+  Options o = coco();
+  o.evaluate.per_class = true;
+  const Dataset data(o, setup);
+  Evaluation evaluation(data, engine::Split::test, o);
+  std::vector<std::string> names;
+  for (const engine::MetricInfo& m : engine::declared(evaluation.accumulators()))
+    if (m.name.starts_with("ap/")) names.push_back(m.name);
+  EXPECT_THAT(names, ElementsAre("ap/cat", "ap/dog"));
 }
 
 TEST_F(DetectionData, ThePriorKnowsWhereObjectsUsuallyAre) {
