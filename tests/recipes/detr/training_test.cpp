@@ -142,6 +142,13 @@ TEST_F(DetrProgram, WritesResultsThatScoreAlike) {
   EXPECT_THAT(out.str(), HasSubstr("expected the number of a test image, 0 .. 5, found '77'"));
   EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001-5-boxes.svg"), HasSubstr("<svg"));
   EXPECT_THAT(engine::test::text_of(scratch / "pictures/0001-5-attention.svg"), HasSubstr("where it looked"));
+  ASSERT_EQ(train_quickstart("narrow", joined(small(), {"train.max_steps=1", "train.precision=bf16"})), engine::kOk) << err.str();
+  ASSERT_EQ(capstan(joined({"predict", config, "--checkpoint", checkpoint("narrow"), "--input", "-", "--output", "-",
+                            "predict.input=indices", "predict.threshold=0", "predict.pictures=" + scratch / "narrow_pictures"},
+                           small()),
+                    "2\n"),
+            engine::kOk)
+      << err.str();
 }
 
 }  // namespace
