@@ -165,9 +165,9 @@ Detr::Detr(const Scope& scope, const DetrOptions& o, const ResNetOptions& backbo
       box_head_{head(scope / "box_head" / 0, o.width, o.width), head(scope / "box_head" / 1, o.width, o.width),
                 head(scope / "box_head" / 2, o.width, 4)} {
   if (o.anchors) {
-    const auto points = spread_points(o.queries);
-    anchor_sines_ = sines_of(points, o.width);
-    anchor_logits_ = logits_of(points);
+    anchors_ = spread_points(o.queries);
+    anchor_sines_ = sines_of(anchors_, o.width);
+    anchor_logits_ = logits_of(anchors_);
   }
   if (o.positions == DetrPositions::learned) {
     row_positions_ = scope.parameter("row_positions", {kLearnedPlaces, o.width / 2}, uniform(0, 1));
@@ -297,7 +297,7 @@ DetrQueries Detr::queries_for(const Places& places) const {
   };
   const Tensor embeddings = for_each_image(weight_for(queries_, memory));
   if (!anchor_sines_.defined()) return {.states = {}, .positions = embeddings, .nearness = {}};
-  const Tensor nearness = nearness_of(spread_points(query_count_), places.memory.keys, places.height, places.width, heads_);
+  const Tensor nearness = nearness_of(anchors_, places.memory.keys, places.height, places.width, heads_);
   return {.states = embeddings,
           .positions = for_each_image(cast(anchor_sines_, memory.dtype())),
           .nearness = memory.dtype() == DType::f64 ? cast(nearness, DType::f64) : nearness};
@@ -323,7 +323,7 @@ Detr::Result Detr::operator()(const Tensor& images, const Tensor& real, const Ru
 
 Detr::Observed Detr::observed(const Tensor& images, const Tensor& real, const Run& run) const {
   const Places places = encode(images, real, run);
-  const auto [states, weights] = transformer_.observed(places.memory, queries_for(places), named(run, {}));
+  const auto [states, weights] = transformer_.observed(places.memory, queries_for(places), run);
   return {.result = answers(states, 1),
           .attention = reshape(cast(weights, DType::f32), {images.size(0), query_count_, places.height, places.width})};
 }

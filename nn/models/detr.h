@@ -59,9 +59,9 @@ struct DetrOptions {
     v("positions", positions, "sine: fixed sines and cosines; learned: a vector a row and one a column, up to 50 of each",
       {{"sine", DetrPositions::sine}, {"learned", DetrPositions::learned}});
     v("anchors", anchors,
-      "each query belongs to a fixed point of the image: has sines of it for positions, counts its box from there (after Anchor DETR, Wang "
-      "et "
-      "al. 2021) and attends around it (after SMCA, Gao et al. 2021): learns from small sets; no: as published, a learned embedding alone");
+      "each query belongs to a fixed point of the image: has sines of it for positions, counts its box from there (after Anchor DETR, "
+      "Wang et al. 2021) and attends around it (after SMCA, Gao et al. 2021): learns from small sets; no: as published, a learned "
+      "embedding alone");
     v("auxiliary", auxiliary, "every layer of the decoder answers in training, not the last one alone").of_training();
     v("checkpoint", checkpoint, "compute each layer again in backward instead of keeping its activations: less memory, more work")
         .of_training();
@@ -151,6 +151,7 @@ class Detr {
   Linear class_head_;
   std::array<Linear, 3> box_head_;
   Parameter row_positions_, column_positions_;  // [50, width / 2], or undefined
+  std::vector<std::array<double, 2>> anchors_;  // a point a query, or none
   Tensor anchor_sines_, anchor_logits_;         // f32 [queries, width] and [queries, 4], or undefined
 };
 

@@ -1,4 +1,5 @@
 #include "recipes/lstm_classify/recipe.h"
+#include "recipes/engine/report/answer_pictures.h"
 
 #include <algorithm>
 #include <memory>
@@ -83,7 +84,7 @@ class LstmClassify : public task::Task {
              },
              {.frame = task::Frame::bare, .words = config.words}),
         pictures_(setup.purpose == engine::Purpose::predict ? engine::expand_home(config.predict.pictures) : "") {
-    text::make_picture_directory(pictures_);
+    engine::make_picture_directory(pictures_);
     if (!config.model.word_vectors.empty() && setup.purpose == engine::Purpose::train && !setup.resumed)
       take_word_vectors(config.model, setup);
   }

@@ -86,7 +86,7 @@ struct Prepared {
 bool is_pointwise(const ConvProblem& p) { return p.height.kernel == 1 && p.width.kernel == 1; }
 
 // oneDNN 2.6 with AVX-512: the gradient of the weights of a 1x1 kernel of stride 2 or more, over channels that lie last and are fewer than
-// a vector, writes beyond its memory. In its own order, which fills vectors up, it does not.
+// a vector, writes beyond its memory. In its own order, which fills vectors up, it does not: taken wherever channels do not fill them.
 bool is_broken(const ConvProblem& p, Pass pass) {
   constexpr std::int64_t kVector = 16;
   return pass == Pass::backward_weights && is_pointwise(p) && (p.height.stride > 1 || p.width.stride > 1) && p.in_channels % kVector != 0;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -10,6 +9,7 @@
 #include "data/json.h"
 #include "data/output_file.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/report/answer_pictures.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/detection/dataset.h"
 #include "recipes/tasks/detection/evaluation.h"
@@ -37,9 +37,7 @@ Detector::Detector(const Options& options, bool json, std::vector<std::string> c
                          "detect: predict.input = indices needs the data");
   if (!draws()) return;
   options_.predict.pictures = engine::expand_home(options_.predict.pictures);
-  std::error_code error;
-  std::filesystem::create_directories(options_.predict.pictures, error);
-  require<IoError>(!error, options_.predict.pictures, ": cannot create the directory: ", error.message());
+  engine::make_picture_directory(options_.predict.pictures);
 }
 
 Query Detector::read(std::string text, std::int64_t line) const {
@@ -101,9 +99,7 @@ std::string Detector::text_of(const Query& q, std::span<const Object> objects) c
 }
 
 void Detector::draw(const Query& q, std::span<const Object> objects, const Attended& seen, std::int64_t image, const Tensor& images) const {
-  std::string digits = std::to_string(q.line);
-  digits.insert(0, digits.size() < 4 ? 4 - digits.size() : 0, '0');
-  const std::string stem = options_.predict.pictures + "/" + digits + "-" + std::filesystem::path(q.text).stem().string();
+  const std::string stem = engine::picture_stem(options_.predict.pictures, q.line, q.text);
   const auto drawn = [](const Object& o) {
     return DrawnBox{.box = o.box, .label = join_text(o.name, ' ', rounded(o.score, 100)), .category = o.label};
   };

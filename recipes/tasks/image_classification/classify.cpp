@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 
 #include "autograd/core/error.h"
 #include "recipes/engine/metrics/ranking.h"
+#include "recipes/engine/report/answer_pictures.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/image_classification/pictures.h"
@@ -43,9 +43,7 @@ Classifier::Classifier(const Options& options, bool json, std::vector<std::strin
                          "classify: predict.input = indices needs the data");
   if (options_.predict.pictures.empty()) return;
   options_.predict.pictures = engine::expand_home(options_.predict.pictures);
-  std::error_code error;
-  std::filesystem::create_directories(options_.predict.pictures, error);
-  require<IoError>(!error, options_.predict.pictures, ": cannot create the directory: ", error.message());
+  engine::make_picture_directory(options_.predict.pictures);
 }
 
 data::Image Classifier::test_image(std::string_view text) const {
@@ -100,9 +98,7 @@ std::string Classifier::text_of(const Query& q, std::span<const float> logits) c
 void Classifier::draw(const Query& q, const Attention& attention) const {
   const AttentionPictures pictures =
       attention_pictures(q.image, attention.probabilities, attention.grid, attention.class_token, options_.predict.picture_size);
-  std::string digits = std::to_string(q.line);
-  digits.insert(0, digits.size() < 4 ? 4 - digits.size() : 0, '0');
-  const std::string stem = options_.predict.pictures + "/" + digits + "-" + std::filesystem::path(q.text).stem().string();
+  const std::string stem = engine::picture_stem(options_.predict.pictures, q.line, q.text);
   data::write_png(stem + "-heads.png", pictures.heads);
   data::write_png(stem + "-rollout.png", pictures.rollout);
 }

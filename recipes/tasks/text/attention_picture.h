@@ -9,8 +9,6 @@
 
 namespace capstan::text {
 
-/// Makes the directory, where `directory` names one. Throws IoError.
-void make_picture_directory(const std::string& directory);
 /// Writes `directory`/0012.svg for line 12.
 void draw_attention(const std::string& directory, std::int64_t line, const data::MatrixFigure& figure);
 

@@ -1,4 +1,5 @@
 #include "recipes/tasks/translation/task.h"
+#include "recipes/engine/report/answer_pictures.h"
 
 #include <algorithm>
 #include <ostream>
@@ -51,7 +52,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   if (setup_.purpose != Purpose::predict) data_ = std::make_unique<Dataset>(options_.data, setup_, *vocabularies_);
   if (setup_.purpose == Purpose::predict) {
     options_.predict.pictures = engine::expand_home(options_.predict.pictures);
-    text::make_picture_directory(options_.predict.pictures);
+    engine::make_picture_directory(options_.predict.pictures);
   }
   network_ = make(scope, vocabularies_->source->size(), vocabularies_->target->size());
   if (setup_.purpose == Purpose::train) begin_epoch(0);
