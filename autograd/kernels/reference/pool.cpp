@@ -11,17 +11,6 @@
 namespace capstan::kernels {
 namespace {
 
-/// The taps of window o that are not padding: [first, last).
-struct Taps {
-  std::int64_t first, last;
-  Taps(const WindowAxis& a, std::int64_t o) {
-    const std::int64_t begin = a.at(o, 0);
-    first = begin >= 0 ? 0 : (-begin + a.dilation - 1) / a.dilation;
-    last = std::min(a.kernel, begin >= a.in ? 0 : (a.in - begin + a.dilation - 1) / a.dilation);
-  }
-  std::int64_t count() const { return std::max<std::int64_t>(last - first, 0); }
-};
-
 template <class T>
 void max_pool_plane(const PoolProblem& p, const T* x, T* y, std::int32_t* indices) {
   const WindowAxis &h = p.height, &w = p.width;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "autograd/core/rng.h"
+#include "autograd/kernels/backend.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/image_normalization.h"
 #include "autograd/ops/pool.h"
@@ -106,6 +107,31 @@ TEST(MaxPool2d, TakesTheFirstOfEqualOnesAndKeepsNan) {
     for (const std::vector<double>& values : {std::vector{nan, 1., 2., 3.}, {1., nan, 2., 3.}, {3., 2., 1., nan}})
       EXPECT_TRUE(std::isnan(max_pool2d(cast(Tensor::from(values, {1, 1, 2, 2}), dtype), {}).item()));
   }
+}
+
+// The order in memory has loops of its own, a few channels at a time: full ones, the rest, ties and NaN among them.
+TEST(MaxPool2d, TakesTheSameOfChannelsThatLieLast) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const std::int64_t channels : {2, 32, 75}) {
+      SCOPED_TRACE(join_text(dtype, ", channels ", channels));
+      Rng rng(random_key(5, "max_pool"));
+      std::vector<double> values;
+      for (std::int64_t i = 0; i < 2 * channels * 13 * 10; ++i)
+        values.push_back(rng.uniform() < .02 ? std::numeric_limits<double>::quiet_NaN() : std::floor(rng.uniform(-4, 4)));
+      const Tensor x = make_leaf(channels_last(cast(Tensor::from(values, {2, channels, 13, 10}), dtype)));
+      const auto pooled = [&] {
+        Tape tape;
+        const Tensor y = max_pool2d(x, {.kernel = {3, 3}, .window = {.stride = {2, 1}, .before = {1, 1}, .after = {0, 1}}});
+        const Tensor dy = random(y.shape(), dtype, 6);
+        return std::pair(y.to_vector(), tape.backward(std::span(&y, 1), std::span(&dy, 1)).of(x).dense().to_vector());
+      };
+      const auto fast = pooled();
+      const kernels::ScopedBackend reference(kernels::Backend::reference);
+      const auto expected = pooled();
+      for (std::size_t i = 0; i < expected.first.size(); ++i)
+        ASSERT_TRUE(fast.first[i] == expected.first[i] || (std::isnan(fast.first[i]) && std::isnan(expected.first[i]))) << "element " << i;
+      EXPECT_EQ(fast.second, expected.second);
+    }
 }
 
 TEST(MaxPool2d, PaddingNeverWins) {
