@@ -118,6 +118,16 @@ void Normalization::check(std::int64_t channels) const {
   for (const double d : deviation) require<ConfigError>(d > 0, "normalisation: deviations must be above 0, got ", d);
 }
 
+Normalization normalization(const std::vector<double>& mean, const std::vector<double>& deviation, std::int64_t channels) {
+  const auto for_each_channel = [&](const std::vector<double>& values) {
+    require<ConfigError>(values.size() == 1 || static_cast<std::int64_t>(values.size()) == channels,
+                         "data.mean and data.deviation need one number or one for each of ", channels, " channels, got ", mean.size(),
+                         " and ", deviation.size());
+    return values.size() == 1 ? std::vector<double>(static_cast<std::size_t>(channels), values[0]) : values;
+  };
+  return {.mean = for_each_channel(mean), .deviation = for_each_channel(deviation)};
+}
+
 void normalize(const ImageView& image, const Normalization& n, std::span<float> out) {
   const std::int64_t plane = image.height * image.width, channels = image.channels;
   require<DataError>(static_cast<std::int64_t>(out.size()) == channels * plane && static_cast<std::int64_t>(n.mean.size()) == channels,

@@ -42,6 +42,8 @@ struct Normalization {
   /// Throws ConfigError unless both have `channels` entries and deviations are above 0.
   void check(std::int64_t channels) const;
 };
+/// From lists that hold one number for all channels or one for each. Throws ConfigError where they hold another count.
+Normalization normalization(const std::vector<double>& mean, const std::vector<double>& deviation, std::int64_t channels);
 /// Writes the image's planes to out [channels * height * width]. Throws DataError unless sizes fit.
 void normalize(const ImageView& image, const Normalization& normalization, std::span<float> out);
 /// The other way: planes [channels, height, width] as bytes, rounded and cut to 0 .. 255. Throws DataError unless sizes fit.

@@ -6,22 +6,11 @@
 #include "autograd/core/error.h"
 
 namespace capstan::image_classification {
-namespace {
-
-/// One number for all channels, or one each.
-std::vector<double> for_channels(const std::vector<double>& values, std::int64_t channels) {
-  return values.size() == 1 ? std::vector<double>(static_cast<std::size_t>(channels), values[0]) : values;
-}
-
-}  // namespace
 
 void Options::validate(const ImageForm& form) const {
   require<ConfigError>(form.channels == 1 || form.channels == 3, "image_classification: model.channels must be 1 or 3, got ",
                        form.channels);
-  for (const auto* list : {&data.mean, &data.deviation})
-    require<ConfigError>(list->size() == 1 || static_cast<std::int64_t>(list->size()) == form.channels,
-                         "image_classification: data.mean and data.deviation need one number or one for each of ", form.channels,
-                         " channels, got ", data.mean.size(), " and ", data.deviation.size());
+  data::normalization(data.mean, data.deviation, form.channels);  // throws unless it can be made
   require<ConfigError>(data.held_out < 1 || data.held_out == std::floor(data.held_out),
                        "image_classification: data.held_out must be a share below 1 or a whole number of images, got ", data.held_out);
   require<ConfigError>(augment.min_area <= augment.max_area && augment.min_ratio <= augment.max_ratio,
@@ -33,7 +22,7 @@ data::PipelineOptions Options::pipeline(const ImageForm& form) const {
   data::PipelineOptions p;
   p.size = image_size(form);
   p.channels = form.channels;
-  p.normalization = {for_channels(data.mean, form.channels), for_channels(data.deviation, form.channels)};
+  p.normalization = data::normalization(data.mean, data.deviation, form.channels);
   p.filter = evaluate.filter;
   p.crop_share = evaluate.crop_share;
   p.crop = augment.crop;
