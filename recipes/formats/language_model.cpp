@@ -11,6 +11,7 @@
 #include "data/json.h"
 #include "data/text/byte_bpe.h"
 #include "data/text/subword.h"
+#include "data/text/unicode.h"
 #include "nn/models/language_model_names.h"
 #include "recipes/formats/hugging_face.h"
 #include "recipes/formats/json_text.h"
@@ -109,11 +110,46 @@ void llama_settings(const Json& c, Settings& out) {
   out.set("model.tied", json_boolean(is_true(c, "tie_word_embeddings", false)));
 }
 
+/// The pattern by which tokenizer.json cuts a text into characters.
+constexpr std::string_view kAnyCharacter = R"([\s\S])";
+
+/// Whether the tokenizer has words that are looked up whole; of characters alone that is the one of data.tokens = character.
+bool has_word_level(const ModelDirectory& d) {
+  const auto tokenizer = d.json("tokenizer.json");
+  const auto model = tokenizer ? tokenizer->find("model") : std::nullopt;
+  const auto type = model ? model->find("type") : std::nullopt;
+  return type && type->text() == "WordLevel";
+}
+
+/// Every character a token of its own behind [UNK], as `character_tokenizer` writes it; anything else is refused.
+task::SharedVocabulary character_vocabulary_of(const Json& tokenizer) {
+  if (const auto normalizer = tokenizer.find("normalizer")) normalizer->fail("null: characters are taken as they are here");
+  const Json pattern = tokenizer["pre_tokenizer"]["pattern"]["Regex"];
+  if (pattern.text() != kAnyCharacter) pattern.fail(join_text(kAnyCharacter, ": words of characters are not known here"));
+  const Json vocabulary = tokenizer["model"]["vocab"];
+  std::u32string characters;
+  for (const auto& [name, id] : vocabulary.members()) {
+    const auto expected = static_cast<std::int64_t>(characters.size());
+    if (name == "[UNK]" && id.integer() == 0) continue;
+    const std::u32string text = data::unicode::to_utf32(name);
+    if (text.size() != 1 || id.integer() != expected + 1 || (expected > 0 && text[0] <= characters.back()))
+      id.fail(join_text("[UNK] as token 0 and then single characters that ascend, this one with number ", expected + 1));
+    characters += text;
+  }
+  return task::character_vocabulary(std::move(characters));
+}
+
 /// The vocabulary with a token for each row of the model's table.
 task::SharedVocabulary vocabulary_of(const ModelDirectory& d) {
   const std::int64_t rows = d.config()["vocab_size"].integer();
   if (d.has("tokenizer.model") && !is_gpt2(d))
     return task::sentencepiece_vocabulary(data::SubwordModel::read(d.file("tokenizer.model")), rows);
+  if (has_word_level(d)) {
+    auto characters = character_vocabulary_of(*d.json("tokenizer.json"));
+    require<DataError>(characters->size() == rows, d.path(), ": the tokenizer has ", characters->size(), " tokens, and the model ", rows,
+                       " rows");
+    return characters;
+  }
   for (const std::string_view name : {"tokenizer.json", "vocab.json"})
     if (d.has(name)) return task::byte_bpe_vocabulary(data::ByteBpe::read(d.file(name)), rows);
   throw DataError(join_text(d.path(), ": has no tokenizer: neither tokenizer.json, nor vocab.json with merges.txt, nor tokenizer.model"));
@@ -127,7 +163,8 @@ std::vector<Assignment> settings_of(const ModelDirectory& d) {
   if (positions < kUsualLength) out.set("data.length", join_text(positions));
   if (positions < kUsualBench)
     for (const std::string_view key : {"bench.prompt", "bench.written"}) out.set(key, join_text(positions / 2));
-  out.set("data.tokens", d.has("tokenizer.model") && !is_gpt2(d) ? "sentencepiece" : "byte_bpe");
+  const bool is_sentencepiece = d.has("tokenizer.model") && !is_gpt2(d);
+  out.set("data.tokens", is_sentencepiece ? "sentencepiece" : has_word_level(d) ? "character" : "byte_bpe");
   return out.take();
 }
 

@@ -212,6 +212,8 @@ SharedVocabulary make_vocabulary(const DataOptions& data, std::string_view train
   throw InternalError("language_modelling: unknown kind of tokens");
 }
 
+SharedVocabulary character_vocabulary(std::u32string characters) { return std::make_shared<const Characters>(std::move(characters)); }
+
 ChosenVocabulary choose_vocabulary(const DataOptions& data, const engine::Setup& setup, std::string_view training_text,
                                    const std::string& key) {
   const auto chosen = [&]() -> ChosenVocabulary {
@@ -250,7 +252,7 @@ SharedVocabulary of_artifacts(const engine::NamedTensors& artifacts) {
   const std::string name = engine::tensor_text(kind->second),
                     bytes = content == artifacts.end() ? "" : engine::tensor_text(content->second);
   if (name == kByte) return std::make_shared<const Bytes>();
-  if (name == kCharacter) return std::make_shared<const Characters>(unicode::to_utf32(bytes));
+  if (name == kCharacter) return character_vocabulary(unicode::to_utf32(bytes));
   if (auto made = tokenizer_vocabulary(name, bytes)) return made;
   require<CheckpointError>(name == kSubword, "language_modelling: the model's tokens are of an unknown kind: '", name, "'");
   return std::make_shared<const Subwords>(std::make_shared<const data::SubwordModel>(bytes, kContent));

@@ -51,6 +51,9 @@ using SharedVocabulary = std::shared_ptr<const Vocabulary>;
 /// As configured, for a training text. Throws DataError if there is too little of it.
 SharedVocabulary make_vocabulary(const DataOptions& data, std::string_view training_text);
 
+/// Token 0 is [UNK], the others are these characters, which ascend. Throws CheckpointError.
+SharedVocabulary character_vocabulary(std::u32string characters);
+
 struct ChosenVocabulary {
   SharedVocabulary vocabulary;
   std::string origin;  ///< for people: "of the training text", "the checkpoint's"

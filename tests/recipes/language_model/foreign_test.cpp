@@ -139,6 +139,18 @@ TEST_F(ForeignLanguageModel, OwnTokensGoOutWhereTransformersCutTextSo) {
   EXPECT_THAT(text_of(scratch / "character-out/tokenizer.json"),
               AllOf(HasSubstr(R"("WordLevel")"), HasSubstr(R"([\\s\\S])"), HasSubstr(R"("Fuse")"), HasSubstr(R"("[UNK]": 0,)"),
                     HasSubstr(R"("\n": 1,)")));
+  // The way back: tokens and weights are the same, so the next export is too.
+  ASSERT_EQ(capstan({"train", scratch / "own.cfg", "run.dir=" + scratch / "again", "run.data=" + scratch.path(), "data.train=text.txt",
+                     "init.from=" + scratch / "character-out", "schedule.warmup_steps=0", "optimizer.learning_rate=1e-30",
+                     "train.max_steps=1", "run.threads=1", "data.length=16", "evaluate.examples=0"}),
+            engine::kOk)
+      << err.str();
+  ASSERT_EQ(capstan({"export", checkpoint("again"), scratch / "again-out", "--as", "hf"}), engine::kOk) << err.str();
+  EXPECT_EQ(text_of(scratch / "again-out/tokenizer.json"), text_of(scratch / "character-out/tokenizer.json"));
+  scratch.write("character-out/tokenizer.json",
+                R"({"normalizer": null, "pre_tokenizer": {"pattern": {"Regex": "\\w+"}}, "model": {"type": "WordLevel", "vocab": {}}})");
+  EXPECT_NE(capstan({"evaluate", "--checkpoint", scratch / "character-out"}), engine::kOk);
+  EXPECT_THAT(err.str(), HasSubstr("/pre_tokenizer/pattern/Regex: expected [\\s\\S]: words of characters are not known here"));
   EXPECT_EQ(exported("subword"), engine::kUsage);
   EXPECT_THAT(err.str(), HasSubstr("transformers has no tokenizer that cuts text as data.tokens = subword does"));
 }
