@@ -24,7 +24,7 @@ void for_each_plane(const PoolProblem& p, const F& f) {
 
 constexpr std::int64_t kChannels = 32;  // whose largest values and places are kept in registers
 
-// The window over `rows` and `columns` for channels [0, n) of x, y and indices, n up to kChannels.
+// The window of this row and column for the first `channels` of x, y and indices, at most kChannels; with kFull exactly that.
 template <class T, bool kFull>
 void max_of_window(const PoolProblem& p, const std::array<std::int64_t, 2>& window, const T* x, T* y, std::int32_t* indices,
                    std::int64_t channels) {
