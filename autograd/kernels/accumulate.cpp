@@ -50,6 +50,7 @@ void sum_axes(const std::vector<AxisGroup>& groups, const In* x, T* y) {
 void copy(const Tensor& from, const Tensor& to) {
   require<InternalError>(from.spec() == to.spec(), "copy: from and to must agree: from ", from, ", to ", to);
   if (to.numel() == 0) return;
+  const profile::Scope scope("Copy", profile::Kind::conversion);
   switch (size_of(to.dtype())) {
     case 1: return copy_elements<std::uint8_t>(from, to);
     case 2: return copy_elements<std::uint16_t>(from, to);

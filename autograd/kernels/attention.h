@@ -97,6 +97,23 @@ struct AttentionSpan {
   }
 };
 
+/// Pairs of a query of any head and a key that causality leaves.
+template <class T>
+double visible_pairs(const AttentionProblem<T>& p) {
+  double pairs = 0;
+  for (std::int64_t s = 0; s < p.sequences; ++s) {
+    const AttentionSpan span(p, s);
+    if (!p.causal) pairs += static_cast<double>(span.queries * span.keys);
+    for (std::int64_t i = 0; p.causal && i < span.queries; ++i) pairs += static_cast<double>(p.visible(i, span.keys));
+  }
+  return pairs * static_cast<double>(p.heads);
+}
+/// Of `products` products of the attention's size: queries by keys, probabilities by values, and so on.
+template <class T>
+profile::Work attention_work(const AttentionProblem<T>& p, int products) {
+  return {.flops = 2.0 * products * static_cast<double>(p.width) * visible_pairs(p)};
+}
+
 /// Where the gradients go, all contiguous: dq [query tokens, heads, width], dk and dv [key tokens, key_heads, width], and, null if not
 /// wanted, dbias [bias_size]. bias_size[0] is the bias's period, and the others are 1 or heads, queries, keys: the gradient arrives summed
 /// over what the bias repeats for.
@@ -111,6 +128,8 @@ struct AttentionGradients {
 /// out [query tokens, heads, width] contiguous, lse [query tokens, heads].
 template <class T>
 struct AttentionForward {
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const AttentionProblem<T>& p, T*, Compute<T>*) { return attention_work(p, 2); }
   using Signature = void(const AttentionProblem<T>& p, T* out, Compute<T>* lse);
   static Signature fast, reference;
 };
@@ -119,6 +138,11 @@ inline constexpr Kernel<AttentionForward, float, bfloat16, double> attention;
 /// From what forward left and dy [query tokens, heads, width].
 template <class T>
 struct AttentionBackward {
+  static constexpr profile::Kind kind = profile::Kind::product;
+  /// The scores anew, and the gradients of probabilities, values, queries and keys.
+  static profile::Work work(const AttentionProblem<T>& p, const Compute<T>*, const T*, const AttentionGradients<T>&) {
+    return attention_work(p, 5);
+  }
   using Signature = void(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to);
   static Signature fast, reference;
 };
@@ -127,6 +151,8 @@ inline constexpr Kernel<AttentionBackward, float, bfloat16, double> attention_ba
 /// probabilities [sequences, heads, queries, keys] before dropout; p.offsets is null.
 template <class T>
 struct AttentionProbabilities {
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const AttentionProblem<T>& p, T*) { return attention_work(p, 1); }
   using Signature = void(const AttentionProblem<T>& p, T* probabilities);
   static Signature fast, reference;
 };

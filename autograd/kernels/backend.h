@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "autograd/core/dtype.h"
+#include "autograd/core/profile.h"
 
 namespace capstan::kernels {
 
@@ -41,6 +42,26 @@ inline constexpr bool has_fast_kernels = std::is_same_v<T, float> || std::is_sam
 /// The decision, for kernels that learn their element type at run time.
 inline bool runs_fast(DType t) { return (t == DType::f32 || t == DType::bf16) && backend() == Backend::fast; }
 
+/// The scope of one call of a kernel in a profile. A family that is no pass over memory says `static constexpr profile::Kind kind`, and one
+/// whose work the sizes of tensors do not tell, `static profile::Work work(the kernel's arguments)`.
+template <class Family>
+class KernelScope {
+ public:
+  template <class... Args>
+  explicit KernelScope(const Args&... args) : scope_(profile::type_name<Family>(), kind()) {
+    if constexpr (requires { Family::work(args...); }) {
+      if (profile::is_recording()) profile::add_work(Family::work(args...));
+    }
+  }
+
+ private:
+  static constexpr profile::Kind kind() {
+    if constexpr (requires { Family::kind; }) return Family::kind;
+    return profile::Kind::pass;
+  }
+  profile::Scope scope_;
+};
+
 /// One kernel for one element type T, callable like a function.
 template <class T, class Family, class Signature = typename Family::Signature>
 struct KernelFor;
@@ -48,6 +69,7 @@ struct KernelFor;
 template <class T, class Family, class Result, class... Args>
 struct KernelFor<T, Family, Result(Args...)> {
   Result operator()(Args... args) const {
+    const KernelScope<Family> scope(args...);
     if constexpr (has_fast_kernels<T>) {
       if (backend() == Backend::fast) return Family::fast(std::forward<Args>(args)...);
     }
@@ -68,6 +90,7 @@ struct KernelByDType;
 template <class Family, class Result, class Problem, class... Args>
 struct KernelByDType<Family, Result(const Problem&, Args...)> {
   Result operator()(const Problem& problem, Args... args) const {
+    const KernelScope<Family> scope(problem, args...);
     return runs_fast(problem.dtype) ? Family::fast(problem, args...) : Family::reference(problem, args...);
   }
 };

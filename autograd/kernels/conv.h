@@ -33,6 +33,10 @@ struct ConvProblem {
   std::int64_t x_size() const { return batch * in_channels * height.in * width.in; }
   std::int64_t y_size() const { return batch * out_channels * height.out() * width.out(); }
   std::int64_t weight_size() const { return out_channels * group_in() * height.kernel * width.kernel; }
+  /// Of each of the three kernels; taps that lie in the padding count.
+  profile::Work work() const {
+    return {.flops = 2.0 * static_cast<double>(batch * height.out() * width.out()) * static_cast<double>(weight_size())};
+  }
 
  private:
   std::int64_t index(std::int64_t channels, std::int64_t rows, std::int64_t columns, std::int64_t b, std::int64_t channel, std::int64_t row,
@@ -44,17 +48,20 @@ struct ConvProblem {
 
 /// `bias` [out_channels] may be null.
 struct Conv2d {
+  static constexpr profile::Kind kind = profile::Kind::product;
   using Signature = void(const ConvProblem& p, const void* x, const void* weight, const void* bias, void* y);
   static Signature fast, reference;
 };
 inline constexpr KernelByDType<Conv2d> conv2d;
 struct Conv2dBackwardData {
+  static constexpr profile::Kind kind = profile::Kind::product;
   using Signature = void(const ConvProblem& p, const void* dy, const void* weight, void* dx);
   static Signature fast, reference;
 };
 inline constexpr KernelByDType<Conv2dBackwardData> conv2d_backward_data;
 /// dweight and dbias (which may be null) are sums that are not rounded: f32 for bf16 operands, else of their type.
 struct Conv2dBackwardWeights {
+  static constexpr profile::Kind kind = profile::Kind::product;
   using Signature = void(const ConvProblem& p, const void* x, const void* dy, void* dweight, void* dbias);
   static Signature fast, reference;
 };

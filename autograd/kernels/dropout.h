@@ -12,6 +12,7 @@ namespace capstan::kernels {
 /// y = x / P(keep) where kept, else 0. T: float, bfloat16, double. In place is allowed.
 template <class T>
 struct Dropout {
+  static constexpr profile::Kind kind = profile::Kind::random;
   using Signature = void(const T* x, const DropoutMask& mask, T* y, std::int64_t n);
   static Signature fast, reference;
 };

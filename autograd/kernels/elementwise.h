@@ -80,6 +80,7 @@ struct Elementwise {
 /// y = x in another type. Fast from f32 to bf16 and back.
 template <class From, class To>
 struct Conversion {
+  static constexpr profile::Kind kind = profile::Kind::conversion;
   using Signature = void(const Strided<const From>& x, To* y);
   static Signature fast, reference;
 };

@@ -101,13 +101,13 @@ void run_widened(const MatmulProblem& p, const void* a, const void* b, void* c, 
   const Scratch<float> wide_bias(bias == nullptr ? 0 : p.columns);
   if (bias != nullptr) convert_type(DType::bf16, bias, Layout(Shape{p.columns}), DType::f32, wide_bias.data());
   const float* const bias_or_null = bias == nullptr ? nullptr : wide_bias.data();
-  if (p.out == DType::f32) return matmul(wide, wide_a.data(), wide_b.data(), c, bias_or_null);
+  if (p.out == DType::f32) return Matmul::fast(wide, wide_a.data(), wide_b.data(), c, bias_or_null);
   std::int64_t size = 0;
   wide.c = dense_layout(p.batch, p.c, p.rows, p.columns, size);
   const Scratch<float> wide_c(size);
   auto* const narrow_c = static_cast<bfloat16*>(c);
   if (p.beta != 0.0) openmp::copy_matrices<bfloat16, float>(p.batch, p.rows, p.columns, narrow_c, p.c, wide_c.data(), wide.c);
-  matmul(wide, wide_a.data(), wide_b.data(), wide_c.data(), bias_or_null);
+  Matmul::fast(wide, wide_a.data(), wide_b.data(), wide_c.data(), bias_or_null);
   openmp::copy_matrices<float, bfloat16>(p.batch, p.rows, p.columns, wide_c.data(), wide.c, narrow_c, p.c);
 }
 
@@ -157,6 +157,11 @@ MatmulKernel choose_matmul_kernel(const MatmulProblem& p, bool has_bias) {
   return MatmulKernel::library;
 }
 
+profile::Work Matmul::work(const MatmulProblem& p) {
+  const auto number = [](std::int64_t n) { return static_cast<double>(n); };
+  return {.flops = 2 * number(p.batch.numel() * p.rows) * number(p.columns) * number(p.depth)};
+}
+
 void Matmul::fast(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias) {
   MatmulProblem p = problem;
   if (p.c.column != 1) {
@@ -181,6 +186,7 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
   if (problem.batch.numel() * problem.rows * problem.columns == 0) return;
   MatmulProblem p = simplified(problem);
   if (p.alpha == 0.0) p.depth = 0;  // as in BLAS: A and B are not read
+  const KernelScope<Matmul> scope(p);
   runs_fast(p.in) && p.depth > 0 ? Matmul::fast(p, a, b, c, bias) : Matmul::reference(p, a, b, c, bias);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "autograd/core/dtype.h"
+#include "autograd/core/profile.h"
 #include "autograd/core/shape.h"
 
 namespace capstan::kernels {
@@ -36,6 +37,8 @@ void matmul(const MatmulProblem& problem, const void* a, const void* b, void* c,
 
 /// The two back ends, for problems with something to compute; `fast` takes f32 and bf16.
 struct Matmul {
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const MatmulProblem& p);
   using Signature = void(const MatmulProblem& problem, const void* a, const void* b, void* c, const void* bias);
   static Signature fast, reference;
 };

@@ -50,6 +50,17 @@ struct AdamMissedRow {
 // The kernels; the functions below call them.
 template <class T>
 struct ApplyRule {
+  static constexpr profile::Kind kind = profile::Kind::update;
+  /// Gradients are read, values and moments read and written; of rows, those that are visited.
+  static profile::Work work(std::span<const UpdateTensor<T>> tensors, const UpdateRule&, double) {
+    profile::Work all;
+    for (const UpdateTensor<T>& t : tensors) {
+      double of_element = 3 * sizeof(T) + (t.shadow != nullptr ? sizeof(bfloat16) : 0);
+      for (const T* moment : t.moments) of_element += moment != nullptr ? 2 * sizeof(T) : 0;
+      all.bytes += of_element * static_cast<double>(t.count * t.width);
+    }
+    return all;
+  }
   using Signature = void(std::span<const UpdateTensor<T>> tensors, const UpdateRule& rule, double gradient_scale);
   static Signature fast, reference;
 };
@@ -60,6 +71,11 @@ struct RepeatMissedSteps {
 };
 template <class T>
 struct SumOfSquares {
+  static profile::Work work(std::span<const std::span<const T>> tensors) {
+    profile::Work all;
+    for (const std::span<const T> t : tensors) all.bytes += static_cast<double>(t.size_bytes());
+    return all;
+  }
   using Signature = double(std::span<const std::span<const T>> tensors);
   static Signature fast, reference;
 };

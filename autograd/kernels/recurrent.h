@@ -27,6 +27,12 @@ struct RecurrentSizes {
   const std::int64_t* lengths = nullptr;  ///< [B] in 0 .. T; null: all T
 };
 
+/// Of products of the states of all steps by a weight of `gates` gates.
+inline profile::Work recurrent_work(const RecurrentSizes& sizes, int gates, int products) {
+  const auto hidden = static_cast<double>(sizes.hidden);
+  return {.flops = 2.0 * gates * products * static_cast<double>(sizes.batch * sizes.time) * hidden * hidden};
+}
+
 template <class T>
 struct GruForward {
   RecurrentSizes sizes;
@@ -41,6 +47,8 @@ struct GruForward {
   T* gates = nullptr;     ///< [B, T, 4H]: r, z, n and r o h (reset_before) or a_n (reset_after)
   T* previous = nullptr;  ///< [B, T, H] the state before each step; null: not wanted
 
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const GruForward& k) { return recurrent_work(k.sizes, 3, 1); }
   using Signature = void(const GruForward& k);
   static Signature fast, reference;
 };
@@ -59,6 +67,8 @@ struct GruBackward {
   T* dweight = nullptr;
   T* dbias = nullptr;
 
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const GruBackward& k) { return recurrent_work(k.sizes, 3, 2); }
   using Signature = void(const GruBackward& k);
   static Signature fast, reference;
 };
@@ -78,6 +88,8 @@ struct LstmForward {
   T* previous_h = nullptr;    ///< [B, T, H]
   T* previous_c = nullptr;    ///< [B, T, H]
 
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const LstmForward& k) { return recurrent_work(k.sizes, 4, 1); }
   using Signature = void(const LstmForward& k);
   static Signature fast, reference;
 };
@@ -98,6 +110,8 @@ struct LstmBackward {
   T* dweight = nullptr;
   T* dbias = nullptr;
 
+  static constexpr profile::Kind kind = profile::Kind::product;
+  static profile::Work work(const LstmBackward& k) { return recurrent_work(k.sizes, 4, 2); }
   using Signature = void(const LstmBackward& k);
   static Signature fast, reference;
 };

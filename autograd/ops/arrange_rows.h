@@ -13,6 +13,7 @@ namespace ops {
 
 struct ArrangeRows {
   static constexpr std::string_view name = "arrange_rows";
+  static constexpr bool picks_rows = true;
   struct Args {};
   struct Saved {
     Tensor places;  ///< i64 [N]: where each row of x went, -1: nowhere

@@ -14,6 +14,7 @@ namespace ops {
 
 struct Embedding {
   static constexpr std::string_view name = "embedding";
+  static constexpr bool picks_rows = true;
   struct Args {
     std::int64_t padding_index = -1;  ///< -1: none
     double scale = 1.0;               ///< what every row is multiplied by

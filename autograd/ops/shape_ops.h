@@ -106,6 +106,7 @@ struct Concat {
 
 struct IndexSelect {
   static constexpr std::string_view name = "index_select";
+  static constexpr bool picks_rows = true;
   struct Args {
     int axis = 0;
   };
@@ -120,6 +121,7 @@ struct IndexSelect {
 
 struct Gather {
   static constexpr std::string_view name = "gather";
+  static constexpr bool picks_rows = true;
   struct Args {
     int axis = 0;
   };

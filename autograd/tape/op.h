@@ -27,6 +27,7 @@
 //                       A recorded value passed there is an error
 //   any form of dy      a backward that takes const Gradient& dy gets rows, slices and wider numbers as they are; one that takes a Tensor
 //                       gets it dense and in the output's type
+//   rows picked         an op that reads only some rows of its first operand says `static constexpr bool picks_rows = true;`, for profiles
 //   no derivative       `static constexpr bool differentiable = false;` and no Saved, no backward; forward(args, inputs..., const
 //                       Spec& out). The result is a constant
 // An op that has no backward and does not say so does not compile.
@@ -42,6 +43,7 @@
 #include <vector>
 
 #include "autograd/core/gradient.h"
+#include "autograd/core/profile.h"
 #include "autograd/core/tensor.h"
 #include "autograd/tape/tape.h"
 
@@ -156,6 +158,17 @@ void check_outputs(std::span<const Spec> expected, std::span<const Tensor> outpu
 /// The gradient of an output as a tensor of the output's type; undefined if there is none.
 Tensor as_output(const Gradient& dy, const Spec& output);
 
+/// Tells a profile of the bytes that a recorded or plain operation moves: operands in and results out, once each. A result that lies in an
+/// operand's memory moves nothing, and of a first operand whose rows are picked as much as there is in the results. Returns those of the
+/// operands.
+double profile_operands(std::span<const Tensor* const> inputs, std::span<const Tensor> outputs, bool picks_rows);
+
+template <class O>
+constexpr bool picks_rows() {
+  if constexpr (requires { O::picks_rows; }) return O::picks_rows;
+  return false;
+}
+
 /// The slots of the operands, -1 for constants. Throws GraphError if a constant input is recorded.
 std::vector<std::int64_t> slots_of(Tape* tape, std::string_view op, std::span<const Tensor* const> inputs,
                                    std::span<const ConstantInput> constants);
@@ -221,8 +234,10 @@ auto run_and_record(const typename O::Args& args, const Out& out, std::span<cons
   typename O::Saved saved{};
   auto result = call_forward(call, saved);
   check_outputs<O>(specs_of(out), outputs_of(result));
+  const double bytes = profile::is_recording() ? profile_operands(inputs, outputs_of(result), picks_rows<O>()) : 0;
   if (call.records())
-    tape->record(std::make_unique<EntryOf<O, Out, NeedsOfInputs>>(args, std::move(saved), out), std::move(slots), outputs_of(result));
+    tape->record(std::make_unique<EntryOf<O, Out, NeedsOfInputs>>(args, std::move(saved), out), std::move(slots), outputs_of(result),
+                 bytes);
   return result;
 }
 
@@ -232,13 +247,15 @@ auto run_and_record(const typename O::Args& args, const Out& out, std::span<cons
 template <class O, std::same_as<Tensor>... In>
 auto apply(const typename O::Args& args, const In&... in) {
   static_assert(detail::checked<O>());
+  const profile::Scope scope(O::name, profile::Kind::operation);
   const auto out = O::spec(args, in.spec()...);
+  const std::array<const Tensor*, sizeof...(In)> inputs{&in...};
   if constexpr (!detail::is_differentiable<O>()) {
     auto result = O::forward(args, in.detach()..., out);
     detail::check_outputs<O>(detail::specs_of(out), detail::outputs_of(result));
+    if (profile::is_recording()) detail::profile_operands(inputs, detail::outputs_of(result), detail::picks_rows<O>());
     return result;
   } else {
-    const std::array<const Tensor*, sizeof...(In)> inputs{&in...};
     return detail::run_and_record<O>(args, out, inputs, Needs<sizeof...(In)>{},
                                      [&](const auto& call, auto& saved) { return O::forward(args, in.detach()..., call, saved); });
   }
@@ -248,6 +265,7 @@ auto apply(const typename O::Args& args, const In&... in) {
 template <class O>
 auto apply(const typename O::Args& args, std::span<const Tensor> in) {
   static_assert(detail::checked<O>());
+  const profile::Scope scope(O::name, profile::Kind::operation);
   std::vector<Spec> specs;
   std::vector<Tensor> constants;
   std::vector<const Tensor*> inputs;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "autograd/core/profile.h"
 #include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/indexed_rows.h"
 
@@ -23,6 +24,15 @@ Tensor unbroadcast(const Tensor& g, const Shape& shape) {
   Tensor out(shape, g.dtype());
   kernels::sum_to_shape(g, out);
   return out;
+}
+
+/// Of what a profile counts as moved.
+double bytes_of(std::span<const Gradient> gradients) {
+  double bytes = 0;
+  for (const Gradient& g : gradients)
+    if (g.defined())
+      bytes += static_cast<double>((g.is_sparse() ? g.row_values().numel() : g.shape().numel())) * static_cast<double>(size_of(g.dtype()));
+  return bytes;
 }
 
 // A gradient as callers want it: dense or rows.
@@ -67,7 +77,7 @@ std::int64_t Tape::slot_of(const Tensor& t, std::string_view op) {
   return node.slot;
 }
 
-void Tape::record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_slots, std::span<Tensor> outputs) {
+void Tape::record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_slots, std::span<Tensor> outputs, double operand_bytes) {
   for (const std::int64_t slot : input_slots) {
     if (slot < 0) continue;
     std::int64_t& first = slots_[static_cast<std::size_t>(slot)].first_reader;
@@ -78,7 +88,7 @@ void Tape::record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_
     const std::int64_t slot = new_slot(out.spec());
     out = out.with_node({NodeRef::Kind::slot, id_, slot});
   }
-  records_.push_back({std::move(entry), std::move(input_slots), first, static_cast<std::int64_t>(outputs.size())});
+  records_.push_back({std::move(entry), std::move(input_slots), first, static_cast<std::int64_t>(outputs.size()), operand_bytes});
 }
 
 void Tape::accumulate(std::int64_t slot, Gradient incoming, std::string_view op) {
@@ -151,7 +161,11 @@ void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cot
       needs.clear();
       for (const std::int64_t slot : record.inputs) needs.push_back(slot >= 0);
       const std::string_view name = record.entry->name();
+      const profile::Scope scope(name, profile::Kind::operation);
+      const bool moves = profile::is_recording() && record.operand_bytes > 0;
+      if (moves) profile::add_work({.bytes = record.operand_bytes + bytes_of(output_gradients)});
       std::vector<Gradient> input_gradients = record.entry->backward(output_gradients, needs);
+      if (moves) profile::add_work({.bytes = bytes_of(input_gradients)});
       require<InternalError>(input_gradients.size() == record.inputs.size(), name, ": backward must return a gradient for every input");
       record.entry.reset();
       output_gradients.clear();  // so that a gradient that was only passed on has one owner and can be added to in place

@@ -79,8 +79,8 @@ class Tape {
   // ---- for apply<Op> (op.h) ----
   /// The slot of an operand, -1 for a constant. Throws GraphError for a value of another tape.
   std::int64_t slot_of(const Tensor& t, std::string_view op);
-  /// Appends an entry and marks `outputs` with their new slots.
-  void record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_slots, std::span<Tensor> outputs);
+  /// Appends an entry and marks `outputs` with their new slots. `operand_bytes`, if a profile is recorded: what backward reads again.
+  void record(std::unique_ptr<Entry> entry, std::vector<std::int64_t> input_slots, std::span<Tensor> outputs, double operand_bytes = 0);
 
  private:
   struct Record {
@@ -88,6 +88,7 @@ class Tape {
     std::vector<std::int64_t> inputs;  // slots, -1 for constants
     std::int64_t first_output;         // outputs have consecutive slots
     std::int64_t output_count;
+    double operand_bytes;
   };
   struct Slot {
     Spec spec;

@@ -167,8 +167,14 @@ Prepared& cached(const ConvProblem& p, Pass pass, bool has_bias) {
   return cache.get(key_of(p, pass, has_bias), [&] { return prepare(p, pass, has_bias); });
 }
 
+void reorder(const Operand& o, dnnl::memory& from, dnnl::memory& to) {
+  const profile::Scope scope("reorder", profile::Kind::conversion);
+  o.reorder.execute(cpu_stream(), from, to);
+}
+
 // Runs a pass on the operands in the order in which `prepare` adds them; a null pointer stands for an absent bias, which was not added.
 void run(const ConvProblem& p, Pass pass, bool has_bias, std::initializer_list<const void*> pointers) {
+  profile::add_work(p.work());
   Prepared& prepared = cached(p, pass, has_bias);
   std::vector<Storage> buffers;
   auto operand = prepared.operands.begin();
@@ -178,7 +184,7 @@ void run(const ConvProblem& p, Pass pass, bool has_bias, std::initializer_list<c
     if (operand->reorder) {
       buffers.emplace_back(operand->chosen_bytes);
       operand->chosen.set_data_handle(buffers.back().data());
-      if (!operand->is_output) operand->reorder.execute(cpu_stream(), operand->plain, operand->chosen);
+      if (!operand->is_output) reorder(*operand, operand->plain, operand->chosen);
     } else {
       operand->chosen.set_data_handle(const_cast<void*>(pointer));
     }
@@ -187,7 +193,7 @@ void run(const ConvProblem& p, Pass pass, bool has_bias, std::initializer_list<c
   if (prepared.scratch_bytes > 0) prepared.scratch.set_data_handle(onednn::scratchpad(prepared.scratch_bytes));
   prepared.primitive.execute(cpu_stream(), prepared.arguments);
   for (Operand& o : prepared.operands)
-    if (o.reorder && o.is_output) o.reorder.execute(cpu_stream(), o.chosen, o.plain);
+    if (o.reorder && o.is_output) reorder(o, o.chosen, o.plain);
 }
 
 // bf16 on a processor without vectors for it: f32 copies are convolved, and results in bf16 rounded once.

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <ostream>
 
-#include "autograd/core/rng.h"
-#include "autograd/core/tensor.h"
-#include "autograd/kernels/matmul.h"
+#include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/train/batch_stream.h"
@@ -33,26 +31,6 @@ std::vector<double> seconds_of(const std::function<void()>& call, std::int64_t w
 
 }  // namespace
 
-double matmul_rate(DType precision) {
-  constexpr std::int64_t kSize = 1024;  // three f32 matrices of 4 MB, 2 GFLOP: large enough to reach the rate of still larger ones
-  const auto random = [&](std::string_view name) {
-    const Tensor t(Shape{kSize, kSize}, precision);
-    Rng rng(random_key(1, name));
-    dispatch_floating("bench", precision, [&](auto zero) {
-      using T = decltype(zero);
-      for (T& v : t.span<T>()) v = static_cast<T>(static_cast<float>(rng.uniform(-1, 1)));
-    });
-    return t;
-  };
-  const Tensor a = random("a"), b = random("b"), c(Shape{kSize, kSize}, precision);
-  const kernels::MatrixLayout rows{.row = kSize, .column = 1, .batch = {}};
-  const kernels::MatmulProblem problem{
-      .in = precision, .out = precision, .rows = kSize, .columns = kSize, .depth = kSize, .a = rows, .b = rows, .c = rows};
-  const auto product = [&] { kernels::matmul(problem, a.storage().data(), b.storage().data(), c.storage().data()); };
-  const double seconds = median(seconds_of(product, 2, 9));
-  return 2e-9 * static_cast<double>(kSize) * static_cast<double>(kSize) * static_cast<double>(kSize) / seconds;
-}
-
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision) {
   BenchResult r;
   for (std::int64_t i = 0; i < warmup; ++i) r.loss = step();
@@ -65,7 +43,8 @@ BenchResult measure_steps(const std::function<double()>& step, std::int64_t warm
   r.step_seconds = median(seconds);
   r.step_seconds_fastest = *std::min_element(seconds.begin(), seconds.end());
   r.system_share = all > 0 ? system / all : 0;
-  r.matmul_gflops = matmul_rate(precision);
+  r.rates = measure_rates(precision);
+  r.matmul_gflops = 1e-9 * r.rates.flops;
   return r;
 }
 
@@ -96,6 +75,15 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
     return loss.total();
   };
   BenchResult result = measure_steps(one, /*warmup=*/3, steps, setup.precision);
+  {
+    constexpr std::int64_t kProfiled = kDistinct;  // each batch once
+    const profile::Recorder recorder;
+    for (std::int64_t i = 0; i < kProfiled; ++i) one();
+    result.profile = recorder.events();
+    result.profiled_steps = kProfiled;
+  }
+  for (const ProfileLine& line : profile_lines(result.profile, result.rates))
+    result.bound_seconds += line.bound / static_cast<double>(result.profiled_steps);
   double items = 0;
   for (const auto& of_step : batches)
     for (const AnyBatch& b : of_step) items += b.items();
@@ -115,6 +103,8 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
                 {"steps", r.steps},
                 {"items_per_step", r.items_per_step}};
     if (r.flops_per_step) row.insert(row.end(), {{"flops_per_step", *r.flops_per_step}, {"mfu", r.mfu()}});
+    if (r.bound_seconds > 0)
+      row.insert(row.end(), {{"bound_ms", 1e3 * r.bound_seconds}, {"bound_share", r.bound_seconds / r.step_seconds}});
     row.insert(row.end(), {{"matmul_gflops", r.matmul_gflops},
                            {"peak_rss_bytes", peak_rss_bytes()},
                            {"system_share", r.system_share},
@@ -131,6 +121,9 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
   if (r.flops_per_step)
     out << "  " << rounded(*r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops)
         << " GFLOP/s of a large matrix product: " << rounded(100 * r.mfu()) << " % MFU\n";
+  if (r.bound_seconds > 0)
+    out << "  " << rounded(100 * r.bound_seconds / r.step_seconds) << " % of the bound reached, " << rounded(1e3 * r.bound_seconds)
+        << " ms a step for its products and the memory it moves\n";
   out << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory "
       << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
 }

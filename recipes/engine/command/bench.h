@@ -1,6 +1,9 @@
 #pragma once
 // `capstan bench`: the speed of training steps on random data, beside the matrix product rate of the same process.
 //
+// The bound of a step is the sum over its operations of the least time that each could take: whichever of its products and the bytes that
+// it moves at least once is longer, at rates measured in this process.
+//
 // MFU (model FLOP utilisation) = flops_per_step / step time / matmul rate. Both numbers come from one process within seconds of each
 // other, so that a slow or busy machine does not distort their ratio.
 
@@ -12,7 +15,9 @@
 #include <vector>
 
 #include "autograd/core/dtype.h"
+#include "autograd/core/profile.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/profile/rates.h"
 
 namespace capstan::engine {
 
@@ -24,7 +29,11 @@ struct BenchResult {
   double items_per_step = 0;
   std::optional<double> flops_per_step = {};  ///< nothing: the recipe does not say
   double matmul_gflops = 0;                   ///< median of a large product of the same precision
-  double system_share = 0;                    ///< of the processor time of the timed steps
+  Rates rates = {};                           ///< measured right after the steps
+  std::vector<profile::Event> profile = {};   ///< of `profiled_steps` further steps
+  std::int64_t profiled_steps = 0;
+  double bound_seconds = 0;  ///< the least time of a step's work at these rates (profile_table.h); 0: it was not profiled
+  double system_share = 0;   ///< of the processor time of the timed steps
   int threads = 0;
   DType precision = DType::f32;
   double loss = 0;  ///< of the last step: a result without one was not training
@@ -35,9 +44,6 @@ struct BenchResult {
 
 /// Times `step` (which returns the loss) after `warmup` untimed calls; fills the fields that time gives, and matmul_gflops.
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision);
-
-/// GFLOP/s of one large matrix product as the ops run it, the median of several after a warm-up.
-double matmul_rate(DType precision);
 
 /// Training steps of a recipe on a few different batches made beforehand (random ones where it has them): the loader is not what is timed.
 BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps);

@@ -12,12 +12,15 @@ std::span<const CommandText> commands() {
   static const Flag kPrintConfig{"print-config", "", "print the resolved configuration with the origin of every value, then stop"};
   static const std::vector<CommandText> all = {
       {"train",
-       "CONFIG [section.key=value]... [--resume auto|best|latest|FILE] [--check] [--print-config]",
+       "CONFIG [section.key=value]... [--resume auto|best|latest|FILE] [--check] [--profile N:M] "
+       "[--print-config]",
        "Trains a recipe and keeps checkpoints, metrics.jsonl and log.txt in run.dir.",
        {{"resume", "auto|best|latest|FILE",
          "go on from the newest usable checkpoint of run.dir, from its best or newest one, or from a file, of another run where run.dir "
          "holds none"},
         {"check", "", "build the model, make one batch, run it forward and backward; train nothing"},
+        {"profile", "N:M",
+         "report what the steps N to M, counted from 1, spend their time on: a table in the log, and run.dir/trace.json for a browser"},
         kPrintConfig}},
       {"evaluate",
        "[CONFIG] --checkpoint FILE|best|latest [section.key=value]... [--split validation|test] [--json], or CONFIG --detections FILE "
@@ -53,9 +56,10 @@ std::span<const CommandText> commands() {
          "build nothing; write a picture (PNG) of training samples as the model is shown them, of recipes that have one"},
         kPrintConfig}},
       {"bench",
-       "CONFIG [section.key=value]... [--steps N] [--what KIND] [--json]",
+       "CONFIG [section.key=value]... [--steps N] [--profile FILE] [--what KIND] [--json]",
        "Times training steps on random data.",
        {{"steps", "N", "steps to time (default 20)"},
+        {"profile", "FILE", "report what a step spends its time on: a table, and a trace for a browser (JSON) in FILE"},
         {"what", "KIND", "what else is timed, where the recipe has it, as one JSON line: decode, of recipes that write text"},
         {"json", "", "print one JSON line"},
         kPrintConfig}},

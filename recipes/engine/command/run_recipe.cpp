@@ -16,6 +16,8 @@
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/config/value.h"
 #include "recipes/engine/pretrained/adopted.h"
+#include "recipes/engine/profile/profile_table.h"
+#include "recipes/engine/profile/step_profile.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
@@ -198,6 +200,11 @@ int train_command(const Command& c) {
   if (!shortened.empty()) session.say(shortened);
   data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
 
+  std::optional<StepProfile> profile;
+  if (c.arguments.has("profile"))
+    training.profile =
+        &profile.emplace(named_by("train: --profile", [&] { return parse_step_range(c.arguments.value("profile")); }),
+                         join_text(directory, "/trace.json"), setup.precision, [&session](const std::string& line) { session.say(line); });
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
   const StopReason reason = train(training, session, options, meta);
   c.console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";
@@ -306,9 +313,19 @@ int bench_command(const Command& c) {
     c.console.out << measured << "\n";
     return kOk;
   }
+  const std::string trace = named_by("bench: --profile", [&] {
+    std::string path = c.arguments.has("profile") ? data::regular_output(expand_home(c.arguments.value("profile"))) : "";
+    if (!path.empty()) data::require_output(path);
+    return path;
+  });
   BenchResult result = bench(*recipe, c.options(), steps);
   result.name = c.line.config_name;
   print_bench(result, c.arguments.has("json"), c.console.out);
+  if (!trace.empty()) {
+    data::write_file_durably(trace, std::string_view(chrome_trace(result.profile)));
+    if (!c.arguments.has("json"))
+      c.console.out << profile_table(profile_lines(result.profile, result.rates), result.rates, result.profiled_steps);
+  }
   return kOk;
 }
 

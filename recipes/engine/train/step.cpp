@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "autograd/core/profile.h"
 #include "autograd/tape/tape.h"
 #include "optim/clip.h"
 
@@ -54,7 +55,11 @@ StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches
   std::vector<Gradient>& gradients = step.gradients;
   for (std::size_t m = 0; m < batches.size(); ++m) {
     Tape tape;
-    const std::vector<Tensor> sums = recipe.loss(batches[m], key.run(static_cast<std::int64_t>(m)));
+    const std::vector<Tensor> sums = [&] {
+      const profile::Scope scope("forward", profile::Kind::phase);
+      return recipe.loss(batches[m], key.run(static_cast<std::int64_t>(m)));
+    }();
+    const profile::Scope scope("backward", profile::Kind::phase);
     std::vector<Tensor> cotangents;
     for (std::size_t k = 0; k < sums.size(); ++k) {
       result.sums[k] += sums[k].item();
@@ -75,6 +80,7 @@ StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches
 StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key, double clip_norm) {
   StepGradients step = gradient_step(recipe, batches, key);
   const StepLoss& result = step.loss;
+  const profile::Scope scope("clip", profile::Kind::phase);
   const optim::Clipped clipped =
       optim::clip_global_norm(step.gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
   step.loss.gradient_norm = clipped.norm;
@@ -87,8 +93,13 @@ StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches,
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
                     double learning_rate, double clip_norm) {
   StepGradients step = clipped_step(recipe, batches, key, clip_norm);
-  optimizer.step(step.gradients, learning_rate, step.scale);
+  update(optimizer, step, learning_rate);
   return std::move(step.loss);
+}
+
+void update(optim::Optimizer& optimizer, const StepGradients& step, double learning_rate) {
+  const profile::Scope scope("update", profile::Kind::phase);
+  optimizer.step(step.gradients, learning_rate, step.scale);
 }
 
 }  // namespace capstan::engine

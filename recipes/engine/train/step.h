@@ -54,6 +54,9 @@ StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches
 /// gradient_step with the scale of clipping. Throws NumericalError if the loss or the gradient is not finite. clip_norm 0: no clipping.
 StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key, double clip_norm);
 
+/// Moves the parameters by what clipped_step gave.
+void update(optim::Optimizer& optimizer, const StepGradients& step, double learning_rate);
+
 /// One optimiser step: clipped_step and the update.
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
                     double learning_rate, double clip_norm);

@@ -58,7 +58,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   const auto step = [&](std::span<const AnyBatch> batches, double rate) {
     StepGradients gradients = clipped_step(t.recipe, batches, {.seed = t.recipe.setup().seed, .step = state.step}, options.train.clip_norm);
     whole = false;
-    t.optimizer.step(gradients.gradients, rate, gradients.scale);
+    update(t.optimizer, gradients, rate);
     return std::move(gradients.loss);
   };
   BatchStream stream(t.recipe, state.epoch, state.position, options);
@@ -68,7 +68,11 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     if (session.in_new_place()) session.save(image);
     for (reason = session.stop(); reason == StopReason::none; reason = session.stop()) {
       whole = !own_state;
-      const std::vector<AnyBatch> batches = stream.next(t.recipe.setup().batches_per_step, state.position);
+      if (t.profile != nullptr) t.profile->before_step(state.step);
+      const std::vector<AnyBatch> batches = [&] {
+        const profile::Scope scope("wait for data", profile::Kind::wait);
+        return stream.next(t.recipe.setup().batches_per_step, state.position);
+      }();
       if (batches.empty()) {
         whole = true;
         require<DataError>(state.position > 0, "train: epoch ", state.epoch + 1, " has no batch");
@@ -79,6 +83,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
         const StepLoss loss = step(batches, rate);
         if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
         if (t.average != nullptr) {
+          const profile::Scope scope("average", profile::Kind::phase);
           t.optimizer.synchronize();
           t.average->update(state.step + 1);
         }
@@ -92,6 +97,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
                             .batches = static_cast<std::int64_t>(batches.size()),
                             .loader_wait = stream.wait_seconds()});
         whole = true;
+        if (t.profile != nullptr) t.profile->after_step(state.step);
         if (session.validation_due()) validate_now();
       }
       session.report_saves();
@@ -112,6 +118,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     throw;
   }
   if (!session.saved_now() || session.checkpoint_due()) session.save(image);
+  if (t.profile != nullptr) t.profile->finish();
   session.finish(reason);
   return reason;
 }

@@ -9,6 +9,7 @@
 #include "optim/weight_average.h"
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/evaluate/evaluate.h"
+#include "recipes/engine/profile/step_profile.h"
 #include "recipes/engine/train/session.h"
 
 namespace capstan::engine {
@@ -20,6 +21,7 @@ struct Training {
   optim::Schedule schedule;
   Evaluator& evaluator;
   optim::WeightAverage* average = nullptr;  ///< null: without averages
+  StepProfile* profile = nullptr;           ///< null: none is recorded
 };
 
 /// A new run.

@@ -221,8 +221,8 @@ TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
     ASSERT_EQ(capstan({"bench", config("linear"), micro, "--steps", "5", "--json"}), kOk) << err.str();
     const std::string line = out.str();
     EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
-    for (const char* key :
-         {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision", "system_share"})
+    for (const char* key : {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision",
+                            "system_share", "bound_ms", "bound_share"})
       EXPECT_THAT(line, HasSubstr(join_text('"', key, "\":")));
     EXPECT_THAT(line, AllOf(HasSubstr("\"flops_per_step\":192"), HasSubstr("\"precision\":\"f32\""), HasSubstr("\"threads\":1")));
     const auto number = [&](std::string_view key) {
@@ -234,8 +234,26 @@ TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
   }
   ASSERT_EQ(capstan({"bench", config("linear"), "--steps", "2"}), kOk);
   EXPECT_THAT(out.str(), HasSubstr("items/s"));
+  EXPECT_THAT(out.str(), HasSubstr("% of the bound reached"));
+  ASSERT_EQ(capstan({"bench", config("linear"), "--steps", "2", "--profile", scratch / "bench.json"}), kOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("forward   "), HasSubstr("backward  "), HasSubstr("ApplyRule")));
+  EXPECT_THAT(content(scratch / "bench.json"), HasSubstr("traceEvents"));
+  EXPECT_EQ(capstan({"bench", config("linear"), "--steps", "2", "--profile", scratch / "no/such/place.json"}), kIo);
   EXPECT_EQ(capstan({"bench", config("linear"), "--steps", "0"}), kUsage);
   EXPECT_FALSE(std::filesystem::exists(run));
+}
+
+TEST_F(CommandLineTest, TrainReportsWhatItsTimeIsSpentOn) {
+  ASSERT_EQ(train("linear", {"train.max_steps=6", "--profile", "3:5"}), kOk) << err.str();
+  const std::string log = content(run + "/log.txt"), trace = content(run + "/trace.json");
+  EXPECT_THAT(log, AllOf(HasSubstr("profile of 3 steps"), HasSubstr("a step takes"), HasSubstr("wait for data"), HasSubstr("update    ")));
+  EXPECT_THAT(trace, AllOf(HasSubstr(R"("name": "backward")"), HasSubstr(R"("cat": "update")")));
+  ASSERT_EQ(train("linear", {"train.max_steps=8", "--resume", "auto", "--profile", "8:20"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("profile of 1 steps")) << "what there is of the range";
+  ASSERT_EQ(train("linear", {"train.max_steps=9", "--resume", "auto", "--profile", "2:4"}), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("profile: no step of 2:4 was trained"));
+  EXPECT_EQ(train("linear", {"--profile", "4:3"}), kUsage);
+  EXPECT_THAT(err.str(), HasSubstr("train: --profile: steps are N:M with 1 <= N <= M, or one number, got 4:3"));
 }
 
 TEST_F(CommandLineTest, InspectShowsNamesTypesShapesAndConfiguration) {
