@@ -43,6 +43,7 @@ BenchResult measure_steps(const std::function<double()>& step, std::int64_t warm
   r.step_seconds = median(seconds);
   r.step_seconds_fastest = *std::min_element(seconds.begin(), seconds.end());
   r.system_share = all > 0 ? system / all : 0;
+  r.peak_bytes = peak_rss_bytes();
   r.rates = measure_rates(precision);
   r.matmul_gflops = 1e-9 * r.rates.flops;
   return r;
@@ -106,7 +107,7 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
     if (r.bound_seconds > 0)
       row.insert(row.end(), {{"bound_ms", 1e3 * r.bound_seconds}, {"bound_share", r.bound_seconds / r.step_seconds}});
     row.insert(row.end(), {{"matmul_gflops", r.matmul_gflops},
-                           {"peak_rss_bytes", peak_rss_bytes()},
+                           {"peak_rss_bytes", r.peak_bytes},
                            {"system_share", r.system_share},
                            {"threads", std::int64_t{r.threads}},
                            {"precision", to_text(r.precision)},
@@ -125,7 +126,7 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
     out << "  " << rounded(100 * r.bound_seconds / r.step_seconds) << " % of the bound reached, " << rounded(1e3 * r.bound_seconds)
         << " ms a step for its products and the memory it moves\n";
   out << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory "
-      << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
+      << bytes_text(static_cast<double>(r.peak_bytes)) << "\n";
 }
 
 }  // namespace capstan::engine

@@ -32,8 +32,9 @@ struct BenchResult {
   Rates rates = {};                           ///< measured right after the steps
   std::vector<profile::Event> profile = {};   ///< of `profiled_steps` further steps
   std::int64_t profiled_steps = 0;
-  double bound_seconds = 0;  ///< the least time of a step's work at these rates (profile_table.h); 0: it was not profiled
-  double system_share = 0;   ///< of the processor time of the timed steps
+  double bound_seconds = 0;     ///< the least time of a step's work at these rates (profile_table.h); 0: it was not profiled
+  std::int64_t peak_bytes = 0;  ///< of memory, before the rates were measured
+  double system_share = 0;      ///< of the processor time of the timed steps
   int threads = 0;
   DType precision = DType::f32;
   double loss = 0;  ///< of the last step: a result without one was not training

@@ -121,6 +121,8 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
 
 int train_command(const Command& c) {
   const EngineOptions& options = c.options();
+  std::optional<StepRange> profiled;
+  if (c.arguments.has("profile")) profiled = named_by("train: --profile", [&] { return parse_step_range(c.arguments.value("profile")); });
   const std::vector<ForeignForm> forms = c.config.foreign_forms();
   Setup setup = make_setup(options, Purpose::train);
   const InitialModel initial = initial_model_of(c.line, c.arguments, c.config);
@@ -201,10 +203,9 @@ int train_command(const Command& c) {
   data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
 
   std::optional<StepProfile> profile;
-  if (c.arguments.has("profile"))
-    training.profile =
-        &profile.emplace(named_by("train: --profile", [&] { return parse_step_range(c.arguments.value("profile")); }),
-                         join_text(directory, "/trace.json"), setup.precision, [&session](const std::string& line) { session.say(line); });
+  if (profiled)
+    training.profile = &profile.emplace(*profiled, join_text(directory, "/trace.json"), setup.precision,
+                                        [&session](const std::string& line) { session.say(line); });
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
   const StopReason reason = train(training, session, options, meta);
   c.console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";

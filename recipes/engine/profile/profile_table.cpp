@@ -15,7 +15,7 @@ namespace {
 using profile::Event;
 using profile::Kind;
 
-constexpr std::size_t kShown = 30;  // lines of a table
+constexpr std::size_t kShown = 30, kNameWidth = 32;  // of a table: lines, and columns of a name
 
 std::size_t place(Kind kind) { return static_cast<std::size_t>(kind); }
 std::size_t place(std::int32_t event) { return static_cast<std::size_t>(event); }
@@ -52,6 +52,9 @@ std::string left(std::string_view text, std::size_t width) {
   std::string out(width, ' ');
   std::copy_n(text.begin(), std::min(text.size(), width), out.begin());
   return out;
+}
+std::string right(std::string_view text, std::size_t width) {
+  return std::string(width - std::min(text.size(), width), ' ') + std::string(text);
 }
 
 }  // namespace
@@ -111,23 +114,25 @@ std::string profile_table(std::span<const ProfileLine> lines, const Rates& rates
   out += "\nthe bound is " + fixed(1e3 * all.bound / n, 2, 0) + " ms (products alone " + fixed(1e3 * of_products / n, 2, 0) +
          "), of which " + fixed(100 * all.bound / total, 1, 0) + " % are reached; " + fixed(1e-9 * rates.flops, 0, 0) + " GFLOP/s, " +
          fixed(1e-9 * rates.bytes.back(), 1, 0) + " GB/s from memory\n";
-  const std::string head = "ms: product    pass convert  random  update    wait   other";
-  out += left("phase", 9) + " " + left("operation", 26) + "   calls      ms     % " + head + "   GFLOP      MB   bound\n";
-  for (std::size_t i = 0; i < std::min(lines.size(), kShown); ++i) {
-    const ProfileLine& line = lines[i];
-    const auto ms = [&](double seconds, int width = 8) { return fixed(1e3 * seconds / n, 3, width); };
-    const auto of = [&](Kind kind) { return line.seconds[place(kind)]; };
-    out += left(line.phase, 9) + " " + left(line.operation.empty() ? "(beside operations)" : line.operation, 26) +
-           fixed(static_cast<double>(line.calls) / n, 1, 8) + ms(line.total()) + fixed(100 * line.total() / total, 1, 6) + "    " +
-           ms(of(Kind::product)) + ms(of(Kind::pass)) + ms(of(Kind::conversion)) + ms(of(Kind::random)) + ms(of(Kind::update)) +
-           ms(of(Kind::wait)) + ms(of(Kind::operation) + of(Kind::phase)) + fixed(1e-9 * line.work.flops / n, 3, 8) +
-           fixed(1e-6 * line.work.bytes / n, 2, 8) + ms(line.bound) + "\n";
+  // Kinds that nothing is spent on have no column.
+  std::vector<std::size_t> kinds;
+  for (std::size_t k = 0; k < all.seconds.size(); ++k)
+    if (all.seconds[k] > 0) kinds.push_back(k);
+  out += left("phase", 9) + " " + left("operation", kNameWidth) + "   calls      ms     %";
+  for (const std::size_t k : kinds) out += "  " + right(profile::name_of(static_cast<Kind>(k)), 10);
+  out += "   GFLOP      MB   bound\n";
+  const auto ms = [&](double seconds, int width = 8) { return fixed(1e3 * seconds / n, 3, width); };
+  for (const ProfileLine& line : lines.first(std::min(lines.size(), kShown))) {
+    out += left(line.phase, 9) + " " + left(line.operation.empty() ? "(beside operations)" : line.operation, kNameWidth) +
+           fixed(static_cast<double>(line.calls) / n, 1, 8) + ms(line.total()) + fixed(100 * line.total() / total, 1, 6);
+    for (const std::size_t k : kinds) out += ms(line.seconds[k], 12);
+    out += fixed(1e-9 * line.work.flops / n, 3, 8) + fixed(1e-6 * line.work.bytes / n, 2, 8) + ms(line.bound) + "\n";
   }
   if (lines.size() > kShown) {
     double rest = 0;
     for (const ProfileLine& line : lines.subspan(kShown)) rest += line.total();
-    out += left("", 9) + " " + left(std::to_string(lines.size() - kShown) + " others", 26) + "        " + fixed(1e3 * rest / n, 3, 8) +
-           fixed(100 * rest / total, 1, 6) + "\n";
+    out += left("", 9) + " " + left(std::to_string(lines.size() - kShown) + " others", kNameWidth) + "        " +
+           fixed(1e3 * rest / n, 3, 8) + fixed(100 * rest / total, 1, 6) + "\n";
   }
   return out;
 }

@@ -44,7 +44,7 @@ void StepProfile::finish() {
   data::write_file_durably(trace_file_, std::string_view(chrome_trace(events)));
   const Rates rates = measure_rates(precision_);
   std::istringstream table(profile_table(profile_lines(events, rates), rates, steps_));
-  say_(join_text("profile of ", steps_, " steps, for a browser (chrome://tracing, Perfetto) in ", trace_file_));
+  say_(join_text("profile of ", steps_, steps_ == 1 ? " step" : " steps", ", for a browser (chrome://tracing, Perfetto) in ", trace_file_));
   for (std::string line; std::getline(table, line);) say_(line);
 }
 

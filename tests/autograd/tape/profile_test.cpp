@@ -59,7 +59,7 @@ TEST(ProfileOfATape, CountsConvolutionsAndAttention) {
   EXPECT_EQ(work_of(recorder, "conv2d").flops, 2.0 * 2 * 8 * 8 * 4 * 3 * 9);
   conv2d(channels_last(image), filled({4, 3, 1, 1}));  // a matrix product
   EXPECT_EQ(work_of(recorder, "conv2d").flops, 2.0 * 2 * 8 * 8 * 4 * 3 * 9 + 2.0 * 2 * 8 * 8 * 4 * 3);
-  const Tensor q = filled({2, 3, 5, 4});
+  const Tensor q = filled({2, 5, 3, 4});  // 5 queries, 3 heads
   scaled_dot_product_attention(q, q, q, {.causal = true});
   const Event* const attention = &*std::ranges::find(recorder.events(), "AttentionForward", &Event::name);
   EXPECT_EQ(attention->work.flops, 2.0 * 2 * 4 * 2 * 3 * (1 + 2 + 3 + 4 + 5)) << "two products of 4 for what causality leaves";
@@ -69,7 +69,7 @@ TEST(ProfileOfATape, ViewsMoveNothingAndPickedRowsAsMuchAsIsPicked) {
   const Tensor table = make_leaf(filled({1000, 8})), ids = Tensor::from<std::int64_t>({3, 1, 3}, {3});
   const profile::Recorder recorder;
   Tape tape;
-  const Tensor rows = embedding(table, ids);
+  const Tensor rows = embedding(table, ids, {.sparse = true});
   EXPECT_EQ(work_of(recorder, "embedding").bytes, 2 * 3 * 8 * 4 + 3 * 8);
   const Tensor view = reshape(rows, {24});
   EXPECT_EQ(work_of(recorder, "reshape").bytes, 0);

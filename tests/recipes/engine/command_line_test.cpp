@@ -249,7 +249,7 @@ TEST_F(CommandLineTest, TrainReportsWhatItsTimeIsSpentOn) {
   EXPECT_THAT(log, AllOf(HasSubstr("profile of 3 steps"), HasSubstr("a step takes"), HasSubstr("wait for data"), HasSubstr("update    ")));
   EXPECT_THAT(trace, AllOf(HasSubstr(R"("name": "backward")"), HasSubstr(R"("cat": "update")")));
   ASSERT_EQ(train("linear", {"train.max_steps=8", "--resume", "auto", "--profile", "8:20"}), kOk) << err.str();
-  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("profile of 1 steps")) << "what there is of the range";
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("profile of 1 step,")) << "what there is of the range";
   ASSERT_EQ(train("linear", {"train.max_steps=9", "--resume", "auto", "--profile", "2:4"}), kOk) << err.str();
   EXPECT_THAT(content(run + "/log.txt"), HasSubstr("profile: no step of 2:4 was trained"));
   EXPECT_EQ(train("linear", {"--profile", "4:3"}), kUsage);
