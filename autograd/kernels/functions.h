@@ -123,7 +123,7 @@ struct Elu {
 struct Gelu {
   static constexpr std::string_view name = "gelu";
   static constexpr Keeps keeps = Keeps::input;
-  template <class T> static T distribution(T x) { return T(0.5) * (T(1) + std::erf(x * (std::numbers::sqrt2_v<T> / T(2)))); }
+  template <class T> static T distribution(T x) { return T(0.5) * std::erfc(x * (std::numbers::sqrt2_v<T> / T(-2))); }
   template <class T> T value(T x) const { return x * distribution(x); }
   template <class T> T slope(T x) const {
     constexpr T normaliser = std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;
@@ -131,18 +131,19 @@ struct Gelu {
   }
 };
 
-/// The tanh form of GELU: 0.5 x (1 + t), t = tanh(u), u = sqrt(2 / pi) (x + 0.044715 x^3).
-/// dy/dx = 0.5 (1 + t) + 0.5 x (1 - t^2) du/dx.
+/// The tanh form of GELU: 0.5 x (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3), which is x s with s the logistic function of 2 u.
+/// dy/dx = s + x s (1 - s) 2 du/dx.
 struct GeluTanh {
   static constexpr std::string_view name = "gelu_tanh";
   static constexpr Keeps keeps = Keeps::input;
   template <class T> static constexpr T factor = std::numbers::sqrt2_v<T> * std::numbers::inv_sqrtpi_v<T>;
   template <class T> static constexpr T cubic = T(0.044715);
-  template <class T> static T inner(T x) { return std::tanh(factor<T> * x * (T(1) + cubic<T> * x * x)); }
-  template <class T> T value(T x) const { return T(0.5) * x * (T(1) + inner(x)); }
+  template <class T> static T twice_inner(T x) { return T(2) * factor<T> * x * (T(1) + cubic<T> * x * x); }
+  template <class T> static T twice_inner_slope(T x) { return T(2) * factor<T> * (T(1) + T(3) * cubic<T> * x * x); }
+  template <class T> T value(T x) const { return x / (T(1) + std::exp(-twice_inner(x))); }
   template <class T> T slope(T x) const {
-    const T t = inner(x);
-    return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * factor<T> * (T(1) + T(3) * cubic<T> * x * x);
+    const T s = T(1) / (T(1) + std::exp(-twice_inner(x)));
+    return s + x * s * (T(1) - s) * twice_inner_slope(x);
   }
 };
 

@@ -7,6 +7,7 @@
 
 #include "autograd/core/storage.h"
 #include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/openmp/inline_functions.h"
 #include "autograd/kernels/openmp/map.h"
 
 namespace capstan::kernels {
@@ -47,7 +48,7 @@ template <class T>
 void BiasActivation<T>::fast(const BiasFunction& f, std::int64_t rows, std::int64_t columns, const T* x, const T* bias, T* y) {
   const Shape shape{rows, columns};
   const Strided<const T> xs{x, Layout(shape)}, biases{bias, Layout(Shape{columns}).expand(shape)};
-  std::visit([&](const auto& g) { map([g](auto v, auto b) { return g.value(v + b); }, kGrain / 4, y, xs, biases); }, f);
+  std::visit([&](const auto& g) { map([h = written_out(g)](auto v, auto b) { return h.value(v + b); }, kGrain / 4, y, xs, biases); }, f);
 }
 
 template <class T>
@@ -62,8 +63,8 @@ void BiasActivationGradient<T>::fast(const BiasFunction& f, std::int64_t rows, s
         parallel_tasks(blocks * tiles, rows * columns * 4, [&](std::int64_t task) {
           const std::int64_t tile = task % tiles, block = task / tiles, first = rows * block / blocks, last = rows * (block + 1) / blocks;
           const std::int64_t column = tile * kTile, at = first * columns + column;
-          gradient_tile(g, last - first, columns, std::min(kTile, columns - column), dy + at, kept + at, bias + column, dx + at,
-                        sums + task * kTile);
+          gradient_tile(written_out(g), last - first, columns, std::min(kTile, columns - column), dy + at, kept + at, bias + column,
+                        dx + at, sums + task * kTile);
         });
       },
       f);

@@ -5,13 +5,14 @@
 #include <variant>
 
 #include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/openmp/inline_functions.h"
 #include "autograd/kernels/openmp/map.h"
 
 namespace capstan::kernels {
 
 template <class T>
 void Binary<T>::fast(const BinaryFunction& f, const Strided<const T>& a, const Strided<const T>& b, T* y) {
-  std::visit([&](const auto& g) { map([g](auto u, auto v) { return g.value(u, v); }, kGrain, y, a, b); }, f);
+  std::visit([&](const auto& g) { map([h = written_out(g)](auto u, auto v) { return h.value(u, v); }, kGrain, y, a, b); }, f);
 }
 
 template <class T>
@@ -20,9 +21,9 @@ void BinaryGradient<T>::fast(const BinaryFunction& f, Operand of, const Strided<
   std::visit(
       [&](const auto& g) {
         if (of == Operand::a) {
-          map([g](auto e, auto u, auto v) { return e * g.slope_a(u, v); }, kGrain, d, dy, a, b);
+          map([h = written_out(g)](auto e, auto u, auto v) { return e * h.slope_a(u, v); }, kGrain, d, dy, a, b);
         } else {
-          map([g](auto e, auto u, auto v) { return e * g.slope_b(u, v); }, kGrain, d, dy, a, b);
+          map([h = written_out(g)](auto e, auto u, auto v) { return e * h.slope_b(u, v); }, kGrain, d, dy, a, b);
         }
       },
       f);

@@ -3,6 +3,7 @@
 
 #include "autograd/kernels/decoding.h"
 
+#include "autograd/kernels/openmp/inline_functions.h"
 #include "autograd/kernels/openmp/vector_math.h"
 
 #include <algorithm>
@@ -76,8 +77,9 @@ void finish_row(const ProductStage& s, std::int64_t first_output, const float* s
     if (s.activation) {
       std::visit(
           [&](const auto& f) {
+            const auto g = written_out(f);
 #pragma omp simd
-            for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = f.value(y[j]);
+            for (std::int64_t j = 0; j < kPanelOutputs; ++j) y[j] = g.value(y[j]);
           },
           *s.activation);
     }
@@ -282,11 +284,12 @@ void run(const GateStage& s, const StepRows& rows, const Team& team) {
   const Range range = team.share(rows.rows);
   std::visit(
       [&](const auto& f) {
+        const auto g = written_out(f);
         for (std::int64_t r = range.first; r < range.last; ++r) {
           const float *const gate = s.gate + r * s.row, *const x = s.x + r * s.row;
           float* const y = s.y + r * s.width;
 #pragma omp simd simdlen(kSimdLength <float>)
-          for (std::int64_t c = 0; c < s.width; ++c) y[c] = f.value(gate[c], x[c]);
+          for (std::int64_t c = 0; c < s.width; ++c) y[c] = g.value(gate[c], x[c]);
         }
       },
       s.function);

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/openmp/inline_functions.h"
 #include "autograd/kernels/openmp/map.h"
 
 namespace capstan::kernels {
@@ -16,7 +17,7 @@ constexpr std::int64_t kFunctionGrain = kGrain / 4;  // most are dearer than an 
 
 template <class T>
 void Unary<T>::fast(const UnaryFunction& f, const Strided<const T>& x, T* y) {
-  std::visit([&](const auto& g) { map([g](auto v) { return g.value(v); }, kFunctionGrain, y, x); }, f);
+  std::visit([&](const auto& g) { map([h = written_out(g)](auto v) { return h.value(v); }, kFunctionGrain, y, x); }, f);
 }
 
 template <class T>
@@ -26,7 +27,7 @@ void UnaryGradient<T>::fast(const UnaryFunction& f, const Strided<const T>& dy, 
         if constexpr (std::remove_cvref_t<decltype(g)>::keeps == Keeps::nothing) {
           map([g](auto d) { return d * g.slope(d); }, kFunctionGrain, dx, dy);
         } else {
-          map([g](auto d, auto v) { return d * g.slope(v); }, kFunctionGrain, dx, dy, kept);
+          map([h = written_out(g)](auto d, auto v) { return d * h.slope(v); }, kFunctionGrain, dx, dy, kept);
         }
       },
       f);
