@@ -139,6 +139,8 @@ void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistic
     std::fill_n(dgamma, 3 * width, 0.0f);
     const Scratch<float> ds_row(n);
     float* const ds = ds_row.data();
+    // As locals: what is read through the closure is taken for something that a store may change.
+    const T* const weight = gamma;
     const std::int64_t begin = blocks.begin(block), end = blocks.begin(block + 1), decided = 4096 / std::clamp<std::int64_t>(n, 1, 4096);
     const Scratch<std::uint8_t> keep(drops ? decided * n : 0);  // decisions of several rows are drawn together
     for (std::int64_t r = begin; r < end; ++r) {
@@ -149,7 +151,7 @@ void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistic
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum_g, sum_gx)
       for (std::int64_t j = 0; j < n; ++j) {
         const float gj = static_cast<float>(g[j]), normal = (static_cast<float>(x[j]) - mean) * inverse,
-                    weighted = gj * static_cast<float>(gamma[j]);
+                    weighted = gj * static_cast<float>(weight[j]);
         sum_g += weighted;
         sum_gx += weighted * normal;
         dgamma[j] += gj * normal;
@@ -157,15 +159,17 @@ void LayerNormBackward<T>::fast(const T* sum, const T* gamma, const RowStatistic
       }
       sum_g = s.centered ? sum_g * inverse_n : 0.0f;
       sum_gx *= inverse_n;
-#pragma omp simd simdlen(kSimdLength <float>)
-      for (std::int64_t j = 0; j < n; ++j) {
+      const auto gradient = [=](std::int64_t j) {
         const float normal = (static_cast<float>(x[j]) - mean) * inverse;
-        ds[j] = (static_cast<float>(g[j]) * static_cast<float>(gamma[j]) - sum_g - normal * sum_gx) * inverse;
-      }
+        return (static_cast<float>(g[j]) * static_cast<float>(weight[j]) - sum_g - normal * sum_gx) * inverse;
+      };
       if (dsum != nullptr) {
         const T* const more = dsum + r * n;
 #pragma omp simd simdlen(kSimdLength <float>)
-        for (std::int64_t j = 0; j < n; ++j) ds[j] += static_cast<float>(more[j]);
+        for (std::int64_t j = 0; j < n; ++j) ds[j] = gradient(j) + static_cast<float>(more[j]);
+      } else {
+#pragma omp simd simdlen(kSimdLength <float>)
+        for (std::int64_t j = 0; j < n; ++j) ds[j] = gradient(j);
       }
       if (d.dresidual != nullptr) {
         T* const out = d.dresidual + r * n;
