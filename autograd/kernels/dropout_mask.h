@@ -7,6 +7,8 @@
 // counter 8 * block + g decides about column 64 * block + 8 * f + g, so each field of the eight counters is a run of columns.
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -43,7 +45,6 @@ inline void decide_blocks(std::uint64_t key, std::uint64_t row, std::uint64_t bl
   // Eight lanes of 64 bits hold 32-bit words, which is how a widening multiply wants them. GCC's vector type instead of a loop:
   // it keeps the state of all ten rounds in registers, which doubles the speed; two blocks at once hide the latency of the multiply.
   using Lanes [[gnu::vector_size(64)]] = std::uint64_t;
-  using Halves [[gnu::vector_size(16)]] = std::uint16_t;
   const Lanes low = Lanes{} + 0xffffffffu;
   Lanes c0[kBlocks], c1[kBlocks], c2[kBlocks], c3[kBlocks];
   for (int b = 0; b < kBlocks; ++b) {
@@ -65,14 +66,23 @@ inline void decide_blocks(std::uint64_t key, std::uint64_t row, std::uint64_t bl
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
+  // A counter's eight fields lie side by side, four in each of two vectors. Their decisions become the even and the odd bytes of one, which
+  // are then put in the order of the columns.
+  using Fields [[gnu::vector_size(64)]] = std::uint16_t;
+  using Bytes [[gnu::vector_size(64)]] = std::uint8_t;
+  constexpr auto kPlaces = [] {
+    std::array<std::uint8_t, kMaskBlock> places{};
+    for (std::size_t f = 0; f < 8; ++f)
+      for (std::size_t g = 0; g < 8; ++g) places[8 * f + g] = static_cast<std::uint8_t>(2 * (4 * g + f % 4) + f / 4);
+    return places;
+  }();
+  const auto places = std::bit_cast<Bytes>(kPlaces);
+  const Fields least = Fields{} + threshold;
   for (int b = 0; b < kBlocks; ++b) {
-    alignas(64) std::uint16_t bits[kMaskBlock];
-    const Lanes words[4] = {c0[b], c1[b], c2[b], c3[b]};
-    for (int w = 0; w < 4; ++w) {
-      const Halves fields[2] = {__builtin_convertvector(words[w], Halves), __builtin_convertvector(words[w] >> 16, Halves)};
-      std::memcpy(bits + 16 * w, fields, sizeof fields);
-    }
-    for (int i = 0; i < kMaskBlock; ++i) keep[kMaskBlock * b + i] = bits[i] >= threshold ? std::uint8_t{1} : std::uint8_t{0};
+    const auto first = std::bit_cast<Fields>((c0[b] & low) | c1[b] << 32), last = std::bit_cast<Fields>((c2[b] & low) | c3[b] << 32);
+    const Fields decided = (std::bit_cast<Fields>(first >= least) & 1) | (std::bit_cast<Fields>(last >= least) & 0x100);
+    const Bytes in_order = __builtin_shuffle(std::bit_cast<Bytes>(decided), places);
+    std::memcpy(keep + kMaskBlock * b, &in_order, sizeof in_order);
   }
 }
 
