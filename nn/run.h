@@ -1,5 +1,6 @@
 #pragma once
-// Run: what a forward pass must know beside its inputs — training or not, and where its random numbers come from.
+// Run: what a forward pass must know beside its inputs — training or not, where its random numbers come from,
+// and what it keeps.
 // Modules take it as `const Run&`. Nothing random is a state: a dropout decision is a function of (seed, step, place, row, column).
 
 #include <cstdint>
@@ -17,6 +18,8 @@ struct Run {
   /// data set's step, such as global sample index * T + t for [B, T, C]. Dropout of a row then does not depend on how samples are batched.
   /// Undefined: the place of an element in the batch decides.
   Tensor token_ids = {};
+  /// Layers of transformers are computed again in backward instead of keeping their activations (autograd/tape/checkpoint.h).
+  bool checkpoint_activations = false;
 
   /// The key of a place (Scope::key) in this step.
   std::uint64_t dropout_key(std::uint64_t place) const {

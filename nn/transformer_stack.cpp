@@ -67,8 +67,7 @@ template <class Layer>
 TransformerStack<Layer>::TransformerStack(const Scope& scope, const TransformerStackOptions& o)
     : layers_(make_layers(scope, o)),
       norm_follows_(o.layer.pre_norm && o.final_norm && o.layers > 0),
-      splits_first_token_(o.layer.relative == RelativePositions::none && o.layer.rotary_base == 0 && o.layers > 0),
-      checkpoint_(o.checkpoint) {
+      splits_first_token_(o.layer.relative == RelativePositions::none && o.layer.rotary_base == 0 && o.layers > 0) {
   if (o.final_norm)
     norm_.emplace(scope / "norm", LayerNormOptions{.width = o.layer.width,
                                                    .epsilon = o.layer.epsilon,
@@ -97,7 +96,7 @@ Residual::State TransformerStack<Layer>::layer(std::size_t index, const Residual
   const auto step = [=, this](const Residual::State& s, const Tensor& k, const Inputs& in) {
     return layers_[index].step(s, k, in, norm_after(index), run, weights);
   };
-  return checkpoint_ && weights == nullptr ? checkpointed(step, state, keys, inputs) : step(state, keys, inputs);
+  return run.checkpoint_activations && weights == nullptr ? checkpointed(step, state, keys, inputs) : step(state, keys, inputs);
 }
 
 template <class Layer>

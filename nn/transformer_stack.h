@@ -22,7 +22,6 @@ struct TransformerStackOptions {
   std::int64_t layers = 0;
   TransformerLayerOptions layer = {};  ///< its stochastic_depth is that of the last layer; earlier layers have less, linearly to 0
   bool final_norm = true;
-  bool checkpoint = false;      ///< compute each layer again in backward instead of keeping its activations (autograd/tape/checkpoint.h)
   std::string layer_name = "";  ///< what stands before the number in the path of a layer
 };
 
@@ -85,7 +84,7 @@ class TransformerStack {
   std::vector<Layer> layers_;
   std::optional<LayerNorm> norm_;
   bool norm_follows_;  // the last sum: pre-norm layers take the normalisation at the end with it
-  bool splits_first_token_, checkpoint_;
+  bool splits_first_token_;
 };
 
 extern template class TransformerStack<EncoderLayer>;

@@ -34,8 +34,7 @@ TransformerStackOptions stack_options(const DetrOptions& o, std::int64_t layers,
                     .activation_dropout = o.activation_dropout,
                     .init = glorot_uniform(),
                     .projection_init = glorot_uniform({.in = o.width, .out = 3 * o.width})},
-          .final_norm = final_norm,
-          .checkpoint = o.checkpoint};
+          .final_norm = final_norm};
 }
 
 const DetrOptions& checked(const DetrOptions& o, const ResNetOptions& backbone) {

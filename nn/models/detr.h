@@ -41,7 +41,6 @@ struct DetrOptions {
   DetrPositions positions = DetrPositions::sine;
   bool anchors = false;
   bool auxiliary = true;
-  bool checkpoint = false;
 
   template <class V>
   void visit(V& v) {
@@ -63,8 +62,6 @@ struct DetrOptions {
       "Wang et al. 2021) and attends around it (after SMCA, Gao et al. 2021): learns from small sets; no: as published, a learned "
       "embedding alone");
     v("auxiliary", auxiliary, "every layer of the decoder answers in training, not the last one alone").of_training();
-    v("checkpoint", checkpoint, "compute each layer again in backward instead of keeping its activations: less memory, more work")
-        .of_training();
   }
 };
 

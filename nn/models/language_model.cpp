@@ -50,8 +50,7 @@ TransformerStackOptions stack(const LanguageModelOptions& o) {
                     .init = ends_branch,
                     .projection_init = normal(kDeviation),
                     .feed_forward_init = normal(kDeviation),
-                    .feed_forward_outer_init = ends_branch},
-          .checkpoint = o.checkpoint};
+                    .feed_forward_outer_init = ends_branch}};
 }
 
 Parameter table(const Scope& scope, std::int64_t rows, const LanguageModelOptions& o) {

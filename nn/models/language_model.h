@@ -35,7 +35,7 @@ struct LanguageModelOptions {
   LanguagePositions positions = LanguagePositions::rotary;
   double rope_theta = 10000;
   std::int64_t max_positions = 256;
-  bool tied = true, checkpoint = false;
+  bool tied = true;
 
   template <class V>
   void visit(V& v) {
@@ -62,8 +62,6 @@ struct LanguageModelOptions {
     v("rope_theta", rope_theta, "positions = rotary: base of the wavelengths, 2 pi ... 2 pi rope_theta tokens", V::positive());
     v("max_positions", max_positions, "the window: tokens that the model sees at most", V::between(2, 1e6));
     v("tied", tied, "the table of output vectors is that of embeddings");
-    v("checkpoint", checkpoint, "compute each layer again in backward instead of keeping its activations: less memory, a third more work")
-        .of_machine();
   }
   /// Throws ConfigError.
   void validate() const;

@@ -238,7 +238,7 @@ Tensor Swin::Parts::encode(const Tensor& images, const std::vector<SwinTokens>& 
       const auto step = [&block = blocks[j], w, next, tokens, places](const Residual::State& s) {
         return block(s, w, next, tokens, places);
       };
-      state = options.checkpoint_activations ? checkpointed(step, state) : step(state);
+      state = run.checkpoint_activations ? checkpointed(step, state) : step(state);
     }
     x = merging ? (*merging)(state.input, plan.neighbours(plans[i + 1])) : state.input;
   }

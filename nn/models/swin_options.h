@@ -35,7 +35,6 @@ struct SwinOptions {
   WindowPadding padding = WindowPadding::transformers;
   SwinInitialValues initial_values = SwinInitialValues::published;
   double dropout = 0, attention_dropout = 0, stochastic_depth = 0.1;
-  bool checkpoint_activations = false;
 
   template <class V>
   void visit(V& v) {
@@ -73,9 +72,6 @@ struct SwinOptions {
     v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction()).of_training();
     v("stochastic_depth", stochastic_depth,
       "probability that a sample skips the last block in training (drop path); earlier blocks less, linearly to 0", V::fraction())
-        .of_training();
-    v("checkpoint_activations", checkpoint_activations,
-      "compute blocks again in backward instead of keeping their activations: less memory")
         .of_training();
   }
 };

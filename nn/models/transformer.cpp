@@ -27,8 +27,7 @@ TransformerStackOptions stack(const TransformerModelOptions& o, std::int64_t lay
                     .epsilon = o.norm_epsilon,
                     .bias = o.bias,
                     .init = glorot_uniform(),
-                    .projection_init = glorot_uniform({.in = o.hidden_size, .out = 3 * o.hidden_size})},
-          .checkpoint = o.checkpoint};
+                    .projection_init = glorot_uniform({.in = o.hidden_size, .out = 3 * o.hidden_size})}};
 }
 
 Parameter table(const Scope& scope, std::int64_t rows, const TransformerModelOptions& o) {

@@ -44,7 +44,6 @@ struct TransformerModelOptions {
   PositionKind positions = PositionKind::sinusoidal;
   std::int64_t max_positions = 256;
   TiedTables tied = TiedTables::all;
-  bool checkpoint = false;
 
   template <class V>
   void visit(V& v) {
@@ -67,8 +66,6 @@ struct TransformerModelOptions {
     v("max_positions", max_positions, "longest sequence that the model can read or write, with its frame", V::between(4, 65536));
     v("tied", tied, "tables that are one: all, source, target and output (a joint vocabulary); output: those of target and output; none",
       {{"all", TiedTables::all}, {"output", TiedTables::output}, {"none", TiedTables::none}});
-    v("checkpoint", checkpoint, "compute each layer again in backward instead of keeping its activations: less memory, a third more work")
-        .of_machine();
   }
   /// Throws ConfigError.
   void validate() const;

@@ -118,8 +118,7 @@ Vit::Parts::Parts(const Scope& scope, const VitOptions& o, const Initials& init)
                                             .epsilon = o.norm_epsilon,
                                             .init = init.attention,
                                             .feed_forward_init = init.mlp,
-                                            .feed_forward_bias_init = init.mlp_bias},
-                                  .checkpoint = o.checkpoint_activations}),
+                                            .feed_forward_bias_init = init.mlp_bias}}),
       representation(
           o.representation_size > 0
               ? std::optional<Linear>(std::in_place, scope / "representation",

@@ -60,7 +60,6 @@ struct VitOptions {
   VitInitialValues initial_values = VitInitialValues::flax;
   Interpolation interpolation = Interpolation::align_corners;  ///< of the original code; timm uses bicubic_antialias
   double dropout = 0.1, attention_dropout = 0, stochastic_depth = 0;
-  bool checkpoint_activations = false;
 
   template <class V>
   void visit(V& v) {
@@ -106,9 +105,6 @@ struct VitOptions {
     v("attention_dropout", attention_dropout, "share of attention probabilities set to zero in training", V::fraction()).of_training();
     v("stochastic_depth", stochastic_depth,
       "probability that a sample skips the last layer in training; earlier layers less, linearly to 0", V::fraction())
-        .of_training();
-    v("checkpoint_activations", checkpoint_activations,
-      "compute layers again in backward instead of keeping their activations: less memory")
         .of_training();
   }
 };

@@ -40,6 +40,11 @@ void PrintTo(const LayerCase& c, std::ostream* out) { *out << c.name; }
 
 /// Training with a number for every token of a batch of two by three.
 nn::Run training() { return {.training = true, .seed = 3, .token_ids = Tensor::from(std::vector<std::int64_t>{4, 5, 6, 7, 8, 9}, {6})}; }
+nn::Run training_again() {
+  nn::Run run = training();
+  run.checkpoint_activations = true;
+  return run;
+}
 const Tensor kLengths = Tensor::from(std::vector<std::int64_t>{3, 2}, {2});
 const Tensor kMemoryIds = Tensor::from(std::vector<std::int64_t>{1, 2, 3, 4}, {4});
 const Tensor kKeys = Tensor::from(std::vector<std::uint8_t>{1, 1, 1, 1, 1, 0}, {2, 3});
@@ -190,11 +195,11 @@ std::vector<LayerCase> cases() {
     add_case("encoder" + form,
              [=](const Scope& s) { return [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) { return l(in[0], {}, training()); }; },
              {x});
-    stack.final_norm = false, stack.layer.attention_dropout = 0, stack.checkpoint = true;
+    stack.final_norm = false, stack.layer.attention_dropout = 0;
     add_case("encoder_positions" + form,
              [=](const Scope& s) {
                return [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) {
-                 return l(in[0], {.query_positions = in[1], .key_positions = in[1]}, training());
+                 return l(in[0], {.query_positions = in[1], .key_positions = in[1]}, training_again());
                };
              },
              {x, random_input(x.shape(), 2)});
@@ -205,20 +210,21 @@ std::vector<LayerCase> cases() {
                           {.memory = in[1],
                            .mask = {.query_positions = in[2], .key_positions = in[2]},
                            .memory_mask = {.key_ids = kMemoryIds, .query_positions = in[2], .key_positions = in[3]}},
-                          training());
+                          training_again());
                };
              },
              {x, memory, random_input(x.shape(), 2), random_input(memory.shape(), 3)});
     add_case("encoder_first_token" + form,
              [=](const Scope& s) {
-               return
-                   [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) { return l.first_token(in[0], {.bias = in[1]}, training()); };
+               return [l = TransformerStack<EncoderLayer>(s, stack)](Inputs in) {
+                 return l.first_token(in[0], {.bias = in[1]}, training_again());
+               };
              },
              {x, random_input({3, 3}, 2)});
     add_case("decoder" + form,
              [=](const Scope& s) {
                return [l = TransformerStack<DecoderLayer>(s, stack)](Inputs in) {
-                 return l(in[0], {.memory = in[1], .memory_mask = {.key_ids = kMemoryIds}}, training());
+                 return l(in[0], {.memory = in[1], .memory_mask = {.key_ids = kMemoryIds}}, training_again());
                };
              },
              {x, memory});

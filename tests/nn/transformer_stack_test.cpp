@@ -147,12 +147,12 @@ TEST(TransformerStack, CheckpointedGivesTheSameBitsWithLessMemory) {
     ParameterStore store(3, dtype);
     TransformerStackOptions options = with_dropout(pre_norm);
     options.layers = 6, options.layer.width = 32, options.layer.inner = 128, options.layer.attention_dropout = 0;
-    options.checkpoint = checkpointed;
     const Encoder encoder(store.root(), options);
     const Tensor x = make_leaf(cast(cosine({8, 20, 32}, 0), dtype));
     reset_peak_memory();
     const auto before = memory_stats().live;
-    const auto all = results(store, {x}, [&] { return encoder.first_token(x, {}, {.training = true, .seed = 2}); });
+    const auto all = results(
+        store, {x}, [&] { return encoder.first_token(x, {}, {.training = true, .seed = 2, .checkpoint_activations = checkpointed}); });
     return std::pair(all, memory_stats().peak_live - before);
   };
   for (const bool pre_norm : {false, true})
@@ -170,13 +170,12 @@ TEST(TransformerStack, CheckpointsADecoderWithItsMemory) {
   for (const bool pre_norm : {false, true}) {
     std::vector<std::vector<std::vector<double>>> both;
     for (const bool checkpointed : {false, true}) {
-      TransformerStackOptions options = with_dropout(pre_norm);
-      options.checkpoint = checkpointed;
       ParameterStore store(3, DType::f64);
-      const Decoder decoder(store.root(), options);
+      const Decoder decoder(store.root(), with_dropout(pre_norm));
       both.push_back(results(store, {x, memory, added}, [&] {
         const Tensor shifted = add(memory, Tensor::full({6}, .1, DType::f64)), mask = mul(added, Tensor::scalar(2, DType::f64));
-        return decoder(x, {.memory = shifted, .memory_mask = {.bias = mask}}, {.training = true, .seed = 2});
+        return decoder(x, {.memory = shifted, .memory_mask = {.bias = mask}},
+                       {.training = true, .seed = 2, .checkpoint_activations = checkpointed});
       }));
     }
     expect_same(both[1], both[0], "checkpointed");

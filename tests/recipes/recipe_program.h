@@ -54,7 +54,8 @@ struct RecipeProgram : testing::Test {
     std::string name = "run";     ///< of the directories of the runs
   };
   /// What the engine promises of every recipe: a run that is stopped and resumed, or killed and resumed, ends with the tensors of the
-  /// uninterrupted one; its checkpoint evaluates, twice alike; and predict answers every line with one line.
+  /// uninterrupted one, also with activations computed again; its checkpoint evaluates, twice alike; and predict answers every line with
+  /// one line.
   void prove(const Proof& proof);
 };
 

@@ -70,8 +70,9 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
   std::int64_t step = 0;
   const auto one = [&] {
     const auto& b = batches[static_cast<std::size_t>(step % kDistinct)];
-    const StepLoss loss =
-        train_step(recipe, *optimizer, b, {.seed = setup.seed, .step = step}, options.optimizer.learning_rate, options.train.clip_norm);
+    const StepLoss loss = train_step(recipe, *optimizer, b,
+                                     {.seed = setup.seed, .step = step, .checkpoint_activations = options.train.checkpoint_activations},
+                                     options.optimizer.learning_rate, options.train.clip_norm);
     ++step;
     return loss.total();
   };

@@ -106,7 +106,9 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
   const Setup& setup = recipe.setup();
   for (const std::string& line : data::lines_of(recipe.data_report())) out << line << "\n";
   const AnyBatch batch = first_batch(recipe);
-  const StepLoss loss = gradient_step(recipe, std::span(&batch, 1), {.seed = setup.seed, .step = 0}).loss;
+  const StepLoss loss = gradient_step(recipe, std::span(&batch, 1),
+                                      {.seed = setup.seed, .step = 0, .checkpoint_activations = c.options().train.checkpoint_activations})
+                            .loss;
   for (const Parameter& parameter : recipe.parameters().parameters())
     out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << scale_text(parameter)
         << "\n";

@@ -55,6 +55,7 @@ struct TrainOptions {
   std::int64_t micro_batch_size = 0;
   DType precision = DType::f32;
   double clip_norm = 0;
+  bool checkpoint_activations = false;
   double ema_decay = 0;
   std::int64_t log_every = 50;
   std::int64_t evaluate_every = 0;
@@ -71,6 +72,10 @@ struct TrainOptions {
       "element type of the matrix work, with f32 master weights; bf16 pays where processors multiply it (AVX-512 BF16)",
       {{"f32", DType::f32}, {"bf16", DType::bf16}})
         .of_use();
+    v("checkpoint_activations", checkpoint_activations,
+      "transformers, Swin and DETR: compute layers again in backward instead of keeping their activations: the same numbers in less "
+      "memory, for a third more work")
+        .of_machine();
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
     v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
       V::fraction());

@@ -19,6 +19,8 @@ constexpr auto kRenamed = std::to_array<Names>({
     {"synthetic.users", "synthetic.sequences"},
     {"synthetic.sessions", "synthetic.sequences"},
     {"data.holdout", "data.held_out"},
+    {"model.checkpoint", "train.checkpoint_activations"},
+    {"model.checkpoint_activations", "train.checkpoint_activations"},
 });
 
 }  // namespace

@@ -24,12 +24,15 @@ std::string without_gradient_text(std::span<const std::string> names);
 
 /// Names an optimiser step: the same values mean the same random numbers.
 struct StepKey {
-  std::uint64_t seed = 0;  ///< of the run
-  std::int64_t step = 0;   ///< optimiser steps done before this one
+  std::uint64_t seed = 0;               ///< of the run
+  std::int64_t step = 0;                ///< optimiser steps done before this one
+  bool checkpoint_activations = false;  ///< of Run
 
   /// What the forward pass over the step's batch of this number knows.
   nn::Run run(std::int64_t batch) const {
-    return {.training = true, .seed = random_key(seed, "step", {static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(batch)})};
+    return {.training = true,
+            .seed = random_key(seed, "step", {static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(batch)}),
+            .checkpoint_activations = checkpoint_activations};
   }
 };
 

@@ -56,7 +56,10 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   const bool own_state = t.recipe.sequential() || !t.recipe.state().empty();
   bool first_step = true, whole = true;
   const auto step = [&](std::span<const AnyBatch> batches, double rate) {
-    StepGradients gradients = clipped_step(t.recipe, batches, {.seed = t.recipe.setup().seed, .step = state.step}, options.train.clip_norm);
+    StepGradients gradients =
+        clipped_step(t.recipe, batches,
+                     {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
+                     options.train.clip_norm);
     whole = false;
     update(t.optimizer, gradients, rate);
     return std::move(gradients.loss);

@@ -266,13 +266,13 @@ TEST(Detr, TrainsEverythingThatIsNotFrozen) {
   for (const bool checkpoint : {false, true}) {
     DetrOptions o = kTiny;
     o.positions = DetrPositions::learned;
-    o.checkpoint = checkpoint;
     ParameterStore store(4);
     const Detr model(store.root(), o, tiny_backbone());
     store.freeze("backbone/stem");
     store.freeze("backbone/stages/0");
     Tape tape;
-    const auto [logits, boxes] = model(result("images"), result("real"), {.training = true, .seed = 3});
+    const auto [logits, boxes] =
+        model(result("images"), result("real"), {.training = true, .seed = 3, .checkpoint_activations = checkpoint});
     const Tensor loss = add(sum(square(logits)), sum(square(boxes)));
     const Gradients gradients = tape.backward(loss);
     EXPECT_FALSE(store.find("backbone/stages/0/0/conv1/weight").trainable());

@@ -291,11 +291,10 @@ SwinOptions with_dropout() {
 
 TEST(Swin, ComputesTheSameAgainInBackward) {
   const Tensor images = cast(cosine({3, 3, 16, 16}, 0), DType::f32);
-  const nn::Run run{.training = true, .seed = 3, .token_ids = i64({4, 9, 2})};
-  SwinOptions o = with_dropout();
-  const auto kept = gradients(o, images, run, nullptr);
-  o.checkpoint_activations = true;
-  EXPECT_EQ(gradients(o, images, run, nullptr), kept);
+  nn::Run run{.training = true, .seed = 3, .token_ids = i64({4, 9, 2})};
+  const auto kept = gradients(with_dropout(), images, run, nullptr);
+  run.checkpoint_activations = true;
+  EXPECT_EQ(gradients(with_dropout(), images, run, nullptr), kept);
 }
 
 TEST(Swin, DropsBySampleNotByBatch) {
