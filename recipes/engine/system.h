@@ -13,11 +13,12 @@
 namespace capstan::engine {
 
 std::int64_t peak_rss_bytes();
-/// Seconds of processor time of this process so far.
-struct ProcessTimes {
-  double user = 0, system = 0;
+/// What this process has used so far.
+struct ProcessUse {
+  double user = 0, system = 0;   ///< seconds of processor time
+  std::int64_t page_faults = 0;  ///< pages of memory touched for the first time, and others that did not have to be read from a disk
 };
-ProcessTimes process_times();
+ProcessUse process_use();
 double wall_seconds();  ///< monotonic
 /// Processors that this process may use: of the affinity mask, or of the places that OpenMP was told to bind to.
 int usable_cores();

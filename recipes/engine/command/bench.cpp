@@ -34,10 +34,11 @@ std::vector<double> seconds_of(const std::function<void()>& call, std::int64_t w
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision) {
   BenchResult r;
   for (std::int64_t i = 0; i < warmup; ++i) r.loss = step();
-  const ProcessTimes before = process_times();
+  const ProcessUse before = process_use();
   const std::vector<double> seconds = seconds_of([&] { r.loss = step(); }, 0, steps);
-  const ProcessTimes after = process_times();
+  const ProcessUse after = process_use();
   const double system = after.system - before.system, all = system + after.user - before.user;
+  r.page_faults_per_step = static_cast<double>(after.page_faults - before.page_faults) / static_cast<double>(steps);
   r.steps = steps;
   r.precision = precision;
   r.step_seconds = median(seconds);
@@ -110,6 +111,7 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
     row.insert(row.end(), {{"matmul_gflops", r.matmul_gflops},
                            {"peak_rss_bytes", r.peak_bytes},
                            {"system_share", r.system_share},
+                           {"page_faults_per_step", r.page_faults_per_step},
                            {"threads", std::int64_t{r.threads}},
                            {"precision", to_text(r.precision)},
                            {"loss", r.loss}});
@@ -126,8 +128,8 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
   if (r.bound_seconds > 0)
     out << "  " << rounded(100 * r.bound_seconds / r.step_seconds) << " % of the bound reached, " << rounded(1e3 * r.bound_seconds)
         << " ms a step for its products and the memory it moves\n";
-  out << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, peak memory "
-      << bytes_text(static_cast<double>(r.peak_bytes)) << "\n";
+  out << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, " << rounded(r.page_faults_per_step)
+      << " page faults a step, peak memory " << bytes_text(static_cast<double>(r.peak_bytes)) << "\n";
 }
 
 }  // namespace capstan::engine

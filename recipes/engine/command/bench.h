@@ -35,6 +35,7 @@ struct BenchResult {
   double bound_seconds = 0;     ///< the least time of a step's work at these rates (profile_table.h); 0: it was not profiled
   std::int64_t peak_bytes = 0;  ///< of memory, before the rates were measured
   double system_share = 0;      ///< of the processor time of the timed steps
+  double page_faults_per_step = 0;
   int threads = 0;
   DType precision = DType::f32;
   double loss = 0;  ///< of the last step: a result without one was not training

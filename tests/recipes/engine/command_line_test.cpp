@@ -222,7 +222,7 @@ TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
     const std::string line = out.str();
     EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
     for (const char* key : {"items_per_s", "step_ms", "flops_per_step", "matmul_gflops", "mfu", "peak_rss_bytes", "threads", "precision",
-                            "system_share", "bound_ms", "bound_share"})
+                            "system_share", "page_faults_per_step", "bound_ms", "bound_share"})
       EXPECT_THAT(line, HasSubstr(join_text('"', key, "\":")));
     EXPECT_THAT(line, AllOf(HasSubstr("\"flops_per_step\":192"), HasSubstr("\"precision\":\"f32\""), HasSubstr("\"threads\":1")));
     const auto number = [&](std::string_view key) {
