@@ -14,6 +14,7 @@ namespace capstan::kernels {
 
 void take(std::int64_t outer, std::int64_t size, std::int64_t count, std::int64_t inner, const std::int64_t* indices, const std::byte* x,
           std::byte* y) {
+  const profile::Scope scope("Take", profile::Kind::conversion);
   const std::int64_t grain = std::max<std::int64_t>(1, 4 * kGrain / std::max<std::int64_t>(inner, 16));
   parallel_ranges(
       outer * count, grain,
