@@ -1,6 +1,7 @@
 #pragma once
-// Cross-entropy of logits x W^T + bias, block of rows by block of rows: the logits are never stored whole.
-// T: float, bfloat16 (logits and sums in float), double.
+// Cross-entropy of logits x W^T + bias, block of rows by block of rows: the logits are never stored whole. Within a block products and
+// gradients go through the classes part by part, so that the gradient of a part is still in the cache when it is multiplied. Blocks and
+// parts are fixed by the sizes alone. T: float, bfloat16 (logits and sums in float), double.
 
 #include <cstdint>
 

@@ -38,6 +38,21 @@ struct CrossEntropyBackward {
 };
 inline constexpr Kernel<CrossEntropyBackward, float, bfloat16, double> cross_entropy_backward;
 
+/// Classes [first, first + count) of `classes`, of all rows.
+struct ClassPart {
+  std::int64_t rows = 0, classes = 0, first = 0, count = 0;
+};
+/// The same gradient for some of the classes, from logits as products make them, rounded to T for products that follow: logits [rows,
+/// classes]; dlogits [rows, count] with `pitch` elements from row to row, which may be these logits. class_sums, [count] or null, is
+/// increased by the sums over rows, which are added in their order before they are rounded.
+template <class T>
+struct CrossEntropyPartBackward {
+  using Signature = void(const Compute<T>* logits, const ClassTargets& targets, const ClassPart& part, const Compute<T>* log_sums,
+                         double scale, T* dlogits, std::int64_t pitch, Compute<T>* class_sums);
+  static Signature fast, reference;
+};
+inline constexpr Kernel<CrossEntropyPartBackward, float, bfloat16, double> cross_entropy_part_backward;
+
 /// losses[r] = -sum_c targets_c log softmax(logits)_c.
 template <class T>
 struct SoftCrossEntropy {

@@ -106,6 +106,47 @@ void CrossEntropyBackward<T>::fast(const T* logits, const ClassTargets& targets,
 }
 
 template <class T>
+void CrossEntropyPartBackward<T>::fast(const Compute<T>* logits, const ClassTargets& targets, const ClassPart& part,
+                                       const Compute<T>* log_sums, double scale, T* dlogits, std::int64_t pitch, Compute<T>* class_sums) {
+  const float all_weights = sum_of_weights(targets, part.classes);
+  const auto factor = static_cast<float>(scale);
+  const Scratch<float> unwanted(class_sums == nullptr ? part.count : 0);
+  // Threads share the classes, so that one of them makes the sum over all rows of a class.
+  const std::int64_t grain = kGrain / (4 * std::max<std::int64_t>(part.rows, 1)) + 1;
+  parallel_ranges(part.count, grain, [=, &unwanted](std::int64_t begin, std::int64_t end) {
+    float* const sums = class_sums != nullptr ? class_sums : unwanted.data();
+    if (class_sums == nullptr) std::fill(sums + begin, sums + end, 0.0f);
+    for (std::int64_t r = 0; r < part.rows; ++r) {
+      T* const dx = dlogits + r * pitch;
+      if (targets.target[r] == targets.ignore_index) {
+        std::fill(dx + begin, dx + end, T(0.0f));
+        continue;
+      }
+      const float* const x = logits + r * part.classes + part.first;
+      const float* const w = targets.class_weights == nullptr ? nullptr : targets.class_weights + part.first;
+      const TargetMass mass(targets, r, part.classes, all_weights);
+      const float log_sum = log_sums[r], total = mass.total * factor, background = mass.background * factor;
+      const std::int64_t target = targets.target[r] - part.first;
+      const bool has_target = target >= begin && target < end;
+      const float at_target = has_target ? x[target] : 0.0f;  // before it may be overwritten
+      const auto run = [&](auto weight) {
+#pragma omp simd simdlen(kSimdLength <T>)
+        for (std::int64_t j = begin; j < end; ++j) {
+          const float d = total * exp_or_zero(x[j] - log_sum) - background * weight(j);
+          sums[j] += d;
+          store(dx[j], d);
+        }
+      };
+      w == nullptr ? run([](std::int64_t) { return 1.0f; }) : run([w](std::int64_t j) { return w[j]; });
+      if (!has_target) continue;
+      const float hit = mass.hit * factor, smoothed = background * (w != nullptr ? w[target] : 1.0f);
+      sums[target] -= hit;
+      store(dx[target], total * exp_or_zero(at_target - log_sum) - smoothed - hit);
+    }
+  });
+}
+
+template <class T>
 void SoftCrossEntropy<T>::fast(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
                                Compute<T>* log_sums) {
   parallel_rows(rows, classes, 4, [=](std::int64_t r) {
@@ -190,6 +231,8 @@ template CrossEntropy<float>::Signature CrossEntropy<float>::fast;
 template CrossEntropy<bfloat16>::Signature CrossEntropy<bfloat16>::fast;
 template CrossEntropyBackward<float>::Signature CrossEntropyBackward<float>::fast;
 template CrossEntropyBackward<bfloat16>::Signature CrossEntropyBackward<bfloat16>::fast;
+template CrossEntropyPartBackward<float>::Signature CrossEntropyPartBackward<float>::fast;
+template CrossEntropyPartBackward<bfloat16>::Signature CrossEntropyPartBackward<bfloat16>::fast;
 template SoftCrossEntropy<float>::Signature SoftCrossEntropy<float>::fast;
 template SoftCrossEntropy<bfloat16>::Signature SoftCrossEntropy<bfloat16>::fast;
 template SoftCrossEntropyBackward<float>::Signature SoftCrossEntropyBackward<float>::fast;

@@ -60,6 +60,25 @@ void CrossEntropyBackward<T>::reference(const T* logits, const ClassTargets& tar
 }
 
 template <class T>
+void CrossEntropyPartBackward<T>::reference(const Compute<T>* logits, const ClassTargets& targets, const ClassPart& part,
+                                            const Compute<T>* log_sums, double scale, T* dlogits, std::int64_t pitch,
+                                            Compute<T>* class_sums) {
+  using C = Compute<T>;
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    const bool ignored = targets.target[r] == targets.ignore_index;
+    C mass = 0;
+    for (std::int64_t c = 0; c < part.classes; ++c) mass += weighted_target<C>(targets, r, c, part.classes);
+    for (std::int64_t i = 0; i < part.count; ++i) {
+      const std::int64_t c = part.first + i;
+      const C d = mass * std::exp(logits[r * part.classes + c] - log_sums[r]) - weighted_target<C>(targets, r, c, part.classes);
+      const C scaled = ignored ? C(0) : d * static_cast<C>(scale);
+      if (class_sums != nullptr) class_sums[i] += scaled;
+      dlogits[r * pitch + i] = static_cast<T>(scaled);
+    }
+  }
+}
+
+template <class T>
 void SoftCrossEntropy<T>::reference(const T* logits, const T* targets, std::int64_t rows, std::int64_t classes, Compute<T>* losses,
                                     Compute<T>* log_sums) {
   using C = Compute<T>;
@@ -114,6 +133,9 @@ template CrossEntropy<double>::Signature CrossEntropy<double>::reference;
 template CrossEntropyBackward<float>::Signature CrossEntropyBackward<float>::reference;
 template CrossEntropyBackward<bfloat16>::Signature CrossEntropyBackward<bfloat16>::reference;
 template CrossEntropyBackward<double>::Signature CrossEntropyBackward<double>::reference;
+template CrossEntropyPartBackward<float>::Signature CrossEntropyPartBackward<float>::reference;
+template CrossEntropyPartBackward<bfloat16>::Signature CrossEntropyPartBackward<bfloat16>::reference;
+template CrossEntropyPartBackward<double>::Signature CrossEntropyPartBackward<double>::reference;
 template SoftCrossEntropy<float>::Signature SoftCrossEntropy<float>::reference;
 template SoftCrossEntropy<bfloat16>::Signature SoftCrossEntropy<bfloat16>::reference;
 template SoftCrossEntropy<double>::Signature SoftCrossEntropy<double>::reference;

@@ -145,6 +145,7 @@ TEST(Matmul, ChoosesAsMeasured) {
   EXPECT_EQ(chosen(25600, 50, 50, false), MatmulKernel::library);
   EXPECT_EQ(chosen(30522, 128, 1024, true), MatmulKernel::library_transposed);
   EXPECT_EQ(chosen(3416, 100, 512, true, DType::bf16), MatmulKernel::library_transposed);
+  EXPECT_EQ(chosen(3416, 256, 512, true, DType::bf16), MatmulKernel::library);
   EXPECT_EQ(chosen(32, 100, 100, false, DType::bf16), MatmulKernel::library);
   EXPECT_EQ(chosen(3416, 50, 512, true, DType::f32, true), MatmulKernel::library);
   EXPECT_EQ(chosen(3416, 768, 512, true, DType::bf16, true), MatmulKernel::library);

@@ -127,6 +127,67 @@ TYPED_TEST(Threads, Losses) {
   });
 }
 
+TYPED_TEST(Threads, GradientOfSomeClasses) {
+  using T = TypeParam;
+  const std::int64_t rows = 90, classes = 1000;
+  const auto logits = random_values<Compute<T>>(rows * classes, 1, -3, 3);
+  auto targets = random_indices(rows, classes, 2);
+  targets[7] = -100, targets[8] = 300, targets[9] = 300 + 489, targets[10] = 300 + 490;
+  const auto weights = random_values<float>(classes, 3, 0.5, 1.5);
+  for (const bool weighted : {false, true}) {
+    const ClassTargets t{.target = targets.data(), .smoothing = 0.1, .class_weights = weighted ? weights.data() : nullptr};
+    auto losses = zeros<Compute<T>>(rows), log_sums = losses;
+    cross_entropy(logits.data(), t, rows, classes, losses.data(), log_sums.data());
+    const ClassPart part{.rows = rows, .classes = classes, .first = 300, .count = 490};
+    const std::int64_t pitch = 500;
+    check("cross_entropy_part_backward", 3 * kTolerance<T>, [&](Results& r) {
+      auto dx = random_values<T>(rows * pitch, 4), alone = zeros<T>(rows * part.count);
+      auto sums = random_values<Compute<T>>(part.count, 5);
+      cross_entropy_part_backward(logits.data(), t, part, log_sums.data(), 2.0, dx.data(), pitch, sums.data());
+      cross_entropy_part_backward(logits.data(), t, part, log_sums.data(), 2.0, alone.data(), part.count,
+                                  static_cast<Compute<T>*>(nullptr));
+      for (std::int64_t i = 0; i < rows * part.count; ++i)
+        ASSERT_EQ(static_cast<double>(alone[static_cast<std::size_t>(i)]),
+                  static_cast<double>(dx[static_cast<std::size_t>(i / part.count * pitch + i % part.count)]));
+      r.add(dx), r.add(sums);
+    });
+    auto whole = logits;  // in f32, which the part may replace
+    cross_entropy_backward(logits.data(), t, rows, classes, log_sums.data(), 2.0, whole.data());
+    auto some = zeros<T>(rows * part.count);
+    cross_entropy_part_backward(logits.data(), t, part, log_sums.data(), 2.0, some.data(), part.count, static_cast<Compute<T>*>(nullptr));
+    for (std::int64_t i = 0; i < rows * part.count; ++i)
+      ASSERT_NEAR(static_cast<double>(some[static_cast<std::size_t>(i)]),
+                  static_cast<double>(whole[static_cast<std::size_t>(i / part.count * classes + part.first + i % part.count)]),
+                  kTolerance<T>);
+  }
+}
+
+TYPED_TEST(Threads, LinearCrossEntropyOfManyClasses) {
+  using T = TypeParam;
+  const std::int64_t rows = std::is_same_v<T, float> ? 270 : 390, classes = 4100, width = 4;  // two blocks of rows, three parts of classes
+  const auto x = random_values<T>(rows * width, 1), weight = random_values<T>(classes * width, 2), bias = random_values<T>(classes, 3);
+  auto targets = random_indices(rows, classes, 4);
+  targets[5] = targets[260] = -100;
+  check(
+      "linear_cross_entropy", 5 * kTolerance<T>,
+      [&](Results& r) {
+        auto losses = zeros<Compute<T>>(rows);
+        auto dx = random_values<T>(rows * width, 5);  // all of them are written
+        auto dweight = random_values<Compute<T>>(classes * width, 6), dbias = random_values<Compute<T>>(classes, 7);
+        linear_cross_entropy<T>({.x = x.data(),
+                                 .weight = weight.data(),
+                                 .bias = bias.data(),
+                                 .target = targets.data(),
+                                 .rows = rows,
+                                 .classes = classes,
+                                 .width = width,
+                                 .smoothing = 0.1},
+                                losses.data(), {.dx = dx.data(), .dweight = dweight.data(), .dbias = dbias.data(), .scale = 0.5});
+        r.add(losses), r.add(dx), r.add(dweight), r.add(dbias);
+      },
+      Promise::same_rounding);
+}
+
 TYPED_TEST(Threads, LinearCrossEntropy) {
   using T = TypeParam;
   const std::int64_t rows = 400, classes = 300, width = 24;

@@ -29,7 +29,7 @@ struct Result {
 };
 
 TEST(LinearCrossEntropy, IsCrossEntropyOfTheProductOverManyBlocks) {
-  constexpr std::int64_t n = 2100, classes = 700, width = 20;  // three blocks, the last one small
+  constexpr std::int64_t n = 2100, classes = 700, width = 20;  // three blocks
   const Tensor targets = random_classes(n, 0, classes), x = make_leaf(uniform({n, width}, 1)), w = make_leaf(uniform({classes, width}, 2));
   Result fused;
   {
