@@ -101,9 +101,9 @@ void run_piece(const Piece& piece, const F& f) {
     const std::int64_t row = t.rows != nullptr ? t.rows[i] : i;
     if (t.rows != nullptr && !part_of_row && i + kAhead < end) {
       const std::int64_t ahead = t.rows[i + kAhead] * t.width;
-      prefetch_row<Prefetch::write>(t.value + ahead, t.width);
+      prefetch_row(t.value + ahead, t.width);
       for (const float* const moment : t.moments)
-        if (moment != nullptr) prefetch_row<Prefetch::write>(moment + ahead, t.width);
+        if (moment != nullptr) prefetch_row(moment + ahead, t.width);
     }
     const std::int64_t from = t.gradient_row != nullptr ? t.gradient_row[i] : i;
     const std::int64_t offset = row * t.width + piece.column;
@@ -179,6 +179,10 @@ void RepeatMissedSteps<float>::fast(std::span<const AdamMissedRow<float>> rows, 
 #pragma omp parallel for schedule(static) if (n * width >= kSerialBelow)
   for (std::int64_t r = 0; r < n; ++r) {
     const AdamMissedRow<float>& row = rows[static_cast<std::size_t>(r)];
+    if (r + kAhead < n) {
+      const AdamMissedRow<float>& ahead = rows[static_cast<std::size_t>(r + kAhead)];
+      for (const float* const part : {ahead.value, ahead.first, ahead.second}) prefetch_row(part, width);
+    }
     repeat_missed(row, width, rule);
     if (row.idle > 0) {
       float *const m = row.first, *const v = row.second;

@@ -12,13 +12,12 @@ namespace capstan::kernels {
 /// Elements worth waking a thread for, when an element costs about as much as an addition.
 inline constexpr std::int64_t kGrain = 32768;
 
-/// Asks for the cache lines of a row that is needed soon: rows named by an index are what the processor cannot foresee. For `write` they
-/// are taken from the other cores' caches at once.
-enum class Prefetch { read, write };
-template <Prefetch kFor = Prefetch::read, class T>
+/// Asks for the cache lines of a row that is needed soon: rows named by an index are what the processor cannot foresee. Into the
+/// second-level cache: the first level has too few requests under way at a time for rows that come from memory.
+template <class T>
 inline void prefetch_row(const T* row, std::int64_t width) {
   constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t j = 0; j < width; j += kLine) __builtin_prefetch(row + j, kFor == Prefetch::write ? 1 : 0);
+  for (std::int64_t j = 0; j < width; j += kLine) __builtin_prefetch(row + j, 0, 2);
 }
 
 /// Calls f(first, last) for one range a thread, which together make [0, n); one range on this thread if n is below 2 * grain. Bounds are
