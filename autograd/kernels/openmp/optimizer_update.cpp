@@ -66,20 +66,24 @@ void run_narrow_rows(const Piece& piece, const F& f) {
   std::array<std::array<float, kGroup>, 1 + kMaxMoments> copies;
   std::array<float*, 1 + kMaxMoments> arrays{t.value};
   std::ranges::copy(t.moments, arrays.begin() + 1);
+  std::array<std::int64_t, kGroup> places;  // of the copied elements in the tensor
   for (std::int64_t i = piece.row, end = piece.row + piece.count; i < end; i += group) {
-    const std::int64_t rows = std::min(group, end - i), count = rows * t.width;
+    const std::int64_t rows = std::min(group, end - i), width = t.width, count = rows * width;
+    std::int64_t* place = places.data();
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t j = 0; j < width; ++j) *place++ = t.rows[i + r] * width + j;
     const auto for_elements = [&](const auto& move) {
       for (std::size_t a = 0; a < arrays.size(); ++a) {
-        if (arrays[a] == nullptr) continue;
-        for (std::int64_t r = 0; r < rows; ++r)
-          for (std::int64_t j = 0; j < t.width; ++j) move(arrays[a] + t.rows[i + r] * t.width + j, copies[a].data() + r * t.width + j);
+        float *const array = arrays[a], *const copy = copies[a].data();
+        if (array == nullptr) continue;
+        for (std::int64_t e = 0; e < count; ++e) move(array[places[static_cast<std::size_t>(e)]], copy[e]);
       }
     };
-    for_elements([](const float* element, float* copy) { *copy = *element; });
-    Run run{copies[0].data(), {}, t.gradient + i * t.width, count};
+    for_elements([](const float& element, float& copy) { copy = element; });
+    Run run{copies[0].data(), {}, t.gradient + i * width, count};
     for (std::size_t k = 0; k < kMaxMoments; ++k) run.moments[k] = t.moments[k] == nullptr ? nullptr : copies[k + 1].data();
     f(t, run);
-    for_elements([](float* element, const float* copy) { *element = *copy; });
+    for_elements([](float& element, const float& copy) { element = copy; });
     if (t.shadow == nullptr) continue;
     for (std::int64_t r = 0; r < rows; ++r) round_to(t.shadow + t.rows[i + r] * t.width, copies[0].data() + r * t.width, t.width);
   }
