@@ -118,6 +118,8 @@ void CrossEntropyPartBackward<T>::fast(const Compute<T>* logits, const ClassTarg
     if (class_sums == nullptr) std::fill(sums + begin, sums + end, 0.0f);
     for (std::int64_t r = 0; r < part.rows; ++r) {
       T* const dx = dlogits + r * pitch;
+      // Other parts of the rows lie between, which is too far for the processor to foresee.
+      if (r + 1 < part.rows) prefetch_row(logits + (r + 1) * part.classes + part.first + begin, end - begin);
       if (targets.target[r] == targets.ignore_index) {
         std::fill(dx + begin, dx + end, T(0.0f));
         continue;
