@@ -5,6 +5,7 @@
 #include "autograd/kernels/openmp/attention.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -17,118 +18,146 @@ namespace capstan::kernels {
 namespace openmp {
 namespace {
 
-constexpr std::int64_t kBlock = 96;  // queries of a block: the depth of its share of dk and dv
-constexpr std::int64_t kStrip = 24;  // queries (or keys) whose causal limits are rounded up to one; a multiple of all tile heights
+constexpr std::int64_t kStrip = 24;          // queries (or keys) whose causal limits are rounded up to one; a multiple of all tile heights
+constexpr std::int64_t kBlock = 4 * kStrip;  // queries whose share of dk and dv is summed in registers
 
-// Memory that one thread uses for task after task.
+// Memory that one thread uses for task after task. Words are those of register_tile.h.
+template <class T>
 class Workspace {
  public:
-  template <class T>
-  Workspace(const AttentionProblem<T>& p, bool backward)
-      : row_(tile::vectors_of(p.keys) * tile::kVector),
-        packed_(std::max(tile::packed_size(p.width, p.keys), tile::packed_size(p.keys, p.width))),
-        rows_(kBlock * tile::vectors_of(p.width) * tile::kVector),
-        size_(packed_ * (backward ? 3 : 2) + kBlock * row_ * (backward ? 2 : 1) + rows_ * 4 + (backward ? 2 * p.keys * p.width : 0)),
-        threads_(omp_get_max_threads()),
-        floats_(size_ * threads_),
-        keep_((p.drops() ? row_ : 0) * threads_) {}
-
-  // The parts of thread t.
+  // For f32, weights and their gradients take the place of scores and theirs.
   struct Parts {
-    float *first_packed, *second_packed, *third_packed;        // keys and values in their packed forms
-    float *scores, *gradients;                                 // [kBlock, row]
-    float *rows, *more_rows, *packed_rows, *more_packed_rows;  // [kBlock, width]
-    float *dk, *dv;                                            // [keys, width]
-    std::uint8_t* keep;                                        // [keys]
+    T *keys, *values, *key_rows;          // packed
+    T *query_rows, *dy_rows;              // [kBlock, width], where they must be copied
+    T *packed_queries, *packed_dy;        // [kBlock, width]
+    T *weights, *gradients;               // of a block, [kBlock, row] in words along the queries
+    float *score_strip, *gradient_strip;  // [kStrip, row]
+    T* narrow_strip;                      // [kStrip, row] in words along the keys
+    float *dk, *dv;                       // [keys, width]
+    float* factors;                       // [kStrip]
+    std::uint8_t* keep;                   // [row]
     std::int64_t row;
-  };
-  Parts of(int t) const {
-    float* at = floats_.data() + t * size_;
-    const auto take = [&](std::int64_t n) { return std::exchange(at, at + n); };
-    const bool backward = size_ > packed_ * 2 + kBlock * row_ + rows_ * 4;
-    Parts parts{};
-    parts.row = row_;
-    parts.first_packed = take(packed_);
-    parts.second_packed = take(packed_);
-    parts.scores = take(kBlock * row_);
-    parts.rows = take(rows_);
-    parts.more_rows = take(rows_);
-    parts.packed_rows = take(rows_);
-    parts.more_packed_rows = take(rows_);
-    parts.keep = keep_.data() + (keep_.size() / threads_) * t;
-    if (backward) {
-      parts.third_packed = take(packed_);
-      parts.gradients = take(kBlock * row_);
-      const std::int64_t rest = (floats_.data() + (t + 1) * size_ - at) / 2;
-      parts.dk = take(rest);
-      parts.dv = take(rest);
+
+    // The weights of a strip, in words along the keys.
+    T* strip_weights() const {
+      if constexpr (kNarrow)
+        return narrow_strip;
+      else
+        return score_strip;
     }
-    return parts;
+    // Where the scores (or their gradients) of query i of a block go.
+    float* strip_of(float* strip, [[maybe_unused]] T* block, [[maybe_unused]] std::int64_t i) const {
+      if constexpr (kNarrow)
+        return strip;
+      else
+        return block + i * row;
+    }
+  };
+  static constexpr bool kNarrow = !std::is_same_v<T, float>;
+
+  Workspace(const AttentionProblem<T>& p, bool backward) : p_(p), backward_(backward), bytes_(size() * omp_get_max_threads()) {}
+
+  Parts of(int thread) const {
+    Place place{reinterpret_cast<std::uintptr_t>(bytes_.data() + size() * thread)};
+    return parts(place);
   }
 
  private:
-  std::int64_t row_, packed_, rows_, size_;
-  std::int64_t threads_;
-  Scratch<float> floats_;
-  Scratch<std::uint8_t> keep_;
+  // Hands out memory from an address on, and counts it.
+  struct Place {
+    std::uintptr_t base = 0, size = 0;
+
+    template <class E>
+    void take(E*& part, std::int64_t count) {
+      part = reinterpret_cast<E*>(base + size);
+      size += (static_cast<std::uintptr_t>(count) * sizeof(E) + 63) / 64 * 64;
+    }
+  };
+
+  Parts parts(Place& place) const {
+    const std::int64_t width = tile::words_of<T>(p_.width) * tile::kWord<T>, packed_rows = tile::packed_size<T>(kBlock, p_.width);
+    const std::int64_t columns = tile::packed_size<T>(p_.width, p_.keys), rows = tile::packed_size<T>(p_.keys, p_.width);
+    Parts w{};
+    w.row = (tile::vectors_of(p_.keys) | 1) * tile::kVector;  // an odd number of cache lines: a column of them is spread over all sets
+    place.take(w.keys, columns);
+    place.take(w.values, backward_ ? columns : rows);
+    place.take(w.query_rows, kBlock * width);
+    place.take(w.keep, p_.drops() ? w.row : 0);
+    if (!backward_ || kNarrow) place.take(w.score_strip, kStrip * w.row);
+    if (kNarrow) place.take(w.narrow_strip, kStrip * w.row);
+    place.take(w.factors, kStrip);
+    if (backward_) {
+      place.take(w.key_rows, rows);
+      place.take(w.dy_rows, kBlock * width);
+      place.take(w.packed_queries, packed_rows);
+      place.take(w.packed_dy, packed_rows);
+      place.take(w.weights, kBlock * w.row);
+      place.take(w.gradients, kBlock * w.row);
+      if (kNarrow) place.take(w.gradient_strip, kStrip * w.row);
+      place.take(w.dk, p_.keys * p_.width);
+      place.take(w.dv, p_.keys * p_.width);
+    }
+    return w;
+  }
+  std::int64_t size() const {
+    Place place;
+    parts(place);
+    return static_cast<std::int64_t>(place.size);
+  }
+
+  const AttentionProblem<T>& p_;
+  const bool backward_;
+  Scratch<std::byte> bytes_;
 };
 
-// Rows of an operand as f32: in place where they are that already, else converted to `buffer`.
+// Rows of an operand that a product reads in words: in place where words lie there, else copied to `buffer`.
+template <class T>
 struct Rows {
-  const float* data;
-  std::int64_t row, column;
+  const T* data;
+  std::int64_t row, step;
 };
 template <class T>
-Rows rows_of(const T* from, std::int64_t rows, std::int64_t width, std::int64_t row_stride, std::int64_t column_stride, float* buffer) {
-  if constexpr (std::is_same_v<T, float>) {
-    return {from, row_stride, column_stride};
-  } else {
-    for (std::int64_t i = 0; i < rows; ++i)
-      for (std::int64_t d = 0; d < width; ++d) buffer[i * width + d] = static_cast<float>(from[i * row_stride + d * column_stride]);
-    return {buffer, width, 1};
+Rows<T> rows_of(const T* from, std::int64_t rows, std::int64_t width, std::int64_t row_stride, std::int64_t column_stride, T* buffer) {
+  constexpr std::int64_t kWord = tile::kWord<T>;
+  if (kWord == 1 || (column_stride == 1 && width % kWord == 0)) return {from, row_stride, kWord * column_stride};
+  const std::int64_t row = tile::words_of<T>(width) * kWord;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t d = 0; d < width; ++d) buffer[i * row + d] = from[i * row_stride + d * column_stride];
+    std::fill(buffer + i * row + width, buffer + (i + 1) * row, T{});
   }
+  return {buffer, row, kWord};
 }
 
-// scores [rows, limit] of queries [first, first + rows), strip by strip of the causal limit.
+// scores [count, n] = alpha * rows * keys^T in whole vectors, where `keys` are packed.
 template <class T>
-void score_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const Rows& q, const tile::Packed& keys, float alpha,
+void score_strip(const Rows<T>& rows, std::int64_t first, std::int64_t count, const tile::Packed<T>& keys, std::int64_t n, float alpha,
                  float* scores, std::int64_t row) {
-  for (std::int64_t i = 0; i < rows; i += kStrip) {
-    const std::int64_t count = std::min(kStrip, rows - i);
-    const tile::Part part{.first_row = 0, .depth = keys.rows, .columns = head.limit(first + i, count)};
-    tile::multiply(count, q.data + i * q.row, q.row, q.column, keys, part, scores + i * row, row, {.alpha = alpha});
-  }
-}
-
-// The inverse: [rows, width] = alpha * weights [rows, limit] * packed [keys, width], strip by strip.
-template <class T>
-void gather_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
-                  const tile::Packed& packed, float* out, std::int64_t out_row, float alpha = 1.0f) {
-  for (std::int64_t i = 0; i < rows; i += kStrip) {
-    const std::int64_t count = std::min(kStrip, rows - i);
-    const tile::Part part{.first_row = 0, .depth = head.limit(first + i, count), .columns = packed.columns};
-    tile::multiply(count, weights + i * row, row, 1, packed, part, out + i * out_row, out_row, {.alpha = alpha});
-  }
+  const tile::Part part{.first_row = 0, .depth = keys.rows, .columns = tile::padded(n)};
+  tile::multiply(count, rows.data + first * rows.row, rows.row, rows.step, keys, part, scores, row, {.alpha = alpha});
 }
 
 // sum [limit, width] += weights^T * packed [rows, width]; keys are visited by the queries that see them only.
 template <class T>
-void scatter_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const float* weights, std::int64_t row,
-                   const tile::Packed& packed, float* sum) {
+void scatter_block(const AttentionHead<T>& head, std::int64_t first, std::int64_t rows, const T* weights, std::int64_t row,
+                   const tile::Packed<T>& packed, float* sum) {
+  constexpr std::int64_t kWord = tile::kWord<T>;
   // Strips of keys end where strips of queries begin to see more, so that a strip of queries has the weights of whole strips of keys.
   const std::int64_t limit = head.limit(first, rows), place = first + head.p.query_offset, phase = head.p.query_offset % kStrip;
   for (std::int64_t j = 0, count = 0; j < limit; j += count) {
     count = std::min(j == 0 && phase != 0 ? phase : kStrip, limit - j);
     const std::int64_t from = head.p.causal ? std::max<std::int64_t>(j - place, 0) : 0;  // the first query of the block that sees key j
     const tile::Part part{.first_row = from, .depth = rows - from, .columns = packed.columns};
-    tile::multiply(count, weights + from * row + j, 1, row, packed, part, sum + j * packed.columns, packed.columns, {.beta = 1.0f});
+    tile::multiply(count, weights + from * row + j * kWord, kWord, row * kWord, packed, part, sum + j * packed.columns, packed.columns,
+                   {.beta = 1.0f});
   }
 }
 
 template <class T>
-void store_rows(const float* from, std::int64_t rows, std::int64_t width, T* to, std::int64_t to_row) {
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t d = 0; d < width; ++d) to[i * to_row + d] = static_cast<T>(from[i * width + d]);
+void store_rows(const float* from, std::int64_t rows, std::int64_t width, float factor, T* to, std::int64_t to_row) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t d = 0; d < width; ++d) store(to[i * to_row + d], factor * from[i * width + d]);
+  }
 }
 
 template <class T>
@@ -137,34 +166,30 @@ std::int64_t work_of(const AttentionProblem<T>& p) {
 }
 
 template <class T>
-void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const Workspace::Parts& w,
+void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const typename Workspace<T>::Parts& w,
                   std::vector<KeyRun>& runs) {
-  const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
+  const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, token_width = p.heads * p.width;
   const AttentionSpan span(p, s);
   if (span.queries == 0) return;
   find_runs(p, span, s, {0, span.keys}, runs);
-  const tile::Packed keys{w.first_packed, p.width, span.keys}, values{w.second_packed, span.keys, p.width};
+  const tile::Packed<T> keys{w.keys, p.width, span.keys}, values{w.values, span.keys, p.width};
   tile::pack(keys, p.k + span.k + key_head * p.k_layout.head, p.k_layout.width, p.k_layout.token);
   tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.token, p.v_layout.width);
+  T* const weights = w.strip_weights();
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
     const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
-    for (std::int64_t first = 0; first < span.queries; first += kBlock) {
-      const std::int64_t rows = std::min(kBlock, span.queries - first);
-      const Rows block =
-          rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token, p.q_layout.width, w.rows);
-      score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
+    for (std::int64_t first = 0; first < span.queries; first += kStrip) {
+      const std::int64_t rows = std::min(kStrip, span.queries - first), n = head.limit(first, rows);
+      const Rows<T> q = rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token,
+                                p.q_layout.width, w.query_rows);
+      score_strip(q, 0, rows, keys, n, static_cast<float>(p.scale), w.score_strip, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
-        const std::int64_t strip = i / kStrip * kStrip, n = head.limit(first + strip, std::min(kStrip, rows - strip));
-        const ExpSum sum = weights_of_row(head, first + i, w.scores + i * w.row, n, w.keep);
+        const ExpSum sum = weights_of_row(head, first + i, w.score_strip + i * w.row, n, w.keep, weights + i * w.row);
+        w.factors[i] = weight_factor(p, sum);
         lse[(span.first_query + first + i) * p.heads + h] = sum.log();
       }
-      T* const to = out + ((span.first_query + first) * p.heads + h) * p.width;
-      if constexpr (std::is_same_v<T, float>) {
-        gather_block(head, first, rows, w.scores, w.row, values, to, p.heads * p.width);
-      } else {
-        gather_block(head, first, rows, w.scores, w.row, values, w.more_rows, p.width);
-        store_rows(w.more_rows, rows, p.width, to, p.heads * p.width);
-      }
+      tile::multiply(rows, weights, w.row, tile::kWord<T>, values, {.first_row = 0, .depth = n, .columns = p.width},
+                     out + ((span.first_query + first) * p.heads + h) * p.width, token_width, {.row_factors = w.factors});
     }
   }
 }
@@ -249,24 +274,46 @@ class BiasSums {
   std::optional<Scratch<float>> sums_;
 };
 
-// One query: from the scores and g = dy v^T, dS = P (K g - sum(P K g)) in place of g, and P K in place of the scores. The sum is taken
-// here and not as sum(dy y), which would carry y's rounding.
+// One query: from the scores and g = dy v^T, whole vectors of them, dS = P (K g - sum(P K g)) in place of g, and P K in place of the
+// scores. The sum is taken here and not as sum(dy y), which would carry y's rounding.
 void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, const std::uint8_t* keep, float scale) {
-  if (keep != nullptr) drop(gradients, keep, n, scale);
   float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t j = 0; j < n; ++j) {
-    scores[j] = exp_or_zero(scores[j] - lse);
-    sum += scores[j] * gradients[j];
+  if (keep == nullptr) {
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) {
+      scores[j] = exp_or_zero(scores[j] - lse);
+      sum += scores[j] * gradients[j];
+    }
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) gradients[j] = scores[j] * (gradients[j] - sum);
+  } else {
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) {
+      scores[j] = exp_or_zero(scores[j] - lse);
+      gradients[j] = keep[j] != 0 ? gradients[j] * scale : 0.0f;
+      sum += scores[j] * gradients[j];
+    }
+#pragma omp simd simdlen(kSimdLength <float>)
+    for (std::int64_t j = 0; j < n; ++j) {
+      gradients[j] = scores[j] * (gradients[j] - sum);
+      scores[j] = keep[j] != 0 ? scores[j] * scale : 0.0f;
+    }
   }
-#pragma omp simd
-  for (std::int64_t j = 0; j < n; ++j) gradients[j] = scores[j] * (gradients[j] - sum);
-  if (keep != nullptr) drop(scores, keep, n, scale);
+}
+
+// Two rows as one of words.
+[[maybe_unused]] void join_rows(const float* first, const float* second, std::int64_t n, bfloat16* words) {
+#pragma omp simd simdlen(kSimdLength <float>)
+  for (std::int64_t j = 0; j < n; ++j) {
+    const std::uint32_t word = bfloat16(first[j]).bits | static_cast<std::uint32_t>(bfloat16(second[j]).bits) << 16;
+    std::memcpy(static_cast<void*>(words + 2 * j), &word, sizeof word);
+  }
 }
 
 template <class T>
 void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float* lse, const T* dy, const AttentionGradients<T>& to,
-                   const BiasSums<T>& bias, float* bias_sums, const Workspace::Parts& w, std::vector<KeyRun>& runs) {
+                   const BiasSums<T>& bias, float* bias_sums, const typename Workspace<T>::Parts& w, std::vector<KeyRun>& runs) {
+  constexpr std::int64_t kWord = tile::kWord<T>;
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, token_width = p.heads * p.width;
   const AttentionSpan span(p, s);
   if (span.keys == 0) {
@@ -275,8 +322,7 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
     return;
   }
   find_runs(p, span, s, {0, span.keys}, runs);
-  const tile::Packed keys{w.first_packed, p.width, span.keys}, values{w.second_packed, p.width, span.keys},
-      key_rows{w.third_packed, span.keys, p.width};
+  const tile::Packed<T> keys{w.keys, p.width, span.keys}, values{w.values, p.width, span.keys}, key_rows{w.key_rows, span.keys, p.width};
   const T* const k_head = p.k + span.k + key_head * p.k_layout.head;
   tile::pack(keys, k_head, p.k_layout.width, p.k_layout.token);
   tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.width, p.v_layout.token);
@@ -286,43 +332,60 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
   const auto scale = static_cast<float>(p.scale);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
     const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
+    // From the scores of query i and dy v^T to weights and gradients of the scores, in place.
+    const auto pass = [&](std::int64_t i, std::int64_t n, float* scores, float* gradients) {
+      const std::int64_t seen = head.limit(i, 1);
+      head.mask(i, scores, n);
+      std::fill(gradients + seen, gradients + n, 0.0f);
+      if (p.drops()) head.decide(i, seen, w.keep);
+      gradient_row(scores, gradients, n, lse[(span.first_query + i) * p.heads + h], p.drops() ? w.keep : nullptr,
+                   static_cast<float>(p.dropout.scale));
+      if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), i, gradients, seen);
+    };
     for (std::int64_t first = 0; first < span.queries; first += kBlock) {
       const std::int64_t rows = std::min(kBlock, span.queries - first), at = ((span.first_query + first) * p.heads + h) * p.width;
       const T* const q_rows = p.q + span.q + first * p.q_layout.token + h * p.q_layout.head;
-      const Rows q_block = rows_of(q_rows, rows, p.width, p.q_layout.token, p.q_layout.width, w.rows);
-      const Rows dy_block = rows_of(dy + at, rows, p.width, token_width, std::int64_t{1}, w.more_rows);
-      score_block(head, first, rows, q_block, keys, scale, w.scores, w.row);
-      score_block(head, first, rows, dy_block, values, 1.0f, w.gradients, w.row);
-      for (std::int64_t i = 0; i < rows; ++i) {
-        float* const scores = w.scores + i * w.row;
-        float* const gradients = w.gradients + i * w.row;
-        const std::int64_t strip = i / kStrip * kStrip, n = head.limit(first + strip, std::min(kStrip, rows - strip));
-        const std::int64_t seen = head.limit(first + i, 1);
-        head.mask(first + i, scores, n);
-        if (p.drops()) head.decide(first + i, seen, w.keep);
-        const float row_lse = lse[(span.first_query + first + i) * p.heads + h];
-        gradient_row(scores, gradients, seen, row_lse, p.drops() ? w.keep : nullptr, static_cast<float>(p.dropout.scale));
-        std::fill(scores + seen, scores + n, 0.0f);
-        std::fill(gradients + seen, gradients + n, 0.0f);
-        if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), first + i, gradients, seen);
+      const Rows<T> q_block = rows_of(q_rows, rows, p.width, p.q_layout.token, p.q_layout.width, w.query_rows);
+      const Rows<T> dy_block = rows_of(dy + at, rows, p.width, token_width, std::int64_t{1}, w.dy_rows);
+      for (std::int64_t strip = 0; strip < rows; strip += kStrip) {
+        const std::int64_t count = std::min(kStrip, rows - strip), limit = head.limit(first + strip, count), n = tile::padded(limit);
+        float* const scores = w.strip_of(w.score_strip, w.weights, strip);
+        float* const gradients = w.strip_of(w.gradient_strip, w.gradients, strip);
+        score_strip(q_block, strip, count, keys, n, scale, scores, w.row);
+        score_strip(dy_block, strip, count, values, n, 1.0f, gradients, w.row);
+        for (std::int64_t i = 0; i < count; ++i) pass(first + strip + i, n, scores + i * w.row, gradients + i * w.row);
+        const T* score_gradients = nullptr;
+        if constexpr (kWord == 1) {
+          score_gradients = gradients;
+        } else {
+          for (std::int64_t i = 0; i < count; i += kWord) {
+            float *const score_row = scores + i * w.row, *const gradient_row = gradients + i * w.row;
+            if (i + 1 == count)
+              for (float* const row : {score_row, gradient_row}) std::fill_n(row + w.row, n, 0.0f);
+            join_rows(score_row, score_row + w.row, n, w.weights + (strip + i) * w.row);
+            join_rows(gradient_row, gradient_row + w.row, n, w.gradients + (strip + i) * w.row);
+          }
+          for (std::int64_t i = 0; i < count; ++i) {
+            const float* const from = gradients + i * w.row;
+            T* const narrow = w.narrow_strip + i * w.row;
+#pragma omp simd simdlen(kSimdLength <float>)
+            for (std::int64_t j = 0; j < n; ++j) store(narrow[j], from[j]);
+          }
+          score_gradients = w.narrow_strip;
+        }
+        tile::multiply(count, score_gradients, w.row, kWord, key_rows, {.first_row = 0, .depth = limit, .columns = p.width},
+                       to.dq + at + strip * token_width, token_width, {.alpha = scale});
       }
-      const tile::Packed packed_dy{w.packed_rows, rows, p.width}, packed_q{w.more_packed_rows, rows, p.width};
+      const tile::Packed<T> packed_dy{w.packed_dy, rows, p.width}, packed_q{w.packed_queries, rows, p.width};
       tile::pack(packed_dy, dy + at, token_width, std::int64_t{1});
       tile::pack(packed_q, q_rows, p.q_layout.token, p.q_layout.width);
-      scatter_block(head, first, rows, w.scores, w.row, packed_dy, w.dv);
+      scatter_block(head, first, rows, w.weights, w.row, packed_dy, w.dv);
       scatter_block(head, first, rows, w.gradients, w.row, packed_q, w.dk);
-      if constexpr (std::is_same_v<T, float>) {
-        gather_block(head, first, rows, w.gradients, w.row, key_rows, to.dq + at, token_width, scale);
-      } else {
-        gather_block(head, first, rows, w.gradients, w.row, key_rows, w.rows, p.width, scale);  // q's rows are packed: their buffer is free
-        store_rows(w.rows, rows, p.width, to.dq + at, token_width);
-      }
     }
   }
-  for (std::int64_t i = 0; i < span.keys * p.width; ++i) w.dk[i] *= scale;
   const std::int64_t at = (span.first_key * p.key_heads + key_head) * p.width;
-  store_rows(w.dk, span.keys, p.width, to.dk + at, p.key_heads * p.width);
-  store_rows(w.dv, span.keys, p.width, to.dv + at, p.key_heads * p.width);
+  store_rows(w.dk, span.keys, p.width, scale, to.dk + at, p.key_heads * p.width);
+  store_rows(w.dv, span.keys, p.width, 1.0f, to.dv + at, p.key_heads * p.width);
 }
 
 }  // namespace
@@ -331,21 +394,21 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
 template <class T>
 void AttentionForward<T>::fast(const AttentionProblem<T>& p, T* out, Compute<T>* lse) {
   if (openmp::has_few_queries(p)) return openmp::attend_with_few_queries(p, out, lse);
-  const openmp::Workspace workspace(p, false);
+  const openmp::Workspace<T> workspace(p, false);
   std::vector<std::vector<openmp::KeyRun>> runs = openmp::runs_of_threads();
   openmp::parallel_units(p.sequences * p.key_heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
-    openmp::forward_unit(p, unit, out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+    openmp::forward_unit<T>(p, unit, out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
   });
 }
 
 template <class T>
 void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to) {
-  const openmp::Workspace workspace(p, true);
+  const openmp::Workspace<T> workspace(p, true);
   const openmp::BiasSums<T> bias(p, to);
   std::vector<std::vector<openmp::KeyRun>> runs = openmp::runs_of_threads();
   openmp::parallel_units(bias.tasks(), openmp::work_of(p), [&](std::int64_t task, int t) {
     bias.for_units(task, [&](std::int64_t unit, float* sums) {
-      openmp::backward_unit(p, unit, lse, dy, to, bias, sums, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+      openmp::backward_unit<T>(p, unit, lse, dy, to, bias, sums, workspace.of(t), runs[static_cast<std::size_t>(t)]);
     });
   });
   bias.finish();
@@ -353,26 +416,26 @@ void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* 
 
 template <class T>
 void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilities) {
-  const openmp::Workspace workspace(p, false);
+  using openmp::kStrip;
+  const openmp::Workspace<T> workspace(p, false);
   const std::vector<openmp::KeyRun> no_runs;
   openmp::parallel_units(p.sequences * p.heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
-    const openmp::Workspace::Parts w = workspace.of(t);
+    const auto w = workspace.of(t);
     const std::int64_t s = unit / p.heads, h = unit % p.heads;
     const AttentionSpan span(p, s);
     const openmp::AttentionHead<T> head{p, span, s, h, {0, span.keys}, no_runs};
-    const tile::Packed keys{w.first_packed, p.width, p.keys};
+    const tile::Packed<T> keys{w.keys, p.width, p.keys};
     tile::pack(keys, p.k + span.k + h / p.group() * p.k_layout.head, p.k_layout.width, p.k_layout.token);
-    for (std::int64_t first = 0; first < p.queries; first += openmp::kBlock) {
-      const std::int64_t rows = std::min(openmp::kBlock, p.queries - first);
-      const openmp::Rows block = openmp::rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width,
-                                                 p.q_layout.token, p.q_layout.width, w.rows);
-      openmp::score_block(head, first, rows, block, keys, static_cast<float>(p.scale), w.scores, w.row);
+    for (std::int64_t first = 0; first < p.queries; first += kStrip) {
+      const std::int64_t rows = std::min(kStrip, p.queries - first);
+      const auto q = openmp::rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token,
+                                     p.q_layout.width, w.query_rows);
+      openmp::score_strip(q, 0, rows, keys, p.keys, static_cast<float>(p.scale), w.score_strip, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
-        float* const row = w.scores + i * w.row;
-        head.mask(first + i, row, p.keys);
-        openmp::softmax_row(row, p.keys);
+        float* const row = w.score_strip + i * w.row;
+        const openmp::ExpSum sum = openmp::weights_of_row(head, first + i, row, p.keys, w.keep, row);
         T* const to = probabilities + (unit * p.queries + first + i) * p.keys;
-        for (std::int64_t j = 0; j < p.keys; ++j) to[j] = static_cast<T>(row[j]);
+        for (std::int64_t j = 0; j < p.keys; ++j) to[j] = static_cast<T>(row[j] * sum.inverse());
       }
     }
   });

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "autograd/kernels/attention.h"
+#include "autograd/kernels/openmp/register_tile.h"
 #include "autograd/kernels/openmp/row_math.h"
 
 namespace capstan::kernels::openmp {
@@ -115,50 +116,76 @@ struct AttentionHead {
 
  private:
   static void remove(float* row, const std::uint8_t* keep, std::int64_t n) {
-#pragma omp simd
+#pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] : kRemoved;
   }
 };
-
-inline void drop(float* row, const std::uint8_t* keep, std::int64_t n, float scale) {
-#pragma omp simd
-  for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] * scale : 0.0f;
-}
 
 // The sum of exp(score - largest score) over a row. If every key is removed the sum is 0.
 struct ExpSum {
   float max = kRemoved, sum = 0.0f;
   float log() const { return sum == 0.0f ? std::numeric_limits<float>::infinity() : max + std::log(sum); }
+  float inverse() const { return sum == 0.0f ? 0.0f : 1.0f / sum; }
 };
 
-// Turns a row of masked scores into probabilities, with dropout if `keep` is not null.
-inline ExpSum softmax_row(float* row, std::int64_t n, const std::uint8_t* keep = nullptr, float scale = 1.0f) {
-  const float max = max_of(row, n, kRemoved);
+// The largest of a row of whole vectors; passes over NaN.
+inline float max_of_row(const float* row, std::int64_t n) {
+  tile::Vector max = tile::Vector{} + kRemoved;
+  for (std::int64_t j = 0; j < n; j += tile::kVector) {
+    const tile::Vector x = tile::load(row + j);
+    max = x > max ? x : max;
+  }
+  float all = kRemoved;
+  for (int lane = 0; lane < tile::kVector; ++lane) all = std::max(all, max[lane]);
+  return all;
+}
+
+// weights = exp(score - largest score) for a row of masked scores, whole vectors of them: probabilities but for the factor 1 / sum. If
+// `keep` is not null, those not kept become 0 after they are summed. In place is allowed.
+template <class W>
+ExpSum exp_row(const float* row, std::int64_t n, const std::uint8_t* keep, W* weights) {
+  const float max = max_of_row(row, n);
   // Only if every key is removed: the maximum passes over NaN, which must stay visible.
   if (max <= kLowest && std::all_of(row, row + n, [](float x) { return x <= kLowest; })) {
-    std::fill_n(row, n, 0.0f);
+    std::fill_n(weights, n, W{});
     return {};
   }
-  const float sum = exp_in_place(row, n, max), factor = scale / sum;
+  float sum = 0.0f;
   if (keep != nullptr) {
-    drop(row, keep, n, factor);
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) {
+      const float e = exp_or_zero(row[j] - max);
+      sum += e;
+      store(weights[j], keep[j] != 0 ? e : 0.0f);
+    }
   } else {
-#pragma omp simd
-    for (std::int64_t j = 0; j < n; ++j) row[j] *= factor;
+#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
+    for (std::int64_t j = 0; j < n; ++j) {
+      const float e = exp_or_zero(row[j] - max);
+      sum += e;
+      store(weights[j], e);
+    }
   }
   return {max, sum};
 }
 
-// From scores to weights: masks, softmax and dropout of the scores of query i, of which the first n are there.
+inline void scale_row(float* row, std::int64_t n, float factor) {
+#pragma omp simd simdlen(kSimdLength <float>)
+  for (std::int64_t j = 0; j < n; ++j) row[j] *= factor;
+}
+
+// From scores to weights: masks, exponentials and dropout of the scores of query i, of which the first n are there; room for whole vectors
+// is filled up with zeros. The weights lack the factor `weight_factor` of the sum.
+template <class T, class W>
+ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, float* row, std::int64_t n, std::uint8_t* keep, W* weights) {
+  const bool drops = head.p.drops();
+  head.mask(i, row, tile::padded(n));
+  if (drops) head.decide(i, head.limit(i, 1), keep);
+  return exp_row(row, tile::padded(n), drops ? keep : nullptr, weights);
+}
 template <class T>
-ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, float* row, std::int64_t n, std::uint8_t* keep) {
-  const AttentionProblem<T>& p = head.p;
-  const std::int64_t seen = head.limit(i, 1);
-  head.mask(i, row, n);
-  if (p.drops()) head.decide(i, seen, keep);
-  const ExpSum sum = p.drops() ? softmax_row(row, seen, keep, static_cast<float>(p.dropout.scale)) : softmax_row(row, seen);
-  std::fill(row + seen, row + n, 0.0f);
-  return sum;
+float weight_factor(const AttentionProblem<T>& p, const ExpSum& sum) {
+  return sum.inverse() * (p.drops() ? static_cast<float>(p.dropout.scale) : 1.0f);
 }
 
 // ---- a few queries ----

@@ -149,8 +149,11 @@ class FewQueries {
       });
     }
     std::uint8_t* const keep = keep_.data() + (p_.drops() ? row_ * thread : 0);
-    for (std::int64_t r = 0; r < rows_; ++r)
-      exp_sums_[task * rows_ + r] = weights_of_row(head_of(r), r % p_.queries, scores + r * row_, limit, keep);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      float* const row = scores + r * row_;
+      const ExpSum& sum = exp_sums_[task * rows_ + r] = weights_of_row(head_of(r), r % p_.queries, row, limit, keep, row);
+      scale_row(row, tile::padded(limit), weight_factor(p_, sum));
+    }
     float* const sums = sums_.data() + task * rows_ * width_;
     std::fill_n(sums, rows_ * width_, 0.0f);
     const T* const values = p_.v + span.v + key_head * p_.v_layout.head + range.first * p_.v_layout.token;

@@ -1,17 +1,25 @@
 #pragma once
-// A small single-threaded matrix product for what is thin, tiny or part of a fused kernel: C = A * B in f32 with a tile of C held in
-// registers. It is *not* the general product: large matrices and bf16 go to oneDNN (kernels/matmul.cpp decides).
+// A small single-threaded matrix product for what is thin, tiny or part of a fused kernel: C = A * B with a tile of C held in registers,
+// summed in f32. It is *not* the general product: large matrices go to oneDNN (kernels/matmul.cpp decides).
 //
-// B is packed first, into panels of a few vectors (kPanel), all panels about equally wide: a panel is stored row after row, its width
-// rounded up to whole vectors and filled up with zeros. A is read element by element with any strides. Sums run over k in ascending
-// order, so an element of C does not depend on how rows are divided among threads.
+// Operands are f32 or bf16. Both are read in words of 32 bits along the depth: a word is one f32, or two bf16, whose products go to one
+// sum. A is read word by word with any strides. B is packed first, into panels of a few vectors of words (kPanel), all panels about equally
+// wide: a panel is stored row of words after row, its width rounded up to whole vectors; what fills it up is zeros, and so is the second
+// half of the last word of an odd depth. Sums run over the depth in ascending order, so an element of C does not depend on how rows are
+// divided among threads.
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include "autograd/core/dtype.h"
+#include "autograd/kernels/numeric.h"
 
 namespace capstan::kernels::tile {
 
@@ -25,6 +33,11 @@ inline constexpr std::int64_t kVector = 4, kPanel = 2, kSums = 12;
 #endif
 
 using Vector [[gnu::vector_size(kVector * sizeof(float))]] = float;
+using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
+
+/// Elements in a word.
+template <class T>
+inline constexpr std::int64_t kWord = static_cast<std::int64_t>(sizeof(float) / sizeof(T));
 
 inline Vector load(const float* p) {
   Vector v;
@@ -33,18 +46,28 @@ inline Vector load(const float* p) {
 }
 
 constexpr std::int64_t vectors_of(std::int64_t columns) { return (columns + kVector - 1) / kVector; }
-/// Floats that a packed B [rows, columns] takes.
-constexpr std::int64_t packed_size(std::int64_t rows, std::int64_t columns) { return rows * vectors_of(columns) * kVector; }
+/// `columns` rounded up to whole vectors.
+constexpr std::int64_t padded(std::int64_t columns) { return vectors_of(columns) * kVector; }
+template <class T>
+constexpr std::int64_t words_of(std::int64_t depth) {
+  return (depth + kWord<T> - 1) / kWord<T>;
+}
+/// Elements that a packed B [rows, columns] takes.
+template <class T = float>
+constexpr std::int64_t packed_size(std::int64_t rows, std::int64_t columns) {
+  return words_of<T>(rows) * kWord<T> * padded(columns);
+}
 
-/// B [rows, columns] in panels.
+/// B [rows, columns] in panels. T: float, bfloat16.
+template <class T = float>
 struct Packed {
-  float* data = nullptr;
+  T* data = nullptr;
   std::int64_t rows = 0, columns = 0;
 
   std::int64_t panels() const { return (vectors_of(columns) + kPanel - 1) / kPanel; }
   /// The vector of a row at which panel p starts; panel p holds vectors [start(p), start(p + 1)), at most kPanel.
   std::int64_t start(std::int64_t p) const { return vectors_of(columns) * p / std::max<std::int64_t>(panels(), 1); }
-  float* panel(std::int64_t p) const { return data + start(p) * kVector * rows; }
+  T* panel(std::int64_t p) const { return data + start(p) * kVector * words_of<T>(rows) * kWord<T>; }
 };
 
 namespace detail {
@@ -59,8 +82,21 @@ Vector load_some(const T* from, std::int64_t count) {
 }
 inline Vector load_some(const float* from, std::int64_t count) {
   if (count >= kVector) return load(from);
+  alignas(Vector) float values[kVector];
+#pragma omp simd simdlen(kVector)
+  for (std::int64_t lane = 0; lane < kVector; ++lane) values[lane] = lane < count ? from[lane] : 0.0f;  // becomes a load with a mask
+  return load(values);
+}
+
+/// A vector of words whose first `count` elements are those at `from`; then zeros.
+template <class T>
+Vector load_words(const T* from, std::int64_t count) {
   Vector v{};
-  std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(float));
+  if (count >= kVector * kWord<T>) {
+    std::memcpy(&v, from, sizeof v);
+  } else {
+    std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(T));
+  }
   return v;
 }
 
@@ -89,15 +125,40 @@ void transpose(Vector (&rows)[kVector]) {
 
 /// Fills a panel of B's transpose: column j of the panel is `from + j * stride`, contiguous.
 template <class T>
-void pack_transposed(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, std::int64_t width, float* panel) {
+void pack_transposed(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, std::int64_t width, T* panel) {
   for (std::int64_t j = 0; j < width; j += kVector) {
-    for (std::int64_t k = 0; k < rows; k += kVector) {
+    for (std::int64_t k = 0; k < rows; k += kVector * kWord<T>) {
       Vector block[kVector] = {};
-      const std::int64_t count = std::min(kVector, rows - k);
-      for (std::int64_t i = 0; i < std::min(kVector, columns - j); ++i) block[i] = load_some(from + (j + i) * stride + k, count);
+      for (std::int64_t i = 0; i < std::min(kVector, columns - j); ++i) block[i] = load_words(from + (j + i) * stride + k, rows - k);
       transpose(block);
-      for (std::int64_t i = 0; i < count; ++i) std::memcpy(panel + (k + i) * width + j, &block[i], sizeof(Vector));
+      const std::int64_t count = std::min(kVector, words_of<T>(rows - k));
+      for (std::int64_t i = 0; i < count; ++i)
+        std::memcpy(static_cast<void*>(panel + k * width + (i * width + j) * kWord<T>), &block[i], sizeof(Vector));
     }
+  }
+}
+
+/// Fills a panel with rows of B that are contiguous but for `stride`, an integral constant or a number.
+template <class T, class Stride>
+void pack_rows(const T* from, std::int64_t row_stride, Stride stride, std::int64_t rows, std::int64_t columns, std::int64_t width,
+               T* panel) {
+  for (std::int64_t k = 0; k < rows; k += kWord<T>) {
+    const T* const first = from + k * row_stride;
+    T* const to = panel + k * width;
+    if constexpr (kWord<T> == 1) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < columns; ++j) to[j] = first[j * stride];
+    } else if (k + 1 < rows) {
+      const T* const second = first + row_stride;
+#pragma omp simd
+      for (std::int64_t j = 0; j < columns; ++j) {
+        to[2 * j].bits = first[j * stride].bits;
+        to[2 * j + 1].bits = second[j * stride].bits;
+      }
+    } else {
+      for (std::int64_t j = 0; j < columns; ++j) to[2 * j] = first[j * stride], to[2 * j + 1] = T{};
+    }
+    std::fill(to + columns * kWord<T>, to + width * kWord<T>, T{});
   }
 }
 
@@ -105,78 +166,103 @@ void pack_transposed(const T* from, std::int64_t stride, std::int64_t rows, std:
 
 /// Packs B; element (k, j) is b[k * row_stride + j * column_stride].
 template <class T>
-void pack(const Packed& packed, const T* b, std::int64_t row_stride, std::int64_t column_stride) {
+void pack(const Packed<T>& packed, const T* b, std::int64_t row_stride, std::int64_t column_stride) {
   for (std::int64_t p = 0; p < packed.panels(); ++p) {
     const std::int64_t begin = packed.start(p) * kVector, width = packed.start(p + 1) * kVector - begin;
     const std::int64_t count = std::min(width, packed.columns - begin);
-    float* const panel = packed.panel(p);
     const T* const from = b + begin * column_stride;
-    const auto fill = [&](auto stride) {
-      for (std::int64_t k = 0; k < packed.rows; ++k) {
-        const T* const source = from + k * row_stride;
-        float* const to = panel + k * width;
-#pragma omp simd
-        for (std::int64_t j = 0; j < count; ++j) to[j] = static_cast<float>(source[j * stride]);
-        for (std::int64_t j = count; j < width; ++j) to[j] = 0.0f;
-      }
-    };
     if (row_stride == 1 && column_stride != 1) {
-      detail::pack_transposed(from, column_stride, packed.rows, count, width, panel);
+      detail::pack_transposed(from, column_stride, packed.rows, count, width, packed.panel(p));
     } else if (column_stride == 1) {
-      fill(std::integral_constant<std::int64_t, 1>{});
+      detail::pack_rows(from, row_stride, std::integral_constant<std::int64_t, 1>{}, packed.rows, count, width, packed.panel(p));
     } else {
-      fill(column_stride);
+      detail::pack_rows(from, row_stride, column_stride, packed.rows, count, width, packed.panel(p));
     }
   }
 }
-/// What a tile of sums becomes: C = alpha * sum + beta * C.
+
+/// What a tile of sums becomes: C = alpha * sum + beta * C, and each row multiplied by its factor if there are any. beta is for an f32 C.
 struct Epilogue {
   float alpha = 1.0f;
   float beta = 0.0f;
+  const float* row_factors = nullptr;
 };
 
 namespace detail {
 
-/// kRows rows times kVectors vectors of C.
-template <int kRows, int kVectors>
-void micro(std::int64_t depth, const float* a, std::int64_t a_row, std::int64_t a_column, const float* panel, float* c, std::int64_t c_row,
+/// sum + a word of A, in all lanes, times words of B.
+inline Vector multiply_add(const float* a, Vector b, Vector sum) { return sum + (Vector{} + *a) * b; }
+inline Vector multiply_add(const bfloat16* a, Vector b, Vector sum) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, a, sizeof word);
+#if defined(__AVX512BF16__)
+  // The one instruction without which bf16 is no faster than f32, and which the compiler has no other name for.
+  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(Words{} + word), reinterpret_cast<__m512bh>(b));
+#else
+  const auto words = reinterpret_cast<Words>(b);
+  const auto second = [](auto w) { return w & 0xffff0000u; };
+  sum += (Vector{} + std::bit_cast<float>(word << 16)) * reinterpret_cast<Vector>(words << 16);
+  return sum + (Vector{} + std::bit_cast<float>(second(word))) * reinterpret_cast<Vector>(second(words));
+#endif
+}
+
+/// The first `count` values of `y` to `to`.
+template <class C>
+void store_some(const Vector& y, std::int64_t count, C* to) {
+  if constexpr (std::is_same_v<C, float>) {
+    if (count >= kVector) {
+      std::memcpy(to, &y, sizeof y);
+      return;
+    }
+  }
+#pragma omp simd simdlen(kVector)
+  for (std::int64_t lane = 0; lane < kVector; ++lane)  // a condition on every lane becomes a store with a mask
+    if (lane < count) store(to[lane], y[lane]);
+}
+
+/// kRows rows times kVectors vectors of C, of which `columns` columns are there.
+template <int kRows, int kVectors, class T, class C>
+void micro(std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_step, const T* panel, C* c, std::int64_t c_row,
            std::int64_t columns, const Epilogue& epilogue) {
   Vector sum[kRows][kVectors] = {};
-  for (std::int64_t k = 0; k < depth; ++k) {
+  for (std::int64_t k = 0; k < steps; ++k) {
     Vector b[kVectors];
-    for (int v = 0; v < kVectors; ++v) b[v] = load(panel + (k * kVectors + v) * kVector);
+    for (int v = 0; v < kVectors; ++v) std::memcpy(&b[v], panel + (k * kVectors + v) * kVector * kWord<T>, sizeof b[v]);
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(a + r * a_row + k * a_step, b[v], sum[r][v]);
+  }
+  const auto finish = [&](auto all_columns) {
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
-      const Vector x = Vector{} + a[r * a_row + k * a_column];
-      for (int v = 0; v < kVectors; ++v) sum[r][v] += x * b[v];
+      const float factor = epilogue.row_factors == nullptr ? epilogue.alpha : epilogue.alpha * epilogue.row_factors[r];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        C* const to = c + r * c_row + v * kVector;
+        const std::int64_t count = all_columns ? kVector : columns - v * kVector;
+        if (count <= 0) break;
+        Vector y = factor * sum[r][v];
+        if constexpr (std::is_same_v<C, float>)
+          if (epilogue.beta != 0.0f) y += epilogue.beta * load_some(to, count);
+        store_some(y, count, to);
+      }
     }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      const std::int64_t left = columns - v * kVector;
-      if (left <= 0) break;
-      float* const to = c + r * c_row + v * kVector;
-      const std::size_t bytes = static_cast<std::size_t>(left) * sizeof(float);
-      const auto partial = [&](const float* from) {  // a whole vector is one load, the rest of a row a short copy
-        Vector x{};
-        left >= kVector ? std::memcpy(&x, from, sizeof x) : std::memcpy(&x, from, bytes);
-        return x;
-      };
-      Vector y = epilogue.alpha * sum[r][v];
-      if (epilogue.beta != 0.0f) y += epilogue.beta * partial(to);
-      left >= kVector ? std::memcpy(to, &y, sizeof y) : std::memcpy(to, &y, bytes);
-    }
-  }
+  };
+  columns >= kVectors* kVector ? finish(std::true_type{}) : finish(std::false_type{});
 }
 
 constexpr int rows_of(int vectors) { return std::min(int{kSums} / vectors, 12); }
 
-template <int kVectors>
-void panel_product(std::int64_t rows, std::int64_t depth, const float* a, std::int64_t a_row, std::int64_t a_column, const float* panel,
-                   float* c, std::int64_t c_row, std::int64_t columns, const Epilogue& epilogue) {
+template <int kVectors, class T, class C>
+void panel_product(std::int64_t rows, std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_step, const T* panel, C* c,
+                   std::int64_t c_row, std::int64_t columns, Epilogue epilogue) {
   constexpr int kRows = rows_of(kVectors);
-  std::int64_t i = 0;
   const auto run = [&]<int R>() {
-    for (; i + R <= rows; i += R) micro<R, kVectors>(depth, a + i * a_row, a_row, a_column, panel, c + i * c_row, c_row, columns, epilogue);
+    for (; rows >= R; rows -= R) {
+      micro<R, kVectors>(steps, a, a_row, a_step, panel, c, c_row, columns, epilogue);
+      a += R * a_row;
+      c += R * c_row;
+      if (epilogue.row_factors != nullptr) epilogue.row_factors += R;
+    }
   };
   run.template operator()<kRows>();
   run.template operator()<4>();
@@ -186,21 +272,23 @@ void panel_product(std::int64_t rows, std::int64_t depth, const float* a, std::i
 
 }  // namespace detail
 
-/// The part of B that a product uses: rows [first_row, first_row + depth) and the first `columns` columns.
+/// The part of B that a product uses: rows [first_row, first_row + depth) and the first `columns` columns. first_row begins a word.
 struct Part {
   std::int64_t first_row = 0, depth = 0, columns = 0;
 };
 
-/// C [rows, part.columns] = A [rows, part.depth] * B's part, through the epilogue.
-inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std::int64_t a_column, const Packed& b, const Part& part,
-                     float* c, std::int64_t c_row, const Epilogue& epilogue = {}) {
+/// C [rows, part.columns] = A [rows, part.depth] * B's part, through the epilogue. Row r of A is words at a + r * a_row, each `a_step`
+/// elements after the one before; the last of an odd depth is whole, and its second half is a number. C: float, bfloat16.
+template <class T, class C>
+void multiply(std::int64_t rows, const T* a, std::int64_t a_row, std::int64_t a_step, const Packed<T>& b, const Part& part, C* c,
+              std::int64_t c_row, const Epilogue& epilogue = {}) {
   for (std::int64_t p = 0; p < b.panels(); ++p) {
     const std::int64_t begin = b.start(p) * kVector, vectors = b.start(p + 1) - b.start(p);
     if (begin >= part.columns) break;
     const std::int64_t count = std::min(vectors * kVector, part.columns - begin);
-    const float* const panel = b.panel(p) + part.first_row * vectors * kVector;
+    const T* const panel = b.panel(p) + part.first_row * vectors * kVector;
     const auto run = [&]<int V>() {
-      detail::panel_product<V>(rows, part.depth, a, a_row, a_column, panel, c + begin, c_row, count, epilogue);
+      detail::panel_product<V>(rows, words_of<T>(part.depth), a, a_row, a_step, panel, c + begin, c_row, count, epilogue);
     };
     switch (vectors) {
       case 1: run.template operator()<1>(); break;
@@ -210,9 +298,10 @@ inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std:
     }
   }
 }
-inline void multiply(std::int64_t rows, const float* a, std::int64_t a_row, std::int64_t a_column, const Packed& b, float* c,
-                     std::int64_t c_row, const Epilogue& epilogue = {}) {
-  multiply(rows, a, a_row, a_column, b, {.first_row = 0, .depth = b.rows, .columns = b.columns}, c, c_row, epilogue);
+template <class T, class C>
+void multiply(std::int64_t rows, const T* a, std::int64_t a_row, std::int64_t a_step, const Packed<T>& b, C* c, std::int64_t c_row,
+              const Epilogue& epilogue = {}) {
+  multiply(rows, a, a_row, a_step, b, {.first_row = 0, .depth = b.rows, .columns = b.columns}, c, c_row, epilogue);
 }
 
 }  // namespace capstan::kernels::tile
