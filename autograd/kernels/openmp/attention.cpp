@@ -35,7 +35,7 @@ class Workspace {
     T* narrow_strip;                      // [kStrip, row] in words along the keys
     float *dk, *dv;                       // [keys, width]
     float* factors;                       // [kStrip]
-    std::uint8_t* keep;                   // [row]
+    Keep keep;                            // [row]
     std::int64_t row;
 
     // The weights of a strip, in words along the keys.
@@ -82,7 +82,8 @@ class Workspace {
     place.take(w.keys, columns);
     place.take(w.values, backward_ ? columns : rows);
     place.take(w.query_rows, kBlock * width);
-    place.take(w.keep, p_.drops() ? w.row : 0);
+    place.take(w.keep.bytes, p_.drops() ? w.row : 0);
+    place.take(w.keep.masks, p_.drops() ? w.row : 0);
     if (!backward_ || kNarrow) place.take(w.score_strip, kStrip * w.row);
     if (kNarrow) place.take(w.narrow_strip, kStrip * w.row);
     place.take(w.factors, kStrip);
@@ -160,14 +161,89 @@ void store_rows(const float* from, std::int64_t rows, std::int64_t width, float 
   }
 }
 
+// A row of whole vectors, rounded.
+[[maybe_unused]] void narrow_row(const float* row, std::int64_t n, bfloat16* to) {
+  for (std::int64_t j = 0; j < n; j += tile::kVector) tile::store_vector(tile::load(row + j), to + j);
+}
+// Two rows of whole vectors as one of words.
+[[maybe_unused]] void join_rows(const float* first, const float* second, std::int64_t n, bfloat16* words) {
+  for (std::int64_t j = 0; j < n; j += tile::kVector) {
+    const tile::Words joined = tile::join(tile::load(first + j), tile::load(second + j));
+    std::memcpy(static_cast<void*>(words + 2 * j), &joined, sizeof joined);
+  }
+}
+
+// lse[i * stride] = the logarithm of sum i.
+void logarithms(const ExpSum* sums, std::int64_t n, float* lse, std::int64_t stride) {
+  float logs[kStrip];
+#pragma omp simd simdlen(kSimdLength <float>)
+  for (std::int64_t i = 0; i < n; ++i) logs[i] = sums[i].log();
+  for (std::int64_t i = 0; i < n; ++i) lse[i * stride] = logs[i];
+}
+
 template <class T>
 std::int64_t work_of(const AttentionProblem<T>& p) {
   return p.sequences * p.heads * p.queries * p.keys * std::max<std::int64_t>(p.width / 8, 1);
 }
 
+// The operands of a unit that this thread is likely to compute next, asked for row by row while it computes another: the processor does not
+// foresee them, and to wait for memory takes as long as half of a unit of short sequences does. Always inline: GCC takes a function that
+// only prefetches for one without effects and drops calls of it.
 template <class T>
-void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float* lse, const typename Workspace<T>::Parts& w,
-                  std::vector<KeyRun>& runs) {
+class NextUnit {
+ public:
+  NextUnit(const AttentionProblem<T>& p, std::int64_t unit) {
+    if (unit < 0 || unit >= p.sequences * p.key_heads) return;
+    const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, head = key_head * p.group();
+    const AttentionSpan span(p, s);
+    width_ = p.width;
+    queries_ = {span.queries, p.heads * p.width, (span.first_query * p.heads + head) * p.width};
+    keys_ = {span.keys, p.key_heads * p.width, (span.first_key * p.key_heads + key_head) * p.width};
+    q_ = {p.q + span.q + head * p.q_layout.head, span.queries, p.q_layout.token};
+    k_ = {p.k + span.k + key_head * p.k_layout.head, span.keys, p.k_layout.token};
+    v_ = {p.v + span.v + key_head * p.v_layout.head, span.keys, p.v_layout.token};
+  }
+
+  // Row i of what is read.
+  [[gnu::always_inline]] void prefetch_operands(std::int64_t i) const {
+    for (const Operand& x : {q_, k_, v_}) prefetch<0>(x, i);
+  }
+  // Row i of a contiguous tensor of queries (or of keys) and heads.
+  template <int kWrite>
+  [[gnu::always_inline]] void prefetch_queries(const T* x, std::int64_t i) const {
+    prefetch<kWrite>({x + queries_.offset, queries_.rows, queries_.stride}, i);
+  }
+  template <int kWrite>
+  [[gnu::always_inline]] void prefetch_keys(const T* x, std::int64_t i) const {
+    prefetch<kWrite>({x + keys_.offset, keys_.rows, keys_.stride}, i);
+  }
+
+ private:
+  struct Place {
+    std::int64_t rows = 0, stride = 0, offset = 0;
+  };
+  struct Operand {
+    const T* first = nullptr;
+    std::int64_t rows = 0, stride = 0;
+  };
+
+  template <int kWrite>
+  [[gnu::always_inline]] void prefetch(const Operand& x, std::int64_t i) const {
+    constexpr int kSecondLevelCache = 2;
+    constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(T));
+    if (i >= x.rows) return;
+    for (std::int64_t d = 0; d < width_; d += kLine) __builtin_prefetch(x.first + i * x.stride + d, kWrite, kSecondLevelCache);
+  }
+
+  std::int64_t width_ = 0;
+  Place queries_, keys_;
+  Operand q_, k_, v_;
+};
+
+template <class T>
+void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t next_unit, T* out, float* lse,
+                  const typename Workspace<T>::Parts& w, std::vector<KeyRun>& runs) {
+  constexpr std::int64_t kWord = tile::kWord<T>;
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, token_width = p.heads * p.width;
   const AttentionSpan span(p, s);
   if (span.queries == 0) return;
@@ -175,7 +251,9 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float
   const tile::Packed<T> keys{w.keys, p.width, span.keys}, values{w.values, span.keys, p.width};
   tile::pack(keys, p.k + span.k + key_head * p.k_layout.head, p.k_layout.width, p.k_layout.token);
   tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.token, p.v_layout.width);
-  T* const weights = w.strip_weights();
+  const T* const weights = w.strip_weights();
+  ExpSum sums[kStrip];
+  const NextUnit<T> next(p, next_unit);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
     const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
     for (std::int64_t first = 0; first < span.queries; first += kStrip) {
@@ -184,11 +262,15 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, T* out, float
                                 p.q_layout.width, w.query_rows);
       score_strip(q, 0, rows, keys, n, static_cast<float>(p.scale), w.score_strip, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
-        const ExpSum sum = weights_of_row(head, first + i, w.score_strip + i * w.row, n, w.keep, weights + i * w.row);
-        w.factors[i] = weight_factor(p, sum);
-        lse[(span.first_query + first + i) * p.heads + h] = sum.log();
+        float* const row = w.score_strip + i * w.row;
+        next.prefetch_operands(first + i);
+        next.template prefetch_queries<1>(out, first + i);
+        sums[i] = weights_of_row(head, first + i, row, n, w.keep);
+        if constexpr (kWord > 1) narrow_row(row, tile::padded(n), w.narrow_strip + i * w.row);
       }
-      tile::multiply(rows, weights, w.row, tile::kWord<T>, values, {.first_row = 0, .depth = n, .columns = p.width},
+      for (std::int64_t i = 0; i < rows; ++i) w.factors[i] = weight_factor(p, sums[i]);
+      logarithms(sums, rows, lse + (span.first_query + first) * p.heads + h, p.heads);
+      tile::multiply(rows, weights, w.row, kWord, values, {.first_row = 0, .depth = n, .columns = p.width},
                      out + ((span.first_query + first) * p.heads + h) * p.width, token_width, {.row_factors = w.factors});
     }
   }
@@ -214,13 +296,16 @@ class BiasSums {
 
   std::int64_t tasks() const { return groups_ * shares_; }
 
-  // Calls f(unit, sums) for the units of a task; sums [heads of the unit or 1, queries or 1, keys or 1], null if there is nothing to sum.
+  // Calls f(unit, next, sums) for the units of a task; sums [heads of the unit or 1, queries or 1, keys or 1], null if there is nothing to
+  // sum. `next`: the unit that this thread will probably come to after it, or one beyond the last.
   template <class F>
   void for_units(std::int64_t task, const F& f) const {
     const std::int64_t group = task / shares_, share = task % shares_;
     float* const sums = sums_of(task);
     if (sums != nullptr) std::fill_n(sums, size_, 0.0f);
-    for (std::int64_t i = items_ * share / shares_; i < items_ * (share + 1) / shares_; ++i) f(unit(group, i), sums);
+    const std::int64_t last = first_item(share + 1), next_task = task + omp_get_num_threads();
+    for (std::int64_t i = first_item(share); i < last; ++i)
+      f(unit(group, i), i + 1 < last ? unit(group, i + 1) : unit(next_task / shares_, first_item(next_task % shares_)), sums);
   }
 
   // Adds the gradient of the scores of query i to the sums; `head` counts the unit's heads.
@@ -254,6 +339,7 @@ class BiasSums {
  private:
   static constexpr std::int64_t kTasks = 32;  // to share out, where the groups alone are fewer
 
+  std::int64_t first_item(std::int64_t share) const { return items_ * share / shares_; }
   std::int64_t unit(std::int64_t group, std::int64_t item) const {
     if (to_.dbias == nullptr) return group;
     if (of_all_heads_) return (group + item / key_heads_ * periods_) * key_heads_ + item % key_heads_;
@@ -276,7 +362,7 @@ class BiasSums {
 
 // One query: from the scores and g = dy v^T, whole vectors of them, dS = P (K g - sum(P K g)) in place of g, and P K in place of the
 // scores. The sum is taken here and not as sum(dy y), which would carry y's rounding.
-void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, const std::uint8_t* keep, float scale) {
+void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, const std::uint32_t* keep, float scale) {
   float sum = 0;
   if (keep == nullptr) {
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
@@ -290,29 +376,21 @@ void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, co
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
     for (std::int64_t j = 0; j < n; ++j) {
       scores[j] = exp_or_zero(scores[j] - lse);
-      gradients[j] = keep[j] != 0 ? gradients[j] * scale : 0.0f;
+      gradients[j] = masked(gradients[j] * scale, keep[j]);
       sum += scores[j] * gradients[j];
     }
 #pragma omp simd simdlen(kSimdLength <float>)
     for (std::int64_t j = 0; j < n; ++j) {
       gradients[j] = scores[j] * (gradients[j] - sum);
-      scores[j] = keep[j] != 0 ? scores[j] * scale : 0.0f;
+      scores[j] = masked(scores[j] * scale, keep[j]);
     }
   }
 }
 
-// Two rows as one of words.
-[[maybe_unused]] void join_rows(const float* first, const float* second, std::int64_t n, bfloat16* words) {
-#pragma omp simd simdlen(kSimdLength <float>)
-  for (std::int64_t j = 0; j < n; ++j) {
-    const std::uint32_t word = bfloat16(first[j]).bits | static_cast<std::uint32_t>(bfloat16(second[j]).bits) << 16;
-    std::memcpy(static_cast<void*>(words + 2 * j), &word, sizeof word);
-  }
-}
-
 template <class T>
-void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float* lse, const T* dy, const AttentionGradients<T>& to,
-                   const BiasSums<T>& bias, float* bias_sums, const typename Workspace<T>::Parts& w, std::vector<KeyRun>& runs) {
+void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t next_unit, const float* lse, const T* dy,
+                   const AttentionGradients<T>& to, const BiasSums<T>& bias, float* bias_sums, const typename Workspace<T>::Parts& w,
+                   std::vector<KeyRun>& runs) {
   constexpr std::int64_t kWord = tile::kWord<T>;
   const std::int64_t s = unit / p.key_heads, key_head = unit % p.key_heads, token_width = p.heads * p.width;
   const AttentionSpan span(p, s);
@@ -322,6 +400,7 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
     return;
   }
   find_runs(p, span, s, {0, span.keys}, runs);
+  const NextUnit<T> next(p, next_unit);
   const tile::Packed<T> keys{w.keys, p.width, span.keys}, values{w.values, p.width, span.keys}, key_rows{w.key_rows, span.keys, p.width};
   const T* const k_head = p.k + span.k + key_head * p.k_layout.head;
   tile::pack(keys, k_head, p.k_layout.width, p.k_layout.token);
@@ -334,11 +413,16 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
     const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
     // From the scores of query i and dy v^T to weights and gradients of the scores, in place.
     const auto pass = [&](std::int64_t i, std::int64_t n, float* scores, float* gradients) {
+      next.prefetch_operands(i);
+      next.template prefetch_queries<0>(dy, i);
+      next.template prefetch_queries<1>(to.dq, i);
+      next.template prefetch_keys<1>(to.dk, i);
+      next.template prefetch_keys<1>(to.dv, i);
       const std::int64_t seen = head.limit(i, 1);
       head.mask(i, scores, n);
       std::fill(gradients + seen, gradients + n, 0.0f);
-      if (p.drops()) head.decide(i, seen, w.keep);
-      gradient_row(scores, gradients, n, lse[(span.first_query + i) * p.heads + h], p.drops() ? w.keep : nullptr,
+      if (p.drops()) head.decide(i, w.keep);
+      gradient_row(scores, gradients, n, lse[(span.first_query + i) * p.heads + h], p.drops() ? w.keep.masks : nullptr,
                    static_cast<float>(p.dropout.scale));
       if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), i, gradients, seen);
     };
@@ -365,12 +449,7 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, const float*
             join_rows(score_row, score_row + w.row, n, w.weights + (strip + i) * w.row);
             join_rows(gradient_row, gradient_row + w.row, n, w.gradients + (strip + i) * w.row);
           }
-          for (std::int64_t i = 0; i < count; ++i) {
-            const float* const from = gradients + i * w.row;
-            T* const narrow = w.narrow_strip + i * w.row;
-#pragma omp simd simdlen(kSimdLength <float>)
-            for (std::int64_t j = 0; j < n; ++j) store(narrow[j], from[j]);
-          }
+          for (std::int64_t i = 0; i < count; ++i) narrow_row(gradients + i * w.row, n, w.narrow_strip + i * w.row);
           score_gradients = w.narrow_strip;
         }
         tile::multiply(count, score_gradients, w.row, kWord, key_rows, {.first_row = 0, .depth = limit, .columns = p.width},
@@ -397,7 +476,7 @@ void AttentionForward<T>::fast(const AttentionProblem<T>& p, T* out, Compute<T>*
   const openmp::Workspace<T> workspace(p, false);
   std::vector<std::vector<openmp::KeyRun>> runs = openmp::runs_of_threads();
   openmp::parallel_units(p.sequences * p.key_heads, openmp::work_of(p), [&](std::int64_t unit, int t) {
-    openmp::forward_unit<T>(p, unit, out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+    openmp::forward_unit<T>(p, unit, unit + omp_get_num_threads(), out, lse, workspace.of(t), runs[static_cast<std::size_t>(t)]);
   });
 }
 
@@ -407,8 +486,8 @@ void AttentionBackward<T>::fast(const AttentionProblem<T>& p, const Compute<T>* 
   const openmp::BiasSums<T> bias(p, to);
   std::vector<std::vector<openmp::KeyRun>> runs = openmp::runs_of_threads();
   openmp::parallel_units(bias.tasks(), openmp::work_of(p), [&](std::int64_t task, int t) {
-    bias.for_units(task, [&](std::int64_t unit, float* sums) {
-      openmp::backward_unit<T>(p, unit, lse, dy, to, bias, sums, workspace.of(t), runs[static_cast<std::size_t>(t)]);
+    bias.for_units(task, [&](std::int64_t unit, std::int64_t next, float* sums) {
+      openmp::backward_unit<T>(p, unit, next, lse, dy, to, bias, sums, workspace.of(t), runs[static_cast<std::size_t>(t)]);
     });
   });
   bias.finish();
@@ -433,7 +512,7 @@ void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilit
       openmp::score_strip(q, 0, rows, keys, p.keys, static_cast<float>(p.scale), w.score_strip, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
         float* const row = w.score_strip + i * w.row;
-        const openmp::ExpSum sum = openmp::weights_of_row(head, first + i, row, p.keys, w.keep, row);
+        const openmp::ExpSum sum = openmp::weights_of_row(head, first + i, row, p.keys, w.keep);
         T* const to = probabilities + (unit * p.queries + first + i) * p.keys;
         for (std::int64_t j = 0; j < p.keys; ++j) to[j] = static_cast<T>(row[j] * sum.inverse());
       }

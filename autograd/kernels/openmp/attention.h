@@ -6,8 +6,10 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -65,6 +67,23 @@ void find_runs(const AttentionProblem<T>& p, const AttentionSpan& span, std::int
   }
 }
 
+// Room for the dropout decisions about a row, whole vectors of them: as they are drawn, and as masks as wide as weights, because a loop
+// over numbers of one width leaves no rest of a row to be done one by one.
+struct Keep {
+  std::uint8_t* bytes = nullptr;
+  std::uint32_t* masks = nullptr;
+};
+
+// All ones for each of a vector of bytes that is not 0.
+inline tile::Words masks_of(const std::uint8_t* from) {
+  using Bytes [[gnu::vector_size(tile::kVector)]] = std::uint8_t;
+  using Halves [[gnu::vector_size(2 * tile::kVector)]] = std::uint16_t;
+  Bytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  // In two steps: the compiler takes one step of four times the width number by number.
+  return reinterpret_cast<tile::Words>(__builtin_convertvector(__builtin_convertvector(bytes, Halves), tile::Words) != 0);
+}
+
 // One (sequence, head) and some of its keys: what the passes over a row need. A row holds a number for each of these keys.
 template <class T>
 struct AttentionHead {
@@ -79,7 +98,7 @@ struct AttentionHead {
     return std::clamp<std::int64_t>(p.visible(i + rows - 1, span.keys) - keys.first, 0, keys.count);
   }
 
-  // Adds the bias to the first `seen` scores of query i and removes what may not be attended to; the rest up to `n` becomes removed.
+  // Adds the bias to the first scores of query i and removes what may not be attended to: the rest up to `n`, whole vectors, too.
   void mask(std::int64_t i, float* row, std::int64_t n) const {
     const std::int64_t seen = limit(i, 1);
     std::fill(row + seen, row + n, kRemoved);
@@ -105,19 +124,33 @@ struct AttentionHead {
     if (p.key_padding != nullptr) remove(row, p.key_padding + s * p.keys + keys.first, seen);
   }
 
-  // The dropout decisions of query i about its first n keys.
-  void decide(std::int64_t i, std::int64_t n, std::uint8_t* keep) const {
-    if (p.key_ids != nullptr) std::fill_n(keep, n, std::uint8_t{0});
+  // The dropout decisions of query i about the keys it may see: masks of all ones or of zeros, up to whole vectors.
+  void decide(std::int64_t i, const Keep& keep) const {
+    const std::int64_t n = limit(i, 1);
+    if (p.key_ids != nullptr) std::fill_n(keep.bytes, n, std::uint8_t{0});
     for (const KeyRun& run : runs) {
       if (run.first >= n) break;
-      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout, keep + run.first);
+      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout,
+                    keep.bytes + run.first);
+    }
+    for (std::int64_t j = 0; j < n; j += tile::kVector) {
+      const tile::Words masks = masks_of(keep.bytes + j);
+      std::memcpy(keep.masks + j, &masks, sizeof masks);
     }
   }
 
  private:
+  // The rest of the last vector is removed too.
   static void remove(float* row, const std::uint8_t* keep, std::int64_t n) {
-#pragma omp simd simdlen(kSimdLength <float>)
-    for (std::int64_t j = 0; j < n; ++j) row[j] = keep[j] != 0 ? row[j] : kRemoved;
+    const auto apply = [row](const std::uint8_t* bytes, std::int64_t j) {
+      tile::store_vector(masks_of(bytes) != 0 ? tile::load(row + j) : tile::Vector{} + kRemoved, row + j);
+    };
+    std::int64_t j = 0;
+    for (; j + tile::kVector <= n; j += tile::kVector) apply(keep + j, j);
+    if (j == n) return;
+    std::uint8_t rest[tile::kVector] = {};
+    std::copy(keep + j, keep + n, rest);
+    apply(rest, j);
   }
 };
 
@@ -135,36 +168,28 @@ inline float max_of_row(const float* row, std::int64_t n) {
     const tile::Vector x = tile::load(row + j);
     max = x > max ? x : max;
   }
-  float all = kRemoved;
-  for (int lane = 0; lane < tile::kVector; ++lane) all = std::max(all, max[lane]);
-  return all;
+  return tile::max_of_lanes(max);
 }
 
-// weights = exp(score - largest score) for a row of masked scores, whole vectors of them: probabilities but for the factor 1 / sum. If
-// `keep` is not null, those not kept become 0 after they are summed. In place is allowed.
-template <class W>
-ExpSum exp_row(const float* row, std::int64_t n, const std::uint8_t* keep, W* weights) {
+// v where the mask is all ones, 0 where it is 0.
+inline float masked(float v, std::uint32_t mask) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & mask); }
+
+// row = exp(score - largest score) for a row of masked scores, whole vectors of them: probabilities but for the factor 1 / sum. If `keep`
+// is not null, those not kept become 0 after they are summed.
+inline ExpSum exp_row(float* row, std::int64_t n, const std::uint32_t* keep) {
   const float max = max_of_row(row, n);
   // Only if every key is removed: the maximum passes over NaN, which must stay visible.
   if (max <= kLowest && std::all_of(row, row + n, [](float x) { return x <= kLowest; })) {
-    std::fill_n(weights, n, W{});
+    std::fill_n(row, n, 0.0f);
     return {};
   }
+  if (keep == nullptr) return {max, exp_in_place(row, n, max)};
   float sum = 0.0f;
-  if (keep != nullptr) {
 #pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
-    for (std::int64_t j = 0; j < n; ++j) {
-      const float e = exp_or_zero(row[j] - max);
-      sum += e;
-      store(weights[j], keep[j] != 0 ? e : 0.0f);
-    }
-  } else {
-#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
-    for (std::int64_t j = 0; j < n; ++j) {
-      const float e = exp_or_zero(row[j] - max);
-      sum += e;
-      store(weights[j], e);
-    }
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float e = exp_or_zero(row[j] - max);
+    sum += e;
+    row[j] = masked(e, keep[j]);
   }
   return {max, sum};
 }
@@ -176,12 +201,12 @@ inline void scale_row(float* row, std::int64_t n, float factor) {
 
 // From scores to weights: masks, exponentials and dropout of the scores of query i, of which the first n are there; room for whole vectors
 // is filled up with zeros. The weights lack the factor `weight_factor` of the sum.
-template <class T, class W>
-ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, float* row, std::int64_t n, std::uint8_t* keep, W* weights) {
+template <class T>
+ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, float* row, std::int64_t n, const Keep& keep) {
   const bool drops = head.p.drops();
   head.mask(i, row, tile::padded(n));
-  if (drops) head.decide(i, head.limit(i, 1), keep);
-  return exp_row(row, tile::padded(n), drops ? keep : nullptr, weights);
+  if (drops) head.decide(i, keep);
+  return exp_row(row, tile::padded(n), drops ? keep.masks : nullptr);
 }
 template <class T>
 float weight_factor(const AttentionProblem<T>& p, const ExpSum& sum) {

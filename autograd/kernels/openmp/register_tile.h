@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
@@ -34,6 +36,15 @@ inline constexpr std::int64_t kVector = 4, kPanel = 2, kSums = 12;
 
 using Vector [[gnu::vector_size(kVector * sizeof(float))]] = float;
 using Words [[gnu::vector_size(sizeof(Vector))]] = std::uint32_t;
+using Lanes [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
+
+/// A constant vector whose lane i is f(i). The compiler does not see the constant in a loop that fills the lanes.
+template <class V, class F>
+constexpr V lanes(const F& f) {
+  constexpr std::size_t kCount = sizeof(V) / sizeof(V{}[0]);
+  return [&]<int... kLane>(std::integer_sequence<int, kLane...>) { return V{f(kLane)...}; }
+  (std::make_integer_sequence<int, kCount>{});
+}
 
 /// Elements in a word.
 template <class T>
@@ -72,6 +83,56 @@ struct Packed {
 
 namespace detail {
 
+/// f of all lanes, by halves of kHalf.
+template <int kHalf = int{kVector} / 2, class F>
+float reduce(const Vector& v, const F& f) {
+  constexpr Lanes kOther = lanes<Lanes>([](int lane) { return lane ^ kHalf; });
+  const Vector halves = f(v, Vector(__builtin_shuffle(v, kOther)));
+  if constexpr (kHalf > 1) {
+    return reduce<kHalf / 2>(halves, f);
+  } else {
+    return halves[0];
+  }
+}
+
+}  // namespace detail
+
+inline float sum_of_lanes(const Vector& v) {
+  return detail::reduce(v, [](const Vector& a, const Vector& b) -> Vector { return a + b; });
+}
+/// The largest of a vector's values.
+inline float max_of_lanes(const Vector& v) {
+  return detail::reduce(v, [](const Vector& a, const Vector& b) -> Vector { return a > b ? a : b; });
+}
+
+/// y, rounded.
+inline void store_vector(const Vector& y, float* to) { std::memcpy(to, &y, sizeof y); }
+inline void store_vector(const Vector& y, bfloat16* to) {
+#if defined(__AVX512BF16__)
+  const auto narrow = _mm512_cvtneps_pbh(y);
+  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
+#else
+#pragma omp simd simdlen(kVector)
+  for (std::int64_t lane = 0; lane < kVector; ++lane) store(to[lane], y[lane]);
+#endif
+}
+
+/// Words whose halves are `first` and `second`, rounded to bf16.
+inline Words join(const Vector& first, const Vector& second) {
+#if defined(__AVX512BF16__)
+  using Halves [[gnu::vector_size(sizeof(Vector))]] = std::uint16_t;
+  constexpr Halves kOrder = lanes<Halves>([](int i) { return static_cast<std::uint16_t>(i / 2 + i % 2 * int{kVector}); });
+  return reinterpret_cast<Words>(__builtin_shuffle(reinterpret_cast<Halves>(_mm512_cvtne2ps_pbh(second, first)), kOrder));
+#else
+  Words words{};
+  for (int lane = 0; lane < kVector; ++lane)
+    words[lane] = bfloat16(first[lane]).bits | static_cast<std::uint32_t>(bfloat16(second[lane]).bits) << 16;
+  return words;
+#endif
+}
+
+namespace detail {
+
 /// The first `count` of a vector's values, then zeros.
 template <class T>
 Vector load_some(const T* from, std::int64_t count) {
@@ -91,11 +152,15 @@ inline Vector load_some(const float* from, std::int64_t count) {
 /// A vector of words whose first `count` elements are those at `from`; then zeros.
 template <class T>
 Vector load_words(const T* from, std::int64_t count) {
-  Vector v{};
-  if (count >= kVector * kWord<T>) {
+  constexpr std::int64_t kCount = kVector * kWord<T>;
+  Vector v;
+  if (count >= kCount) {
     std::memcpy(&v, from, sizeof v);
   } else {
-    std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(T));
+    T elements[kCount];
+#pragma omp simd simdlen(kCount)
+    for (std::int64_t i = 0; i < kCount; ++i) elements[i] = i < count ? from[i] : T{};
+    std::memcpy(&v, elements, sizeof v);
   }
   return v;
 }
@@ -103,18 +168,13 @@ Vector load_words(const T* from, std::int64_t count) {
 /// One step: exchanges the off-diagonal blocks of size kSize in every block of size 2 kSize.
 template <int kSize>
 void exchange_blocks(Vector (&rows)[kVector]) {
-  using Lanes [[gnu::vector_size(sizeof(Vector))]] = std::int32_t;
-  Lanes upper{}, lower{};
-  for (int lane = 0; lane < kVector; ++lane) {
-    const bool own = (lane & kSize) == 0;
-    upper[lane] = own ? lane : lane - kSize + int{kVector};
-    lower[lane] = own ? lane + kSize : lane + int{kVector};
-  }
+  constexpr Lanes kUpper = lanes<Lanes>([](int lane) { return (lane & kSize) == 0 ? lane : lane - kSize + int{kVector}; });
+  constexpr Lanes kLower = lanes<Lanes>([](int lane) { return (lane & kSize) == 0 ? lane + kSize : lane + int{kVector}; });
   for (int i = 0; i < kVector; ++i) {
     if ((i & kSize) != 0) continue;
     const Vector a = rows[i], b = rows[i + kSize];
-    rows[i] = __builtin_shuffle(a, b, upper);
-    rows[i + kSize] = __builtin_shuffle(a, b, lower);
+    rows[i] = __builtin_shuffle(a, b, kUpper);
+    rows[i + kSize] = __builtin_shuffle(a, b, kLower);
   }
 }
 template <int kSize = int{kVector} / 2>
@@ -209,12 +269,7 @@ inline Vector multiply_add(const bfloat16* a, Vector b, Vector sum) {
 /// The first `count` values of `y` to `to`.
 template <class C>
 void store_some(const Vector& y, std::int64_t count, C* to) {
-  if constexpr (std::is_same_v<C, float>) {
-    if (count >= kVector) {
-      std::memcpy(to, &y, sizeof y);
-      return;
-    }
-  }
+  if (count >= kVector) return store_vector(y, to);
 #pragma omp simd simdlen(kVector)
   for (std::int64_t lane = 0; lane < kVector; ++lane)  // a condition on every lane becomes a store with a mask
     if (lane < count) store(to[lane], y[lane]);
