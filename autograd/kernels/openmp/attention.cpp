@@ -19,7 +19,7 @@ namespace openmp {
 namespace {
 
 constexpr std::int64_t kStrip = 24;          // queries (or keys) whose causal limits are rounded up to one; a multiple of all tile heights
-constexpr std::int64_t kBlock = 4 * kStrip;  // queries whose share of dk and dv is summed in registers
+constexpr std::int64_t kBlock = 6 * kStrip;  // queries whose share of dk and dv is summed in registers
 
 // Memory that one thread uses for task after task. Words are those of register_tile.h.
 template <class T>
@@ -387,6 +387,12 @@ void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, co
   }
 }
 
+// The queries of a block: whole strips, so many that blocks are about equally large.
+std::int64_t block_of(std::int64_t queries) {
+  const std::int64_t blocks = (queries + kBlock - 1) / kBlock, strips = (queries + kStrip - 1) / kStrip;
+  return (strips + blocks - 1) / blocks * kStrip;
+}
+
 template <class T>
 void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t next_unit, const float* lse, const T* dy,
                    const AttentionGradients<T>& to, const BiasSums<T>& bias, float* bias_sums, const typename Workspace<T>::Parts& w,
@@ -409,6 +415,7 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t
   std::fill_n(w.dk, span.keys * p.width, 0.0f);
   std::fill_n(w.dv, span.keys * p.width, 0.0f);
   const auto scale = static_cast<float>(p.scale);
+  const std::int64_t block = block_of(span.queries);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
     const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
     // From the scores of query i and dy v^T to weights and gradients of the scores, in place.
@@ -426,8 +433,8 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t
                    static_cast<float>(p.dropout.scale));
       if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), i, gradients, seen);
     };
-    for (std::int64_t first = 0; first < span.queries; first += kBlock) {
-      const std::int64_t rows = std::min(kBlock, span.queries - first), at = ((span.first_query + first) * p.heads + h) * p.width;
+    for (std::int64_t first = 0; first < span.queries; first += block) {
+      const std::int64_t rows = std::min(block, span.queries - first), at = ((span.first_query + first) * p.heads + h) * p.width;
       const T* const q_rows = p.q + span.q + first * p.q_layout.token + h * p.q_layout.head;
       const Rows<T> q_block = rows_of(q_rows, rows, p.width, p.q_layout.token, p.q_layout.width, w.query_rows);
       const Rows<T> dy_block = rows_of(dy + at, rows, p.width, token_width, std::int64_t{1}, w.dy_rows);

@@ -275,16 +275,16 @@ void store_some(const Vector& y, std::int64_t count, C* to) {
     if (lane < count) store(to[lane], y[lane]);
 }
 
-/// kRows rows times kVectors vectors of C, of which `columns` columns are there.
+/// kRows rows times kVectors vectors of C, of which `columns` columns are there. A row of the panel is `panel_row` elements.
 template <int kRows, int kVectors, class T, class C>
-void micro(std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_step, const T* panel, C* c, std::int64_t c_row,
-           std::int64_t columns, const Epilogue& epilogue) {
+void micro(std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_step, const T* panel, std::int64_t panel_row, C* c,
+           std::int64_t c_row, std::int64_t columns, const Epilogue& epilogue) {
   Vector sum[kRows][kVectors] = {};
-  for (std::int64_t k = 0; k < steps; ++k) {
+  for (std::int64_t k = 0; k < steps; ++k, a += a_step, panel += panel_row) {
     Vector b[kVectors];
-    for (int v = 0; v < kVectors; ++v) std::memcpy(&b[v], panel + (k * kVectors + v) * kVector * kWord<T>, sizeof b[v]);
+    for (int v = 0; v < kVectors; ++v) std::memcpy(&b[v], panel + v * kVector * kWord<T>, sizeof b[v]);
     for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(a + r * a_row + k * a_step, b[v], sum[r][v]);
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(a + r * a_row, b[v], sum[r][v]);
   }
   const auto finish = [&](auto all_columns) {
 #pragma GCC unroll 12
@@ -308,12 +308,12 @@ void micro(std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_st
 constexpr int rows_of(int vectors) { return std::min(int{kSums} / vectors, 12); }
 
 template <int kVectors, class T, class C>
-void panel_product(std::int64_t rows, std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_step, const T* panel, C* c,
-                   std::int64_t c_row, std::int64_t columns, Epilogue epilogue) {
+void panel_product(std::int64_t rows, std::int64_t steps, const T* a, std::int64_t a_row, std::int64_t a_step, const T* panel,
+                   std::int64_t panel_row, C* c, std::int64_t c_row, std::int64_t columns, Epilogue epilogue) {
   constexpr int kRows = rows_of(kVectors);
   const auto run = [&]<int R>() {
     for (; rows >= R; rows -= R) {
-      micro<R, kVectors>(steps, a, a_row, a_step, panel, c, c_row, columns, epilogue);
+      micro<R, kVectors>(steps, a, a_row, a_step, panel, panel_row, c, c_row, columns, epilogue);
       a += R * a_row;
       c += R * c_row;
       if (epilogue.row_factors != nullptr) epilogue.row_factors += R;
@@ -343,9 +343,10 @@ void multiply(std::int64_t rows, const T* a, std::int64_t a_row, std::int64_t a_
     const std::int64_t count = std::min(vectors * kVector, part.columns - begin);
     const T* const panel = b.panel(p) + part.first_row * vectors * kVector;
     const auto run = [&]<int V>() {
-      detail::panel_product<V>(rows, words_of<T>(part.depth), a, a_row, a_step, panel, c + begin, c_row, count, epilogue);
+      detail::panel_product<V>(rows, words_of<T>(part.depth), a, a_row, a_step, panel, vectors * kVector * kWord<T>, c + begin, c_row,
+                               count, epilogue);
     };
-    switch (vectors) {
+    switch (vectors_of(count)) {
       case 1: run.template operator()<1>(); break;
       case 2: run.template operator()<2>(); break;
       case 3: run.template operator()<std::min<int>(kPanel, 3)>(); break;
