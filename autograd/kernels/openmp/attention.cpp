@@ -1,6 +1,7 @@
-// Attention for f32 and bf16, a (sequence, key head) a task. Blocks of queries pass over the keys they may see, so that scores and their
-// gradients stay in the second-level cache and a causal mask saves its half of the work. Keys and values are packed first
-// (register_tile.h), unless there are many for a few queries (attention_few_queries.cpp). All sums are f32.
+// Attention for f32 and bf16, a (sequence, key head) a task. Strips of queries pass over the keys they may see, so that their scores stay
+// in the nearest cache and a causal mask saves its half of the work; in backward, blocks of strips are the depth of dk and dv. Keys and
+// values are packed first (register_tile.h), unless there are many for a few queries (attention_few_queries.cpp). All sums are f32; what
+// products of bf16 read, weights and gradients of scores too, is bf16.
 
 #include "autograd/kernels/openmp/attention.h"
 
@@ -35,7 +36,7 @@ class Workspace {
     T* narrow_strip;                      // [kStrip, row] in words along the keys
     float *dk, *dv;                       // [keys, width]
     float* factors;                       // [kStrip]
-    Keep keep;                            // [row]
+    std::uint8_t* keep;                   // [row]
     std::int64_t row;
 
     // The weights of a strip, in words along the keys.
@@ -82,8 +83,7 @@ class Workspace {
     place.take(w.keys, columns);
     place.take(w.values, backward_ ? columns : rows);
     place.take(w.query_rows, kBlock * width);
-    place.take(w.keep.bytes, p_.drops() ? w.row : 0);
-    place.take(w.keep.masks, p_.drops() ? w.row : 0);
+    place.take(w.keep, p_.drops() ? w.row : 0);
     if (!backward_ || kNarrow) place.take(w.score_strip, kStrip * w.row);
     if (kNarrow) place.take(w.narrow_strip, kStrip * w.row);
     place.take(w.factors, kStrip);
@@ -251,7 +251,7 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t 
   const tile::Packed<T> keys{w.keys, p.width, span.keys}, values{w.values, span.keys, p.width};
   tile::pack(keys, p.k + span.k + key_head * p.k_layout.head, p.k_layout.width, p.k_layout.token);
   tile::pack(values, p.v + span.v + key_head * p.v_layout.head, p.v_layout.token, p.v_layout.width);
-  const T* const weights = w.strip_weights();
+  T* const weights = w.strip_weights();
   ExpSum sums[kStrip];
   const NextUnit<T> next(p, next_unit);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
@@ -261,12 +261,11 @@ void forward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t 
       const Rows<T> q = rows_of(p.q + span.q + first * p.q_layout.token + h * p.q_layout.head, rows, p.width, p.q_layout.token,
                                 p.q_layout.width, w.query_rows);
       score_strip(q, 0, rows, keys, n, static_cast<float>(p.scale), w.score_strip, w.row);
+      for (std::int64_t i = 0; i < rows; ++i) head.mask(first + i, w.score_strip + i * w.row, tile::padded(n));
       for (std::int64_t i = 0; i < rows; ++i) {
-        float* const row = w.score_strip + i * w.row;
         next.prefetch_operands(first + i);
         next.template prefetch_queries<1>(out, first + i);
-        sums[i] = weights_of_row(head, first + i, row, n, w.keep);
-        if constexpr (kWord > 1) narrow_row(row, tile::padded(n), w.narrow_strip + i * w.row);
+        sums[i] = weights_of_row(head, first + i, w.score_strip + i * w.row, tile::padded(n), w.keep, weights + i * w.row);
       }
       for (std::int64_t i = 0; i < rows; ++i) w.factors[i] = weight_factor(p, sums[i]);
       logarithms(sums, rows, lse + (span.first_query + first) * p.heads + h, p.heads);
@@ -362,28 +361,24 @@ class BiasSums {
 
 // One query: from the scores and g = dy v^T, whole vectors of them, dS = P (K g - sum(P K g)) in place of g, and P K in place of the
 // scores. The sum is taken here and not as sum(dy y), which would carry y's rounding.
-void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, const std::uint32_t* keep, float scale) {
-  float sum = 0;
-  if (keep == nullptr) {
-#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
-    for (std::int64_t j = 0; j < n; ++j) {
-      scores[j] = exp_or_zero(scores[j] - lse);
-      sum += scores[j] * gradients[j];
+void gradient_row(float* scores, float* gradients, std::int64_t n, float lse, const std::uint8_t* keep, float scale) {
+  using tile::Vector, tile::kVector, tile::load, tile::store_vector;
+  Vector sums{};
+  for (std::int64_t j = 0; j < n; j += kVector) {
+    const Vector p = exp_vector(load(scores + j) - lse);
+    Vector g = load(gradients + j);
+    if (keep != nullptr) {
+      g = keep_or_zero(g * scale, keep + j);
+      store_vector(g, gradients + j);
     }
-#pragma omp simd simdlen(kSimdLength <float>)
-    for (std::int64_t j = 0; j < n; ++j) gradients[j] = scores[j] * (gradients[j] - sum);
-  } else {
-#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
-    for (std::int64_t j = 0; j < n; ++j) {
-      scores[j] = exp_or_zero(scores[j] - lse);
-      gradients[j] = masked(gradients[j] * scale, keep[j]);
-      sum += scores[j] * gradients[j];
-    }
-#pragma omp simd simdlen(kSimdLength <float>)
-    for (std::int64_t j = 0; j < n; ++j) {
-      gradients[j] = scores[j] * (gradients[j] - sum);
-      scores[j] = masked(scores[j] * scale, keep[j]);
-    }
+    sums += p * g;
+    store_vector(p, scores + j);
+  }
+  const float sum = tile::sum_of_lanes(sums);
+  for (std::int64_t j = 0; j < n; j += kVector) {
+    const Vector p = load(scores + j);
+    store_vector(p * (load(gradients + j) - sum), gradients + j);
+    if (keep != nullptr) store_vector(keep_or_zero(p * scale, keep + j), scores + j);
   }
 }
 
@@ -418,20 +413,17 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t
   const std::int64_t block = block_of(span.queries);
   for (std::int64_t h = key_head * p.group(); h < (key_head + 1) * p.group(); ++h) {
     const AttentionHead<T> head{p, span, s, h, {0, span.keys}, runs};
-    // From the scores of query i and dy v^T to weights and gradients of the scores, in place.
+    // From the masked scores of query i and dy v^T to weights and gradients of the scores, in place.
     const auto pass = [&](std::int64_t i, std::int64_t n, float* scores, float* gradients) {
       next.prefetch_operands(i);
       next.template prefetch_queries<0>(dy, i);
       next.template prefetch_queries<1>(to.dq, i);
       next.template prefetch_keys<1>(to.dk, i);
       next.template prefetch_keys<1>(to.dv, i);
-      const std::int64_t seen = head.limit(i, 1);
-      head.mask(i, scores, n);
-      std::fill(gradients + seen, gradients + n, 0.0f);
       if (p.drops()) head.decide(i, w.keep);
-      gradient_row(scores, gradients, n, lse[(span.first_query + i) * p.heads + h], p.drops() ? w.keep.masks : nullptr,
+      gradient_row(scores, gradients, n, lse[(span.first_query + i) * p.heads + h], p.drops() ? w.keep : nullptr,
                    static_cast<float>(p.dropout.scale));
-      if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), i, gradients, seen);
+      if (bias_sums != nullptr) bias.add(bias_sums, h - key_head * p.group(), i, gradients, head.limit(i, 1));
     };
     for (std::int64_t first = 0; first < span.queries; first += block) {
       const std::int64_t rows = std::min(block, span.queries - first), at = ((span.first_query + first) * p.heads + h) * p.width;
@@ -444,17 +436,21 @@ void backward_unit(const AttentionProblem<T>& p, std::int64_t unit, std::int64_t
         float* const gradients = w.strip_of(w.gradient_strip, w.gradients, strip);
         score_strip(q_block, strip, count, keys, n, scale, scores, w.row);
         score_strip(dy_block, strip, count, values, n, 1.0f, gradients, w.row);
+        for (std::int64_t i = 0; i < count; ++i) {
+          head.mask(first + strip + i, scores + i * w.row, n);
+          std::fill(gradients + i * w.row + head.limit(first + strip + i, 1), gradients + i * w.row + n, 0.0f);
+        }
         for (std::int64_t i = 0; i < count; ++i) pass(first + strip + i, n, scores + i * w.row, gradients + i * w.row);
         const T* score_gradients = nullptr;
         if constexpr (kWord == 1) {
           score_gradients = gradients;
         } else {
           for (std::int64_t i = 0; i < count; i += kWord) {
-            float *const score_row = scores + i * w.row, *const gradient_row = gradients + i * w.row;
+            float *const weight_row = scores + i * w.row, *const ds_row = gradients + i * w.row;
             if (i + 1 == count)
-              for (float* const row : {score_row, gradient_row}) std::fill_n(row + w.row, n, 0.0f);
-            join_rows(score_row, score_row + w.row, n, w.weights + (strip + i) * w.row);
-            join_rows(gradient_row, gradient_row + w.row, n, w.gradients + (strip + i) * w.row);
+              for (float* const row : {weight_row, ds_row}) std::fill_n(row + w.row, n, 0.0f);
+            join_rows(weight_row, weight_row + w.row, n, w.weights + (strip + i) * w.row);
+            join_rows(ds_row, ds_row + w.row, n, w.gradients + (strip + i) * w.row);
           }
           for (std::int64_t i = 0; i < count; ++i) narrow_row(gradients + i * w.row, n, w.narrow_strip + i * w.row);
           score_gradients = w.narrow_strip;
@@ -519,7 +515,8 @@ void AttentionProbabilities<T>::fast(const AttentionProblem<T>& p, T* probabilit
       openmp::score_strip(q, 0, rows, keys, p.keys, static_cast<float>(p.scale), w.score_strip, w.row);
       for (std::int64_t i = 0; i < rows; ++i) {
         float* const row = w.score_strip + i * w.row;
-        const openmp::ExpSum sum = openmp::weights_of_row(head, first + i, row, p.keys, w.keep);
+        head.mask(first + i, row, tile::padded(p.keys));
+        const openmp::ExpSum sum = openmp::exp_row(row, tile::padded(p.keys), nullptr, row);
         T* const to = probabilities + (unit * p.queries + first + i) * p.keys;
         for (std::int64_t j = 0; j < p.keys; ++j) to[j] = static_cast<T>(row[j] * sum.inverse());
       }

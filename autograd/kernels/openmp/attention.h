@@ -6,7 +6,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -67,13 +66,6 @@ void find_runs(const AttentionProblem<T>& p, const AttentionSpan& span, std::int
   }
 }
 
-// Room for the dropout decisions about a row, whole vectors of them: as they are drawn, and as masks as wide as weights, because a loop
-// over numbers of one width leaves no rest of a row to be done one by one.
-struct Keep {
-  std::uint8_t* bytes = nullptr;
-  std::uint32_t* masks = nullptr;
-};
-
 // All ones for each of a vector of bytes that is not 0.
 inline tile::Words masks_of(const std::uint8_t* from) {
   using Bytes [[gnu::vector_size(tile::kVector)]] = std::uint8_t;
@@ -124,18 +116,13 @@ struct AttentionHead {
     if (p.key_padding != nullptr) remove(row, p.key_padding + s * p.keys + keys.first, seen);
   }
 
-  // The dropout decisions of query i about the keys it may see: masks of all ones or of zeros, up to whole vectors.
-  void decide(std::int64_t i, const Keep& keep) const {
+  // The dropout decisions of query i about the keys it may see.
+  void decide(std::int64_t i, std::uint8_t* keep) const {
     const std::int64_t n = limit(i, 1);
-    if (p.key_ids != nullptr) std::fill_n(keep.bytes, n, std::uint8_t{0});
+    if (p.key_ids != nullptr) std::fill_n(keep, n, std::uint8_t{0});
     for (const KeyRun& run : runs) {
       if (run.first >= n) break;
-      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout,
-                    keep.bytes + run.first);
-    }
-    for (std::int64_t j = 0; j < n; j += tile::kVector) {
-      const tile::Words masks = masks_of(keep.bytes + j);
-      std::memcpy(keep.masks + j, &masks, sizeof masks);
+      keep_mask_row(p.dropout_key(h), span.dropout_row(p, i), run.column, std::min(run.count, n - run.first), p.dropout, keep + run.first);
     }
   }
 
@@ -171,27 +158,45 @@ inline float max_of_row(const float* row, std::int64_t n) {
   return tile::max_of_lanes(max);
 }
 
-// v where the mask is all ones, 0 where it is 0.
-inline float masked(float v, std::uint32_t mask) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) & mask); }
+// exp_or_zero of row_math.h for a vector, for v <= 0 but for rounding: a loop over rows as short as these would spend its time on sums
+// that the compiler keeps in memory.
+inline tile::Vector exp_vector(const tile::Vector& v) {
+  const tile::Vector lowest = tile::Vector{} - 80.0f, t = (v < lowest ? lowest : v) * 1.442695041f;
+  const tile::Lanes n = __builtin_convertvector(t - 0.5f, tile::Lanes);  // the nearest, because conversion cuts off
+  const tile::Vector f = t - __builtin_convertvector(n, tile::Vector);
+  tile::Vector p = f * 1.52527338e-5f + 1.54035304e-4f;
+  p = p * f + 1.33335581e-3f;
+  p = p * f + 9.61812911e-3f;
+  p = p * f + 5.55041087e-2f;
+  p = p * f + 2.40226507e-1f;
+  p = p * f + 6.93147181e-1f;
+  p = p * f + 1.0f;
+  const tile::Words power = (reinterpret_cast<tile::Words>(n) + 127u) << 23;
+  return v < lowest ? tile::Vector{} : p * reinterpret_cast<tile::Vector>(power);
+}
 
-// row = exp(score - largest score) for a row of masked scores, whole vectors of them: probabilities but for the factor 1 / sum. If `keep`
-// is not null, those not kept become 0 after they are summed.
-inline ExpSum exp_row(float* row, std::int64_t n, const std::uint32_t* keep) {
+// v where the bytes are not 0, 0 where they are. A 0 stays 0 whatever the byte is.
+inline tile::Vector keep_or_zero(const tile::Vector& v, const std::uint8_t* keep) {
+  return reinterpret_cast<tile::Vector>(reinterpret_cast<tile::Words>(v) & masks_of(keep));
+}
+
+// weights = exp(score - largest score) for a row of masked scores, whole vectors of them: probabilities but for the factor 1 / sum. If
+// `keep` is not null, those not kept become 0 after they are summed. In place is allowed. W: float, bfloat16.
+template <class W>
+ExpSum exp_row(const float* row, std::int64_t n, const std::uint8_t* keep, W* weights) {
   const float max = max_of_row(row, n);
   // Only if every key is removed: the maximum passes over NaN, which must stay visible.
   if (max <= kLowest && std::all_of(row, row + n, [](float x) { return x <= kLowest; })) {
-    std::fill_n(row, n, 0.0f);
+    std::fill_n(weights, n, W{});
     return {};
   }
-  if (keep == nullptr) return {max, exp_in_place(row, n, max)};
-  float sum = 0.0f;
-#pragma omp simd simdlen(kSimdLength <float>) reduction(+ : sum)
-  for (std::int64_t j = 0; j < n; ++j) {
-    const float e = exp_or_zero(row[j] - max);
+  tile::Vector sum{};
+  for (std::int64_t j = 0; j < n; j += tile::kVector) {
+    const tile::Vector e = exp_vector(tile::load(row + j) - max);
     sum += e;
-    row[j] = masked(e, keep[j]);
+    tile::store_vector(keep == nullptr ? e : keep_or_zero(e, keep + j), weights + j);
   }
-  return {max, sum};
+  return {max, tile::sum_of_lanes(sum)};
 }
 
 inline void scale_row(float* row, std::int64_t n, float factor) {
@@ -199,14 +204,12 @@ inline void scale_row(float* row, std::int64_t n, float factor) {
   for (std::int64_t j = 0; j < n; ++j) row[j] *= factor;
 }
 
-// From scores to weights: masks, exponentials and dropout of the scores of query i, of which the first n are there; room for whole vectors
-// is filled up with zeros. The weights lack the factor `weight_factor` of the sum.
-template <class T>
-ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, float* row, std::int64_t n, const Keep& keep) {
-  const bool drops = head.p.drops();
-  head.mask(i, row, tile::padded(n));
-  if (drops) head.decide(i, keep);
-  return exp_row(row, tile::padded(n), drops ? keep.masks : nullptr);
+// From the masked scores of query i, whole vectors of them, to weights, which lack the factor `weight_factor` of the sum.
+template <class T, class W>
+ExpSum weights_of_row(const AttentionHead<T>& head, std::int64_t i, const float* row, std::int64_t n, std::uint8_t* keep, W* weights) {
+  if (!head.p.drops()) return exp_row(row, n, nullptr, weights);
+  head.decide(i, keep);
+  return exp_row(row, n, keep, weights);
 }
 template <class T>
 float weight_factor(const AttentionProblem<T>& p, const ExpSum& sum) {

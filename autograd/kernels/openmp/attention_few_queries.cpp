@@ -111,8 +111,7 @@ class FewQueries {
         width_(tile::vectors_of(p.width) * tile::kVector),
         size_(rows_ * (row_ + width_)),
         floats_(size_ * omp_get_max_threads()),
-        keep_bytes_(p.drops() ? row_ * omp_get_max_threads() : 0),
-        keep_masks_(keep_bytes_.size()),
+        keep_(p.drops() ? row_ * omp_get_max_threads() : 0),
         runs_(runs_of_threads()),
         sums_(units_ * blocks_ * rows_ * width_),
         exp_sums_(units_ * blocks_ * rows_) {}
@@ -149,12 +148,14 @@ class FewQueries {
                           static_cast<float>(p_.scale), scores + r * row_ + j, row_);
       });
     }
-    const std::int64_t decisions = p_.drops() ? row_ * thread : 0;
-    const Keep keep{keep_bytes_.data() + decisions, keep_masks_.data() + decisions};
+    std::uint8_t* const keep = keep_.data() + (p_.drops() ? row_ * thread : 0);
     for (std::int64_t r = 0; r < rows_; ++r) {
+      const AttentionHead<T> head = head_of(r);
+      const std::int64_t i = r % p_.queries, n = tile::padded(limit);
       float* const row = scores + r * row_;
-      const ExpSum& sum = exp_sums_[task * rows_ + r] = weights_of_row(head_of(r), r % p_.queries, row, limit, keep);
-      scale_row(row, tile::padded(limit), weight_factor(p_, sum));
+      head.mask(i, row, n);
+      const ExpSum& sum = exp_sums_[task * rows_ + r] = weights_of_row(head, i, row, n, keep, row);
+      scale_row(row, n, weight_factor(p_, sum));
     }
     float* const sums = sums_.data() + task * rows_ * width_;
     std::fill_n(sums, rows_ * width_, 0.0f);
@@ -203,8 +204,7 @@ class FewQueries {
   const std::int64_t row_, width_;  // of a block's scores and of a query, in whole vectors
   const std::int64_t size_;         // of one thread's floats
   Scratch<float> floats_;
-  Scratch<std::uint8_t> keep_bytes_;
-  Scratch<std::uint32_t> keep_masks_;
+  Scratch<std::uint8_t> keep_;
   std::vector<std::vector<KeyRun>> runs_;
   Scratch<float> sums_;
   Scratch<ExpSum> exp_sums_;

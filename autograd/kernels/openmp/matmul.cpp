@@ -17,7 +17,7 @@ constexpr std::int64_t kFlopsPerGrain = 32;  // work is counted in additions of 
 void accumulate_part(const MatmulProblem& p, const float* a, const float* b, std::int64_t first, std::int64_t last, float* packed,
                      float* c) {
   for (std::int64_t k = first; k < last; k += kDepthBlock) {
-    const tile::Packed block{packed, std::min(kDepthBlock, last - k), p.columns};
+    const tile::Packed<float> block{packed, std::min(kDepthBlock, last - k), p.columns};
     tile::pack(block, b + k * p.b.row, p.b.row, p.b.column);
     tile::multiply(p.rows, a + k * p.a.column, p.a.row, p.a.column, block, c, p.columns, {.beta = k == first ? 0.0f : 1.0f});
   }

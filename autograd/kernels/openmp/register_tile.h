@@ -83,11 +83,13 @@ struct Packed {
 
 namespace detail {
 
+template <int kHalf>
+inline constexpr Lanes kOtherHalf = lanes<Lanes>([](int lane) { return lane ^ kHalf; });
+
 /// f of all lanes, by halves of kHalf.
 template <int kHalf = int{kVector} / 2, class F>
 float reduce(const Vector& v, const F& f) {
-  constexpr Lanes kOther = lanes<Lanes>([](int lane) { return lane ^ kHalf; });
-  const Vector halves = f(v, Vector(__builtin_shuffle(v, kOther)));
+  const Vector other = __builtin_shuffle(v, v, kOtherHalf<kHalf>), halves = f(v, other);
   if constexpr (kHalf > 1) {
     return reduce<kHalf / 2>(halves, f);
   } else {
@@ -117,12 +119,15 @@ inline void store_vector(const Vector& y, bfloat16* to) {
 #endif
 }
 
+#if defined(__AVX512BF16__)
+using Halves [[gnu::vector_size(sizeof(Vector))]] = std::uint16_t;
+inline constexpr Halves kByTurns = lanes<Halves>([](int i) { return static_cast<std::uint16_t>(i / 2 + i % 2 * int{kVector}); });
+#endif
 /// Words whose halves are `first` and `second`, rounded to bf16.
 inline Words join(const Vector& first, const Vector& second) {
 #if defined(__AVX512BF16__)
-  using Halves [[gnu::vector_size(sizeof(Vector))]] = std::uint16_t;
-  constexpr Halves kOrder = lanes<Halves>([](int i) { return static_cast<std::uint16_t>(i / 2 + i % 2 * int{kVector}); });
-  return reinterpret_cast<Words>(__builtin_shuffle(reinterpret_cast<Halves>(_mm512_cvtne2ps_pbh(second, first)), kOrder));
+  const auto halves = reinterpret_cast<Halves>(_mm512_cvtne2ps_pbh(second, first));
+  return reinterpret_cast<Words>(__builtin_shuffle(halves, halves, kByTurns));
 #else
   Words words{};
   for (int lane = 0; lane < kVector; ++lane)
@@ -165,16 +170,19 @@ Vector load_words(const T* from, std::int64_t count) {
   return v;
 }
 
+template <int kSize>
+inline constexpr Lanes kUpper = lanes<Lanes>([](int lane) { return (lane & kSize) == 0 ? lane : lane - kSize + int{kVector}; });
+template <int kSize>
+inline constexpr Lanes kLower = lanes<Lanes>([](int lane) { return (lane & kSize) == 0 ? lane + kSize : lane + int{kVector}; });
+
 /// One step: exchanges the off-diagonal blocks of size kSize in every block of size 2 kSize.
 template <int kSize>
 void exchange_blocks(Vector (&rows)[kVector]) {
-  constexpr Lanes kUpper = lanes<Lanes>([](int lane) { return (lane & kSize) == 0 ? lane : lane - kSize + int{kVector}; });
-  constexpr Lanes kLower = lanes<Lanes>([](int lane) { return (lane & kSize) == 0 ? lane + kSize : lane + int{kVector}; });
   for (int i = 0; i < kVector; ++i) {
     if ((i & kSize) != 0) continue;
     const Vector a = rows[i], b = rows[i + kSize];
-    rows[i] = __builtin_shuffle(a, b, kUpper);
-    rows[i + kSize] = __builtin_shuffle(a, b, kLower);
+    rows[i] = __builtin_shuffle(a, b, kUpper<kSize>);
+    rows[i + kSize] = __builtin_shuffle(a, b, kLower<kSize>);
   }
 }
 template <int kSize = int{kVector} / 2>
@@ -266,13 +274,15 @@ inline Vector multiply_add(const bfloat16* a, Vector b, Vector sum) {
 #endif
 }
 
-/// The first `count` values of `y` to `to`.
+/// The first `count` values of `y` to `to`, rounded.
 template <class C>
 void store_some(const Vector& y, std::int64_t count, C* to) {
   if (count >= kVector) return store_vector(y, to);
+  alignas(Vector) C values[kVector];
+  store_vector(y, values);
 #pragma omp simd simdlen(kVector)
   for (std::int64_t lane = 0; lane < kVector; ++lane)  // a condition on every lane becomes a store with a mask
-    if (lane < count) store(to[lane], y[lane]);
+    if (lane < count) store(to[lane], values[lane]);
 }
 
 /// kRows rows times kVectors vectors of C, of which `columns` columns are there. A row of the panel is `panel_row` elements.

@@ -97,6 +97,62 @@ TEST(Attention, FastKernelsAgreeWithTheReference) {
   }
 }
 
+// Widths and lengths around words of two bf16, vectors, tiles of rows and strips, forward and backward.
+TEST(Attention, EveryWidthAndLengthAgreesWithTheReference) {
+  struct Case {
+    std::int64_t queries, keys, width;
+  };
+  std::vector<Case> cases;
+  for (const std::int64_t width : {1, 2, 3, 15, 16, 18, 31, 33, 50, 63, 65, 130}) cases.push_back({26, 19, width});
+  for (const std::int64_t keys : {1, 2, 3, 16, 17, 31, 47, 49, 63, 64, 65, 67}) cases.push_back({29, keys, 6});
+  for (const std::int64_t queries : {1, 2, 3, 5, 7, 11, 23, 24, 25, 47, 145, 150}) cases.push_back({queries, 21, 10});
+  for (const auto& [queries, keys, width] : cases) {
+    const Tensor q = uniform({2, queries, 2, width}, -1, 1, 1), k = uniform({2, keys, 1, width}, -1, 1, 2),
+                 v = uniform(k.shape(), -1, 1, 3), dy = uniform(q.shape(), -1, 1, 4);
+    for (const bool causal : {false, true}) {
+      for (const DType dtype : {DType::f32, DType::bf16}) {
+        const Args args{.causal = causal, .query_offset = causal ? 3 : 0, .dropout = causal ? 0.1 : 0.0, .key = 5};
+        const std::vector<Tensor> narrow = convert({q, k, v, dy}, dtype), wide = convert(narrow, DType::f64);
+        const Result expected = run({wide[0], wide[1], wide[2]}, args, {}, wide[3]),
+                     actual = run({narrow[0], narrow[1], narrow[2]}, args, {}, narrow[3]);
+        SCOPED_TRACE(::testing::Message() << queries << " queries, " << keys << " keys, width " << width << ", " << name_of(dtype));
+        const double tolerance = dtype == DType::f32 ? 2e-5 : 4e-2;
+        expect_near(actual.y, expected.y, tolerance, "output");
+        for (std::size_t i = 0; i < 3; ++i) expect_near(actual.gradients[i], expected.gradients[i], tolerance, "gradient");
+      }
+    }
+  }
+}
+
+// Operands as they lie: with the width of a head first, or every second number of it.
+TEST(Attention, OperandsOfAnyStridesGetTheSameBits) {
+  const std::array<int, 4> width_last{0, 3, 2, 1};
+  const auto width_first = [&](const Tensor& t) {
+    const Tensor turned = t.view(t.layout().permute(width_last)).contiguous();  // [B, D, H, T]
+    return turned.view(turned.layout().permute(width_last));
+  };
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const std::int64_t width : {18, 35}) {
+      const std::vector<Tensor> in = convert({uniform({2, 27, 2, width}, -1, 1, 1), uniform({2, 37, 2, width}, -1, 1, 2),
+                                              uniform({2, 37, 2, width}, -1, 1, 3), uniform({2, 27, 2, width}, -1, 1, 4)},
+                                             dtype);
+      const auto every_second = [&](const Tensor& t) {
+        const Shape pairs{t.size(0), t.size(1), t.size(2), width, 1};
+        const Tensor twice = concat({t.view(*t.layout().reshape(pairs)), Tensor::zeros(pairs, dtype)}, 4);
+        return twice.view(*twice.layout().slice(4, 0, 1).reshape(t.shape()));
+      };
+      const Result expected = run({in[0], in[1], in[2]}, {}, {}, in[3]);
+      const std::vector<Result> others{run({width_first(in[0]), width_first(in[1]), width_first(in[2])}, {}, {}, in[3]),
+                                       run({every_second(in[0]), every_second(in[1]), every_second(in[2])}, {}, {}, in[3])};
+      for (const Result& actual : others) {
+        EXPECT_EQ(actual.y.to_vector(), expected.y.to_vector()) << name_of(dtype) << ", width " << width;
+        for (std::size_t i = 0; i < 3; ++i)
+          EXPECT_EQ(actual.gradients[i].to_vector(), expected.gradients[i].to_vector()) << "gradient " << i << ", width " << width;
+      }
+    }
+  }
+}
+
 // The same from matmul and softmax.
 TEST(Attention, EqualsMatmulAndSoftmax) {
   const Tensor q = uniform({2, 4, 3, 5}, -1, 1, 1), k = uniform({2, 6, 3, 5}, -1, 1, 2), v = uniform({2, 6, 3, 5}, -1, 1, 3);
