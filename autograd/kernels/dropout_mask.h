@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -76,12 +75,14 @@ inline void decide_blocks(std::uint64_t key, std::uint64_t row, std::uint64_t bl
       for (std::size_t g = 0; g < 8; ++g) places[8 * f + g] = static_cast<std::uint8_t>(2 * (4 * g + f % 4) + f / 4);
     return places;
   }();
-  const auto places = std::bit_cast<Bytes>(kPlaces);
+  Bytes places;
+  std::memcpy(&places, kPlaces.data(), sizeof places);
   const Fields least = Fields{} + threshold;
   for (int b = 0; b < kBlocks; ++b) {
-    const auto first = std::bit_cast<Fields>((c0[b] & low) | c1[b] << 32), last = std::bit_cast<Fields>((c2[b] & low) | c3[b] << 32);
-    const Fields decided = (std::bit_cast<Fields>(first >= least) & 1) | (std::bit_cast<Fields>(last >= least) & 0x100);
-    const Bytes in_order = __builtin_shuffle(std::bit_cast<Bytes>(decided), places);
+    const auto first = reinterpret_cast<Fields>((c0[b] & low) | c1[b] << 32), last = reinterpret_cast<Fields>((c2[b] & low) | c3[b] << 32);
+    const auto decided =
+        reinterpret_cast<Bytes>((reinterpret_cast<Fields>(first >= least) & 1) | (reinterpret_cast<Fields>(last >= least) & 0x100));
+    const Bytes in_order = __builtin_shuffle(decided, decided, places);
     std::memcpy(keep + kMaskBlock * b, &in_order, sizeof in_order);
   }
 }
