@@ -1,7 +1,8 @@
 #pragma once
 // checkpoint: a part of a model that is computed again in backward instead of being remembered (Chen et al., "Training deep nets with
 // sublinear memory cost", 2016). Only its inputs are kept; everything its operations would have kept for backward is gone when it
-// returns. Results and gradients are the same bits as without, for a third more computing of that part.
+// returns. Results and gradients are the same bits as without, for a third more computing of that part; only
+// the gradient of an input that the part reads more than once, and others read too, is summed in another order.
 //
 //     const std::vector<Tensor> y = checkpoint([&](std::span<const Tensor> in) { return std::vector{layer(in[0])}; }, {x});
 //
