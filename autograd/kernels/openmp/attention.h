@@ -164,15 +164,8 @@ inline tile::Vector exp_vector(const tile::Vector& v) {
   const tile::Vector lowest = tile::Vector{} - 80.0f, t = (v < lowest ? lowest : v) * 1.442695041f;
   const tile::Lanes n = __builtin_convertvector(t - 0.5f, tile::Lanes);  // the nearest, because conversion cuts off
   const tile::Vector f = t - __builtin_convertvector(n, tile::Vector);
-  tile::Vector p = f * 1.52527338e-5f + 1.54035304e-4f;
-  p = p * f + 1.33335581e-3f;
-  p = p * f + 9.61812911e-3f;
-  p = p * f + 5.55041087e-2f;
-  p = p * f + 2.40226507e-1f;
-  p = p * f + 6.93147181e-1f;
-  p = p * f + 1.0f;
   const tile::Words power = (reinterpret_cast<tile::Words>(n) + 127u) << 23;
-  return v < lowest ? tile::Vector{} : p * reinterpret_cast<tile::Vector>(power);
+  return v < lowest ? tile::Vector{} : power_of_fraction(f) * reinterpret_cast<tile::Vector>(power);
 }
 
 // v where the bytes are not 0, 0 where they are. A 0 stays 0 whatever the byte is.

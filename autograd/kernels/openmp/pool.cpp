@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "autograd/kernels/numeric.h"
 #include "autograd/kernels/openmp/parallel.h"
@@ -41,7 +42,7 @@ void max_of_window(const PoolProblem& p, const std::array<std::int64_t, 2>& wind
       for (std::int64_t c = 0; c < n; ++c) {
         const auto i = static_cast<std::size_t>(c);
         const Compute<T> v{from[c]};
-        const bool wins = is_first || (!(v <= held[i]) && !(held[i] != held[i]));  // a NaN is unequal to itself
+        const bool wins = is_first || (!(v <= held[i]) && !std::isnan(held[i]));
         held[i] = wins ? v : held[i];
         place[i] = wins ? static_cast<std::int32_t>(at) : place[i];
       }

@@ -189,7 +189,7 @@ TEST(Arena, CutsLargeBlocksFromMemoryThatGrowsTogetherAgain) {
     EXPECT_GE(pieces.back().data(), whole);
     EXPECT_LE(pieces.back().data(), whole + 50 * kMiB);
   }
-  for (const std::size_t i : {1, 3, 0, 5, 4, 2}) pieces[i] = Storage();  // neighbours before, behind, and both
+  for (const std::size_t i : {1u, 3u, 0u, 5u, 4u, 2u}) pieces[i] = Storage();  // neighbours before, behind, and both
   EXPECT_EQ(Storage(60 * kMiB).data(), whole);
   EXPECT_EQ(memory_stats().reserved, reserved);
   release_unused_memory();

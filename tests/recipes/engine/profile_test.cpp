@@ -16,7 +16,6 @@ namespace {
 using profile::Event;
 using profile::Kind;
 using testing::AllOf;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
