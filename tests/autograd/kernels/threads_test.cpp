@@ -162,55 +162,42 @@ TYPED_TEST(Threads, GradientOfSomeClasses) {
   }
 }
 
-TYPED_TEST(Threads, LinearCrossEntropyOfManyClasses) {
-  using T = TypeParam;
-  const std::int64_t rows = std::is_same_v<T, float> ? 270 : 390, classes = 4100, width = 4;  // two blocks of rows, three parts of classes
-  const auto x = random_values<T>(rows * width, 1), weight = random_values<T>(classes * width, 2), bias = random_values<T>(classes, 3);
-  auto targets = random_indices(rows, classes, 4);
-  targets[5] = targets[260] = -100;
+struct ClassSizes {
+  std::int64_t rows = 0, classes = 0, width = 0;
+};
+template <class T>
+void check_linear_cross_entropy(const ClassSizes& n, const std::vector<std::int64_t>& targets, double smoothing, double scale) {
+  const auto x = random_values<T>(n.rows * n.width, 1), weight = random_values<T>(n.classes * n.width, 2),
+             bias = random_values<T>(n.classes, 3);
   check(
       "linear_cross_entropy", 5 * kTolerance<T>,
       [&](Results& r) {
-        auto losses = zeros<Compute<T>>(rows);
-        auto dx = random_values<T>(rows * width, 5);  // all of them are written
-        auto dweight = random_values<Compute<T>>(classes * width, 6), dbias = random_values<Compute<T>>(classes, 7);
+        auto losses = zeros<Compute<T>>(n.rows);
+        auto dx = random_values<T>(n.rows * n.width, 5);  // all of them are written
+        auto dweight = random_values<Compute<T>>(n.classes * n.width, 6), dbias = random_values<Compute<T>>(n.classes, 7);
         linear_cross_entropy<T>({.x = x.data(),
                                  .weight = weight.data(),
                                  .bias = bias.data(),
                                  .target = targets.data(),
-                                 .rows = rows,
-                                 .classes = classes,
-                                 .width = width,
-                                 .smoothing = 0.1},
-                                losses.data(), {.dx = dx.data(), .dweight = dweight.data(), .dbias = dbias.data(), .scale = 0.5});
+                                 .rows = n.rows,
+                                 .classes = n.classes,
+                                 .width = n.width,
+                                 .smoothing = smoothing},
+                                losses.data(), {.dx = dx.data(), .dweight = dweight.data(), .dbias = dbias.data(), .scale = scale});
         r.add(losses), r.add(dx), r.add(dweight), r.add(dbias);
       },
       Promise::same_rounding);
 }
 
+TYPED_TEST(Threads, LinearCrossEntropyOfManyClasses) {
+  const std::int64_t rows = std::is_same_v<TypeParam, float> ? 270 : 390, classes = 4100;  // two blocks of rows, three parts of classes
+  auto targets = random_indices(rows, classes, 4);
+  targets[5] = targets[260] = -100;
+  check_linear_cross_entropy<TypeParam>({.rows = rows, .classes = classes, .width = 4}, targets, 0.1, 0.5);
+}
+
 TYPED_TEST(Threads, LinearCrossEntropy) {
-  using T = TypeParam;
-  const std::int64_t rows = 400, classes = 300, width = 24;
-  const auto x = random_values<T>(rows * width, 1), weight = random_values<T>(classes * width, 2), bias = random_values<T>(classes, 3);
-  const auto targets = random_indices(rows, classes, 4);
-  check(
-      "linear_cross_entropy", 5 * kTolerance<T>,
-      [&](Results& r) {
-        auto losses = zeros<Compute<T>>(rows);
-        auto dx = zeros<T>(rows * width);
-        auto dweight = zeros<Compute<T>>(classes * width), dbias = zeros<Compute<T>>(classes);
-        const LinearClassGradients<T> gradients{.dx = dx.data(), .dweight = dweight.data(), .dbias = dbias.data(), .scale = 0.01};
-        linear_cross_entropy<T>({.x = x.data(),
-                                 .weight = weight.data(),
-                                 .bias = bias.data(),
-                                 .target = targets.data(),
-                                 .rows = rows,
-                                 .classes = classes,
-                                 .width = width},
-                                losses.data(), gradients);
-        r.add(losses), r.add(dx), r.add(dweight), r.add(dbias);
-      },
-      Promise::same_rounding);
+  check_linear_cross_entropy<TypeParam>({.rows = 400, .classes = 300, .width = 24}, random_indices(400, 300, 4), 0, 0.01);
 }
 
 TYPED_TEST(Threads, Candidates) {
