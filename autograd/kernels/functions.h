@@ -224,21 +224,16 @@ struct Minimum {
   template <class T> T slope_b(T a, T b) const { return T(b < a); }
 };
 
-/// silu(a) b: a gate and what passes through it (Shazeer 2020).
-struct Swiglu {
-  static constexpr std::string_view name = "swiglu";
-  template <class T> T value(T a, T b) const { return Silu{}.value(a) * b; }
-  template <class T> T slope_a(T a, T b) const { return Silu{}.slope(a) * b; }
-  template <class T> T slope_b(T a, T) const { return Silu{}.value(a); }
+/// f(a) b: a gate and what passes through it (Shazeer 2020).
+template <class Gate>
+struct Gated {
+  template <class T> T value(T a, T b) const { return Gate{}.value(a) * b; }
+  template <class T> T slope_a(T a, T b) const { return Gate{}.slope(a) * b; }
+  template <class T> T slope_b(T a, T) const { return Gate{}.value(a); }
 };
-
-/// gelu(a) b, GELU in its tanh form.
-struct Geglu {
-  static constexpr std::string_view name = "geglu";
-  template <class T> T value(T a, T b) const { return GeluTanh{}.value(a) * b; }
-  template <class T> T slope_a(T a, T b) const { return GeluTanh{}.slope(a) * b; }
-  template <class T> T slope_b(T a, T) const { return GeluTanh{}.value(a); }
-};
+struct Swiglu : Gated<Silu> { static constexpr std::string_view name = "swiglu"; };
+/// GELU in its tanh form.
+struct Geglu : Gated<GeluTanh> { static constexpr std::string_view name = "geglu"; };
 
 // clang-format on
 

@@ -75,13 +75,6 @@ struct GeluTanh : functions::GeluTanh {
   }
 };
 
-template <class Gate, class Function>
-struct Gated : Function {
-  float value(float a, float b) const { return Gate{}.value(a) * b; }
-  float slope_a(float a, float b) const { return Gate{}.slope(a) * b; }
-  float slope_b(float a, float) const { return Gate{}.value(a); }
-};
-
 }  // namespace written
 
 /// The form of f to be used in loops over floats.
@@ -93,7 +86,7 @@ inline written::Gelu written_out(const functions::Gelu&) { return {}; }
 inline written::GeluTanh written_out(const functions::GeluTanh&) { return {}; }
 inline written::Sigmoid written_out(const functions::Sigmoid&) { return {}; }
 inline written::Silu written_out(const functions::Silu&) { return {}; }
-inline written::Gated<written::Silu, functions::Swiglu> written_out(const functions::Swiglu&) { return {}; }
-inline written::Gated<written::GeluTanh, functions::Geglu> written_out(const functions::Geglu&) { return {}; }
+inline functions::Gated<written::Silu> written_out(const functions::Swiglu&) { return {}; }
+inline functions::Gated<written::GeluTanh> written_out(const functions::Geglu&) { return {}; }
 
 }  // namespace capstan::kernels
