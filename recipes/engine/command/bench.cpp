@@ -18,24 +18,18 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
 }
 
-std::vector<double> seconds_of(const std::function<void()>& call, std::int64_t warmup, std::int64_t count) {
-  for (std::int64_t i = 0; i < warmup; ++i) call();
-  std::vector<double> seconds;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double start = wall_seconds();
-    call();
-    seconds.push_back(wall_seconds() - start);
-  }
-  return seconds;
-}
-
 }  // namespace
 
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision) {
   BenchResult r;
   for (std::int64_t i = 0; i < warmup; ++i) r.loss = step();
   const ProcessUse before = process_use();
-  const std::vector<double> seconds = seconds_of([&] { r.loss = step(); }, 0, steps);
+  std::vector<double> seconds;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const double start = wall_seconds();
+    r.loss = step();
+    seconds.push_back(wall_seconds() - start);
+  }
   const ProcessUse after = process_use();
   const double system = after.system - before.system, all = system + after.user - before.user;
   r.page_faults_per_step = static_cast<double>(after.page_faults - before.page_faults) / static_cast<double>(steps);

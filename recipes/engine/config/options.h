@@ -73,9 +73,8 @@ struct TrainOptions {
       {{"f32", DType::f32}, {"bf16", DType::bf16}})
         .of_use();
     v("checkpoint_activations", checkpoint_activations,
-      "transformers, Swin and DETR: compute layers again in backward instead of keeping their activations: the same numbers (of DETR: up "
-      "to rounding) in less "
-      "memory, for a third more work")
+      "transformers, Swin and DETR: compute layers again in backward instead of keeping their activations: less memory, a third more "
+      "work, the same numbers (of DETR up to rounding)")
         .of_machine();
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
     v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
