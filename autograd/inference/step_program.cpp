@@ -12,8 +12,18 @@
 namespace capstan {
 namespace {
 
+template <class T>
+kernels::KeyValues<T> key_values(const StepCache& c) {
+  return {.keys = c.keys().data<T>(),
+          .values = c.values().data<T>(),
+          .slots = c.slots(),
+          .heads = c.heads(),
+          .capacity = c.capacity(),
+          .width = c.width()};
+}
 kernels::KeyValueStore store_of(const StepCache& c) {
-  return {.keys = c.keys(), .values = c.values(), .slots = c.slots(), .heads = c.heads(), .capacity = c.capacity(), .width = c.width()};
+  if (c.keys().dtype() == DType::bf16) return key_values<bfloat16>(c);
+  return key_values<float>(c);
 }
 
 void check_dense(std::string_view what, const RowBuffer& x, std::int64_t width) {
@@ -23,13 +33,15 @@ void check_dense(std::string_view what, const RowBuffer& x, std::int64_t width) 
 
 }  // namespace
 
-StepCache::StepCache(std::int64_t slots, std::int64_t heads, std::int64_t capacity, std::int64_t width)
+StepCache::StepCache(std::int64_t slots, std::int64_t heads, std::int64_t capacity, std::int64_t width, DType type)
     : slots_(slots),
       heads_(heads),
       capacity_(capacity),
       width_(width),
-      keys_(Shape{slots, heads, capacity, width}),
-      values_(Shape{slots, heads, capacity, width}) {}
+      keys_(Shape{slots, heads, capacity, width}, type),
+      values_(Shape{slots, heads, capacity, width}, type) {
+  require<DTypeError>(type == DType::f32 || type == DType::bf16, "step_program: keys and values are kept in f32 or bf16: asked for ", type);
+}
 
 struct StepProgram::Impl {
   std::int64_t max_rows = 0, weight_bytes = 0;

@@ -1,6 +1,6 @@
 #pragma once
 // A step program: what the layers of a transformer do to a few rows, written down once as a list of stages and then run step by step by one
-// team of threads, without a tape and without new memory. A row is one token of one line; f32 but for stored weights.
+// team of threads, without a tape and without new memory. A row is one token of one line; f32 but for stored weights, keys and values.
 //
 //     StepProgram program(max_rows);
 //     const RowBuffer x = program.buffer(512), y = program.buffer(2048);
@@ -31,18 +31,19 @@ struct RowBuffer {
   RowBuffer columns(std::int64_t first, std::int64_t count) const { return {data + first, count, row}; }
 };
 
-/// Keys and values that attention keeps: [slots, heads, capacity, width] each.
+/// Keys and values that attention keeps: [slots, heads, capacity, width] each, of f32, or of bf16, rounded to nearest.
 class StepCache {
  public:
   StepCache() = default;
-  StepCache(std::int64_t slots, std::int64_t heads, std::int64_t capacity, std::int64_t width);
+  StepCache(std::int64_t slots, std::int64_t heads, std::int64_t capacity, std::int64_t width, DType type = DType::f32);
 
   std::int64_t slots() const { return slots_; }
   std::int64_t heads() const { return heads_; }
   std::int64_t capacity() const { return capacity_; }
   std::int64_t width() const { return width_; }
-  float* keys() const { return keys_.data<float>(); }
-  float* values() const { return values_.data<float>(); }
+  const Tensor& keys() const { return keys_; }
+  const Tensor& values() const { return values_; }
+  std::int64_t bytes() const { return keys_.defined() ? 2 * keys_.numel() * static_cast<std::int64_t>(size_of(keys_.dtype())) : 0; }
 
  private:
   std::int64_t slots_ = 0, heads_ = 0, capacity_ = 0, width_ = 0;

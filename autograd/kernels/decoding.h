@@ -1,6 +1,7 @@
 #pragma once
 // The layers of a transformer for a few rows at a time, without a tape: a list of stages that one team of threads runs through. A row is
-// one token of one line; the rows of a line stand side by side. f32 throughout; weights may be stored shorter.
+// one token of one line; the rows of a line stand side by side. f32 throughout; weights, and keys and values that are kept, may be stored
+// shorter.
 //
 // Batch-invariant by construction: every output number is computed by the same instructions in the same order, whatever rows stand beside
 // it. An element of a product is made of sums over neighbouring inputs, divided by the number of inputs alone; threads divide outputs,
@@ -11,6 +12,7 @@
 #include <span>
 #include <variant>
 
+#include "autograd/core/dtype.h"
 #include "autograd/kernels/functions.h"
 
 namespace capstan::kernels {
@@ -35,15 +37,17 @@ struct PackedMatrix {
   std::int64_t words() const { return (in + inputs_of_word(format) - 1) / inputs_of_word(format); }  ///< of an output
 };
 
-/// Keys and values that are kept, each [slots, heads, capacity, width].
-struct KeyValueStore {
-  float *keys = nullptr, *values = nullptr;
+/// Keys and values that are kept, each [slots, heads, capacity, width]. T: float, bfloat16.
+template <class T>
+struct KeyValues {
+  T *keys = nullptr, *values = nullptr;
   std::int64_t slots = 0, heads = 0, capacity = 0, width = 0;
 
   std::int64_t place(std::int64_t slot, std::int64_t head, std::int64_t position) const {
     return ((slot * heads + head) * capacity + position) * width;
   }
 };
+using KeyValueStore = std::variant<KeyValues<float>, KeyValues<bfloat16>>;
 
 /// y [rows, width] = scale * table[token] + positions[position]; without positions (null) the first term.
 struct EmbeddingStage {

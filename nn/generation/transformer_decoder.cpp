@@ -149,8 +149,8 @@ const LayerNorm* norm_behind(const TransformerStack<Layer>& stack, std::size_t i
   return i + 1 < stack.layers().size() ? &stack.layers()[i + 1].residual().norm() : stack.norm();
 }
 
-StepCache cache_for(const AttentionSublayer& s, std::int64_t slots, std::int64_t capacity) {
-  return StepCache(slots, s.attention().key_value_heads(), capacity, s.attention().head_width());
+StepCache cache_for(const AttentionSublayer& s, std::int64_t slots, std::int64_t capacity, DType type) {
+  return StepCache(slots, s.attention().key_value_heads(), capacity, s.attention().head_width(), type);
 }
 
 void check_positions(const TransformerTables& t, std::int64_t length, std::string_view what) {
@@ -174,8 +174,8 @@ TransformerDecoder::TransformerDecoder(const TransformerStack<EncoderLayer>& enc
   check_positions(source, options.max_source, "token of a source");
   source_vocabulary_ = source.embedding.size(0);
   for (const DecoderLayer& layer : decoder.layers()) {
-    caches_.push_back(cache_for(layer.self_attention(), max_rows(), options.max_length));
-    memory_caches_.push_back(cache_for(layer.cross_attention(), options.lines, options.max_source));
+    caches_.push_back(cache_for(layer.self_attention(), max_rows(), options.max_length, options.cache));
+    memory_caches_.push_back(cache_for(layer.cross_attention(), options.lines, options.max_source, options.cache));
   }
 
   LayerWriter reads(encoder_, options.weights, options.max_source);
@@ -210,7 +210,7 @@ TransformerDecoder::TransformerDecoder(const TransformerStack<EncoderLayer>& dec
   writes.begin(decoder, tables);
   for (std::size_t i = 0; i < decoder.layers().size(); ++i) {
     const EncoderLayer& layer = decoder.layers()[i];
-    caches_.push_back(cache_for(layer.attention(), max_rows(), options.max_length));
+    caches_.push_back(cache_for(layer.attention(), max_rows(), options.max_length, options.cache));
     writes.attention(layer.attention(), &layer.feed_forward().residual().norm(), &caches_.back());
     writes.feed_forward(layer.feed_forward(), norm_behind(decoder, i));
   }
@@ -235,8 +235,7 @@ void TransformerDecoder::prepare(const TransformerTables& target) {
 std::int64_t TransformerDecoder::cache_bytes() const {
   std::int64_t bytes = 0;
   for (const std::vector<StepCache>* const caches : {&caches_, &memory_caches_})
-    for (const StepCache& c : *caches)
-      bytes += 2 * c.slots() * c.heads() * c.capacity() * c.width() * static_cast<std::int64_t>(sizeof(float));
+    for (const StepCache& c : *caches) bytes += c.bytes();
   return bytes;
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 // Stacks of transformer layers as a Decoder: an encoder with a decoder, or a causal stack alone (a language model). What the layers do is
 // written down once as a step program (autograd/inference/step_program.h), with weights packed for few rows; keys and values stay in caches
-// by (slot, position), and beams refer to them by an index table. Logits are those of the layers' own operator() in f32, up to rounding.
+// by (slot, position), and beams refer to them by an index table. Logits are those of the layers' own operator() in f32, up to rounding
+// (of keys and values too, where they are kept in bf16).
 //
 // It holds copies of the weights, in f32, bf16 or int8, as they are when it is made; tables of embeddings and positions it shares.
 // Post- and pre-norm, layer and RMS normalisation, any activation or gate, with and without biases, grouped heads, rotary positions; no
@@ -31,6 +32,7 @@ struct TransformerDecoderOptions {
   std::int64_t max_length = 256;  ///< tokens of a line, the prompt among them
   std::int64_t max_source = 256;  ///< tokens of a source
   WeightStorage weights = WeightStorage::f32;
+  DType cache = DType::f32;  ///< what keys and values are kept in: f32 or bf16
 };
 
 class TransformerDecoder final : public Decoder {

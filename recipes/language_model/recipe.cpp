@@ -35,7 +35,7 @@ std::unique_ptr<nn::Decoder> decoder(const nn::LanguageModel& model, const task:
       model.layers(),
       nn::TransformerTables{.embedding = model.embedding().value(), .positions = model.positions(), .output = model.output_table().value()},
       nn::TransformerDecoderOptions{
-          .lines = size.lines, .beams = size.beams, .max_length = size.max_length, .weights = text::weight_storage(size.weights)});
+          .lines = size.lines, .beams = size.beams, .max_length = size.max_length, .weights = size.weights, .cache = size.cache});
 }
 
 task::Network network(const nn::LanguageModelOptions& options, const nn::Scope& scope, std::int64_t vocabulary, DType precision) {
@@ -49,7 +49,7 @@ task::Network network(const nn::LanguageModelOptions& options, const nn::Scope& 
       .output_weight = model->output_table(),
       .token_parameters = {model->embedding()},
       .max_positions = options.max_positions,
-      .cache_bytes = nn::cache_numbers(options) * static_cast<std::int64_t>(sizeof(float)),
+      .cache_numbers = nn::cache_numbers(options),
       .decoder = [model](const task::DecoderSize& size) { return decoder(*model, size); },
       .multiply_adds = [options, vocabulary](std::int64_t windows,
                                              std::int64_t length) { return nn::multiply_adds(options, vocabulary, windows, length); }};

@@ -37,7 +37,8 @@ void copy_state(const nn::LstmSeq2Seq::State& source, std::int64_t from, const n
 LstmDecoder::LstmDecoder(std::shared_ptr<const nn::LstmSeq2Seq> model, const Vocabularies& vocabularies,
                          const translation::DecoderSize& size)
     : model_(std::move(model)), vocabularies_(vocabularies), size_(size), tokens_({size.lines * size.beams}, DType::i64) {
-  require<ConfigError>(size.weights == text::Storage::f32, "lstm_translate: generation.weights must be f32");
+  require<ConfigError>(size.weights == WeightStorage::f32 && size.cache == DType::f32,
+                       "lstm_translate: generation.weights and generation.cache must be f32");
 }
 
 void LstmDecoder::begin(std::span<const Line> lines) {

@@ -47,7 +47,8 @@ std::unique_ptr<nn::Decoder> decoder(const nn::TransformerModel& model, const ta
                                     .beams = size.beams,
                                     .max_length = size.max_length,
                                     .max_source = size.max_source,
-                                    .weights = text::weight_storage(size.weights)});
+                                    .weights = size.weights,
+                                    .cache = size.cache});
 }
 
 task::Network network(const nn::TransformerModelOptions& options, const nn::Scope& scope, std::int64_t source_vocabulary,

@@ -3,7 +3,6 @@
 // own keys; its results are then weighted by its share of the sum of exponentials (Dao et al. 2023, flash-decoding). Where blocks begin
 // depends on the number of keys alone, and they are added in their order: neither threads nor other sequences of the batch change a result.
 
-#include <bit>
 #include <cstring>
 
 #include "autograd/kernels/openmp/attention.h"
@@ -19,15 +18,6 @@ constexpr std::int64_t kFew = 16, kLong = 256;
 
 constexpr std::int64_t kShortestBlock = 256;  // keys that are worth a task
 constexpr std::int64_t kValues = 32;          // values that all rows pass over while they are near; blocks begin at multiples of it
-
-tile::Vector load_vector(const float* from) { return tile::load(from); }
-tile::Vector load_vector(const bfloat16* from) {
-  using Halves [[gnu::vector_size(tile::kVector * sizeof(std::uint16_t))]] = std::uint16_t;
-  using Words [[gnu::vector_size(sizeof(tile::Vector))]] = std::uint32_t;
-  Halves halves;
-  std::memcpy(&halves, from, sizeof halves);
-  return std::bit_cast<tile::Vector>(__builtin_convertvector(halves, Words) << 16);
-}
 
 // Calls f.template operator()<kRows>(r) for blocks of kRows rows, at most kMost, which together make [0, rows).
 template <int kMost, class F>
@@ -53,7 +43,7 @@ void few_scores(const T* keys, std::int64_t stride, std::int64_t count, const fl
     const auto add = [&](std::int64_t d, tile::Vector k) {
       for (int r = 0; r < kRows; ++r) sum[r] += tile::load(q + r * q_row + d) * k;
     };
-    for (std::int64_t d = 0; d < whole; d += kVector) add(d, load_vector(key + d));
+    for (std::int64_t d = 0; d < whole; d += kVector) add(d, tile::load(key + d));
     if (whole < width) add(whole, tile::detail::load_some(key + whole, width - whole));
     for (int r = 0; r < kRows; ++r) lanes[r][i] = sum[r];
   }
@@ -89,7 +79,7 @@ void few_values(const T* values, std::int64_t stride, std::int64_t count, std::i
     for (int r = 0; r < kRows; ++r) std::memcpy(sums + r * sums_row + d, sum[r], sizeof sum[r]);
     d += kCount * kVector;
   };
-  const auto whole = [](const T* from) { return load_vector(from); };
+  const auto whole = [](const T* from) { return tile::load(from); };
   while (d + kVectors * kVector <= width) add.template operator()<kVectors>(whole);
   while (d + kVector <= width) add.template operator()<1>(whole);
   if (d < width) add.template operator()<1>([&](const T* from) { return tile::detail::load_some(from, width - d); });

@@ -307,31 +307,42 @@ void run(const RotaryStage& s, const StepRows& rows, const Team& team) {
   }
 }
 
-void store_row(const float* keys, const float* values, std::int64_t row, const KeyValueStore& to, const StepRows& rows, std::int64_t r,
+template <class T>
+void store_row(const float* keys, const float* values, std::int64_t row, const KeyValues<T>& to, const StepRows& rows, std::int64_t r,
                std::int64_t head) {
   const std::int64_t at = to.place(rows.slots[r], head, rows.positions[r]), from = r * row + head * to.width;
-  std::copy_n(keys + from, to.width, to.keys + at);
-  std::copy_n(values + from, to.width, to.values + at);
+#pragma omp simd
+  for (std::int64_t d = 0; d < to.width; ++d) {
+    store(to.keys[at + d], keys[from + d]);
+    store(to.values[at + d], values[from + d]);
+  }
 }
 
 void run(const StoreStage& s, const StepRows& rows, const Team& team) {
   const Range range = team.share(rows.rows);
-  for (std::int64_t r = range.first; r < range.last; ++r)
-    for (std::int64_t h = 0; h < s.store.heads; ++h) store_row(s.keys, s.values, s.row, s.store, rows, r, h);
+  std::visit(
+      [&](const auto& to) {
+        for (std::int64_t r = range.first; r < range.last; ++r)
+          for (std::int64_t h = 0; h < to.heads; ++h) store_row(s.keys, s.values, s.row, to, rows, r, h);
+      },
+      s.store);
 }
 
 /// The first `count` of a vector's values, then zeros.
-Vector load_first(const float* from, std::int64_t count) { return tile::detail::load_some(from, count); }
+template <class T>
+Vector load_first(const T* from, std::int64_t count) {
+  return tile::detail::load_some(from, count);
+}
 
 // scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of
 // keys in one go.
-template <class Place>
-void score(const float* q, const float* keys, const Place& place, std::int64_t count, std::int64_t width, float scale, float* scores) {
+template <class T, class Place>
+void score(const float* q, const T* keys, const Place& place, std::int64_t count, std::int64_t width, float scale, float* scores) {
   const std::int64_t whole = width / kVector * kVector;
   for (std::int64_t t = 0; t < count; t += kVector) {
     Vector lanes[kVector] = {};
     for (std::int64_t i = 0; i < std::min(kVector, count - t); ++i) {
-      const float* const key = keys + place(t + i);
+      const T* const key = keys + place(t + i);
       Vector sum{};
       for (std::int64_t d = 0; d < whole; d += kVector) sum = multiply_add(tile::load(q + d), tile::load(key + d), sum);
       if (whole < width) sum = multiply_add(load_first(q + whole, width - whole), load_first(key + whole, width - whole), sum);
@@ -346,14 +357,14 @@ void score(const float* q, const float* keys, const Place& place, std::int64_t c
 }
 
 // out = sum_t weights[t] values[t] / total, a few vectors at a time.
-template <class Place>
-void mix(const float* weights, float total, const float* values, const Place& place, std::int64_t count, std::int64_t width, float* out) {
+template <class T, class Place>
+void mix(const float* weights, float total, const T* values, const Place& place, std::int64_t count, std::int64_t width, float* out) {
   const float inverse = count == 0 ? 0.0f : 1.0f / total;
   std::int64_t d = 0;
   const auto add = [&]<int kVectors>(const auto& load) {
     Vector sums[kVectors] = {};
     for (std::int64_t t = 0; t < count; ++t) {
-      const float* const value = values + place(t) + d;
+      const T* const value = values + place(t) + d;
       const Vector weight = Vector{} + weights[t];
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sums[v] = multiply_add(weight, load(value + v * kVector), sums[v]);
@@ -364,32 +375,33 @@ void mix(const float* weights, float total, const float* values, const Place& pl
     }
     d += kVectors * kVector;
   };
-  const auto whole = [](const float* from) { return tile::load(from); };
+  const auto whole = [](const T* from) { return tile::load(from); };
   while (d + 8 * kVector <= width) add.template operator()<8>(whole);
   while (d + 4 * kVector <= width) add.template operator()<4>(whole);
   while (d + kVector <= width) add.template operator()<1>(whole);
-  if (d < width) add.template operator()<1>([&](const float* from) { return load_first(from, width - d); });
+  if (d < width) add.template operator()<1>([&](const T* from) { return load_first(from, width - d); });
 }
 
 /// One query; place(t) is where the key and the value of position t begin.
-template <class Place>
-void attend(const AttentionStage& s, const float* q, const float* keys, const float* values, const Place& place, std::int64_t count,
-            float* scores, float* out) {
+template <class T, class Place>
+void attend(const AttentionStage& s, const float* q, const T* keys, const T* values, const Place& place, std::int64_t count, float* scores,
+            float* out) {
   score(q, keys, place, count, s.width, s.scale, scores);
   const float max = max_of(scores, count, -kInfinity<float>);
   mix(scores, exp_in_place(scores, count, max), values, place, count, s.width, out);
 }
 
 // A task is a line and a key head: the queries of all its rows and of the heads that share the key head.
-void run(const AttentionStage& s, const StepRows& rows, const Team& team) {
+template <class T>
+void attend_all(const AttentionStage& s, const KeyValues<T>& kept, const StepRows& rows, const Team& team) {
   const Range range = team.share(rows.groups * s.key_heads);
   const std::int64_t shared = s.heads / s.key_heads;
   for (std::int64_t task = range.first; task < range.last; ++task) {
     const std::int64_t g = task / s.key_heads, head = task % s.key_heads, first = rows.group_begin[g], last = rows.group_begin[g + 1];
     if (s.attends == Attends::history)
-      for (std::int64_t r = first; r < last; ++r) store_row(s.k, s.v, s.row, s.store, rows, r, head);
-    const std::int64_t memory = s.attends == Attends::memory ? s.store.place(rows.memories[g], head, 0) : 0;
-    const std::int64_t slot = s.store.heads * s.store.capacity * s.width, in_slot = head * s.store.capacity * s.width;
+      for (std::int64_t r = first; r < last; ++r) store_row(s.k, s.v, s.row, kept, rows, r, head);
+    const std::int64_t memory = s.attends == Attends::memory ? kept.place(rows.memories[g], head, 0) : 0;
+    const std::int64_t slot = kept.heads * kept.capacity * s.width, in_slot = head * kept.capacity * s.width;
     for (std::int64_t r = first; r < last; ++r)
       for (std::int64_t h = head * shared; h < (head + 1) * shared; ++h) {
         const float* const q = s.q + r * s.row + h * s.width;
@@ -403,17 +415,21 @@ void run(const AttentionStage& s, const StepRows& rows, const Team& team) {
           case Attends::history: {
             const std::int32_t* const slots = rows.history + r * rows.history_row;
             const auto place = [=, &s](std::int64_t t) { return slots[t] * slot + in_slot + t * s.width; };
-            attend(s, q, s.store.keys, s.store.values, place, rows.positions[r] + 1, team.scratch, out);
+            attend(s, q, kept.keys, kept.values, place, rows.positions[r] + 1, team.scratch, out);
             break;
           }
           case Attends::memory: {
             const auto place = [=, &s](std::int64_t t) { return memory + t * s.width; };
-            attend(s, q, s.store.keys, s.store.values, place, rows.memory_size[g], team.scratch, out);
+            attend(s, q, kept.keys, kept.values, place, rows.memory_size[g], team.scratch, out);
             break;
           }
         }
       }
   }
+}
+
+void run(const AttentionStage& s, const StepRows& rows, const Team& team) {
+  std::visit([&](const auto& kept) { attend_all(s, kept, rows, team); }, s.store);
 }
 
 // Multiply-adds of all products.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "autograd/kernels/numeric.h"
 #include "autograd/kernels/rotary.h"
 
 namespace capstan::kernels {
@@ -73,20 +74,24 @@ void run(const RotaryStage& s, const StepRows& rows) {
                              s.x + r * s.row, {.batch = 1, .tokens = 1, .heads = s.heads, .width = s.width});
 }
 
-void store(const float* keys, const float* values, std::int64_t row, const KeyValueStore& to, const StepRows& rows) {
+template <class T>
+void store_rows(const float* keys, const float* values, std::int64_t row, const KeyValues<T>& to, const StepRows& rows) {
   for (std::int64_t r = 0; r < rows.rows; ++r)
     for (std::int64_t h = 0; h < to.heads; ++h)
       for (std::int64_t d = 0; d < to.width; ++d) {
         const std::int64_t at = to.place(rows.slots[r], h, rows.positions[r]) + d;
-        to.keys[at] = keys[r * row + h * to.width + d];
-        to.values[at] = values[r * row + h * to.width + d];
+        store(to.keys[at], keys[r * row + h * to.width + d]);
+        store(to.values[at], values[r * row + h * to.width + d]);
       }
 }
 
-void run(const StoreStage& s, const StepRows& rows) { store(s.keys, s.values, s.row, s.store, rows); }
+void run(const StoreStage& s, const StepRows& rows) {
+  std::visit([&](const auto& to) { store_rows(s.keys, s.values, s.row, to, rows); }, s.store);
+}
 
-void run(const AttentionStage& s, const StepRows& rows) {
-  if (s.attends == Attends::history) store(s.k, s.v, s.row, s.store, rows);
+template <class T>
+void attend(const AttentionStage& s, const KeyValues<T>& kept, const StepRows& rows) {
+  if (s.attends == Attends::history) store_rows(s.k, s.v, s.row, kept, rows);
   for (std::int64_t g = 0; g < rows.groups; ++g) {
     const std::int64_t first = rows.group_begin[g], last = rows.group_begin[g + 1];
     for (std::int64_t r = first; r < last; ++r)
@@ -95,30 +100,33 @@ void run(const AttentionStage& s, const StepRows& rows) {
         const std::int64_t count = s.attends == Attends::line      ? last - first
                                    : s.attends == Attends::history ? rows.positions[r] + 1
                                                                    : rows.memory_size[g];
-        // Where the vector of position t begins, in the rows or in the store.
-        const auto vector_of = [&](const float* of_rows, const float* stored, std::int64_t t) {
-          if (s.attends == Attends::line) return of_rows + (first + t) * s.row + key_head * s.width;
-          return stored +
-                 s.store.place(s.attends == Attends::memory ? rows.memories[g] : rows.history[r * rows.history_row + t], key_head, t);
+        // Number d of the vector of position t, in the rows or in the store.
+        const auto number = [&](const float* of_rows, const T* stored, std::int64_t t, std::int64_t d) -> double {
+          if (s.attends == Attends::line) return static_cast<double>(of_rows[(first + t) * s.row + key_head * s.width + d]);
+          const std::int64_t slot = s.attends == Attends::memory ? rows.memories[g] : rows.history[r * rows.history_row + t];
+          return static_cast<double>(stored[kept.place(slot, key_head, t) + d]);
         };
         std::vector<double> weights(static_cast<std::size_t>(count));
         double max = -std::numeric_limits<double>::infinity(), total = 0;
         for (std::int64_t t = 0; t < count; ++t) {
           double score = 0;
           for (std::int64_t d = 0; d < s.width; ++d)
-            score += static_cast<double>(s.q[r * s.row + h * s.width + d]) * static_cast<double>(vector_of(s.k, s.store.keys, t)[d]);
+            score += static_cast<double>(s.q[r * s.row + h * s.width + d]) * number(s.k, kept.keys, t, d);
           weights[static_cast<std::size_t>(t)] = score * static_cast<double>(s.scale);
           max = std::max(max, weights[static_cast<std::size_t>(t)]);
         }
         for (double& w : weights) total += w = std::exp(w - max);
         for (std::int64_t d = 0; d < s.width; ++d) {
           double y = 0;
-          for (std::int64_t t = 0; t < count; ++t)
-            y += weights[static_cast<std::size_t>(t)] / total * static_cast<double>(vector_of(s.v, s.store.values, t)[d]);
+          for (std::int64_t t = 0; t < count; ++t) y += weights[static_cast<std::size_t>(t)] / total * number(s.v, kept.values, t, d);
           s.out[(r * s.heads + h) * s.width + d] = static_cast<float>(y);
         }
       }
   }
+}
+
+void run(const AttentionStage& s, const StepRows& rows) {
+  std::visit([&](const auto& kept) { attend(s, kept, rows); }, s.store);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ namespace capstan::language_modelling {
 struct DecoderSize {
   std::int64_t lines = 1, beams = 1;
   std::int64_t max_length = 1;  ///< tokens of a line, its prompt among them
-  text::Storage weights = text::Storage::f32;
+  WeightStorage weights = WeightStorage::f32;
+  DType cache = DType::f32;
 };
 
 struct Network {
@@ -30,7 +31,7 @@ struct Network {
   Parameter output_weight = {};                  // [V, H]
   std::vector<Parameter> token_parameters = {};  ///< with a row for each token
   std::int64_t max_positions = 0;                ///< the window: tokens that it sees at most
-  std::int64_t cache_bytes = 0;                  ///< of a token, while text is written
+  std::int64_t cache_numbers = 0;                ///< keys and values of a token, while text is written
   /// Writes with the weights as they are now.
   std::function<std::unique_ptr<nn::Decoder>(const DecoderSize& size)> decoder = {};
   /// Multiply-adds of the matrix products of a forward pass over so many full windows.

@@ -145,7 +145,7 @@ std::string Task::protocol(Split split) const {
   return join_text(engine::name_of(split), ": ", dataset().part(split)->tokens.size(), " tokens; windows of ", options_.evaluation_length(),
                    " begin every ", options_.evaluation_stride(), ", and each scores the tokens that none before it has\n",
                    "  bits_per_byte: of ", dataset().part(split)->bytes, " bytes; word_perplexity: of ", dataset().part(split)->words,
-                   " words between blanks and line ends; keys and values of a token while writing: ", network_.cache_bytes, " bytes\n");
+                   " words between blanks and line ends; keys and values of a token while writing: ", cache_bytes(), " bytes\n");
 }
 
 Writer& Task::writer() {
@@ -185,7 +185,10 @@ std::string Task::bench_of(std::string_view what) const {
   engine::JsonRow rates;
   std::string weights;
   for (const std::int64_t lines : {std::int64_t{1}, std::int64_t{32}}) {
-    const auto decoder = network_.decoder({.lines = lines, .max_length = b.prompt + b.written - 1, .weights = options_.generation.weights});
+    const auto decoder = network_.decoder({.lines = lines,
+                                           .max_length = b.prompt + b.written - 1,
+                                           .weights = options_.generation.weights,
+                                           .cache = options_.generation.cache});
     Rng rng(random_key(setup_.seed, "decode"));
     const auto request = [&] {
       nn::GenerationRequest out{.options = {.max_length = b.written}};
@@ -197,7 +200,7 @@ std::string Task::bench_of(std::string_view what) const {
     weights = text::weights_json(*decoder, options_.generation.weights);
   }
   return join_text(R"({"tokens_per_s":)", engine::to_json(rates), ",", weights, R"(,"prompt":)", b.prompt, R"(,"written":)", b.written,
-                   R"(,"cache_bytes_per_token":)", network_.cache_bytes, R"(,"threads":)", setup_.threads, "}");
+                   R"(,"cache_bytes_per_token":)", cache_bytes(), R"(,"threads":)", setup_.threads, "}");
 }
 
 }  // namespace capstan::language_modelling

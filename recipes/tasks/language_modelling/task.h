@@ -71,6 +71,8 @@ class Task {
  private:
   const Dataset& dataset() const;
   Writer& writer();
+  /// Keys and values of a token, while text is written.
+  std::int64_t cache_bytes() const { return network_.cache_numbers * static_cast<std::int64_t>(size_of(options_.generation.cache)); }
 
   Options options_;
   engine::Setup setup_;

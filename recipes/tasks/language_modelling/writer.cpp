@@ -28,7 +28,8 @@ Writer::Writer(const Network& network, SharedVocabulary vocabulary, const Genera
     : vocabulary_(std::move(vocabulary)),
       options_(options),
       window_(network.max_positions),
-      decoder_(network.decoder({.lines = lines, .beams = options.beams, .max_length = window_, .weights = options.weights})) {}
+      decoder_(network.decoder(
+          {.lines = lines, .beams = options.beams, .max_length = window_, .weights = options.weights, .cache = options.cache})) {}
 
 std::vector<std::int64_t> Writer::prompt(std::string_view text) const {
   std::vector<std::int64_t> tokens = vocabulary_->encode_prompt(text);

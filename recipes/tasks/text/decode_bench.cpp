@@ -24,8 +24,8 @@ double tokens_per_second(nn::Decoder& decoder, std::int64_t lines, std::int64_t 
   return best;
 }
 
-std::string weights_json(const nn::Decoder& decoder, Storage storage) {
-  return join_text(R"("weights":")", name_of(storage), R"(","weight_bytes":)", decoder.weight_bytes(), R"(,"weight_error":)",
+std::string weights_json(const nn::Decoder& decoder, WeightStorage storage) {
+  return join_text(R"("weights":")", to_text(storage), R"(","weight_bytes":)", decoder.weight_bytes(), R"(,"weight_error":)",
                    decoder.weight_error());
 }
 

@@ -16,6 +16,6 @@ double tokens_per_second(nn::Decoder& decoder, std::int64_t lines, std::int64_t 
 
 /// What bounds that speed, and what it costs: members of a JSON object, "weights": how they are stored, "weight_bytes": read for each token
 /// of a line alone, "weight_error": by rounding, relative.
-std::string weights_json(const nn::Decoder& decoder, Storage storage);
+std::string weights_json(const nn::Decoder& decoder, WeightStorage storage);
 
 }  // namespace capstan::text

@@ -8,24 +8,6 @@
 
 namespace capstan::text {
 
-std::string_view name_of(Storage storage) {
-  switch (storage) {
-    case Storage::f32: return "f32";
-    case Storage::bf16: return "bf16";
-    case Storage::int8: return "int8";
-  }
-  throw InternalError("generation: unknown storage");
-}
-
-WeightStorage weight_storage(Storage storage) {
-  switch (storage) {
-    case Storage::f32: return WeightStorage::f32;
-    case Storage::bf16: return WeightStorage::bf16;
-    case Storage::int8: return WeightStorage::int8;
-  }
-  throw InternalError("generation: unknown storage");
-}
-
 void GenerationOptions::validate(std::string_view task) const {
   require<ConfigError>(hypotheses <= beams, task, ": generation.hypotheses must not exceed generation.beams, got ", hypotheses, " and ",
                        beams);

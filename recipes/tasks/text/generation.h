@@ -11,17 +11,13 @@
 
 namespace capstan::text {
 
-/// In what the weights are kept while text is written.
-enum class Storage { f32, bf16, int8 };
-std::string_view name_of(Storage storage);
-WeightStorage weight_storage(Storage storage);
-
 struct GenerationOptions {
   std::int64_t beams = 1, hypotheses = 1, lines = 32, min_length = 0, max_length = 128, seed = 1;
   double length_penalty = 1, diversity = 0, temperature = 1, repetition_penalty = 1, presence_penalty = 0, top_p = 1;
   std::int64_t top_k = 1;
   nn::EarlyStop early_stop = nn::EarlyStop::exact;
-  Storage weights = Storage::f32;
+  WeightStorage weights = WeightStorage::f32;
+  DType cache = DType::f32;
 
   template <class V>
   void visit(V& v) {
@@ -45,7 +41,9 @@ struct GenerationOptions {
     v("presence_penalty", presence_penalty, "subtracted from the logits of tokens already written", V::between(-1e6, 1e6));
     v("seed", seed, "of draws; line n of the input draws by (seed, n)", V::non_negative());
     v("weights", weights, "what the weights are kept in meanwhile: f32; bf16, half the bytes; int8, a quarter, with a scale a row",
-      {{"f32", Storage::f32}, {"bf16", Storage::bf16}, {"int8", Storage::int8}});
+      {{"f32", WeightStorage::f32}, {"bf16", WeightStorage::bf16}, {"int8", WeightStorage::int8}});
+    v("cache", cache, "what keys and values of the tokens so far are kept in: f32; bf16, half the bytes",
+      {{"f32", DType::f32}, {"bf16", DType::bf16}});
     v("lines", lines, "lines written side by side; the answers do not depend on it", V::between(1, 4096)).of_machine();
   }
   /// Throws ConfigError; `task` begins the message.

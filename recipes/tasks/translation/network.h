@@ -20,7 +20,8 @@ namespace capstan::translation {
 struct DecoderSize {
   std::int64_t lines = 1, beams = 1;
   std::int64_t max_source = 1, max_length = 1;  ///< tokens of a source with [EOS], and of a line with [BOS]
-  text::Storage weights = text::Storage::f32;
+  WeightStorage weights = WeightStorage::f32;
+  DType cache = DType::f32;
 };
 
 struct Network {

@@ -249,7 +249,8 @@ std::string Task::bench_of(std::string_view what) const {
                                              .beams = beams,
                                              .max_source = b.source_length,
                                              .max_length = b.written + 1,
-                                             .weights = options_.generation.weights});
+                                             .weights = options_.generation.weights,
+                                             .cache = options_.generation.cache});
       Rng rng(random_key(setup_.seed, "decode"));
       const auto request = [&] {
         const std::vector<std::int32_t> source = random_ids(rng, b.source_length, b.vocab_size);

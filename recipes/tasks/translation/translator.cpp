@@ -14,7 +14,8 @@ Translator::Translator(const Network& network, const Vocabularies& vocabularies,
                                 .beams = options.beams,
                                 .max_source = network.max_positions,
                                 .max_length = search_.max_length + 1,
-                                .weights = options.weights})) {}
+                                .weights = options.weights,
+                                .cache = options.cache})) {}
 
 std::vector<std::vector<Translation>> Translator::operator()(std::span<const std::vector<std::int32_t>> sources,
                                                              std::span<const std::int64_t> numbers) {

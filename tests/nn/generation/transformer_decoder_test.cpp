@@ -196,6 +196,19 @@ TEST(TransformerDecoder, ShorterWeightsAreNearby) {
   }
 }
 
+TEST(TransformerDecoder, ShorterCachesAreNearby) {
+  for (const Kind& kind : kinds()) {
+    const Model model(kind);
+    TransformerDecoderOptions o = kRoom;
+    o.cache = DType::bf16;
+    TransformerDecoder attends(model.layers.encoder, model.source, model.layers.decoder, model.target, o),
+        alone(model.layers.causal, model.target, o), whole(model.layers.causal, model.target, kRoom);
+    EXPECT_EQ(2 * alone.cache_bytes(), whole.cache_bytes());
+    follow(attends, model, counting(8, 3), 5, counting(9, 1), .02, to_text(kind) + ", with a source");
+    follow(alone, model, counting(8, 3), 5, {}, .02, to_text(kind) + ", alone");
+  }
+}
+
 // Beams that branch, die out and change places are what each of their histories gives alone; a neighbour enters and leaves meanwhile.
 TEST(TransformerDecoder, BeamsReadTheirOwnHistory) {
   const Model model(kinds()[1]);
@@ -259,6 +272,7 @@ TEST(TransformerDecoder, ALineDependsOnItsOwnRequestAlone) {
       const Model model(kinds()[0]);
       TransformerDecoderOptions o = kRoom;
       o.weights = storage, o.lines = 5;
+      o.cache = storage == WeightStorage::f32 ? DType::f32 : DType::bf16;
       const auto make = [&] {
         return reads ? std::make_unique<TransformerDecoder>(model.layers.encoder, model.source, model.layers.decoder, model.target, o)
                      : std::make_unique<TransformerDecoder>(model.layers.causal, model.target, o);

@@ -219,9 +219,10 @@ TEST_F(LanguageModelProgram, TimesDecoding) {
   for (const std::string name : {"greedy_1", "greedy_32"}) EXPECT_GT(result["tokens_per_s"][name].number(), 0) << name;
   EXPECT_GT(result["weight_bytes"].number(), 0);
   EXPECT_EQ(result["cache_bytes_per_token"].number(), 2 * 2 * 64 * 4) << "layers, keys and values, width, f32";
-  ASSERT_EQ(capstan({"bench", config, "--what", "decode", "run.threads=1", "bench.written=2", "bench.prompt=3", "model.kv_heads=1"}),
+  ASSERT_EQ(capstan({"bench", config, "--what", "decode", "run.threads=1", "bench.written=2", "bench.prompt=3", "model.kv_heads=1",
+                     "generation.cache=bf16"}),
             engine::kOk);
-  EXPECT_EQ(data::parse_json(out.str(), "bench")["cache_bytes_per_token"].number(), 2 * 2 * 16 * 4) << "a quarter";
+  EXPECT_EQ(data::parse_json(out.str(), "bench")["cache_bytes_per_token"].number(), 2 * 2 * 16 * 2) << "a quarter, of bf16";
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ TEST_F(LstmTranslateProgram, ALineDependsOnNoOther) {
   EXPECT_EQ(translated({"generation.beams=3", "generation.lines=2"}), together);
   EXPECT_EQ(capstan({"predict", "--checkpoint", checkpoint("run"), "--input", "-", "--output", "-", "generation.weights=int8"}, "a\n"),
             engine::kUsage);
-  EXPECT_THAT(err.str(), HasSubstr("lstm_translate: generation.weights must be f32"));
+  EXPECT_THAT(err.str(), HasSubstr("lstm_translate: generation.weights and generation.cache must be f32"));
 }
 
 }  // namespace
