@@ -73,12 +73,19 @@ const Parameter& ParameterStore::add(const std::string& name, const Shape& shape
                                      std::int64_t depth) {
   require<ConfigError>(!index_.contains(name), "parameters: every name may be used once: ", name, " ", shape, " exists already");
   const Tensor value(shape, dtype_);
-  init(value, random_key(seed_, name));
+  if (!values_wait_) init(value, random_key(seed_, name));
   index_.emplace(name, parameters_.size());
   parameters_.emplace_back(name, value, options);
+  if (values_wait_) waiting_.push_back({parameters_.size() - 1, parameters_.back().version(), init});
   made_trainable_.push_back(options.trainable);
   depths_.push_back(depth);
   return parameters_.back();
+}
+
+void ParameterStore::draw_waiting() {
+  for (const auto& [i, version, init] : waiting_)
+    if (parameters_[i].version() == version) init(parameters_[i].write(), random_key(seed_, parameters_[i].name()));
+  waiting_.clear();
 }
 
 Parameter Scope::parameter(std::string_view name, const Shape& shape, const Initializer& init, const ParameterOptions& options) const {

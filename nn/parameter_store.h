@@ -34,6 +34,12 @@ class ParameterStore {
   ParameterStore& operator=(ParameterStore&&) = default;
 
   Scope root();
+  /// Parameters made from now on get no value before draw_waiting(): for a model that is then read from a file, whole or in part, and need
+  /// not draw what is overwritten.
+  void let_values_wait() { values_wait_ = true; }
+  /// Draws the initial values of those that wait and that nobody has written to; the others keep what they have. A value depends on seed
+  /// and name, not on when it is drawn.
+  void draw_waiting();
   std::span<const Parameter> parameters() const { return parameters_; }
   /// Throws ConfigError naming the nearest parameter if there is none of this name.
   const Parameter& find(std::string_view name) const;
@@ -65,8 +71,16 @@ class ParameterStore {
   const Parameter& add(const std::string& name, const Shape& shape, const Initializer& init, const ParameterOptions& options,
                        std::int64_t depth);
 
+  struct Waiting {
+    std::size_t parameter;
+    std::uint64_t version;  // that it has while nobody has written to it
+    Initializer init;
+  };
+
   std::uint64_t seed_;
   DType dtype_;
+  bool values_wait_ = false;
+  std::vector<Waiting> waiting_;
   std::vector<Parameter> parameters_;
   std::vector<bool> made_trainable_;  // aligned with parameters_
   std::vector<std::int64_t> depths_;  // likewise; kBehindLayers where nothing was declared

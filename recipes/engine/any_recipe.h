@@ -52,7 +52,9 @@ using BatchSource = std::function<std::optional<AnyBatch>()>;
 
 class AnyRecipe {
  public:
-  AnyRecipe(std::string_view name, const Setup& setup) : name_(name), setup_(setup), store_(setup.seed) {}
+  AnyRecipe(std::string_view name, const Setup& setup) : name_(name), setup_(setup), store_(setup.seed) {
+    if (setup.values_wait) store_.let_values_wait();
+  }
   virtual ~AnyRecipe() = default;
   AnyRecipe(const AnyRecipe&) = delete;
   AnyRecipe& operator=(const AnyRecipe&) = delete;

@@ -169,6 +169,7 @@ struct Setup {
   std::int64_t checkpoint_step = 0;   ///< the same: after how many optimiser steps it was saved
   NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from, or of the run that goes on
   bool resumed = false;               ///< it is the latter
+  bool values_wait = false;           ///< of parameters: a file is read before ParameterStore::draw_waiting draws the rest
 
   /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.
   std::string data_path(std::string_view path) const;

@@ -107,6 +107,22 @@ TEST(ParameterStore, InitialValuesDoNotDependOnWhatElseThereIs) {
   EXPECT_NE(in_a.value().to_vector(), a.find("first/weight").value().to_vector());
 }
 
+TEST(ParameterStore, DrawsWaitingValuesOfThoseThatNobodyWrote) {
+  ParameterStore at_once(7), later(7);
+  later.let_values_wait();
+  std::vector<std::vector<double>> drawn;
+  for (ParameterStore* const store : {&at_once, &later})
+    for (const char* name : {"a", "b"}) store->root().parameter(name, {3}, normal(1));
+  for (const Parameter& p : at_once.parameters()) drawn.push_back(p.value().to_vector());
+  std::ranges::fill(later.find("a").write().span<float>(), 5.0f);
+  later.draw_waiting();
+  EXPECT_EQ(later.find("a").value().to_vector(), (std::vector<double>{5, 5, 5})) << "was written to";
+  EXPECT_EQ(later.find("b").value().to_vector(), drawn[1]) << "as if drawn at once";
+  std::ranges::fill(later.find("b").write().span<float>(), 6.0f);
+  later.draw_waiting();
+  EXPECT_EQ(later.find("b").value().to_vector(), (std::vector<double>{6, 6, 6})) << "once";
+}
+
 TEST(ParameterStore, KeepsOrderAndRefusesASecondNameOfItsKind) {
   ParameterStore store;
   (store.root() / "encoder" / 0).parameter("weight", {2, 3}, zeros());

@@ -42,6 +42,7 @@ int average_checkpoints(std::span<const RecipeEntry> recipes, std::span<const st
   config->finish();
   Setup setup = make_setup(config->engine(), Purpose::predict);
   setup.artifacts = model->artifacts();
+  setup.values_wait = true;
   const auto recipe = config->make(setup);
 
   std::vector<std::vector<double>> sums;

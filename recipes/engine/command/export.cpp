@@ -84,6 +84,7 @@ int export_model(std::span<const RecipeEntry> recipes, std::span<const std::stri
   if (form != nullptr && form->require_writable) form->require_writable();
   Setup setup = make_setup(config->engine(), Purpose::predict);
   setup.artifacts = model->artifacts();
+  setup.values_wait = true;
   const auto recipe = config->make(setup);
   const UsedModel::Loaded loaded = model->load(*recipe, forms);
   require_whole(loaded, *model);

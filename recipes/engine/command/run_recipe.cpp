@@ -130,6 +130,7 @@ int train_command(const Command& c) {
   const InitialModel initial = initial_model_of(c.line, c.arguments, c.config);
   setup.initial = initial_artifacts(initial, forms, options.recipe);
   setup.resumed = initial.resumed;
+  setup.values_wait = true;
   const auto recipe = c.config.make(setup);
   apply_to_parameters(options.optimizer, recipe->parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
@@ -145,6 +146,7 @@ int train_command(const Command& c) {
   const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
   std::vector<std::string> start_report;
   const auto take_initial_weights = [&] {
+    recipe->parameters().draw_waiting();  // all: of a table, init.from may fill some rows
     if (!options.init.from.empty()) start_report = start_from_weights(options.init, forms, *recipe);
   };
   if (c.arguments.has("check")) {
@@ -191,6 +193,7 @@ int train_command(const Command& c) {
     const std::string before = from->optimizer_name();
     const bool same = before.empty() || before == optimizer->name();
     restore(training, session, *from, same);
+    recipe->parameters().draw_waiting();
     for (const auto& r : rejected) session.say(join_text("passed over ", r.path, ": ", r.reason));
     for (const std::string& d : differences) session.say("changed since the checkpoint: " + d);
     if (!same) session.say(join_text("the optimiser was ", before, ", is ", optimizer->name(), ": it starts without state"));
@@ -220,8 +223,10 @@ std::unique_ptr<AnyRecipe> recipe_of(const Command& c, Purpose purpose) {
   Setup setup = make_setup(c.options(), purpose);
   setup.artifacts = c.line.model->artifacts();
   setup.checkpoint_step = c.line.model->step();
+  setup.values_wait = true;
   auto recipe = c.config.make(setup);
   const UsedModel::Loaded loaded = c.line.model->load(*recipe, c.config.foreign_forms());
+  recipe->parameters().draw_waiting();
   require_whole(loaded, *c.line.model, purpose == Purpose::predict ? recipe->unread_by_answers() : std::vector<std::string>());
   for (const std::string& said : loaded.said) c.console.err << said << "\n";
   return recipe;
