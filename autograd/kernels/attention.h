@@ -139,9 +139,9 @@ inline constexpr Kernel<AttentionForward, float, bfloat16, double> attention;
 template <class T>
 struct AttentionBackward {
   static constexpr profile::Kind kind = profile::Kind::product;
-  /// The scores anew, and the gradients of probabilities, values, queries and keys.
+  /// The gradients of probabilities, values, queries and keys; the scores, which could have been kept, do not count.
   static profile::Work work(const AttentionProblem<T>& p, const Compute<T>*, const T*, const AttentionGradients<T>&) {
-    return attention_work(p, 5);
+    return attention_work(p, 4);
   }
   using Signature = void(const AttentionProblem<T>& p, const Compute<T>* lse, const T* dy, const AttentionGradients<T>& to);
   static Signature fast, reference;

@@ -2,6 +2,7 @@
 // Scores of a few candidates a row, and losses that rank column 0 of them above the others. Row n of `valid` (null: all 1) says whether the
 // row takes part; the scores, losses and gradients of one that does not are 0, and its candidates are not looked at.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "autograd/kernels/backend.h"
@@ -16,11 +17,17 @@ struct Candidates {
   std::int64_t rows = 0, columns = 0, width = 0;
 
   bool takes_part(std::int64_t row) const { return valid == nullptr || valid[row] != 0; }
+  /// Of the product of each row with its candidates, or with their scores' gradients.
+  profile::Work work() const {
+    const std::int64_t count = valid == nullptr ? rows : rows - std::count(valid, valid + rows, std::uint8_t{0});
+    return {.flops = 2.0 * static_cast<double>(count * columns) * static_cast<double>(width)};
+  }
 };
 
 /// scores[n, c] = h_n . table[candidate c of n]. T: float, bfloat16 (scores in float), double.
 template <class T>
 struct CandidateScores {
+  static profile::Work work(const Candidates& c, const T*, const T*, Compute<T>*) { return c.work(); }
   using Signature = void(const Candidates& c, const T* h, const T* table, Compute<T>* scores);
   static Signature fast, reference;
 };
@@ -28,6 +35,7 @@ inline constexpr Kernel<CandidateScores, float, bfloat16, double> candidate_scor
 /// dh_n = sum_c dscores[n, c] * table[candidate c of n].
 template <class T>
 struct CandidateScoresBackward {
+  static profile::Work work(const Candidates& c, const T*, const Compute<T>*, T*) { return c.work(); }
   using Signature = void(const Candidates& c, const T* table, const Compute<T>* dscores, T* dh);
   static Signature fast, reference;
 };

@@ -2,7 +2,8 @@
 // Recurrent kernels: a GRU or LSTM layer over all steps of a batch, forward and backward.
 //
 // The input projection of the gates is given (one matrix product for all steps, outside), so a step is one product with the
-// state and one fused pass over the gates. A single step is the case time = 1. All arrays are contiguous, batch first.
+// state and one fused pass over the gates. A single step is the case time = 1. All arrays are contiguous, batch first. The products are
+// calls of `multiply`, which tell a profile of their work.
 // Sequences may have lengths: outputs at pads are 0, and the last state is that of the last real step. `reverse` runs each
 // sequence from its own last step to its first. Types: float, double (double always runs on the reference).
 //
@@ -27,12 +28,6 @@ struct RecurrentSizes {
   const std::int64_t* lengths = nullptr;  ///< [B] in 0 .. T; null: all T
 };
 
-/// Of products of the states of all steps by a weight of `gates` gates.
-inline profile::Work recurrent_work(const RecurrentSizes& sizes, int gates, int products) {
-  const auto hidden = static_cast<double>(sizes.hidden);
-  return {.flops = 2.0 * gates * products * static_cast<double>(sizes.batch * sizes.time) * hidden * hidden};
-}
-
 template <class T>
 struct GruForward {
   RecurrentSizes sizes;
@@ -48,7 +43,6 @@ struct GruForward {
   T* previous = nullptr;  ///< [B, T, H] the state before each step; null: not wanted
 
   static constexpr profile::Kind kind = profile::Kind::product;
-  static profile::Work work(const GruForward& k) { return recurrent_work(k.sizes, 3, 1); }
   using Signature = void(const GruForward& k);
   static Signature fast, reference;
 };
@@ -68,7 +62,6 @@ struct GruBackward {
   T* dbias = nullptr;
 
   static constexpr profile::Kind kind = profile::Kind::product;
-  static profile::Work work(const GruBackward& k) { return recurrent_work(k.sizes, 3, 2); }
   using Signature = void(const GruBackward& k);
   static Signature fast, reference;
 };
@@ -89,7 +82,6 @@ struct LstmForward {
   T* previous_c = nullptr;    ///< [B, T, H]
 
   static constexpr profile::Kind kind = profile::Kind::product;
-  static profile::Work work(const LstmForward& k) { return recurrent_work(k.sizes, 4, 1); }
   using Signature = void(const LstmForward& k);
   static Signature fast, reference;
 };
@@ -111,7 +103,6 @@ struct LstmBackward {
   T* dbias = nullptr;
 
   static constexpr profile::Kind kind = profile::Kind::product;
-  static profile::Work work(const LstmBackward& k) { return recurrent_work(k.sizes, 4, 2); }
   using Signature = void(const LstmBackward& k);
   static Signature fast, reference;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "autograd/core/profile.h"
 #include "autograd/tape/op.h"
 
 namespace capstan {
@@ -27,7 +28,10 @@ class CheckpointEntry final : public Tape::Entry {
   std::vector<Gradient> backward(std::span<Gradient> output_gradients, const std::vector<bool>&) override {
     Tape tape;
     std::vector<Tensor> outputs, cotangents;
-    const std::vector<Tensor> results = fn_(operands_);
+    const std::vector<Tensor> results = [&] {
+      const profile::Scope scope(kRecomputePhase, profile::Kind::phase);
+      return fn_(operands_);
+    }();
     require<InternalError>(results.size() == output_gradients.size(),
                            "checkpoint: the function must give as many tensors every time: ", output_gradients.size(), " and then ",
                            results.size());

@@ -14,6 +14,7 @@
 #include <functional>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "autograd/core/tensor.h"
@@ -21,6 +22,9 @@
 namespace capstan {
 
 using CheckpointedFunction = std::function<std::vector<Tensor>(std::span<const Tensor> inputs)>;
+
+/// The phase of a profile in which it runs again, within that of backward.
+inline constexpr std::string_view kRecomputePhase = "recompute";
 
 /// fn(inputs). Without a recording tape it is just that.
 std::vector<Tensor> checkpoint(CheckpointedFunction fn, std::span<const Tensor> inputs);
