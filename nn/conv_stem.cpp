@@ -42,16 +42,4 @@ std::pair<std::int64_t, std::int64_t> ConvStem::feature_size(const ConvStemOptio
   return {height, width};
 }
 
-double ConvStem::multiply_adds(const ConvStemOptions& o, std::int64_t height, std::int64_t width) {
-  double total = 0;
-  std::int64_t in = o.in;
-  for (std::size_t i = 0; i < o.channels.size(); ++i) {
-    height = places(height, o.strides[i]);
-    width = places(width, o.strides[i]);
-    total += static_cast<double>(height * width) * static_cast<double>(9 * in * o.channels[i]);
-    in = o.channels[i];
-  }
-  return total;
-}
-
 }  // namespace capstan::nn

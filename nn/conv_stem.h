@@ -29,8 +29,6 @@ class ConvStem {
   static void check(const ConvStemOptions& options, std::string_view model);
   /// Height and width of the features of an image: each stride divides them, rounding up.
   static std::pair<std::int64_t, std::int64_t> feature_size(const ConvStemOptions& options, std::int64_t height, std::int64_t width);
-  /// Multiply-adds of the convolutions for one image.
-  static double multiply_adds(const ConvStemOptions& options, std::int64_t height, std::int64_t width);
 
  private:
   struct Layer {

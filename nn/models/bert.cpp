@@ -112,10 +112,4 @@ Tensor BertEncoder::pooled(const Tensor& encoded, const TokenLayout& layout) con
   return bias_activation(pooler_->without_bias(first), weight_for(pooler_->bias(), first), Activation::tanh);
 }
 
-double multiply_adds(const BertOptions& o, std::int64_t sequences, std::int64_t length) {
-  const auto b = static_cast<double>(sequences), t = static_cast<double>(length);
-  const auto h = static_cast<double>(o.hidden_size), i = static_cast<double>(o.intermediate_size);
-  return b * static_cast<double>(o.layers) * (t * (4 * h * h + 2 * h * i) + 2 * t * t * h);
-}
-
 }  // namespace capstan::nn

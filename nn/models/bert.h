@@ -113,8 +113,4 @@ class BertEncoder {
 /// A linear map from the hidden width, with the initial values of `options`.
 Linear bert_linear(const Scope& scope, std::int64_t out, const BertOptions& options);
 
-/// Multiply-adds of the matrix products of the encoder without its pooler over full sequences of `length` tokens:
-///     tokens (4 H^2 + 2 H I) + sequences 2 length^2 H, for each layer.
-double multiply_adds(const BertOptions& options, std::int64_t sequences, std::int64_t length);
-
 }  // namespace capstan::nn

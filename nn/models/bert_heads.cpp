@@ -32,12 +32,6 @@ Tensor BertPretraining::transformed(const Tensor& encoded, const Tensor& tokens)
   return transform_norm_(bias_activation(transform_.without_bias(x), weight_for(transform_.bias(), x), encoder_.options().activation));
 }
 
-double multiply_adds(const BertOptions& o, std::int64_t vocab_size, std::int64_t sequences, std::int64_t length, std::int64_t predictions) {
-  const auto b = static_cast<double>(sequences), n = static_cast<double>(predictions);
-  const auto h = static_cast<double>(o.hidden_size), v = static_cast<double>(vocab_size);
-  return multiply_adds(o, sequences, length) + b * (h * h + 2 * h + n * (h * h + v * h));
-}
-
 // ---- classification
 
 BertClassifier::BertClassifier(const Scope& scope, std::int64_t vocab_size, const BertOptions& o, const Head& head)

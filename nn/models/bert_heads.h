@@ -37,11 +37,6 @@ class BertPretraining {
   Linear seq_relationship_;
 };
 
-/// Multiply-adds of a forward pass with both heads, `predictions` tokens masked in each sequence:
-///     encoder + sequences (H^2 + 2 H + predictions (H^2 + V H)).
-double multiply_adds(const BertOptions& options, std::int64_t vocab_size, std::int64_t sequences, std::int64_t length,
-                     std::int64_t predictions);
-
 class BertClassifier {
  public:
   struct Head {

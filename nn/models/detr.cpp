@@ -327,16 +327,4 @@ Detr::Observed Detr::observed(const Tensor& images, const Tensor& real, const Ru
           .attention = reshape(cast(weights, DType::f32), {images.size(0), query_count_, places.height, places.width})};
 }
 
-double multiply_adds(const DetrOptions& o, const ResNetOptions& backbone, std::int64_t images, std::int64_t height, std::int64_t width) {
-  const auto [h, w] = feature_size(backbone, height, width);
-  const auto s = static_cast<double>(h * w), q = static_cast<double>(o.queries), c = static_cast<double>(o.width);
-  const auto inner = static_cast<double>(o.inner), n = static_cast<double>(images);
-  const double encoder = s * (4 * c * c + 2 * c * inner) + 2 * s * s * c;
-  const double decoder = q * (6 * c * c + 2 * c * inner) + 2 * s * c * c + 2 * q * q * c + 2 * q * s * c;
-  const double heads = q * (c * static_cast<double>(o.classes + 1) + 2 * c * c + 4 * c);
-  return multiply_adds(backbone, images, height, width) +
-         n * (s * c * static_cast<double>(backbone.widths.back()) + static_cast<double>(o.encoder_layers) * encoder +
-              static_cast<double>(o.decoder_layers) * (decoder + (o.auxiliary ? heads : 0)) + (o.auxiliary ? 0 : heads));
-}
-
 }  // namespace capstan::nn

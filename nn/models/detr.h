@@ -166,8 +166,5 @@ std::vector<std::array<double, 2>> spread_points(std::int64_t count);
 Tensor sine_positions(const Tensor& keys, std::int64_t height, std::int64_t places_wide, std::int64_t width);
 /// Which places of a grid are real, by the nearest pixel: real u8 [B, H, W] -> u8 [B, h w].
 Tensor nearest_places(const Tensor& real, std::int64_t height, std::int64_t width);
-/// Multiply-adds of the matrix products and convolutions of a forward pass.
-double multiply_adds(const DetrOptions& options, const ResNetOptions& backbone, std::int64_t images, std::int64_t height,
-                     std::int64_t width);
 
 }  // namespace capstan::nn

@@ -64,15 +64,4 @@ Hidden Gru4Rec::start(std::int64_t slots) const {
 
 Tensor Gru4Rec::scores(const Tensor& output) const { return linear(output, table_.value(), bias_.value()); }
 
-double multiply_adds(const Gru4RecOptions& o, std::int64_t slots) {
-  double per_slot = 0;
-  auto in = static_cast<double>(input_width(o));
-  for (const std::int64_t layer : o.layers) {
-    const auto width = static_cast<double>(layer);
-    per_slot += 3 * width * (in + width);
-    in = width;
-  }
-  return static_cast<double>(slots) * per_slot;
-}
-
 }  // namespace capstan::nn

@@ -83,7 +83,4 @@ class Gru4Rec {
   std::vector<Layer> layers_;
 };
 
-/// Multiply-adds of the matrix products of a step of `slots` slots, without the scores.
-double multiply_adds(const Gru4RecOptions& options, std::int64_t slots);
-
 }  // namespace capstan::nn

@@ -91,14 +91,6 @@ Tensor LanguageModel::hidden(const Tensor& ids, const Tensor& keys, const Run& r
   return layers_(cast(dropout_(x, named), precision_ == DType::bf16 ? DType::bf16 : x.dtype()), {.causal = true}, named);
 }
 
-double multiply_adds(const LanguageModelOptions& o, std::int64_t vocabulary, std::int64_t windows, std::int64_t length) {
-  const auto n = static_cast<double>(windows), t = static_cast<double>(length), h = static_cast<double>(o.hidden_size);
-  const double shared = o.kv_heads == 0 ? 1 : static_cast<double>(o.kv_heads) / static_cast<double>(o.heads);  // of keys and values
-  const double feed_forward = (gate_of(o.activation) ? 3 : 2) * h * static_cast<double>(o.intermediate_size);
-  const double layer = t * (2 * h * h * (1 + shared) + feed_forward) + t * (t + 1) * h;
-  return n * (static_cast<double>(o.layers) * layer + t * h * static_cast<double>(vocabulary));
-}
-
 std::int64_t cache_numbers(const LanguageModelOptions& o) {
   return 2 * o.layers * (o.kv_heads == 0 ? o.heads : o.kv_heads) * (o.hidden_size / o.heads);
 }

@@ -92,8 +92,6 @@ class LanguageModel {
   TransformerStack<EncoderLayer> layers_;
 };
 
-/// Multiply-adds of the matrix products of a forward pass over so many full windows, the output layer included.
-double multiply_adds(const LanguageModelOptions& options, std::int64_t vocabulary, std::int64_t windows, std::int64_t length);
 /// Numbers that the keys and values of a token are, in all layers.
 std::int64_t cache_numbers(const LanguageModelOptions& options);
 

@@ -59,18 +59,4 @@ LstmClassifier::Result LstmClassifier::operator()(const Tensor& ids, const Token
   return {classifier_(output_dropout_(whole, rows)), weights};
 }
 
-double multiply_adds(const LstmClassifierOptions& o, std::int64_t classes, std::int64_t sequences, std::int64_t length) {
-  const auto tokens = static_cast<double>(sequences * length), h = static_cast<double>(o.hidden_size);
-  const auto w = static_cast<double>(o.state_width());
-  double each = 0;
-  auto in = static_cast<double>(o.embedding);
-  for (std::int64_t i = 0; i < o.layers; ++i) {
-    each += 2 * 4 * h * (in + h);
-    in = 2 * h;
-  }
-  const double inner = o.attention_size > 0 ? static_cast<double>(o.attention_size) : w;
-  each += (o.attention == PoolingKind::additive ? inner * (w + 1) : w) + w;
-  return tokens * each + static_cast<double>(sequences) * w * static_cast<double>(classes);
-}
-
 }  // namespace capstan::nn

@@ -90,7 +90,4 @@ class LstmClassifier {
   Linear classifier_;
 };
 
-/// Multiply-adds of the matrix products of a forward pass over full texts of `length` tokens.
-double multiply_adds(const LstmClassifierOptions& options, std::int64_t classes, std::int64_t sequences, std::int64_t length);
-
 }  // namespace capstan::nn

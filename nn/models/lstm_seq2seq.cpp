@@ -137,17 +137,4 @@ LstmSeq2Seq::Memory rows_of(const LstmSeq2Seq::Memory& m, const Tensor& rows) {
   return {index_select(m.states, 0, rows), index_select(m.keys, 0, rows), index_select(m.mask, 0, rows)};
 }
 
-double multiply_adds(const LstmSeq2SeqOptions& o, std::int64_t target_vocab, std::int64_t sequences, std::int64_t source,
-                     std::int64_t target) {
-  const auto b = static_cast<double>(sequences), s = static_cast<double>(source), t = static_cast<double>(target);
-  const auto e = static_cast<double>(o.embedding), h = static_cast<double>(o.hidden_size), d = static_cast<double>(o.decoder_width()),
-             v = static_cast<double>(target_vocab);
-  const double inner = o.score == ScoreKind::additive && o.attention_size > 0 ? static_cast<double>(o.attention_size) : d;
-  const double keys = o.score == ScoreKind::dot ? 0 : 2 * h * inner;
-  const double scores = (o.score == ScoreKind::additive ? inner : o.score == ScoreKind::general ? d : 2 * h) * s;
-  const double query = o.score == ScoreKind::additive ? d * inner : 0;
-  const double step = 4 * d * (e + 2 * d) + query + scores + 2 * h * s + d * (d + 2 * h) + d * v;
-  return b * (s * (2 * 4 * h * (e + h) + keys) + 4 * h * d + t * step);
-}
-
 }  // namespace capstan::nn

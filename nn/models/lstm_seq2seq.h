@@ -129,8 +129,4 @@ class LstmSeq2Seq {
 LstmSeq2Seq::State rows_of(const LstmSeq2Seq::State& state, const Tensor& rows);
 LstmSeq2Seq::Memory rows_of(const LstmSeq2Seq::Memory& memory, const Tensor& rows);
 
-/// Multiply-adds of the matrix products of a forward pass over sources and targets of these lengths.
-double multiply_adds(const LstmSeq2SeqOptions& options, std::int64_t target_vocab, std::int64_t sequences, std::int64_t source,
-                     std::int64_t target);
-
 }  // namespace capstan::nn

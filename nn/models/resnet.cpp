@@ -176,26 +176,6 @@ std::pair<std::int64_t, std::int64_t> feature_size(const ResNetOptions& o, std::
   return {along(height), along(width)};
 }
 
-double multiply_adds(const ResNetOptions& o, std::int64_t images, std::int64_t height, std::int64_t width) {
-  const auto number = [](std::int64_t v) { return static_cast<double>(v); };
-  const bool large = o.stem == ResNetStem::large;
-  const std::int64_t stem_stride = large ? 2 : 1, taps = large ? 49 : 9;
-  double total = number(places(height, stem_stride) * places(width, stem_stride)) * number(taps * o.channels * o.stem_width);
-  std::int64_t h = after_stem(o, height), w = after_stem(o, width);
-  for (const auto& stage : resnet_blocks(o))
-    for (const ResNetBlockOptions& b : stage) {
-      const std::int64_t before = h * w, inner = b.inner();
-      h = places(h, b.stride);
-      w = places(w, b.stride);
-      if (b.kind == ResNetBlock::bottleneck)
-        total += number(before) * number(b.in * inner) + number(h * w) * number(9 * inner * inner + inner * b.out);
-      else
-        total += number(h * w) * number(9 * (b.in * inner + inner * b.out));
-      if (b.projects()) total += number(h * w) * number(b.in * b.out);
-    }
-  return number(images) * (total + number(o.widths.back() * o.classes));
-}
-
 std::int64_t smallest_training_batch(const ResNetOptions& o, std::int64_t height, std::int64_t width) {
   if (o.norm == ResNetNorm::frozen) return 1;
   const auto [h, w] = feature_size(o, height, width);

@@ -135,8 +135,6 @@ class ResNet {
 
 /// Height and width of the features of an image.
 std::pair<std::int64_t, std::int64_t> feature_size(const ResNetOptions& options, std::int64_t height, std::int64_t width);
-/// Multiply-adds of the convolutions and of the classifier that a forward pass over `images` images of height x width computes.
-double multiply_adds(const ResNetOptions& options, std::int64_t images, std::int64_t height, std::int64_t width);
 /// The fewest images of a training batch: batch normalisation needs two elements a channel.
 std::int64_t smallest_training_batch(const ResNetOptions& options, std::int64_t height, std::int64_t width);
 

@@ -122,10 +122,4 @@ Tensor Sasrec::attend(const Block& block, const Tensor& q, const Tensor& x, cons
   return block.output ? (*block.output)(joined) : joined;
 }
 
-double multiply_adds(const SasrecOptions& o, std::int64_t sequences) {
-  const double n = static_cast<double>(sequences), length = static_cast<double>(o.max_length), d = static_cast<double>(o.hidden_size);
-  const double matrices = o.output_projection ? 6 : 5;
-  return n * static_cast<double>(o.blocks) * (length * matrices * d * d + length * (length + 1) * d);
-}
-
 }  // namespace capstan::nn

@@ -104,9 +104,4 @@ class Sasrec {
   LayerNorm last_norm_;
 };
 
-/// Multiply-adds of the matrix products of a forward pass over `sequences` full sequences, without the loss:
-///     tokens * blocks * 5 d^2 (query, key, value, inner, outer; 6 with a projection) + sequences * blocks * L (L + 1) d (scores and
-///     mixing, causal half).
-double multiply_adds(const SasrecOptions& options, std::int64_t sequences);
-
 }  // namespace capstan::nn

@@ -295,23 +295,4 @@ std::int64_t smallest_training_batch(const SwinOptions& o, std::int64_t image_he
   return o.stem == SwinStem::patches || height * width > 1 ? 1 : 2;
 }
 
-double multiply_adds(const SwinOptions& o, std::int64_t images) {
-  const auto number = [](std::int64_t v) { return static_cast<double>(v); };
-  const auto tokens_of = [&](std::size_t stage) {
-    const auto [rows, columns] = swin_grid(o, stage, o.image_size, o.image_size);
-    return number(rows * columns);
-  };
-  double sum = o.stem == SwinStem::patches ? 0 : ConvStem::multiply_adds(conv_stem_options(o), o.image_size, o.image_size);
-  sum += tokens_of(0) * number(source_channels(o) * o.patch_size * o.patch_size * o.hidden_size);
-  for (std::size_t i = 0; i < o.depths.size(); ++i) {
-    const auto [rows, columns] = swin_grid(o, i, o.image_size, o.image_size);
-    const WindowCut cut = window_cut(rows, columns, swin_window(o, i), false, o.padding);
-    const double width = number(width_of(o, i));
-    const double attention = number(cut.tokens()) * (4 * width * width + 2 * number(cut.size * cut.size) * width);
-    sum += number(o.depths[i]) * (attention + tokens_of(i) * 2 * width * number(inner_of(o, i)));
-    if (i + 1 < o.depths.size()) sum += tokens_of(i + 1) * 8 * width * width;
-  }
-  return number(images) * (sum + number(width_of(o, o.depths.size() - 1) * o.classes));
-}
-
 }  // namespace capstan::nn

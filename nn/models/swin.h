@@ -63,9 +63,6 @@ class Swin {
   std::unique_ptr<const Parts> parts_;
 };
 
-/// Multiply-adds of the matrix products and convolutions that a forward pass over `images` images of options.image_size computes, padding
-/// included.
-double multiply_adds(const SwinOptions& options, std::int64_t images);
 /// The fewest images of a training batch: batch normalisation needs two elements a channel.
 std::int64_t smallest_training_batch(const SwinOptions& options, std::int64_t image_height, std::int64_t image_width);
 

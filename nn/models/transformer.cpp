@@ -101,16 +101,4 @@ DecoderInputs TransformerModel::inputs_of(const Tensor& memory, const Tokens& so
   return {.memory = memory, .memory_mask = {.keys = source.real, .key_ids = source.keys}};
 }
 
-double multiply_adds(const TransformerModelOptions& o, std::int64_t target_vocabulary, std::int64_t pairs, std::int64_t source_length,
-                     std::int64_t target_length) {
-  const auto n = static_cast<double>(pairs), s = static_cast<double>(source_length), t = static_cast<double>(target_length);
-  const auto h = static_cast<double>(o.hidden_size), inner = static_cast<double>(o.intermediate_size);
-  const double shared = o.kv_heads == 0 ? 1 : static_cast<double>(o.kv_heads) / static_cast<double>(o.heads);  // of keys and values
-  const double own = 2 * h * h, keys_and_values = 2 * h * h * shared, feed_forward = 2 * h * inner;
-  const double encoder = s * (own + keys_and_values + feed_forward) + 2 * s * s * h;
-  const double decoder = t * (2 * own + keys_and_values + feed_forward) + s * keys_and_values + t * (t + 1) * h + 2 * t * s * h;
-  return n * (static_cast<double>(o.encoder_layers) * encoder + static_cast<double>(o.decoder_layers) * decoder +
-              t * h * static_cast<double>(target_vocabulary));
-}
-
 }  // namespace capstan::nn

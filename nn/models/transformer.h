@@ -116,8 +116,4 @@ class TransformerModel {
   TransformerStack<DecoderLayer> decoder_;
 };
 
-/// Multiply-adds of the matrix products of a forward pass over so many pairs of full sequences, the output layer included.
-double multiply_adds(const TransformerModelOptions& options, std::int64_t target_vocabulary, std::int64_t pairs, std::int64_t source_length,
-                     std::int64_t target_length);
-
 }  // namespace capstan::nn

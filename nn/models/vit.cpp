@@ -195,18 +195,4 @@ std::int64_t smallest_training_batch(const VitOptions& o, std::int64_t image_hei
   return height * width > 1 ? 1 : 2;
 }
 
-double multiply_adds(const VitOptions& o, std::int64_t images) {
-  const auto number = [](std::int64_t v) { return static_cast<double>(v); };
-  const double patches = number(training_grid(o) * training_grid(o)), width = number(o.hidden_size);
-  const double tokens = patches + (o.head == VitHeadInput::token ? 1 : 0);
-  const double embedding = patches * number(VitImageStem::channels(o) * o.patch_size * o.patch_size) * width;
-  const auto layer = [&](double rows) {  // of which `rows` are wanted; keys and values are of all
-    return tokens * 2 * width * width + rows * (2 * width * width + 2 * width * number(o.mlp_size) + 2 * tokens * width);
-  };
-  const double layers = o.layers == 0 ? 0 : number(o.layers - 1) * layer(tokens) + layer(o.head == VitHeadInput::token ? 1 : tokens);
-  const double last = number(o.representation_size > 0 ? o.representation_size : o.hidden_size);
-  const double head = number(o.representation_size) * width + last * number(o.classes);
-  return number(images) * (VitImageStem::multiply_adds(o, o.image_size, o.image_size) + embedding + layers + head);
-}
-
 }  // namespace capstan::nn

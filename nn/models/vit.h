@@ -58,9 +58,6 @@ class Vit {
   std::unique_ptr<const Parts> parts_;
 };
 
-/// Multiply-adds of the matrix products and convolutions that a forward pass over `images` images of options.image_size computes. With a
-/// class token the last layer is computed for that token alone (TransformerStack::first_token), so it is less than the usual figure.
-double multiply_adds(const VitOptions& options, std::int64_t images);
 /// The fewest images of a training batch: batch normalisation needs two elements a channel.
 std::int64_t smallest_training_batch(const VitOptions& options, std::int64_t image_height, std::int64_t image_width);
 

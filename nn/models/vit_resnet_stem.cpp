@@ -93,19 +93,4 @@ std::pair<std::int64_t, std::int64_t> VitResnetStem::feature_size(const VitOptio
   return {along(height), along(width)};
 }
 
-double VitResnetStem::multiply_adds(const VitOptions& o, std::int64_t height, std::int64_t width) {
-  const auto number = [](std::int64_t v) { return static_cast<double>(v); };
-  const auto along = [&](std::int64_t size) { return places(size, 7, 2, around(o.stem_form, 3)); };
-  double total = number(along(height)) * number(along(width)) * 49 * number(o.channels * o.stem_width);
-  std::int64_t h = places(along(height), 3, 2, around_pool(o.stem_form)), w = places(along(width), 3, 2, around_pool(o.stem_form));
-  for (const VitBottleneckOptions& b : blocks_of(o)) {
-    total += number(h * w) * number(b.in * b.inner);
-    h = places(h, 3, b.stride, around(o.stem_form, 1));
-    w = places(w, 3, b.stride, around(o.stem_form, 1));
-    total += number(h * w) * number(9 * b.inner * b.inner + b.inner * b.out);
-    if (b.in != b.out || b.stride != 1) total += number(h * w) * number(b.in * b.out);
-  }
-  return total;
-}
-
 }  // namespace capstan::nn

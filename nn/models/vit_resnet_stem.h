@@ -56,8 +56,6 @@ class VitResnetStem {
   static std::int64_t channels(const VitOptions& options);
   /// Height and width of the features of an image.
   static std::pair<std::int64_t, std::int64_t> feature_size(const VitOptions& options, std::int64_t height, std::int64_t width);
-  /// Multiply-adds of the convolutions for one image.
-  static double multiply_adds(const VitOptions& options, std::int64_t height, std::int64_t width);
 
  private:
   VitStemForm form_;

@@ -27,9 +27,4 @@ std::pair<std::int64_t, std::int64_t> VitImageStem::feature_size(const VitOption
   return o.stem == VitStem::resnet ? VitResnetStem::feature_size(o, height, width) : std::pair{height, width};
 }
 
-double VitImageStem::multiply_adds(const VitOptions& o, std::int64_t height, std::int64_t width) {
-  if (o.stem == VitStem::convolutions) return ConvStem::multiply_adds(conv_stem_options(o), height, width);
-  return o.stem == VitStem::resnet ? VitResnetStem::multiply_adds(o, height, width) : 0;
-}
-
 }  // namespace capstan::nn

@@ -23,8 +23,6 @@ class VitImageStem {
   static std::int64_t channels(const VitOptions& options);
   /// Height and width of what an image becomes.
   static std::pair<std::int64_t, std::int64_t> feature_size(const VitOptions& options, std::int64_t height, std::int64_t width);
-  /// Multiply-adds of the convolutions for one image.
-  static double multiply_adds(const VitOptions& options, std::int64_t height, std::int64_t width);
 
  private:
   std::variant<std::monostate, ConvStem, VitResnetStem> stem_;

@@ -64,11 +64,7 @@ masked_lm::Network network(const nn::BertOptions& options, const nn::Scope& scop
           .token_parameters = {model->word_table(), model->output_bias()},
           .pooled = [model](const Tensor& encoded, const nn::TokenLayout& layout) { return model->encoder().pooled(encoded, layout); },
           .next_sentence_logits = [model](const Tensor& encoded,
-                                          const nn::TokenLayout& layout) { return model->next_sentence_logits(encoded, layout); },
-          .multiply_adds =
-              [options, vocab_size](std::int64_t sequences, std::int64_t length, std::int64_t predictions) {
-                return nn::multiply_adds(options, vocab_size, sequences, length, predictions);
-              }};
+                                          const nn::TokenLayout& layout) { return model->next_sentence_logits(encoded, layout); }};
 }
 
 engine::RecipeEntry recipe() { return engine::entry<Bert>(); }

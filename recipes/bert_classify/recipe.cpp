@@ -45,12 +45,7 @@ task::Network network(const ModelOptions& options, const nn::Scope& scope, std::
           .logits = [model](const text::TokenBatch& batch,
                             const nn::Run& run) { return model->logits(batch.ids, batch.segments, batch.layout, run); },
           .token_parameters = {model->encoder().word_table()},
-          .class_parameters = {model->classifier().weight(), model->classifier().bias()},
-          .multiply_adds =
-              [options, outputs](std::int64_t sequences, std::int64_t length) {
-                const auto head = static_cast<double>(sequences * options.hidden_size * (options.hidden_size + outputs));
-                return nn::multiply_adds(options, sequences, length) + head;
-              }};
+          .class_parameters = {model->classifier().weight(), model->classifier().bias()}};
 }
 
 class BertClassify : public task::Task {

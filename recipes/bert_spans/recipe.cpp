@@ -57,12 +57,7 @@ span_extraction::Network network(const nn::BertOptions& options, const nn::Scope
   const auto model = std::make_shared<const nn::BertSpans>(scope, vocab_size, options, precision);
   return {.logits = [model](const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout,
                             const nn::Run& run) { return model->logits(ids, segments, layout, run); },
-          .token_parameters = {model->encoder().word_table()},
-          .multiply_adds =
-              [options](std::int64_t sequences, std::int64_t length) {
-                return nn::multiply_adds(options, sequences, length) +
-                       static_cast<double>(sequences) * static_cast<double>(length) * 2 * static_cast<double>(options.hidden_size);
-              }};
+          .token_parameters = {model->encoder().word_table()}};
 }
 
 engine::RecipeEntry recipe() { return engine::entry<BertSpans>(); }

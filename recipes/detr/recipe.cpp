@@ -64,8 +64,6 @@ task::Network network(nn::DetrOptions options, const nn::ResNetOptions& backbone
                 nn::Detr::Observed o = model->observed(images, real, run);
                 return task::Attended{.answers = {.logits = o.result.logits, .boxes = o.result.boxes}, .attention = o.attention};
               },
-          .multiply_adds = [options, backbone](std::int64_t images, std::int64_t height,
-                                               std::int64_t width) { return nn::multiply_adds(options, backbone, images, height, width); },
           .queries = options.queries,
           .class_parameters = model->class_parameters()};
 }

@@ -111,7 +111,6 @@ class AnyRecipe {
 
   // ---- bench
   virtual std::optional<AnyBatch> bench_batch(std::int64_t index) = 0;  ///< nothing: of the data
-  virtual std::optional<double> multiply_adds() const = 0;              ///< nothing: not known
   virtual std::string bench_of(std::string_view what) = 0;              ///< a JSON object; empty: there is no such thing
 
  private:

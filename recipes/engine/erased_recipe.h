@@ -262,10 +262,6 @@ class ErasedRecipe : public AnyRecipe {
       return erased(recipe_.bench_batch(index), static_cast<double>(setup().batch_size));
     return std::nullopt;
   }
-  std::optional<double> multiply_adds() const override {
-    if constexpr (requires { recipe_.multiply_adds(); }) return recipe_.multiply_adds();
-    return std::nullopt;
-  }
   std::string bench_of([[maybe_unused]] std::string_view what) override {
     if constexpr (requires { recipe_.bench_of(what); }) return recipe_.bench_of(what);
     return "";

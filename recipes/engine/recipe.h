@@ -59,7 +59,6 @@
 //     std::vector<std::string> unread_by_answers() const      paths of parameters that no answer of predict, as configured, depends on: a
 //                                                             model directory may lack what lies below them
 //     Batch bench_batch(std::int64_t index)                   random data of the configured shape; without it bench reads the data
-//     double multiply_adds() const                            of the matrix products of a forward pass over one batch, for MFU
 //     std::string bench_of(std::string_view what)             what `bench --what` measures instead of training steps, a JSON object;
 //                                                             empty: there is no such thing
 //     std::vector<std::string> Evaluation::examples() const   after a validation: answers to a few samples for the log, a line each

@@ -28,8 +28,7 @@ next_event::Network make_network(const nn::Gru4RecOptions& options, const nn::Sc
           .scores = [model](const Tensor& output) { return model->scores(output); },
           .table = model->table(),
           .bias = model->bias(),
-          .item_parameters = model->item_parameters(),
-          .multiply_adds = [options](std::int64_t slots) { return nn::multiply_adds(options, slots); }};
+          .item_parameters = model->item_parameters()};
 }
 
 class Gru4Rec : public next_event::Task {

@@ -40,19 +40,16 @@ std::unique_ptr<nn::Decoder> decoder(const nn::LanguageModel& model, const task:
 
 task::Network network(const nn::LanguageModelOptions& options, const nn::Scope& scope, std::int64_t vocabulary, DType precision) {
   const auto model = std::make_shared<const nn::LanguageModel>(scope, vocabulary, options, precision);
-  task::Network out{
-      .hidden =
-          [model](const task::Batch& batch, const nn::Run& run) {
-            const Tensor h = flatten(model->hidden(batch.ids, batch.keys, run), 0, 1);   // [B * T, H]
-            return batch.predicted.defined() ? index_select(h, 0, batch.predicted) : h;  // [N, H]
-          },
-      .output_weight = model->output_table(),
-      .token_parameters = {model->embedding()},
-      .max_positions = options.max_positions,
-      .cache_numbers = nn::cache_numbers(options),
-      .decoder = [model](const task::DecoderSize& size) { return decoder(*model, size); },
-      .multiply_adds = [options, vocabulary](std::int64_t windows,
-                                             std::int64_t length) { return nn::multiply_adds(options, vocabulary, windows, length); }};
+  task::Network out{.hidden =
+                        [model](const task::Batch& batch, const nn::Run& run) {
+                          const Tensor h = flatten(model->hidden(batch.ids, batch.keys, run), 0, 1);   // [B * T, H]
+                          return batch.predicted.defined() ? index_select(h, 0, batch.predicted) : h;  // [N, H]
+                        },
+                    .output_weight = model->output_table(),
+                    .token_parameters = {model->embedding()},
+                    .max_positions = options.max_positions,
+                    .cache_numbers = nn::cache_numbers(options),
+                    .decoder = [model](const task::DecoderSize& size) { return decoder(*model, size); }};
   if (!options.tied) out.token_parameters.push_back(model->output_table());
   return out;
 }

@@ -67,9 +67,7 @@ task::Network network_of(const ModelOptions& options, const nn::Scope& scope, co
       .logits = [model](const text::TokenBatch& batch, const nn::Run& run) { return (*model)(batch.ids, batch.layout, run).logits; },
       .attention = [model](const text::TokenBatch& batch, const nn::Run& run) { return (*model)(batch.ids, batch.layout, run).weights; },
       .token_parameters = {model->word_table()},
-      .class_parameters = {model->classifier().weight(), model->classifier().bias()},
-      .multiply_adds = [options, outputs](std::int64_t sequences,
-                                          std::int64_t length) { return nn::multiply_adds(options, outputs, sequences, length); }};
+      .class_parameters = {model->classifier().weight(), model->classifier().bias()}};
 }
 
 class LstmClassify : public task::Task {

@@ -68,11 +68,7 @@ task::Network network(const ModelOptions& options, const nn::Scope& scope, std::
           .max_positions = options.max_positions,
           .decoder = [model, vocabularies = LstmDecoder::Vocabularies{source_vocabulary, target_vocabulary}](
                          const task::DecoderSize& size) { return std::make_unique<LstmDecoder>(model, vocabularies, size); },
-          .attention = [model](const task::Batch& batch) { return select(decode(*model, batch, {}).weights, 0, 0); },  // [T, S]
-          .multiply_adds =
-              [options, target_vocabulary](std::int64_t pairs, std::int64_t source_length, std::int64_t target_length) {
-                return nn::multiply_adds(options, target_vocabulary, pairs, source_length, target_length);
-              }};
+          .attention = [model](const task::Batch& batch) { return select(decode(*model, batch, {}).weights, 0, 0); }};  // [T, S]
 }
 
 class LstmTranslate : public task::Task {

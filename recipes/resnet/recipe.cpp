@@ -21,12 +21,11 @@ struct Config : task::RecipeOptions<nn::ResNetOptions> {
   }
 };
 
-task::Network network(nn::ResNetOptions options, const nn::Scope& scope, std::int64_t classes, std::int64_t size) {
+task::Network network(nn::ResNetOptions options, const nn::Scope& scope, std::int64_t classes) {
   options.classes = classes;
   const auto model = std::make_shared<const nn::ResNet>(scope, options);
   return {
       .logits = [model](const Tensor& images, const nn::Run& run) { return model->logits(images, run); },
-      .multiply_adds = [options, size](std::int64_t images) { return nn::multiply_adds(options, images, size, size); },
       .smallest_batch = [options](std::int64_t height, std::int64_t width) { return nn::smallest_training_batch(options, height, width); },
       .class_parameters = model->class_parameters()};
 }
@@ -37,9 +36,8 @@ class ResNet : public task::Task {
   using Config = resnet::Config;
 
   ResNet(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
-      : Task(config, config.form(), setup, scope, [&](const nn::Scope& below, std::int64_t classes) {
-          return network(config.model, below, classes, config.image_size(config.form()));
-        }) {}
+      : Task(config, config.form(), setup, scope,
+             [&](const nn::Scope& below, std::int64_t classes) { return network(config.model, below, classes); }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) {
     return formats::resnet_forms(config.model, formats::preparation_of(config));

@@ -27,8 +27,7 @@ next_item::Network network(const nn::SasrecOptions& options, const nn::Scope& sc
           .hidden = [model](const Tensor& items, const nn::TokenLayout& layout,
                             const nn::Run& run) { return model->hidden(items, layout, run); },
           .item_table = model->item_table(),
-          .position_table = model->position_table(),
-          .multiply_adds = [options](std::int64_t sequences) { return nn::multiply_adds(options, sequences); }};
+          .position_table = model->position_table()};
 }
 
 class Sasrec : public next_item::Task {

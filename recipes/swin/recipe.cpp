@@ -27,7 +27,6 @@ task::Network network(nn::SwinOptions options, const nn::Scope& scope, std::int6
   const auto model = std::make_shared<const nn::Swin>(scope, options);
   return {
       .logits = [model](const Tensor& images, const nn::Run& run) { return model->logits(images, run); },
-      .multiply_adds = [options](std::int64_t images) { return nn::multiply_adds(options, images); },
       .smallest_batch = [options](std::int64_t height, std::int64_t width) { return nn::smallest_training_batch(options, height, width); },
       .class_parameters = model->class_parameters(),
       .attention = [model](const Tensor& image) -> task::Attention {

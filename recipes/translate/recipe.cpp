@@ -71,10 +71,6 @@ task::Network network(const nn::TransformerModelOptions& options, const nn::Scop
                           const nn::TransformerModel::Tokens source = tokens(batch.source);
                           const auto both = model->decode_with_attention(tokens(batch.target), model->encode(source, {}), source, {});
                           return select(mean(both.second, {1}), 0, 0);  // [T, S]
-                        },
-                    .multiply_adds =
-                        [options, target_vocabulary](std::int64_t pairs, std::int64_t source_length, std::int64_t target_length) {
-                          return nn::multiply_adds(options, target_vocabulary, pairs, source_length, target_length);
                         }};
   if (!joint) {
     out.target_parameters = {model->target_table()};

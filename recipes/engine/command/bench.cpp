@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <ostream>
 
-#include "recipes/engine/profile/profile_table.h"
+#include "autograd/tape/checkpoint.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/train/batch_stream.h"
@@ -79,14 +79,15 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
     result.profile = recorder.events();
     result.profiled_steps = kProfiled;
   }
-  for (const ProfileLine& line : profile_lines(result.profile, result.rates))
+  result.lines = profile_lines(result.profile, result.rates);
+  for (const ProfileLine& line : result.lines) {
     result.bound_seconds += line.bound / static_cast<double>(result.profiled_steps);
+    if (line.phase != kRecomputePhase) result.flops_per_step += line.work.flops / static_cast<double>(result.profiled_steps);
+  }
   double items = 0;
   for (const auto& of_step : batches)
     for (const AnyBatch& b : of_step) items += b.items();
   result.items_per_step = items / kDistinct;
-  // Two FLOP a multiply-add; backward takes two products for each of forward.
-  if (const auto forward = recipe.multiply_adds()) result.flops_per_step = 3 * 2 * *forward * static_cast<double>(setup.batches_per_step);
   result.threads = setup.threads;
   return result;
 }
@@ -98,31 +99,30 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
                 {"step_ms", 1e3 * r.step_seconds},
                 {"step_ms_fastest", 1e3 * r.step_seconds_fastest},
                 {"steps", r.steps},
-                {"items_per_step", r.items_per_step}};
-    if (r.flops_per_step) row.insert(row.end(), {{"flops_per_step", *r.flops_per_step}, {"mfu", r.mfu()}});
-    if (r.bound_seconds > 0)
-      row.insert(row.end(), {{"bound_ms", 1e3 * r.bound_seconds}, {"bound_share", r.bound_seconds / r.step_seconds}});
-    row.insert(row.end(), {{"matmul_gflops", r.matmul_gflops},
-                           {"peak_rss_bytes", r.peak_bytes},
-                           {"system_share", r.system_share},
-                           {"page_faults_per_step", r.page_faults_per_step},
-                           {"threads", std::int64_t{r.threads}},
-                           {"precision", to_text(r.precision)},
-                           {"loss", r.loss}});
+                {"items_per_step", r.items_per_step},
+                {"flops_per_step", r.flops_per_step},
+                {"mfu", r.mfu()},
+                {"bound_ms", 1e3 * r.bound_seconds},
+                {"bound_share", r.bound_seconds / r.step_seconds},
+                {"matmul_gflops", r.matmul_gflops},
+                {"peak_rss_bytes", r.peak_bytes},
+                {"system_share", r.system_share},
+                {"page_faults_per_step", r.page_faults_per_step},
+                {"threads", std::int64_t{r.threads}},
+                {"precision", to_text(r.precision)},
+                {"loss", r.loss}};
     out << to_json(row) << "\n";
     return;
   }
   const auto rounded = [](double v) { return join_text(static_cast<double>(static_cast<std::int64_t>(v * 100 + 0.5)) / 100); };
   out << r.name << "  " << to_text(r.precision) << ", " << r.threads << " threads, median of " << r.steps << " steps\n"
       << "  " << rounded(r.items_per_second()) << " items/s, " << rounded(1e3 * r.step_seconds) << " ms a step (fastest "
-      << rounded(1e3 * r.step_seconds_fastest) << ")\n";
-  if (r.flops_per_step)
-    out << "  " << rounded(*r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops)
-        << " GFLOP/s of a large matrix product: " << rounded(100 * r.mfu()) << " % MFU\n";
-  if (r.bound_seconds > 0)
-    out << "  " << rounded(100 * r.bound_seconds / r.step_seconds) << " % of the bound reached, " << rounded(1e3 * r.bound_seconds)
-        << " ms a step for its products and the memory it moves\n";
-  out << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, " << rounded(r.page_faults_per_step)
+      << rounded(1e3 * r.step_seconds_fastest) << ")\n"
+      << "  " << rounded(r.flops_per_step / r.step_seconds / 1e9) << " of " << rounded(r.matmul_gflops)
+      << " GFLOP/s of a large matrix product: " << rounded(100 * r.mfu()) << " % MFU\n"
+      << "  " << rounded(100 * r.bound_seconds / r.step_seconds) << " % of the bound reached, " << rounded(1e3 * r.bound_seconds)
+      << " ms a step for its products and the memory it moves\n"
+      << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, " << rounded(r.page_faults_per_step)
       << " page faults a step, peak memory " << bytes_text(static_cast<double>(r.peak_bytes)) << "\n";
 }
 

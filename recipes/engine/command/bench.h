@@ -4,19 +4,24 @@
 // The bound of a step is the sum over its operations of the least time that each could take: whichever of its products and the bytes that
 // it moves at least once is longer, at rates measured in this process.
 //
+// The FLOP of a step are those that its operations tell a profile of: two for each multiply-add of matrix products, convolutions,
+// attention and recurrent layers, forward and backward, as often as they are computed. So padding counts and what is packed away does
+// not, and frozen parameters have no products of their own. What checkpointed activations compute again is left out (recompute): these are
+// the FLOP of the model, and computing them twice is not twice the use.
+//
 // MFU (model FLOP utilisation) = flops_per_step / step time / matmul rate. Both numbers come from one process within seconds of each
 // other, so that a slow or busy machine does not distort their ratio.
 
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "autograd/core/dtype.h"
 #include "autograd/core/profile.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/profile/rates.h"
 
 namespace capstan::engine {
@@ -27,12 +32,13 @@ struct BenchResult {
   double step_seconds = 0;  ///< median
   double step_seconds_fastest = 0;
   double items_per_step = 0;
-  std::optional<double> flops_per_step = {};  ///< nothing: the recipe does not say
-  double matmul_gflops = 0;                   ///< median of a large product of the same precision
-  Rates rates = {};                           ///< measured right after the steps
-  std::vector<profile::Event> profile = {};   ///< of `profiled_steps` further steps
+  double matmul_gflops = 0;                  ///< median of a large product of the same precision
+  Rates rates = {};                          ///< measured right after the steps
+  std::vector<profile::Event> profile = {};  ///< of `profiled_steps` further steps
+  std::vector<ProfileLine> lines = {};       ///< of the profile, all its steps together
   std::int64_t profiled_steps = 0;
-  double bound_seconds = 0;     ///< the least time of a step's work at these rates (profile_table.h); 0: it was not profiled
+  double flops_per_step = 0;
+  double bound_seconds = 0;     ///< the least time of a step's work at these rates (profile_table.h)
   std::int64_t peak_bytes = 0;  ///< of memory, before the rates were measured
   double system_share = 0;      ///< of the processor time of the timed steps
   double page_faults_per_step = 0;
@@ -41,7 +47,7 @@ struct BenchResult {
   double loss = 0;  ///< of the last step: a result without one was not training
 
   double items_per_second() const { return items_per_step / step_seconds; }
-  double mfu() const { return flops_per_step.value_or(0) / step_seconds / (matmul_gflops * 1e9); }
+  double mfu() const { return flops_per_step / step_seconds / (matmul_gflops * 1e9); }
 };
 
 /// Times `step` (which returns the loss) after `warmup` untimed calls; fills the fields that time gives, and matmul_gflops.

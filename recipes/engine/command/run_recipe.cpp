@@ -331,8 +331,7 @@ int bench_command(const Command& c) {
   print_bench(result, c.arguments.has("json"), c.console.out);
   if (!trace.empty()) {
     data::write_file_durably(trace, std::string_view(chrome_trace(result.profile)));
-    if (!c.arguments.has("json"))
-      c.console.out << profile_table(profile_lines(result.profile, result.rates), result.rates, result.profiled_steps);
+    if (!c.arguments.has("json")) c.console.out << profile_table(result.lines, result.rates, result.profiled_steps);
   }
   return kOk;
 }

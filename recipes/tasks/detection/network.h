@@ -30,8 +30,6 @@ struct Network {
   std::function<Answers(const Tensor& images, const Tensor& real, const nn::Run& run)> answers;
   /// The same for pictures. Empty where a model has no attention to show.
   std::function<Attended(const Tensor& images, const Tensor& real, const nn::Run& run)> attended = {};
-  /// Multiply-adds of the matrix products and convolutions of a forward pass.
-  std::function<double(std::int64_t images, std::int64_t height, std::int64_t width)> multiply_adds;
   std::int64_t queries = 0;
   /// Parameters with a row for each class and one more, the last, for "no object".
   std::vector<Parameter> class_parameters = {};

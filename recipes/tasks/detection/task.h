@@ -61,7 +61,6 @@ class Task {
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;
-  double multiply_adds() const { return network_.multiply_adds(setup_.batch_size, form_.side, form_.side); }
 
  private:
   const Dataset& dataset() const;

@@ -29,8 +29,6 @@ struct Attention {
 struct Network {
   /// images [B, C, H, W], f32 or bf16 -> f32 [B, classes]. In training run.token_ids numbers the images, i64 [B].
   std::function<Tensor(const Tensor& images, const nn::Run& run)> logits;
-  /// Multiply-adds of the matrix products and convolutions of a forward pass.
-  std::function<double(std::int64_t images)> multiply_adds;
   /// The fewest images of a batch of this size of images that can be trained on.
   std::function<std::int64_t(std::int64_t height, std::int64_t width)> smallest_batch = [](std::int64_t, std::int64_t) { return 1; };
   /// Parameters with a row for each class.

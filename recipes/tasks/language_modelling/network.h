@@ -34,8 +34,6 @@ struct Network {
   std::int64_t cache_numbers = 0;                ///< keys and values of a token, while text is written
   /// Writes with the weights as they are now.
   std::function<std::unique_ptr<nn::Decoder>(const DecoderSize& size)> decoder = {};
-  /// Multiply-adds of the matrix products of a forward pass over so many full windows.
-  std::function<double(std::int64_t windows, std::int64_t length)> multiply_adds = {};
 };
 
 /// Builds the network below a scope for so many tokens.

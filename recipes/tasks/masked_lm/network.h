@@ -36,9 +36,6 @@ struct Network {
   std::function<Tensor(const Tensor& encoded, const nn::TokenLayout& layout)> pooled;
   /// Logits of "B follows A" and "B is random": [sequences, 2].
   std::function<Tensor(const Tensor& encoded, const nn::TokenLayout& layout)> next_sentence_logits;
-
-  /// Multiply-adds of the matrix products of a forward pass with both heads over full sequences, so many tokens masked in each.
-  std::function<double(std::int64_t sequences, std::int64_t length, std::int64_t predictions)> multiply_adds;
 };
 
 /// Builds the network for a vocabulary below a scope.

@@ -88,8 +88,6 @@ Batch Task::bench_batch(std::int64_t index) const {
                       random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
 }
 
-double Task::multiply_adds() const { return network_.multiply_adds(setup_.batch_size, options_.instances.max_length, most_predictions()); }
-
 // ---- evaluation
 
 engine::Metrics Task::baselines(engine::Split split) const {

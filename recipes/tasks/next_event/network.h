@@ -24,8 +24,6 @@ struct Network {
   Parameter bias;   ///< [n]
   /// All parameters with a row for each item, [n, ...], these two among them.
   std::vector<Parameter> item_parameters = {};
-  /// Multiply-adds of the matrix products of a step, without the scores.
-  std::function<double(std::int64_t slots)> multiply_adds;
 
   std::int64_t item_count() const { return table.size(0); }
 };

@@ -231,9 +231,4 @@ Batch Task::bench_batch(std::int64_t index) const {
                     negatives_->candidates(targets, 0, index));
 }
 
-double Task::multiply_adds() const {
-  const std::int64_t scores = setup_.batch_size * (setup_.batch_size + options_.negatives.count);
-  return network_.multiply_adds(setup_.batch_size) + static_cast<double>(scores) * static_cast<double>(network_.table.size(1));
-}
-
 }  // namespace capstan::next_event

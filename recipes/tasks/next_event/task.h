@@ -76,7 +76,6 @@ class Task {
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;
-  double multiply_adds() const;
 
   const Network& network() const { return network_; }
   const Dataset& dataset() const;

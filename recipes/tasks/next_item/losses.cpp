@@ -51,10 +51,4 @@ Tensor scores(const Network& network, const Tensor& hidden) {
   return matmul(hidden, transpose(network.item_table.value(), 0, 1)).contiguous();
 }
 
-double loss_multiply_adds(const LossOptions& loss, const Network& network, std::int64_t sequences) {
-  const Tensor table = network.item_table.value();
-  const double candidates = static_cast<double>(loss.kind == LossKind::ce ? table.size(0) - 1 : 1 + loss.negatives);
-  return static_cast<double>(sequences * network.form.max_length * table.size(1)) * candidates;
-}
-
 }  // namespace capstan::next_item

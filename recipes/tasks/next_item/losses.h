@@ -28,7 +28,4 @@ Tensor last_hidden(const Network& network, const Batch& batch, const nn::Run& ru
 /// The scores of all items for hidden states [n, d]: [n, items + 1], contiguous; entry 0 of a row is padding.
 Tensor scores(const Network& network, const Tensor& hidden);
 
-/// Multiply-adds of the score products of a batch of full sequences: (1 + negatives) d, or (items + 1) d, per position.
-double loss_multiply_adds(const LossOptions& loss, const Network& network, std::int64_t sequences);
-
 }  // namespace capstan::next_item

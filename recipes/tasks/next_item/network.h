@@ -21,8 +21,6 @@ struct Network {
   Parameter item_table;
   /// What loss.l2_embedding acts on beside the item table; may be undefined.
   Parameter position_table = {};
-  /// Multiply-adds of the matrix products of a forward pass over full sequences, without the scores.
-  std::function<double(std::int64_t sequences)> multiply_adds;
 };
 
 /// Builds the network for a catalogue of n items below a scope.

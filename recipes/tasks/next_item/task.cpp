@@ -137,10 +137,6 @@ Batch Task::bench_batch(std::int64_t index) const {
                       random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
 }
 
-double Task::multiply_adds() const {
-  return network_.multiply_adds(setup_.batch_size) + loss_multiply_adds(options_.loss, network_, setup_.batch_size);
-}
-
 // ---- use
 
 void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {

@@ -59,7 +59,6 @@ class Task {
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;
-  double multiply_adds() const;
 
  private:
   const Dataset& dataset() const;

@@ -19,8 +19,6 @@ struct Network {
   std::function<Tensor(const Tensor& ids, const Tensor& segments, const nn::TokenLayout& layout, const nn::Run& run)> logits;
   /// All parameters with a row for each token of the vocabulary.
   std::vector<Parameter> token_parameters = {};
-  /// Multiply-adds of the matrix products of a forward pass over full sequences.
-  std::function<double(std::int64_t sequences, std::int64_t length)> multiply_adds;
 };
 
 /// Builds the network for a vocabulary below a scope.

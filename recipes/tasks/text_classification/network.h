@@ -22,8 +22,6 @@ struct Network {
   std::function<Tensor(const text::TokenBatch& batch, const nn::Run& run)> attention = {};
   /// Parameters with a row for each token of the vocabulary, and for each class.
   std::vector<Parameter> token_parameters = {}, class_parameters = {};
-  /// Multiply-adds of the matrix products of a forward pass over full sequences.
-  std::function<double(std::int64_t sequences, std::int64_t length)> multiply_adds;
 };
 
 /// The tokens that a network has vectors for.

@@ -36,8 +36,6 @@ struct Network {
   std::function<std::unique_ptr<nn::Decoder>(const DecoderSize& size)> decoder;
   /// Attention of the target tokens of a batch of one pair to its source's: f32 [T, S].
   std::function<Tensor(const Batch& batch)> attention = {};
-  /// Multiply-adds of the matrix products of a forward pass.
-  std::function<double(std::int64_t pairs, std::int64_t source_length, std::int64_t target_length)> multiply_adds;
 };
 
 /// Builds the network below a scope for so many tokens in either language.

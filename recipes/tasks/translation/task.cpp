@@ -150,10 +150,6 @@ Batch Task::bench_batch(std::int64_t index) const {
   return make_batch(pairs, numbers, std::max(b.source_length, b.target_length) + 1, 0);
 }
 
-double Task::multiply_adds() const {
-  return network_.multiply_adds(bench_pairs(), options_.bench.source_length, options_.bench.target_length);
-}
-
 // ---- training
 
 Tensor Task::loss(const Batch& batch, const nn::Run& run) const {

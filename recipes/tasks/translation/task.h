@@ -71,7 +71,6 @@ class Task {
   std::string data_digest() const { return data_ ? data_->digest() : ""; }
 
   Batch bench_batch(std::int64_t index) const;
-  double multiply_adds() const;
   /// decode: tokens written a second, greedily and by four beams, to one line and to 32 side by side.
   std::string bench_of(std::string_view what) const;
 

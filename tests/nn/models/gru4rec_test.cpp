@@ -147,13 +147,5 @@ TEST_F(Gru4RecTest, RefusesOptionsThatDoNotGoTogether) {
   EXPECT_THROW(Built{options}, ConfigError);
 }
 
-// Two layers of 8 and 5 units on a table of 4: three gates each, of the input and of the state.
-TEST_F(Gru4RecTest, CountsItsProducts) {
-  options = {.input = Gru4RecInput::separate, .layers = {8, 5}, .embedding = 4};
-  EXPECT_EQ(multiply_adds(options, 10), 10 * (3 * 8 * (4 + 8) + 3 * 5 * (8 + 5)));
-  options.input = Gru4RecInput::one_hot;  // looked up: no product
-  EXPECT_EQ(multiply_adds(options, 1), 3 * 8 * 8 + 3 * 5 * (8 + 5));
-}
-
 }  // namespace
 }  // namespace capstan::nn

@@ -83,13 +83,6 @@ TEST(LstmClassifier, WordDropoutPutsTheUnknownToken) {
   EXPECT_NE(logits({1, 2, 3}, false), logits({4, 4, 4}, false));
 }
 
-TEST(LstmClassifier, CountsItsProducts) {
-  LstmClassifierOptions o = small();
-  o.layers = 2;
-  // A token: two directions of 4 gates of (3 + 2) and of (4 + 2) inputs, attention 4 (4 + 1) + 4; a text: 4 * 3.
-  EXPECT_EQ(multiply_adds(o, 3, 2, 5), 2 * 5 * (2 * 8 * (5 + 6) + 24) + 2 * 12);
-}
-
 // ---- sequence to sequence
 
 struct Seq2Seq {

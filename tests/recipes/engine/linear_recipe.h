@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/core/profile.h"
 #include "autograd/core/rng.h"
 #include "autograd/tape/op.h"
 #include "nn/parameter_store.h"
@@ -34,6 +35,7 @@ struct SquaredError {
   static constexpr std::array constants{ConstantInput{1, "x"}, ConstantInput{2, "y"}};
   static std::array<Spec, 2> spec(const Args&, const Spec&, const Spec&, const Spec&) { return {Spec{}, Spec{}}; }
   static Tensor residuals(const Tensor& w, const Tensor& x, const Tensor& y) {
+    add_work_of_product(x);
     const Tensor out(y.shape());
     const auto from = x.span<float>(), target = y.span<float>(), v = w.span<float>(), r = out.span<float>();
     for (std::size_t i = 0; i < r.size(); ++i) {
@@ -42,6 +44,7 @@ struct SquaredError {
     }
     return out;
   }
+  static void add_work_of_product(const Tensor& x) { profile::add_work({.flops = 2 * static_cast<double>(x.numel())}); }
   static double sum_of_squares(const Tensor& t) {
     double sum = 0;
     for (const float v : t.span<float>()) sum += static_cast<double>(v) * static_cast<double>(v);
@@ -53,6 +56,7 @@ struct SquaredError {
     return {Tensor::scalar(sum_of_squares(saved.residual)), Tensor::scalar(sum_of_squares(w))};
   }
   static Grads<3> backward(const Args&, const Saved& saved, const std::array<Tensor, 2>& dy, Needs<3>) {
+    add_work_of_product(saved.x);
     const Tensor dw = Tensor::zeros(saved.w.shape());
     const auto x = saved.x.span<float>(), g = dw.span<float>(), v = saved.w.span<float>(), r = saved.residual.span<float>();
     const auto a = static_cast<float>(2 * dy[0].item()), b = static_cast<float>(2 * dy[1].item());
@@ -145,7 +149,6 @@ class LinearBase {
   }
   std::string data_digest() const { return "rows-" + std::to_string(config_.rows); }
   Batch bench_batch(std::int64_t index) const { return rows_of(99, index * setup_.batch_size, setup_.batch_size); }
-  double multiply_adds() const { return static_cast<double>(setup_.batch_size * config_.width); }
 
  protected:
   /// Row i of a kind is a function of (kind, i): y = 1 + sum of x.

@@ -27,11 +27,7 @@ struct LinearTask : Task {
       : Task(options, kForm, setup, scope, [](const nn::Scope& below, std::int64_t classes) -> Network {
           const std::int64_t pixels = kForm.channels * kForm.size * kForm.size;
           const nn::Linear map(below / "map", {.in = pixels, .out = classes});
-          return {.logits =
-                      [=](const Tensor& images, const nn::Run&) {
-                        return map(reshape(images, {images.size(0), pixels}));
-                      },
-                  .multiply_adds = [=](std::int64_t images) { return static_cast<double>(images * pixels * classes); }};
+          return {.logits = [=](const Tensor& images, const nn::Run&) { return map(reshape(images, {images.size(0), pixels})); }};
         }) {}
 };
 

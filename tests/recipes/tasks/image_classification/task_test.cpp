@@ -184,17 +184,15 @@ TEST(ImageClassification, CountsWhatIsRecognised) {
     EXPECT_EQ(classes, 6);
     // Test images: classes 2, 3, 4, 5, 0, 1, ... (62 images before them). Right for even classes; odd ones are taken for 0, the truth
     // comes second in the list.
-    return {.logits =
-                [&](const Tensor& images, const nn::Run&) {
-                  const Tensor logits = Tensor::zeros(Shape{images.size(0), 6});
-                  for (std::int64_t i = 0; i < images.size(0); ++i, ++next) {
-                    const std::int64_t truth = (62 + next) % 6;
-                    logits.span<float>()[static_cast<std::size_t>(6 * i + truth)] = 1;
-                    if (truth % 2 == 1) logits.span<float>()[static_cast<std::size_t>(6 * i)] = 2;
-                  }
-                  return logits;
-                },
-            .multiply_adds = {}};
+    return {.logits = [&](const Tensor& images, const nn::Run&) {
+      const Tensor logits = Tensor::zeros(Shape{images.size(0), 6});
+      for (std::int64_t i = 0; i < images.size(0); ++i, ++next) {
+        const std::int64_t truth = (62 + next) % 6;
+        logits.span<float>()[static_cast<std::size_t>(6 * i + truth)] = 1;
+        if (truth % 2 == 1) logits.span<float>()[static_cast<std::size_t>(6 * i)] = 2;
+      }
+      return logits;
+    }};
   });
   Evaluation e = task.evaluation(Split::test);
   const auto all = places(task, Split::test);

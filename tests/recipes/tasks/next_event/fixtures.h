@@ -46,8 +46,7 @@ inline MakeNetwork gru_network(const nn::Gru4RecOptions& options) {
             .start = [model](std::int64_t slots) { return model->start(slots); },
             .scores = [model](const Tensor& output) { return model->scores(output); },
             .table = model->table(),
-            .bias = model->bias(),
-            .multiply_adds = [options](std::int64_t slots) { return nn::multiply_adds(options, slots); }};
+            .bias = model->bias()};
   };
 }
 

@@ -263,8 +263,7 @@ struct Fading : Task {
                 },
             .scores = [out, bias](const Tensor& sum) { return linear(sum, out.value(), bias.value()); },
             .table = out,
-            .bias = bias,
-            .multiply_adds = [](std::int64_t) { return 0.0; }};
+            .bias = bias};
   }
 };
 

@@ -51,8 +51,7 @@ struct Example {
         .form = {.max_length = 4},
         .hidden = [&](const Tensor& items, const nn::TokenLayout& layout, const nn::Run& run) { return model.hidden(items, layout, run); },
         .item_table = model.item_table(),
-        .position_table = model.position_table(),
-        .multiply_adds = {}};
+        .position_table = model.position_table()};
   }
 
   Example(DType dtype, bool packed, double dropout = 0) : store(1, dtype), model(store.root(), kItems, options(packed, dropout)) {
@@ -253,11 +252,6 @@ TEST(SasrecModel, StartsAsPublished) {
   expect_row(store.find("item_embedding/weight").value().to_vector(), 0, std::vector<double>(20, 0.0), 0, "padding");
   expect_row(store.find("blocks/0/query/bias").value().to_vector(), 0, std::vector<double>(20, 0.0), 0, "bias");
   EXPECT_THROW(nn::Sasrec(nn::ParameterStore().root(), 5, {.hidden_size = 50, .heads = 3}), ConfigError);
-}
-
-TEST(SasrecModel, CountsMultiplyAdds) {
-  EXPECT_DOUBLE_EQ(nn::multiply_adds(nn::SasrecOptions{.max_length = 4, .hidden_size = 3, .blocks = 2}, 7),
-                   7 * 2 * (4 * 5 * 9 + 4 * 5 * 3));
 }
 
 }  // namespace

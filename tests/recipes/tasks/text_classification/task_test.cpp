@@ -25,7 +25,7 @@ struct TaskTest : testing::Test {
     return {options, {.batch_size = 2}, store.root(), [packed](const nn::Scope&, const Tokens& tokens, std::int64_t outputs) {
               EXPECT_EQ(tokens.count, 6);
               EXPECT_EQ(tokens.unknown, 1);
-              Network network{.packed = packed, .logits = {}, .multiply_adds = {}};
+              Network network{.packed = packed, .logits = {}};
               network.logits = [outputs](const text::TokenBatch& batch, const nn::Run&) {
                 std::vector<float> values;
                 const auto ends = batch.layout.offsets.span<const std::int64_t>();
