@@ -4,10 +4,9 @@
 // The bound of a step is the sum over its operations of the least time that each could take: whichever of its products and the bytes that
 // it moves at least once is longer, at rates measured in this process.
 //
-// The FLOP of a step are those that its operations tell a profile of: two for each multiply-add of matrix products, convolutions,
-// attention and recurrent layers, forward and backward, as often as they are computed. So padding counts and what is packed away does
-// not, and frozen parameters have no products of their own. What checkpointed activations compute again is left out (recompute): these are
-// the FLOP of the model, and computing them twice is not twice the use.
+// The FLOP of a step are those that a profile of it counts: two for each multiply-add of matrix products, convolutions, attention and
+// recurrent layers, forward and backward. They are what is computed: padding counts, what is packed away does not, and frozen parameters
+// have no product of their own. Only what checkpointed activations compute again is left out, since it brings the model no further.
 //
 // MFU (model FLOP utilisation) = flops_per_step / step time / matmul rate. Both numbers come from one process within seconds of each
 // other, so that a slow or busy machine does not distort their ratio.
