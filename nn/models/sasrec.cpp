@@ -10,6 +10,7 @@
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/shape_ops.h"
 #include "nn/init.h"
+#include "nn/weight.h"
 
 namespace capstan::nn {
 namespace {
@@ -32,8 +33,9 @@ Sasrec::Block::Block(const Scope& scope, const SasrecOptions& o)
       outer(scope / "outer", square(o)),
       outer_dropout(scope / "outer_dropout", o.dropout) {}
 
-Sasrec::Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options)
+Sasrec::Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options, DType precision)
     : options_(options),
+      precision_(precision),
       items_((scope / "item_embedding")
                  .at_depth(0)
                  .parameter("weight", {item_count + 1, options.hidden_size}, with_zero_row(glorot_uniform()))),
@@ -54,6 +56,7 @@ std::vector<Sasrec::Block> Sasrec::make_blocks(const Scope& scope, const SasrecO
 Tensor Sasrec::hidden(const Tensor& ids, const TokenLayout& layout, const Run& run) const {
   const Tensor items = embedding(items_.value(), ids, {.padding_index = 0, .scale = std::sqrt(static_cast<double>(options_.hidden_size))});
   Tensor x = embedding_dropout_(add(items, embedding(positions_.value(), layout.positions)), run);  // [tokens, d]
+  if (precision_ == DType::bf16) x = cast(x, DType::bf16);
   if (blocks_.empty()) return last_norm_(x);
   switch (options_.norm) {
     case SasrecNorm::post: return post_norm(std::move(x), layout, run);
@@ -71,8 +74,8 @@ Tensor Sasrec::query_norm(Tensor x, const TokenLayout& layout, const Run& run) c
     const Block& b = blocks_[i];
     const Tensor a = attend(b, q, x, layout, run);                                         // [tokens, d]
     const Tensor y = b.forward_norm.after_residual(a, {}, q, b.attention_dropout, Run{});  // LN2(a + q)
-    const auto sum =
-        norm_after(i).after_residual_with_sum(b.outer.without_bias(inner(b, y, run)), b.outer.bias().value(), y, b.outer_dropout, run);
+    const auto sum = norm_after(i).after_residual_with_sum(b.outer.without_bias(inner(b, y, run)), weight_for(b.outer.bias(), y), y,
+                                                           b.outer_dropout, run);
     x = sum.sum;
     q = sum.normalized;
   }
@@ -82,7 +85,7 @@ Tensor Sasrec::query_norm(Tensor x, const TokenLayout& layout, const Run& run) c
 Tensor Sasrec::post_norm(Tensor x, const TokenLayout& layout, const Run& run) const {
   for (const Block& b : blocks_) {
     const Tensor y = b.attention_norm.after_residual(attend(b, x, x, layout, run), {}, x, b.attention_dropout, Run{});
-    x = b.forward_norm.after_residual(b.outer.without_bias(inner(b, y, run)), b.outer.bias().value(), y, b.outer_dropout, run);
+    x = b.forward_norm.after_residual(b.outer.without_bias(inner(b, y, run)), weight_for(b.outer.bias(), y), y, b.outer_dropout, run);
   }
   return last_norm_(x);
 }
@@ -92,8 +95,8 @@ Tensor Sasrec::pre_norm(Tensor x, const TokenLayout& layout, const Run& run) con
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& b = blocks_[i];
     const auto y = b.forward_norm.after_residual_with_sum(attend(b, q, q, layout, run), {}, x, b.attention_dropout, Run{});
-    const auto sum = norm_after(i).after_residual_with_sum(b.outer.without_bias(inner(b, y.normalized, run)), b.outer.bias().value(), y.sum,
-                                                           b.outer_dropout, run);
+    const auto sum = norm_after(i).after_residual_with_sum(b.outer.without_bias(inner(b, y.normalized, run)),
+                                                           weight_for(b.outer.bias(), y.sum), y.sum, b.outer_dropout, run);
     x = sum.sum;
     q = sum.normalized;
   }
@@ -101,7 +104,7 @@ Tensor Sasrec::pre_norm(Tensor x, const TokenLayout& layout, const Run& run) con
 }
 
 Tensor Sasrec::inner(const Block& block, const Tensor& y, const Run& run) const {
-  return block.inner_dropout(bias_activation(block.inner.without_bias(y), block.inner.bias().value(), Activation::relu), run);
+  return block.inner_dropout(bias_activation(block.inner.without_bias(y), weight_for(block.inner.bias(), y), Activation::relu), run);
 }
 
 Tensor Sasrec::attend(const Block& block, const Tensor& q, const Tensor& x, const TokenLayout& layout, const Run& run) const {

@@ -63,11 +63,11 @@ struct SasrecOptions {
 
 class Sasrec {
  public:
-  /// Throws ConfigError if hidden_size is not a multiple of heads.
-  Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options);
+  /// Computes behind the embeddings in `precision`. Throws ConfigError if hidden_size is not a multiple of heads.
+  Sasrec(const Scope& scope, std::int64_t item_count, const SasrecOptions& options, DType precision = DType::f32);
 
-  /// h of every token: ids i64 [tokens], 1 .. item_count (0 at padding), laid out with Align::right in max_length -> [tokens, d]. At
-  /// padded positions it means nothing.
+  /// h of every token: ids i64 [tokens], 1 .. item_count (0 at padding), laid out with Align::right in max_length -> [tokens, d] in
+  /// `precision`. At padded positions it means nothing.
   Tensor hidden(const Tensor& ids, const TokenLayout& layout, const Run& run) const;
 
   const Parameter& item_table() const { return items_; }          // [item_count + 1, d]
@@ -98,6 +98,7 @@ class Sasrec {
   const LayerNorm& norm_after(std::size_t i) const { return i + 1 < blocks_.size() ? blocks_[i + 1].attention_norm : last_norm_; }
 
   SasrecOptions options_;
+  DType precision_;
   Parameter items_, positions_;
   Dropout embedding_dropout_;
   std::vector<Block> blocks_;

@@ -118,6 +118,7 @@ class KernelRegression {
     require<ConfigError>(setup.purpose != Purpose::train || config.model.form == Form::parametric,
                          "model.form = nonparametric: there is nothing to train; train the parametric form, then evaluate or predict with "
                          "model.form=nonparametric");
+    require<ConfigError>(setup.precision == DType::f32, "kernel_regression: train.precision must be f32");
     if (const auto x = setup.artifacts.find(kX); x != setup.artifacts.end()) {
       points_ = {.x = x->second.to_vector(), .y = setup.artifacts.find(kY)->second.to_vector()};
     } else {

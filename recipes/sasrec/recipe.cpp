@@ -21,8 +21,8 @@ struct Config : next_item::Options {
   }
 };
 
-next_item::Network network(const nn::SasrecOptions& options, const nn::Scope& scope, std::int64_t item_count) {
-  const auto model = std::make_shared<const nn::Sasrec>(scope, item_count, options);
+next_item::Network network(const nn::SasrecOptions& options, const nn::Scope& scope, std::int64_t item_count, DType precision) {
+  const auto model = std::make_shared<const nn::Sasrec>(scope, item_count, options, precision);
   return {.form = {.max_length = options.max_length, .packed = options.packed},
           .hidden = [model](const Tensor& items, const nn::TokenLayout& layout,
                             const nn::Run& run) { return model->hidden(items, layout, run); },
@@ -36,7 +36,8 @@ class Sasrec : public next_item::Task {
   using Config = sasrec::Config;
 
   Sasrec(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
-      : Task(config, setup, scope, [&](const nn::Scope& below, std::int64_t items) { return network(config.model, below, items); }) {}
+      : Task(config, setup, scope,
+             [&](const nn::Scope& below, std::int64_t items) { return network(config.model, below, items, setup.precision); }) {}
 
   static std::vector<engine::ForeignForm> foreign_forms(const Config& config) { return formats::sasrec_forms(config.model); }
   static void defaults(engine::EngineOptions& o) {

@@ -7,6 +7,7 @@
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/shape_ops.h"
+#include "nn/weight.h"
 
 namespace capstan::next_item {
 namespace {
@@ -26,7 +27,7 @@ RankingLossKind form_of(LossKind kind) {
 Tensor loss_sum(const Network& network, const Batch& batch, const LossOptions& options, const nn::Run& run) {
   Tensor h = network.hidden(batch.items, batch.layout, run);            // [tokens, d]
   if (!batch.layout.packed) h = index_select(h, 0, batch.layout.real);  // [real tokens, d]
-  const Tensor table = network.item_table.value();
+  const Tensor table = nn::weight_for(network.item_table, h);
   Tensor total;
   if (options.kind == LossKind::ce) {
     total = linear_cross_entropy(h, table, {}, batch.targets, {.first_class = 1, .reduction = Reduction::sum()}).value;
@@ -36,7 +37,7 @@ Tensor loss_sum(const Network& network, const Batch& batch, const LossOptions& o
     total = candidate_loss(h, table, batch.candidates, {}, form).value;
   }
   if (options.l2_embedding > 0) {
-    Tensor squares = sum(square(table));
+    Tensor squares = sum(square(network.item_table.value()));
     if (network.position_table.defined()) squares = add(squares, sum(square(network.position_table.value())));
     total = add(total, affine(squares, 0.5 * options.l2_embedding * static_cast<double>(batch.layout.real_tokens())));
   }
@@ -44,7 +45,7 @@ Tensor loss_sum(const Network& network, const Batch& batch, const LossOptions& o
 }
 
 Tensor last_hidden(const Network& network, const Batch& batch, const nn::Run& run) {
-  return index_select(network.hidden(batch.items, batch.layout, run), 0, batch.layout.last);
+  return cast(index_select(network.hidden(batch.items, batch.layout, run), 0, batch.layout.last), network.item_table.dtype());
 }
 
 Tensor scores(const Network& network, const Tensor& hidden) {

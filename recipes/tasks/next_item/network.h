@@ -15,7 +15,7 @@ namespace capstan::next_item {
 
 struct Network {
   SequenceForm form;
-  /// items i64 [tokens], 1 .. n, 0 at padding -> [tokens, d]: what is known after each item.
+  /// items i64 [tokens], 1 .. n, 0 at padding -> [tokens, d], f32 or bf16: what is known after each item.
   std::function<Tensor(const Tensor& items, const nn::TokenLayout& layout, const nn::Run& run)> hidden;
   /// [n + 1, d]: the score of an item is the product of the hidden state with its row. Row 0 is padding.
   Parameter item_table;

@@ -235,6 +235,37 @@ TEST(SasrecModel, EveryGradientIsTheSlope) {
   }
 }
 
+TEST(SasrecModel, ComputesInBf16AsInF32) {
+  const auto step = [](DType precision, const nn::SasrecOptions& o, LossKind kind) {
+    nn::ParameterStore store(1);
+    const nn::Sasrec model(store.root(), kItems, o, precision);
+    const Network network{
+        .form = {.max_length = o.max_length},
+        .hidden = [&](const Tensor& items, const nn::TokenLayout& layout, const nn::Run& run) { return model.hidden(items, layout, run); },
+        .item_table = model.item_table()};
+    const Batch batch = example_batch(o.packed);
+    EXPECT_EQ(model.hidden(batch.items, batch.layout, {}).dtype(), precision);
+    EXPECT_EQ(last_hidden(network, batch, {}).dtype(), DType::f32) << "of which scores are computed";
+    Tape tape;
+    const Tensor sum = loss_sum(network, batch, {.kind = kind, .l2_embedding = .01}, {.training = true});
+    std::vector<double> all{sum.item()};
+    for (const Gradient& g : store.gradients(tape.backward(sum)))
+      for (const double x : dense(g)) all.push_back(x);
+    return all;
+  };
+  for (const nn::SasrecNorm norm : {nn::SasrecNorm::query, nn::SasrecNorm::post, nn::SasrecNorm::pre})
+    for (const LossKind kind : {LossKind::bce, LossKind::ce})
+      for (const bool packed : {true, false}) {
+        nn::SasrecOptions o = options(packed);
+        o.hidden_size = 16, o.norm = norm;
+        const std::vector<double> exact = step(DType::f32, o, kind), rounded = step(DType::bf16, o, kind);
+        double error = 0, size = 0;
+        for (std::size_t i = 0; i < exact.size(); ++i) error += std::pow(rounded[i] - exact[i], 2), size += std::pow(exact[i], 2);
+        EXPECT_LT(std::sqrt(error / size), .05) << static_cast<int>(norm) << static_cast<int>(kind) << packed;
+        EXPECT_GT(error, 0) << "computes in bf16";
+      }
+}
+
 TEST(SasrecModel, StartsAsPublished) {
   nn::ParameterStore store(3);
   const nn::Sasrec model(store.root(), 500, {.max_length = 30, .hidden_size = 20, .blocks = 2, .heads = 1});
