@@ -6,6 +6,7 @@
 #include <numbers>
 #include <optional>
 #include <string_view>
+#include <thread>
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
@@ -18,20 +19,23 @@ constexpr int kSamples = 4;  // per pixel and axis, for smooth edges
 
 /// Whether (x, y) is inside a shape of radius 1 around (0, 0).
 bool inside(std::int64_t label, double x, double y) {
-  const double r = std::hypot(x, y);
   switch (label) {
-    case 0: return r <= 1;
+    case 0: return std::hypot(x, y) <= 1;
     case 1: return std::max(std::abs(x), std::abs(y)) <= std::numbers::sqrt2 / 2;
     case 2: {  // three half planes at distance 1/2
       constexpr double s = 0.8660254037844386;
       return y <= 0.5 && s * x - 0.5 * y <= 0.5 && -s * x - 0.5 * y <= 0.5;
     }
     case 3: return std::min(std::abs(x), std::abs(y)) <= 0.3 && std::max(std::abs(x), std::abs(y)) <= 0.95;
-    case 4: return r <= 1 && r >= 0.6;
+    case 4: {
+      const double r = std::hypot(x, y);
+      return r <= 1 && r >= 0.6;
+    }
     default: {  // five points: the radius falls from 1 to .4 within each tenth of a turn, along a straight edge
       const double tenth = std::numbers::pi / 5;
       const double angle = std::abs(std::remainder(std::atan2(x, -y), 2 * tenth));
-      const double ax = std::cos(angle) * r, ay = std::sin(angle) * r, bx = 0.4 * std::cos(tenth), by = 0.4 * std::sin(tenth);
+      const double r = std::hypot(x, y), ax = std::cos(angle) * r, ay = std::sin(angle) * r, bx = 0.4 * std::cos(tenth),
+                   by = 0.4 * std::sin(tenth);
       return (bx - 1) * ay - by * (ax - 1) >= 0;  // on the inner side of the line from (1, 0) to (bx, by)
     }
   }
@@ -140,6 +144,22 @@ ShapeImage ShapeImages::get(std::int64_t index) const {
   for (std::size_t i = 0; i < canvas.size(); ++i)
     made.image.pixels[i] = static_cast<std::uint8_t>(std::clamp(std::lround(canvas[i] + options_.noise * rng.normal()), 0l, 255l));
   return made;
+}
+
+std::vector<ShapeImage> ShapeImages::get(std::int64_t first, std::int64_t count) const {
+  constexpr std::int64_t kWorthAThread = 64;
+  std::vector<ShapeImage> images(static_cast<std::size_t>(count));
+  const std::int64_t most = std::max<std::int64_t>(std::thread::hardware_concurrency(), 1),
+                     shares = std::clamp<std::int64_t>(count / kWorthAThread, 1, most);
+  const auto draw = [&](std::int64_t share) {
+    for (std::int64_t i = count * share / shares; i < count * (share + 1) / shares; ++i)
+      images[static_cast<std::size_t>(i)] = get(first + i);
+  };
+  std::vector<std::jthread> threads;
+  for (std::int64_t share = 1; share < shares; ++share) threads.emplace_back(draw, share);
+  draw(0);
+  threads.clear();  // they are done
+  return images;
 }
 
 }  // namespace capstan::data

@@ -37,6 +37,8 @@ class ShapeImages {
 
   /// The image of an index >= 0. With one object classes follow each other, so any run of `classes` indices holds each once.
   ShapeImage get(std::int64_t index) const;
+  /// Those of indices first .. first + count - 1, drawn on all processors.
+  std::vector<ShapeImage> get(std::int64_t first, std::int64_t count) const;
   /// Names of the classes.
   std::vector<std::string> names() const;
   const ShapesOptions& options() const { return options_; }

@@ -1,6 +1,7 @@
 #include "recipes/engine/command/bench.h"
 
 #include <algorithm>
+#include <functional>
 #include <ostream>
 
 #include "autograd/tape/checkpoint.h"
@@ -44,11 +45,10 @@ BenchResult measure_steps(const std::function<double()>& step, std::int64_t warm
   return r;
 }
 
-BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps) {
-  constexpr std::int64_t kDistinct = 4;
+BenchSteps::BenchSteps(AnyRecipe& recipe, const EngineOptions& options) : recipe_(recipe), options_(options) {
   const Setup& setup = recipe.setup();
   apply_to_parameters(options.optimizer, recipe.parameters());
-  const auto optimizer = make_optimizer(options.optimizer, recipe.parameters().parameters());
+  optimizer_ = make_optimizer(options.optimizer, recipe.parameters().parameters());
   EpochOrder order(recipe);
   recipe.begin_epoch(0);
   const auto batch_at = [&](std::int64_t i) -> AnyBatch {
@@ -58,22 +58,34 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
     require<DataError>(next.has_value(), "bench: the data has fewer than ", kDistinct * setup.batches_per_step, " batches");
     return *next;
   };
-  std::vector<std::vector<AnyBatch>> batches(kDistinct);
+  batches_.resize(kDistinct);
   for (std::int64_t i = 0; i < kDistinct; ++i)
     for (std::int64_t m = 0; m < setup.batches_per_step; ++m)
-      batches[static_cast<std::size_t>(i)].push_back(batch_at(i * setup.batches_per_step + m));
-  std::int64_t step = 0;
-  const auto one = [&] {
-    const auto& b = batches[static_cast<std::size_t>(step % kDistinct)];
-    const StepLoss loss = train_step(recipe, *optimizer, b,
-                                     {.seed = setup.seed, .step = step, .checkpoint_activations = options.train.checkpoint_activations},
-                                     options.optimizer.learning_rate, options.train.clip_norm);
-    ++step;
-    return loss.total();
-  };
-  BenchResult result = measure_steps(one, /*warmup=*/3, steps, setup.precision);
+      batches_[static_cast<std::size_t>(i)].push_back(batch_at(i * setup.batches_per_step + m));
+}
+
+double BenchSteps::operator()() {
+  const auto& b = batches_[static_cast<std::size_t>(step_ % kDistinct)];
+  const StepLoss loss =
+      train_step(recipe_, *optimizer_, b,
+                 {.seed = recipe_.setup().seed, .step = step_, .checkpoint_activations = options_.train.checkpoint_activations},
+                 options_.optimizer.learning_rate, options_.train.clip_norm);
+  ++step_;
+  return loss.total();
+}
+
+double BenchSteps::items_per_step() const {
+  double items = 0;
+  for (const auto& of_step : batches_)
+    for (const AnyBatch& b : of_step) items += b.items();
+  return items / kDistinct;
+}
+
+BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps) {
+  BenchSteps one(recipe, options);
+  BenchResult result = measure_steps(std::ref(one), /*warmup=*/3, steps, recipe.setup().precision);
   {
-    constexpr std::int64_t kProfiled = kDistinct;  // each batch once
+    constexpr std::int64_t kProfiled = BenchSteps::kDistinct;  // each batch once
     const profile::Recorder recorder;
     for (std::int64_t i = 0; i < kProfiled; ++i) one();
     result.profile = recorder.events();
@@ -84,11 +96,8 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
     result.bound_seconds += line.bound / static_cast<double>(result.profiled_steps);
     if (line.phase != kRecomputePhase) result.flops_per_step += line.work.flops / static_cast<double>(result.profiled_steps);
   }
-  double items = 0;
-  for (const auto& of_step : batches)
-    for (const AnyBatch& b : of_step) items += b.items();
-  result.items_per_step = items / kDistinct;
-  result.threads = setup.threads;
+  result.items_per_step = one.items_per_step();
+  result.threads = recipe.setup().threads;
   return result;
 }
 

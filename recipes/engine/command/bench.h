@@ -14,11 +14,13 @@
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "autograd/core/dtype.h"
 #include "autograd/core/profile.h"
+#include "optim/optimizer.h"
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/profile/rates.h"
@@ -49,10 +51,28 @@ struct BenchResult {
   double mfu() const { return flops_per_step / step_seconds / (matmul_gflops * 1e9); }
 };
 
+/// Training steps of a recipe on a few different batches made beforehand (random ones where it has them): the loader is not what is timed.
+class BenchSteps {
+ public:
+  static constexpr std::int64_t kDistinct = 4;  ///< steps whose batches differ
+
+  BenchSteps(AnyRecipe& recipe, const EngineOptions& options);
+  /// The next step; its loss.
+  double operator()();
+  double items_per_step() const;
+
+ private:
+  AnyRecipe& recipe_;
+  const EngineOptions& options_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::vector<std::vector<AnyBatch>> batches_;  // of each step
+  std::int64_t step_ = 0;
+};
+
 /// Times `step` (which returns the loss) after `warmup` untimed calls; fills the fields that time gives, and matmul_gflops.
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision);
 
-/// Training steps of a recipe on a few different batches made beforehand (random ones where it has them): the loader is not what is timed.
+/// Times BenchSteps.
 BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps);
 
 /// One JSON line, or the same for people.

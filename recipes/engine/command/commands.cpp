@@ -60,7 +60,9 @@ std::span<const CommandText> commands() {
        "Times training steps on random data.",
        {{"steps", "N", "steps to time (default 20)"},
         {"profile", "FILE", "report what a step spends its time on: a table, and a trace for a browser (JSON) in FILE"},
-        {"what", "KIND", "what else is timed, where the recipe has it, as one JSON line: decode, of recipes that write text"},
+        {"what", "KIND",
+         "what else is measured, as one JSON line. steps: nothing; the steps alone are run, without a warm-up, for a tool that counts what "
+         "they do. decode, of recipes that write text: tokens a second"},
         {"json", "", "print one JSON line"},
         kPrintConfig}},
       {"inspect",

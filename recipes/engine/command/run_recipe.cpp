@@ -316,7 +316,15 @@ int bench_command(const Command& c) {
   require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
   const auto recipe = c.config.make(make_setup(c.options(), c.config.benches_without_data() ? Purpose::bench : Purpose::train));
   if (c.arguments.has("what")) {
-    const std::string what = c.arguments.value("what"), measured = recipe->bench_of(what);
+    const std::string what = c.arguments.value("what");
+    if (what == "steps") {
+      BenchSteps step(*recipe, c.options());
+      double loss = 0;
+      for (std::int64_t i = 0; i < steps; ++i) loss = step();
+      c.console.out << to_json({{"steps", steps}, {"loss", loss}}) << "\n";
+      return kOk;
+    }
+    const std::string measured = recipe->bench_of(what);
     require<ConfigError>(!measured.empty(), "bench: --what: the recipe ", recipe->name(), " cannot time '", what, "'");
     c.console.out << measured << "\n";
     return kOk;

@@ -45,10 +45,11 @@ data::AnnotatedImages generated_images(const data::ShapeImages& shapes, std::int
                                        std::vector<data::Image>& pixels) {
   data::AnnotatedImages all;
   all.source = "generated shapes";
+  std::vector<data::ShapeImage> drawn = shapes.get(first, count);
   for (const std::string& name : shapes.names()) all.categories.push_back({.id = std::ssize(all.categories), .name = name});
-  for (std::int64_t i = first; i < first + count; ++i) {
-    data::ShapeImage made = shapes.get(i);
-    data::AnnotatedImage image{.file = {}, .width = made.image.width, .height = made.image.height, .id = i, .boxes = {}};
+  for (data::ShapeImage& made : drawn) {
+    data::AnnotatedImage image{
+        .file = {}, .width = made.image.width, .height = made.image.height, .id = first + std::ssize(all.images), .boxes = {}};
     for (const data::ShapeObject& o : made.objects) {
       const data::Box box = data::box_of(data::Corners{o.left, o.top, o.right, o.bottom});
       image.boxes.push_back({.box = box, .category = o.label, .crowd = false, .area = box.area(), .id = 0});

@@ -26,8 +26,7 @@ data::LabelledImages generate(const data::ShapeImages& shapes, std::int64_t firs
   set.height = set.width = shapes.options().size;
   set.channels = 3;
   set.class_names = shapes.names();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const data::ShapeImage made = shapes.get(first + i);
+  for (const data::ShapeImage& made : shapes.get(first, count)) {
     set.pixels.insert(set.pixels.end(), made.image.pixels.begin(), made.image.pixels.end());
     set.labels.push_back(made.objects.at(0).label);
   }

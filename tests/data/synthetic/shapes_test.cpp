@@ -21,6 +21,18 @@ TEST(Shapes, AreAFunctionOfSeedAndIndex) {
   EXPECT_THAT(ShapeImages({.classes = 3}).names(), ::testing::ElementsAre("disc", "square", "triangle"));
 }
 
+TEST(Shapes, AreTheSameDrawnTogether) {
+  const ShapeImages shapes({.size = 16, .seed = 3});
+  const std::vector<ShapeImage> together = shapes.get(5, 200);
+  ASSERT_EQ(together.size(), 200u);
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    const ShapeImage alone = shapes.get(5 + static_cast<std::int64_t>(i));
+    ASSERT_EQ(together[i].image, alone.image) << i;
+    ASSERT_EQ(together[i].objects[0].label, alone.objects[0].label) << i;
+  }
+  EXPECT_TRUE(shapes.get(3, 0).empty());
+}
+
 TEST(Shapes, BoxesHoldTheObjectTightly) {
   // Without noise and with a flat background, the pixels that differ from the background are the object.
   const ShapeImages shapes({.size = 48, .noise = 0, .seed = 5});

@@ -232,6 +232,8 @@ TEST_F(CommandLineTest, BenchGivesOneJsonLine) {
     EXPECT_NEAR(number("items_per_s") * number("step_ms"), 8000, 1);
     EXPECT_GT(number("matmul_gflops"), 0.1);
   }
+  ASSERT_EQ(capstan({"bench", config("linear"), "--steps", "6", "--what", "steps"}), kOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("{\"steps\":6,\"loss\":"), Not(HasSubstr("matmul"))));
   ASSERT_EQ(capstan({"bench", config("linear"), "--steps", "2"}), kOk);
   EXPECT_THAT(out.str(), HasSubstr("items/s"));
   EXPECT_THAT(out.str(), HasSubstr("% of the bound reached"));
