@@ -111,7 +111,7 @@ ShapeImage ShapeImages::get(std::int64_t index) const {
                                              : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(options_.classes)));
     const std::optional<Place> place = free_place(made.objects, options_, rng);
     if (!place) continue;
-    const auto [radius, cx, cy] = *place;
+    const double radius = place->radius, cx = place->x, cy = place->y;
     const double turn = rng.uniform(-0.3, 0.3), cosine = std::cos(turn) / radius, sine = std::sin(turn) / radius;
     const Colour colour = draw_colour(130, 245, rng);
     object.left = object.top = n;
@@ -158,7 +158,7 @@ std::vector<ShapeImage> ShapeImages::get(std::int64_t first, std::int64_t count)
   std::vector<std::jthread> threads;
   for (std::int64_t share = 1; share < shares; ++share) threads.emplace_back(draw, share);
   draw(0);
-  threads.clear();  // they are done
+  threads.clear();  // waits for them
   return images;
 }
 

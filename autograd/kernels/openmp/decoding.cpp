@@ -22,6 +22,7 @@ namespace {
 
 using tile::kVector;
 using tile::Vector;
+using tile::detail::load_some;
 
 /// A share of `count` things, neighbours.
 struct Range {
@@ -328,12 +329,6 @@ void run(const StoreStage& s, const StepRows& rows, const Team& team) {
       s.store);
 }
 
-/// The first `count` of a vector's values, then zeros.
-template <class T>
-Vector load_first(const T* from, std::int64_t count) {
-  return tile::detail::load_some(from, count);
-}
-
 // scores[t] = scale * q k[t] for t < count, up to the next whole vector. A product is summed lane by lane, and the lanes of a vector of
 // keys in one go.
 template <class T, class Place>
@@ -345,7 +340,7 @@ void score(const float* q, const T* keys, const Place& place, std::int64_t count
       const T* const key = keys + place(t + i);
       Vector sum{};
       for (std::int64_t d = 0; d < whole; d += kVector) sum = multiply_add(tile::load(q + d), tile::load(key + d), sum);
-      if (whole < width) sum = multiply_add(load_first(q + whole, width - whole), load_first(key + whole, width - whole), sum);
+      if (whole < width) sum = multiply_add(load_some(q + whole, width - whole), load_some(key + whole, width - whole), sum);
       lanes[i] = sum;
     }
     tile::detail::transpose(lanes);
@@ -379,7 +374,7 @@ void mix(const float* weights, float total, const T* values, const Place& place,
   while (d + 8 * kVector <= width) add.template operator()<8>(whole);
   while (d + 4 * kVector <= width) add.template operator()<4>(whole);
   while (d + kVector <= width) add.template operator()<1>(whole);
-  if (d < width) add.template operator()<1>([&](const T* from) { return load_first(from, width - d); });
+  if (d < width) add.template operator()<1>([&](const T* from) { return load_some(from, width - d); });
 }
 
 /// One query; place(t) is where the key and the value of position t begin.
