@@ -103,7 +103,7 @@ Dataset::Dataset(const DataOptions& data, const recommendation::SyntheticOptions
   recommendation::with_report(report_, [&] { read(data, synthetic, setup, why); });
 }
 
-Dataset::Dataset(data::Interactions interactions, std::uint64_t seed) : all_(std::move(interactions)), seed_(seed) { leave_one_out(); }
+Dataset::Dataset(data::Interactions interactions, std::uint64_t seed) : all_(std::move(interactions)), seed_(seed) { leave_one_out(0); }
 
 void Dataset::read(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup,
                    std::string* why) {
@@ -140,9 +140,13 @@ void Dataset::read(const DataOptions& data, const recommendation::SyntheticOptio
       all_ = recommendation::known_events(given, known, "the data", unknown_events_, report_);
       if (setup.purpose == engine::Purpose::predict) remember_unknown(given);
     }
-    leave_one_out();
-    report_.fact("split", join_text("leave-one-out: the last item of ", data::grouped(std::ssize(cases(engine::Split::test))),
-                                    " users tests, the one before it validates; users with fewer than three items only train"));
+    leave_one_out(data.validation_users);
+    const std::int64_t tested = std::ssize(cases(engine::Split::test)), validated = std::ssize(cases(engine::Split::validation));
+    report_.fact("split", join_text("leave-one-out: the last item of ", data::grouped(tested), " users tests, the one before it validates",
+                                    validated < tested ? join_text(" for ", data::grouped(validated),
+                                                                   " of them, drawn by run.seed, and trains for the others")
+                                                       : std::string(),
+                                    "; users with fewer than three items only train"));
   }
 }
 
@@ -160,13 +164,22 @@ const std::vector<std::string>* Dataset::unknown_items(const std::string& user) 
   return found == unknown_of_.end() ? nullptr : &found->second;
 }
 
-void Dataset::leave_one_out() {
+void Dataset::leave_one_out(std::int64_t validation_users) {
   const data::LeaveOneOut parts = data::leave_one_out(all_);
   require<InternalError>(parts.train.sequences() == all_.sequences(), "next_item: a user without items: ", all_.sequences(), " users, ",
                          parts.train.sequences(), " of them with training items");
   for (std::int64_t u = 0; u < user_count(); ++u) {
     train_length_.push_back(parts.train.length(u));
     test_begin_.push_back(parts.train.length(u) == all_.length(u) ? all_.length(u) : all_.length(u) - 1);
+  }
+  if (validation_users > 0) {
+    std::vector<std::int64_t> others;
+    for (std::int64_t u = 0; u < user_count(); ++u)
+      if (train_length_[at(u)] < test_begin_[at(u)]) others.push_back(u);
+    Rng rng(random_key(seed_, "validation users"));
+    rng.shuffle(std::span(others));
+    for (std::size_t i = at(validation_users); i < others.size(); ++i) ++train_length_[at(others[i])];
+    validates_some_ = at(validation_users) < others.size();
   }
   index();
 }
@@ -271,7 +284,7 @@ std::string Dataset::digest() const {
   append(bytes_of(all_.items));
   append(bytes_of(all_.offsets));
   append(bytes_of(all_.users));
-  if (part_files_ || rule_ == SplitRule::time)
+  if (part_files_ || validates_some_ || rule_ == SplitRule::time)
     for (const auto* places : {&train_length_, &test_begin_}) append(bytes_of(*places));
   for (const auto* ids : {all_.item_ids.get(), all_.user_ids.get()}) {
     append(std::as_bytes(std::span(ids->names())));

@@ -3,8 +3,8 @@
 //
 // Items have model ids 1 .. item_count() here (0 is padding); users are 0 .. user_count() - 1. The sequence of a user is his training part,
 // then what validates, then what tests, and each item of the latter two that has one before it is a case: it is to be predicted from all
-// before it. Leave-one-out: the last item of a user is the test part, the one before the validation part; users with fewer than three items
-// only train. By time, and by files: events whose items training lacks are left out. All draws are pure functions of (seed, epoch,
+// before it. Leave-one-out: the last item of a user is the test part, the one before the validation part, or training where only some users
+// validate; users with fewer than three items only train. By time, and by files: events whose items training lacks are left out. All draws are pure functions of (seed, epoch,
 // position), so they are the same on any thread, in any order, after any resume.
 // Not here: tensors (batch.h), metrics (evaluation.h).
 
@@ -85,7 +85,7 @@ class Dataset {
 
  private:
   void read(const DataOptions& data, const recommendation::SyntheticOptions& synthetic, const engine::Setup& setup, std::string* why);
-  void leave_one_out();
+  void leave_one_out(std::int64_t validation_users);
   void join(const std::vector<data::Interactions>& parts, const std::shared_ptr<const data::IdMap>& known, const engine::Setup& setup);
   void index();
   void remember_unknown(const data::Interactions& given);
@@ -94,7 +94,7 @@ class Dataset {
   std::vector<std::int64_t> train_length_;  // [users]
   std::vector<std::int64_t> test_begin_;    // [users]: the place of the first item for test
   SplitRule rule_ = SplitRule::leave_one_out;
-  bool part_files_ = false;
+  bool part_files_ = false, validates_some_ = false;
   std::int64_t training_users_ = 0;
   std::vector<std::int64_t> trainable_;
   std::vector<std::int64_t> distinct_offsets_;

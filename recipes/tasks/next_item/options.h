@@ -31,6 +31,7 @@ struct DataOptions {
   std::string path, validation, test;
   std::string prepared;
   SplitRule split = SplitRule::leave_one_out;
+  std::int64_t validation_users = 0;
   recommendation::TimeSplitOptions time_split;
   std::string user_column;
   recommendation::TableOptions table;
@@ -49,6 +50,10 @@ struct DataOptions {
       "of data.path: leave_one_out: the second last item of a user validates, the last tests; time: the events of the last days do, each "
       "from all before it",
       {{"leave_one_out", SplitRule::leave_one_out}, {"time", SplitRule::time}})
+        .of_data();
+    v("validation_users", validation_users,
+      "leave_one_out: so many users, drawn once by run.seed, validate; all others train on their second last item too; 0: all validate",
+      V::non_negative())
         .of_data();
     time_split.visit(v);
     v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
@@ -175,6 +180,9 @@ struct Options {
                          "data.source = synthetic: its sequences have no times and are split by data.split = leave_one_out alone");
     require<ConfigError>(!files || data.split == SplitRule::leave_one_out,
                          "data.split = time: data.validation and data.test name the parts already");
+    require<ConfigError>(data.validation_users == 0 || (!files && data.split == SplitRule::leave_one_out),
+                         "data.validation_users = ", data.validation_users, " is of data.split = leave_one_out alone",
+                         files ? ", and data.validation and data.test name the parts already" : "");
   }
 };
 

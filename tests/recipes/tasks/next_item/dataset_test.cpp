@@ -47,6 +47,37 @@ TEST(NextItemDataset, LeavesTheLastTwoItemsOut) {
   EXPECT_THAT(d.cases(Split::test, 0, 0, only), ElementsAre(Case{2, 2, 0}));
 }
 
+TEST(NextItemDataset, SomeUsersValidateAndTheOthersTrainOnTheirSecondLastItem) {
+  const data::Scratch scratch;
+  engine::Setup setup{.seed = 3};
+  setup.data_dir = scratch.path();
+  DataOptions options;
+  options.path = scratch.write("x.txt", "1 a\n1 b\n1 c\n2 a\n2 c\n2 b\n3 c\n3 a\n3 b\n4 b\n4 c\n");
+  const Dataset all(options, {}, setup);
+  options.validation_users = 1;
+  const Dataset d(options, {}, setup);
+  EXPECT_EQ(d.report().facts.back().text,
+            "leave-one-out: the last item of 3 users tests, the one before it validates for 1 of them, drawn by run.seed, and trains for "
+            "the others; users with fewer than three items only train");
+  const auto validation = d.cases(Split::validation);
+  ASSERT_EQ(validation.size(), 1u);
+  EXPECT_EQ(d.cases(Split::test), all.cases(Split::test));
+  for (std::int64_t u = 0; u < 3; ++u) EXPECT_EQ(d.train(u).size(), u == validation[0].user ? 1u : 2u);
+  EXPECT_EQ(d.train(3).size(), 2u) << "of two items nothing is left out";
+  EXPECT_EQ(Dataset(options, {}, setup).digest(), d.digest());
+  EXPECT_NE(all.digest(), d.digest()) << "other items train";
+  std::set<std::int64_t> drawn;
+  for (setup.seed = 0; setup.seed < 20; ++setup.seed) drawn.insert(Dataset(options, {}, setup).cases(Split::validation)[0].user);
+  EXPECT_EQ(drawn, (std::set<std::int64_t>{0, 1, 2})) << "any user who has three items may be drawn";
+  options.validation_users = 3;
+  EXPECT_EQ(Dataset(options, {}, setup).digest(), all.digest());
+
+  Options refused;
+  refused.data.validation_users = 5;
+  refused.data.split = SplitRule::time;
+  EXPECT_THAT(message_of([&] { refused.validate(); }), HasSubstr("data.validation_users = 5 is of data.split = leave_one_out alone"));
+}
+
 /// A data set of these files: lines "user item time".
 struct PartFiles {
   data::Scratch scratch;
