@@ -65,7 +65,21 @@
 //     void initialize(nn::ParameterStore&, optim::Optimizer&) before the first step of a new run
 //     NamedTensors state() const, void set_state(const NamedTensors&)     what the next step depends on besides parameters and optimiser
 //
-// Batches that follow from each other, instead of size(Split::train) and batch(Samples) (SequentialBatches below).
+// Batches that follow from each other, instead of size(Split::train) and batch(Samples) (SequentialBatches below). For several processes:
+//
+//     std::optional<Batch> part(const Batch&, const Part&) const      a part of what next_batch gave; nothing: it would hold no row.
+//                                                             loss gets parts alone, those of this process in order. A recipe without it
+//                                                             trains on one process only
+//     void share_rows(const std::function<Tensor(const Tensor& mine)>& all)   after a step of parts: `all` puts the rows that each process
+//                                                             has, f32 [its rows, columns], one below the other
+//
+// evaluation_batches then gives each process (Setup::rank) its own share of the split. An Evaluation of cases that processes share out has,
+// where its accumulators do not hold all of it,
+//
+//     std::vector<std::byte> rest() const, void add_rest(std::span<const std::byte>)     what else the share of this process has left, for
+//                                                             the others; called with that of each, by rank, on an Evaluation whose own
+//                                                             rest is forgotten. Sampled shares follow each other in the split's order
+//     static constexpr bool in_one_piece = true               instead: each process goes through all cases
 
 #include <array>
 #include <concepts>
@@ -168,6 +182,7 @@ struct Setup {
   std::int64_t checkpoint_step = 0;   ///< the same: after how many optimiser steps it was saved
   NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from, or of the run that goes on
   bool resumed = false;               ///< it is the latter
+  int rank = 0, ranks = 1;            ///< this process among those that train together (distributed/comm.h)
   bool values_wait = false;           ///< of parameters: a file is read before ParameterStore::draw_waiting draws the rest
 
   /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.
@@ -180,7 +195,22 @@ struct Samples {
   std::int64_t epoch = 0;                 ///< of training, from 0
   std::int64_t first = 0;                 ///< the place of the first one in the epoch, or in the split
   std::span<const std::int64_t> indices;  ///< their numbers, each below size(split)
+  /// Training computes a batch in parts where several processes share it, or where its blocks are summed in a fixed order: the samples of
+  /// the whole batch, and the place of this part's first one among them. Empty: the batch has one part.
+  std::span<const std::int64_t> whole = {};
+  std::int64_t offset = 0;
+
   std::int64_t size() const { return static_cast<std::int64_t>(indices.size()); }
+  std::span<const std::int64_t> batch() const { return whole.empty() ? indices : whole; }
+  std::int64_t batch_first() const { return first - offset; }  ///< the place in the epoch where the whole batch begins
+};
+
+/// The part `index` of `count` of a batch of n rows: those from n index / count on to the next part's first. What is computed for a row
+/// must not depend on the part that it is in, but for rounding.
+struct Part {
+  std::int64_t index = 0, count = 1;
+  std::int64_t begin(std::int64_t n) const { return n * index / count; }
+  std::int64_t end(std::int64_t n) const { return n * (index + 1) / count; }
 };
 
 /// Instead of size(Split::train) and batch(Samples): batches that follow from each other. Called on the training thread alone. An epoch

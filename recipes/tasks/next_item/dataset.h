@@ -4,9 +4,9 @@
 // Items have model ids 1 .. item_count() here (0 is padding); users are 0 .. user_count() - 1. The sequence of a user is his training part,
 // then what validates, then what tests, and each item of the latter two that has one before it is a case: it is to be predicted from all
 // before it. Leave-one-out: the last item of a user is the test part, the one before the validation part, or training where only some users
-// validate; users with fewer than three items only train. By time, and by files: events whose items training lacks are left out. All draws are pure functions of (seed, epoch,
-// position), so they are the same on any thread, in any order, after any resume.
-// Not here: tensors (batch.h), metrics (evaluation.h).
+// validate; users with fewer than three items only train. By time, and by files: events whose items training lacks are left out. All draws
+// are pure functions of (seed, epoch, position), so they are the same on any thread, in any order, after any resume. Not here: tensors
+// (batch.h), metrics (evaluation.h).
 
 #include <cstdint>
 #include <memory>
