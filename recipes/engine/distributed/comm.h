@@ -52,6 +52,9 @@ class Comm {
   Comm() = default;
 };
 
+/// The name of the machine that this process runs on.
+const std::string& this_host();
+
 /// A process that trains alone.
 class SelfComm final : public Comm {
  public:
