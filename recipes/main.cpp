@@ -16,6 +16,7 @@
 #include "recipes/bert_spans/recipe.h"
 #include "recipes/detr/recipe.h"
 #include "recipes/engine/command/command_line.h"
+#include "recipes/engine/distributed/comm.h"
 #include "recipes/engine/streams.h"
 #include "recipes/engine/system.h"
 #include "recipes/gru4rec/recipe.h"
@@ -64,9 +65,9 @@ int main(int argc, char** argv) {
   in.exceptions(std::ios::badbit);
   out.exceptions(std::ios::badbit);
   const std::array scorers{capstan::detr::file_scorer()};
-  const int code =
-      engine::run_program(capstan::recipes(), arguments,
-                          {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO, .out_fd = STDOUT_FILENO}, scorers);
+  const int code = engine::run_program(
+      capstan::recipes(), arguments,
+      {.in = in, .out = out, .err = std::cerr, .progress_fd = STDERR_FILENO, .out_fd = STDOUT_FILENO, .world = engine::world}, scorers);
   out.exceptions(std::ios::goodbit);
   out.flush();
   return code;

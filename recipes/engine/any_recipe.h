@@ -45,6 +45,10 @@ class AnyEvaluation {
   virtual void finish() = 0;
   virtual std::vector<Accumulator*> accumulators() = 0;
   virtual std::vector<std::string> examples() const = 0;
+  /// Whether processes share out the cases; what the accumulators do not hold of this process's share, and that of all instead of it.
+  virtual bool divides() const = 0;
+  virtual std::vector<std::byte> rest() const = 0;
+  virtual void set_rest(std::span<const std::vector<std::byte>> of_all) = 0;
 };
 
 /// Gives one batch after the other, then nothing.
@@ -76,6 +80,10 @@ class AnyRecipe {
   /// Sequential batches.
   virtual void begin_epoch(std::int64_t epoch) = 0;
   virtual std::optional<AnyBatch> next_batch() = 0;
+  /// Whether batches can be computed in parts; a part of what next_batch gave, nothing if it has no row; and what follows a step of parts.
+  virtual bool divides() const = 0;
+  virtual std::optional<AnyBatch> part(const AnyBatch& batch, const Part& part) const = 0;
+  virtual void share_rows(const std::function<Tensor(const Tensor& mine)>& all) = 0;
   /// Of both kinds.
   virtual std::int64_t batches_per_epoch() const = 0;
   virtual std::vector<std::string> loss_terms() const = 0;

@@ -1,6 +1,7 @@
 #pragma once
 // From a class that follows recipe.h to an AnyRecipe: entry<Mine>(), for the list of recipes. Include it in one .cpp file a recipe.
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <type_traits>
@@ -73,6 +74,22 @@ class ErasedEvaluation final : public AnyEvaluation {
     if constexpr (requires { value_.examples(); }) return value_.examples();
     return {};
   }
+  bool divides() const override {
+    return !requires { R::Evaluation::in_one_piece; };
+  }
+  std::vector<std::byte> rest() const override {
+    if constexpr (requires { value_.rest(); }) return value_.rest();
+    return {};
+  }
+  void set_rest([[maybe_unused]] std::span<const std::vector<std::byte>> of_all) override {
+    if constexpr (requires { value_.add_rest(of_all[0]); }) {
+      auto all = make(recipe_, split_);
+      std::vector<Accumulator*> sums = all.accumulators();
+      for (std::size_t i = 0; i < sums.size(); ++i) std::ranges::copy(value_.accumulators()[i]->sums(), sums[i]->sums().begin());
+      for (const auto& of : of_all) all.add_rest(of);
+      value_ = std::move(all);
+    }
+  }
 
  private:
   static typename R::Evaluation make([[maybe_unused]] R& recipe, [[maybe_unused]] Split split) {
@@ -134,6 +151,21 @@ class ErasedRecipe : public AnyRecipe {
       if (auto next = recipe_.next_batch()) return erased(std::move(*next), static_cast<double>(setup().batch_size));
     }
     return std::nullopt;
+  }
+  bool divides() const override {
+    return !kSequential || requires(const R r, const Batch& batch, const Part& p) { r.part(batch, p); };
+  }
+  std::optional<AnyBatch> part([[maybe_unused]] const AnyBatch& batch, [[maybe_unused]] const Part& which) const override {
+    if constexpr (requires { recipe_.part(batch.as<Batch>(), which); }) {
+      std::optional<Batch> some = recipe_.part(batch.as<Batch>(), which);
+      if (!some) return std::nullopt;
+      return erased(std::move(*some), static_cast<double>(setup().batch_size));
+    } else {
+      throw InternalError("recipe: its batches have no parts");
+    }
+  }
+  void share_rows([[maybe_unused]] const std::function<Tensor(const Tensor& mine)>& all) override {
+    if constexpr (requires { recipe_.share_rows(all); }) recipe_.share_rows(all);
   }
   std::int64_t batches_per_epoch() const override {
     if constexpr (kSequential) {

@@ -27,6 +27,8 @@ namespace capstan::engine {
 namespace {
 
 volatile sig_atomic_t requested_stop = 0;
+std::optional<int> agreed_stop;  // of several processes
+int processes_on_cores = 1;
 timespec requested_at{};  // written by the first signal, read by later ones
 
 extern "C" void on_stop_signal(int signal) {
@@ -151,9 +153,12 @@ Threads choose_threads(std::int64_t wanted) {
     if (r.ec == std::errc() && count > 0) limit(count, join_text("OMP_NUM_THREADS=", value));
   }
   limit(omp_get_thread_limit(), "OMP_THREAD_LIMIT");
+  if (processes_on_cores > 1) limit(std::max(1, cores / processes_on_cores), join_text(processes_on_cores, " processes on the same cores"));
   t.reason = text(t.count, t.reason);
   return t;
 }
+
+void share_cores(int processes) { processes_on_cores = processes; }
 
 int set_threads(std::int64_t threads) {
   const int count = choose_threads(threads).count;
@@ -180,6 +185,7 @@ StopSignals::StopSignals() {
   stop.sa_flags = SA_RESTART;
   ::sigaction(SIGINT, &stop, &before_int_);
   ::sigaction(SIGTERM, &stop, &before_term_);
+  ::sigaction(SIGUSR1, &stop, &before_user_);
   ::sigaction(SIGHUP, nullptr, &before_hup_);
   if (before_hup_.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &stop, nullptr);
 }
@@ -187,6 +193,7 @@ StopSignals::StopSignals() {
 StopSignals::~StopSignals() {
   ::sigaction(SIGINT, &before_int_, nullptr);
   ::sigaction(SIGTERM, &before_term_, nullptr);
+  ::sigaction(SIGUSR1, &before_user_, nullptr);
   ::sigaction(SIGHUP, &before_hup_, nullptr);
 }
 
@@ -197,10 +204,15 @@ void ignore_write_signals() {
   ::sigaction(SIGXFSZ, &ignore, nullptr);
 }
 
-int stop_signal() { return requested_stop; }
-void clear_stop_signal() { requested_stop = 0; }
+int heard_signal() { return requested_stop; }
+void agree_on_signal(int signal) { agreed_stop = signal; }
+int stop_signal() { return agreed_stop.value_or(requested_stop); }
+void clear_stop_signal() {
+  requested_stop = 0;
+  agreed_stop.reset();
+}
 void throw_if_stopped() {
-  if (requested_stop != 0) throw StopRequested();
+  if (stop_signal() != 0) throw StopRequested();
 }
 
 bool write_or_drop(int fd, std::string_view text) {

@@ -31,16 +31,19 @@ struct Threads {
   std::string reason;  ///< "2 threads (2 cores in the affinity mask)"
 };
 /// `wanted`, or if that is 0 one for each usable core, no more than OMP_NUM_THREADS (the first of a list), OMP_THREAD_LIMIT and the quota
-/// of processor time (rounded up) allow.
+/// of processor time (rounded up) allow, divided among the processes that share the cores (share_cores).
 Threads choose_threads(std::int64_t wanted);
+/// So many processes of one run compute on the cores that this one may use.
+void share_cores(int processes);
 /// Makes choose_threads(threads) the OpenMP threads of parallel regions started by this thread. Returns the number.
 int set_threads(std::int64_t threads);
 
 /// A closed pipe or a file size limit becomes an error of the write instead of the end of the process.
 void ignore_write_signals();
-/// While it lives, SIGINT, SIGTERM and SIGHUP ask for a stop; a second one ends the process at once. What arrives twice for one cause
-/// counts once: `timeout` signals the process and its group, a terminal that goes away and its shell both send SIGHUP (so that one counts
-/// once a second, the others once in ten milliseconds). SIGHUP stays ignored where it was (nohup).
+/// While it lives, SIGINT, SIGTERM, SIGHUP and SIGUSR1 (which Slurm can send before a job's time is over) ask for a stop; a second one ends
+/// the process at once. What arrives twice for one cause counts once: `timeout` signals the process and its group, a terminal that goes
+/// away and its shell both send SIGHUP (so that one counts once a second, the others once in ten milliseconds). SIGHUP stays ignored where
+/// it was (nohup).
 class StopSignals {
  public:
   StopSignals();
@@ -50,11 +53,14 @@ class StopSignals {
 
  private:
   struct sigaction before_int_ {
-  }, before_term_{}, before_hup_{};
+  }, before_term_{}, before_user_{}, before_hup_{};
 };
-/// The signal that asked for a stop, 0 if none did.
+/// The signal that asked for a stop, 0 if none did. Processes of one run stop together: there it is what they have agreed on.
 int stop_signal();
 void clear_stop_signal();  ///< for tests
+/// The signal that this process has had; and what stop_signal() says from now on, once one of them has been told (0: no stop).
+int heard_signal();
+void agree_on_signal(int signal);
 /// What leads out of a long computation, such as a validation, that a signal has made pointless.
 class StopRequested : public std::exception {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <ostream>
+#include <utility>
 
 #include "autograd/tape/checkpoint.h"
 #include "recipes/engine/report/run_log.h"
@@ -45,7 +46,12 @@ BenchResult measure_steps(const std::function<double()>& step, std::int64_t warm
   return r;
 }
 
-BenchSteps::BenchSteps(AnyRecipe& recipe, const EngineOptions& options) : recipe_(recipe), options_(options) {
+BenchSteps::BenchSteps(AnyRecipe& recipe, const EngineOptions& options, Comm* comm)
+    : recipe_(recipe),
+      options_(options),
+      own_(alone_, recipe.parameters(), {.whole_batches = true}),
+      together_(comm != nullptr ? *comm : alone_, recipe.parameters(),
+                {.reduce = options.train.reduce, .wire = options.train.wire, .whole_batches = true}) {
   const Setup& setup = recipe.setup();
   apply_to_parameters(options.optimizer, recipe.parameters());
   optimizer_ = make_optimizer(options.optimizer, recipe.parameters().parameters());
@@ -61,17 +67,19 @@ BenchSteps::BenchSteps(AnyRecipe& recipe, const EngineOptions& options) : recipe
   batches_.resize(kDistinct);
   for (std::int64_t i = 0; i < kDistinct; ++i)
     for (std::int64_t m = 0; m < setup.batches_per_step; ++m)
-      batches_[static_cast<std::size_t>(i)].push_back(batch_at(i * setup.batches_per_step + m));
+      batches_[static_cast<std::size_t>(i)].push_back(batch_at((i * setup.batches_per_step + m) * setup.ranks + setup.rank));
 }
 
 double BenchSteps::operator()() {
   const auto& b = batches_[static_cast<std::size_t>(step_ % kDistinct)];
-  const StepLoss loss =
-      train_step(recipe_, *optimizer_, b,
-                 {.seed = recipe_.setup().seed, .step = step_, .checkpoint_activations = options_.train.checkpoint_activations},
-                 options_.optimizer.learning_rate, options_.train.clip_norm);
+  StepWork work = whole_batches(b);
+  for (Piece& piece : work.pieces) piece.place = piece.place * recipe_.setup().ranks + recipe_.setup().rank;
+  const StepGradients step = clipped_step(
+      recipe_, work, {.seed = recipe_.setup().seed, .step = step_, .checkpoint_activations = options_.train.checkpoint_activations},
+      options_.train.clip_norm, exchanges_ ? together_ : own_);
+  update(*optimizer_, step, options_.optimizer.learning_rate);
   ++step_;
-  return loss.total();
+  return step.loss.total();
 }
 
 double BenchSteps::items_per_step() const {
@@ -81,9 +89,17 @@ double BenchSteps::items_per_step() const {
   return items / kDistinct;
 }
 
-BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps) {
-  BenchSteps one(recipe, options);
-  BenchResult result = measure_steps(std::ref(one), /*warmup=*/3, steps, recipe.setup().precision);
+BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps, Comm* comm) {
+  constexpr std::int64_t kWarmup = 3;
+  BenchSteps one(recipe, options, comm);
+  BenchResult result = measure_steps(std::ref(one), kWarmup, steps, recipe.setup().precision);
+  result.ranks = recipe.setup().ranks;
+  if (comm != nullptr) {
+    result.exchange_seconds = one.exchange_seconds() / static_cast<double>(kWarmup + steps);
+    one.exchange(false);
+    result.alone_seconds = measure_steps(std::ref(one), kWarmup, steps, recipe.setup().precision).step_seconds;
+    one.exchange(true);
+  }
   {
     constexpr std::int64_t kProfiled = BenchSteps::kDistinct;  // each batch once
     const profile::Recorder recorder;
@@ -97,6 +113,7 @@ BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t 
     if (line.phase != kRecomputePhase) result.flops_per_step += line.work.flops / static_cast<double>(result.profiled_steps);
   }
   result.items_per_step = one.items_per_step();
+  if (comm != nullptr) comm->sum(std::span(&result.items_per_step, 1));
   result.threads = recipe.setup().threads;
   return result;
 }
@@ -118,8 +135,13 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
                 {"system_share", r.system_share},
                 {"page_faults_per_step", r.page_faults_per_step},
                 {"threads", std::int64_t{r.threads}},
+                {"ranks", std::int64_t{r.ranks}},
                 {"precision", to_text(r.precision)},
                 {"loss", r.loss}};
+    if (r.ranks > 1)
+      for (const auto& [name, value] : {std::pair("efficiency", r.efficiency()), std::pair("step_alone_ms", 1e3 * r.alone_seconds),
+                                        std::pair("exchange_ms", 1e3 * r.exchange_seconds)})
+        row.emplace_back(name, value);
     out << to_json(row) << "\n";
     return;
   }
@@ -133,6 +155,9 @@ void print_bench(const BenchResult& r, bool json, std::ostream& out) {
       << " ms a step for its products and the memory it moves\n"
       << "  " << rounded(100 * r.system_share) << " % of the processor time in the system, " << rounded(r.page_faults_per_step)
       << " page faults a step, peak memory " << bytes_text(static_cast<double>(r.peak_bytes)) << "\n";
+  if (r.ranks > 1)
+    out << "  " << r.ranks << " processes: " << rounded(100 * r.efficiency()) << " % of their speed without exchange ("
+        << rounded(1e3 * r.alone_seconds) << " ms a step), " << rounded(1e3 * r.exchange_seconds) << " ms a step waited for it\n";
 }
 
 }  // namespace capstan::engine

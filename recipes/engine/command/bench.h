@@ -8,6 +8,9 @@
 // recurrent layers, forward and backward. They are what is computed: padding counts, what is packed away does not, and frozen parameters
 // have no product of their own. Only what checkpointed activations compute again is left out, since it brings the model no further.
 //
+// Several processes take a step together, each with its share of the batch. What the exchange of gradients costs shows in the same steps
+// taken without it: efficiency = their time / the time of a step.
+//
 // MFU (model FLOP utilisation) = flops_per_step / step time / matmul rate. Both numbers come from one process within seconds of each
 // other, so that a slow or busy machine does not distort their ratio.
 
@@ -22,6 +25,7 @@
 #include "autograd/core/profile.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/distributed/gradient_exchange.h"
 #include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/profile/rates.h"
 
@@ -44,10 +48,14 @@ struct BenchResult {
   double system_share = 0;      ///< of the processor time of the timed steps
   double page_faults_per_step = 0;
   int threads = 0;
+  int ranks = 1;
+  double alone_seconds = 0;     ///< several processes: of a step of each without exchange, median
+  double exchange_seconds = 0;  ///< of a step that its process waits for the exchange: what backward does not hide
   DType precision = DType::f32;
   double loss = 0;  ///< of the last step: a result without one was not training
 
   double items_per_second() const { return items_per_step / step_seconds; }
+  double efficiency() const { return alone_seconds / step_seconds; }
   double mfu() const { return flops_per_step / step_seconds / (matmul_gflops * 1e9); }
 };
 
@@ -56,15 +64,22 @@ class BenchSteps {
  public:
   static constexpr std::int64_t kDistinct = 4;  ///< steps whose batches differ
 
-  BenchSteps(AnyRecipe& recipe, const EngineOptions& options);
+  /// `comm`: the processes that take steps together; null: alone.
+  BenchSteps(AnyRecipe& recipe, const EngineOptions& options, Comm* comm = nullptr);
   /// The next step; its loss.
   double operator()();
-  double items_per_step() const;
+  /// From now on each process takes steps for itself, or all together again.
+  void exchange(bool on) { exchanges_ = on; }
+  double exchange_seconds() const { return together_.wait_seconds(); }
+  double items_per_step() const;  ///< of this process
 
  private:
   AnyRecipe& recipe_;
   const EngineOptions& options_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  SelfComm alone_;
+  GradientExchange own_, together_;
+  bool exchanges_ = true;
   std::vector<std::vector<AnyBatch>> batches_;  // of each step
   std::int64_t step_ = 0;
 };
@@ -73,7 +88,7 @@ class BenchSteps {
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision);
 
 /// Times BenchSteps.
-BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps);
+BenchResult bench(AnyRecipe& recipe, const EngineOptions& options, std::int64_t steps, Comm* comm = nullptr);
 
 /// One JSON line, or the same for people.
 void print_bench(const BenchResult& result, bool json, std::ostream& out);

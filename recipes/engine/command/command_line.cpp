@@ -1,6 +1,7 @@
 #include "recipes/engine/command/command_line.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,8 @@
 #include <new>
 #include <optional>
 #include <ostream>
+#include <streambuf>
+#include <thread>
 
 #include "autograd/core/nearest_name.h"
 #include "data/file.h"
@@ -22,6 +25,7 @@
 #include "recipes/engine/command/score_files.h"
 #include "recipes/engine/command/tokenize.h"
 #include "recipes/engine/config/config_text.h"
+#include "recipes/engine/distributed/team.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/terminal.h"
 
@@ -32,11 +36,18 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".cfg";
 
+/// What is written to it is gone.
+class Nothing final : public std::streambuf {
+ protected:
+  int overflow(int c) override { return c == traits_type::eof() ? 0 : c; }
+  std::streamsize xsputn(const char*, std::streamsize count) override { return count; }
+};
+
 constexpr std::string_view kUsageStart = "usage: capstan COMMAND ...\n";
 constexpr std::string_view kUsageEnd =
     "CONFIG is a file or recipe/name, such as those of `capstan list`. `capstan COMMAND CONFIG --help` shows all keys.\n"
     "Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 input/output or disk full, 5 not a finite number,\n"
-    "6 bad checkpoint, 70 internal error, 129, 130 or 143 stopped by a signal (training after saving), 141 nobody reads\n"
+    "6 bad checkpoint, 70 internal error, 129, 130, 138 or 143 stopped by a signal (training after saving), 141 nobody reads\n"
     "the output any more.\n";
 std::string usage_text() {
   std::string text(kUsageStart);
@@ -217,6 +228,54 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   return run_on_recipe(recipes, text, rest, console);
 }
 
+/// What an error is told as, and ends with.
+struct Failure {
+  std::string text;
+  int code = kInternal;
+};
+
+Failure failure_of(const std::exception& e) {
+  if (dynamic_cast<const data::ClosedPipe*>(&e) != nullptr) return {.text = "", .code = 128 + SIGPIPE};
+  if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr) return {.text = "capstan: out of memory", .code = kInternal};
+  const int code = exit_code_of(e);
+  return {.text = join_text("capstan: ", code == kInternal ? "internal error: " : "", e.what()), .code = code};
+}
+
+int run_command(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
+                std::span<const FileScorer> scorers) {
+  const int code = dispatch_command(recipes, arguments, console, scorers);
+  console.out.flush();
+  require<IoError>(code != kOk || console.out.good(), "output: could not be written completely");
+  return code;
+}
+
+/// The same command on every process.
+int run_together(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
+                 std::span<const FileScorer> scorers) {
+  Comm& comm = *console.comm;
+  Nothing nothing;
+  std::ostream silence(&nothing);
+  Failure failure;
+  try {
+    const std::string command = arguments.empty() ? "" : arguments[0];
+    require<ConfigError>(command == "train" || command == "bench", "capstan ", command, ": runs as one process, this is one of ",
+                         comm.size(), "; several can train and bench");
+    share_cores(processes_on_same_cores(comm));
+    agree_on_signal(0);
+    if (comm.rank() == 0) return run_command(recipes, arguments, console, scorers);
+    return run_command(recipes, arguments, {.in = console.in, .out = silence, .err = silence, .comm = &comm}, scorers);
+  } catch (const std::exception& e) {
+    failure = failure_of(e);
+  }
+  // What all have met is said once, by the first, who ends the others while they wait.
+  if (comm.rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  console.err << failure.text;
+  if (comm.rank() != 0) console.err << " (rank " << comm.rank() << " on " << comm.host(comm.rank()) << ")";
+  console.err << std::endl;
+  comm.abort(failure.code);
+  return failure.code;  // not reached
+}
+
 }  // namespace
 
 std::vector<std::string> configs_of(std::string_view recipe) {
@@ -240,21 +299,17 @@ int exit_code_of(const std::exception& error) {
 
 int run_program(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
                 std::span<const FileScorer> scorers) {
+  if (console.comm != nullptr) return run_together(recipes, arguments, console, scorers);
   try {
-    const int code = dispatch_command(recipes, arguments, console, scorers);
-    console.out.flush();
-    require<IoError>(code != kOk || console.out.good(), "output: could not be written completely");
-    return code;
-  } catch (const data::ClosedPipe&) {
-    return 128 + SIGPIPE;
-  } catch (const std::bad_alloc&) {
-    console.err << "capstan: out of memory\n";
-    return kInternal;
+    const std::unique_ptr<Comm> world = console.world != nullptr ? console.world() : nullptr;
+    if (world == nullptr || world->size() == 1) return run_command(recipes, arguments, console, scorers);
+    Console together = console;
+    together.comm = world.get();
+    return run_together(recipes, arguments, together, scorers);
   } catch (const std::exception& e) {
-    const int code = exit_code_of(e);
-    const std::string text = join_text("capstan: ", code == kInternal ? "internal error: " : "", e.what());
-    console.err << (shows_colour(console.progress_fd) ? highlighted(text) : text) << std::endl;
-    return code;
+    const Failure failure = failure_of(e);
+    if (!failure.text.empty()) console.err << (shows_colour(console.progress_fd) ? highlighted(failure.text) : failure.text) << std::endl;
+    return failure.code;
   }
 }
 

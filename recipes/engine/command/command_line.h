@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <iosfwd>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/command/commands.h"
 #include "recipes/engine/command/score_files.h"
+#include "recipes/engine/distributed/comm.h"
 
 namespace capstan::engine {
 
@@ -28,6 +30,10 @@ struct Console {
   std::ostream& err;     ///< messages
   int progress_fd = -1;  ///< -1: no progress
   int out_fd = -1;       ///< what `out` writes to if it may be a terminal, whose width and colours then count
+  /// Finds the processes of this run; null: this one is alone. Only the first of several writes to `out` and `progress_fd`; an error of any
+  /// goes to its own `err` and ends all.
+  std::unique_ptr<Comm> (*world)() = nullptr;
+  Comm* comm = nullptr;  ///< what was found, if there are several
 };
 
 /// The program, without the process around it. Returns the exit code; errors are reported on console.err. `scorers`: what scores files.

@@ -102,7 +102,7 @@ InitialModel initial_model_of(const CommandLine& line, const Arguments& argument
   return initial_model(config.engine().init, arguments.value("resume"), run_directory(line, config));
 }
 
-Setup make_setup(const EngineOptions& options, Purpose purpose) {
+Setup make_setup(const EngineOptions& options, Purpose purpose, const Comm* comm) {
   const TrainOptions& t = options.train;
   const std::int64_t micro = t.micro_batch_size == 0 ? t.batch_size : t.micro_batch_size;
   require<ConfigError>(t.batch_size % micro == 0, "train.micro_batch_size must divide train.batch_size, got ", micro, " and ",
@@ -117,6 +117,7 @@ Setup make_setup(const EngineOptions& options, Purpose purpose) {
   s.epochs = t.epochs;
   s.evaluation_size = options.evaluate.batch_size;
   s.data_dir = options.run.data;
+  if (comm != nullptr) s.rank = comm->rank(), s.ranks = comm->size();
   s.json_answers = options.predict.format == AnswerFormat::jsonl;
   return s;
 }

@@ -10,6 +10,7 @@
 
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/config/arguments.h"
+#include "recipes/engine/distributed/comm.h"
 #include "recipes/engine/pretrained/adopted.h"
 #include "recipes/engine/pretrained/used_model.h"
 
@@ -34,7 +35,7 @@ struct CommandLine {
 bool configure(const CommandLine& line, AnyConfig& config, Arguments& arguments, const Console& console);
 
 /// What a recipe is told, after cross-checks; sets the number of OpenMP threads. Throws ConfigError.
-Setup make_setup(const EngineOptions& options, Purpose purpose);
+Setup make_setup(const EngineOptions& options, Purpose purpose, const Comm* comm = nullptr);
 /// Where the run of a configuration is: what the command line says, the folder of a config.cfg that lies beside its checkpoints, what the
 /// file says, or runs/<recipe>-<config>. Empty: without any of these there is none.
 std::string run_directory(std::string_view on_command_line, std::string_view in_file, std::string_view recipe,

@@ -1,5 +1,6 @@
 #include "recipes/engine/command/run_recipe.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <ostream>
@@ -15,6 +16,8 @@
 #include "recipes/engine/config/config_file.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/config/value.h"
+#include "recipes/engine/distributed/agreement.h"
+#include "recipes/engine/distributed/team.h"
 #include "recipes/engine/pretrained/adopted.h"
 #include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/profile/step_profile.h"
@@ -121,20 +124,36 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
   return kOk;
 }
 
+/// A digest for the value of each parameter, a line each.
+std::string values_text(const nn::ParameterStore& parameters) {
+  std::string text;
+  for (const Parameter& p : parameters.parameters())
+    dispatch_floating("train", p.dtype(), [&](auto zero) {
+      const auto values = p.value().detach().span<const decltype(zero)>();
+      text += join_text(p.name(), " of digest ", to_text(data::digest_of(std::as_bytes(values))), "\n");
+    });
+  return text;
+}
+
 int train_command(const Command& c) {
   const EngineOptions& options = c.options();
   std::optional<StepRange> profiled;
   if (c.arguments.has("profile")) profiled = named_by("train: --profile", [&] { return parse_step_range(c.arguments.value("profile")); });
   const std::vector<ForeignForm> forms = c.config.foreign_forms();
-  Setup setup = make_setup(options, Purpose::train);
+  Comm* const comm = c.console.comm;
+  const bool leads = comm == nullptr || comm->rank() == 0;
+  require<ConfigError>(comm == nullptr || (!c.arguments.has("check") && !profiled), "train: --check and --profile run as one process");
+  if (comm != nullptr) require_same_run(*comm, c.config.table());
+  Setup setup = make_setup(options, Purpose::train, comm);
   const InitialModel initial = initial_model_of(c.line, c.arguments, c.config);
   setup.initial = initial_artifacts(initial, forms, options.recipe);
   setup.resumed = initial.resumed;
   setup.values_wait = true;
-  const auto recipe = c.config.make(setup);
+  const auto recipe = first_then_others(comm, [&] { return c.config.make(setup); });
+  if (comm != nullptr) require_same(*comm, "the data", join_text("data of digest ", recipe->data_digest()));
   apply_to_parameters(options.optimizer, recipe->parameters());
   const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
-  Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd);
+  Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd, comm);
   const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train);
   const std::int64_t batches = recipe->batches_per_epoch();
   const std::int64_t steps_per_epoch = (batches + setup.batches_per_step - 1) / setup.batches_per_step;
@@ -142,7 +161,9 @@ int train_command(const Command& c) {
   Training training{.recipe = *recipe,
                     .optimizer = *optimizer,
                     .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs, steps_per_epoch),
-                    .evaluator = evaluator};
+                    .evaluator = evaluator,
+                    .comm = comm,
+                    .exchange = {.reduce = options.train.reduce, .parts = options.train.parts, .wire = options.train.wire}};
   const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
   std::vector<std::string> start_report;
   const auto take_initial_weights = [&] {
@@ -158,12 +179,15 @@ int train_command(const Command& c) {
 
   const std::string directory = run_directory(c.line, c.config);
   c.config.table().find("run.dir")->set(directory);  // so that config.cfg leads back here
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
-  const RunLock lock(directory);
+  std::optional<RunLock> lock;
+  if (leads) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
+    lock.emplace(directory);
+  }
   const CheckpointMeta meta = meta_of(c, *recipe);
-  TrainSession session(options, {.directory = directory,
+  TrainSession session(options, {.directory = leads ? directory : "",
                                  .meta = meta,
                                  .loss_terms = recipe->loss_terms(),
                                  .selection = metric,
@@ -181,13 +205,17 @@ int train_command(const Command& c) {
     checkpoint.require_recipe(recipe->name());
     differences = compare_for_resume(checkpoint, meta, c.config.table());
   };
-  if (const std::string resume = c.arguments.value("resume"); resume == "auto") {
+  const std::string resume = c.arguments.value("resume");
+  if (!leads) {
+    if (const std::string path = from_first(*comm, ""); !path.empty()) fits(from.emplace(path));
+  } else if (resume == "auto") {
     from = session.checkpoints().find_newest(fits, rejected);
   } else if (c.arguments.has("resume")) {
     from.emplace(checkpoint_file(resume, directory));
     session.checkpoints().require_room_for(from->path());
     fits(*from);
   }
+  if (leads && comm != nullptr) from_first(*comm, from ? from->path() : "");
   for (const auto& r : rejected) c.console.err << "capstan: passed over " << r.path << ": " << r.reason << "\n";
   if (from) {
     const std::string before = from->optimizer_name();
@@ -203,9 +231,13 @@ int train_command(const Command& c) {
     start(training, session);
     for (const std::string& line : start_report) session.say(line);
   }
+  if (comm != nullptr) {
+    require_same(*comm, "the model", values_text(recipe->parameters()));
+    session.say(team_text(*comm, setup.threads));
+  }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
   if (!shortened.empty()) session.say(shortened);
-  data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
+  if (leads) data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
 
   std::optional<StepProfile> profile;
   if (profiled)
@@ -314,7 +346,10 @@ int prepare_command(const Command& c) {
 int bench_command(const Command& c) {
   const std::int64_t steps = named_by("bench: --steps", [&] { return parse_integer(c.arguments.value("steps", "20")); });
   require<ConfigError>(steps >= 1 && steps <= 1000000, "bench: --steps must be between 1 and 1000000, got ", steps);
-  const auto recipe = c.config.make(make_setup(c.options(), c.config.benches_without_data() ? Purpose::bench : Purpose::train));
+  Comm* const comm = c.console.comm;
+  Setup setup = make_setup(c.options(), c.config.benches_without_data() ? Purpose::bench : Purpose::train, comm);
+  setup.batch_size = std::max<std::int64_t>(1, setup.batch_size / setup.ranks);
+  const auto recipe = c.config.make(setup);
   if (c.arguments.has("what")) {
     const std::string what = c.arguments.value("what");
     if (what == "steps") {
@@ -334,7 +369,7 @@ int bench_command(const Command& c) {
     if (!path.empty()) data::require_output(path);
     return path;
   });
-  BenchResult result = bench(*recipe, c.options(), steps);
+  BenchResult result = bench(*recipe, c.options(), steps, comm);
   result.name = c.line.config_name;
   print_bench(result, c.arguments.has("json"), c.console.out);
   if (!trace.empty()) {

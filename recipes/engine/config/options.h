@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/core/dtype.h"
+#include "recipes/engine/distributed/reduce.h"
 #include "recipes/engine/train/optimizer.h"
 #include "recipes/engine/train/schedule.h"
 
@@ -56,6 +57,9 @@ struct TrainOptions {
   DType precision = DType::f32;
   double clip_norm = 0;
   bool checkpoint_activations = false;
+  Reduce reduce = Reduce::fast;
+  std::int64_t parts = 8;
+  DType wire = DType::f32;
   double ema_decay = 0;
   std::int64_t log_every = 50;
   std::int64_t evaluate_every = 0;
@@ -76,6 +80,17 @@ struct TrainOptions {
       "transformers, Swin and DETR: compute layers again in backward instead of keeping their activations: less memory, a third more "
       "work, the same numbers (of DETR up to rounding)")
         .of_machine();
+    v("reduce", reduce,
+      "how the gradients of several processes are summed. fast: each takes its share of a batch; equal to one process up to rounding. "
+      "ordered: a batch is computed in train.parts parts, summed in an order of their own: the same bits for any number of processes",
+      {{"fast", Reduce::fast}, {"ordered", Reduce::ordered}});
+    v("parts", parts, "with train.reduce = ordered: parts that a batch is computed in; more processes than these have nothing to do",
+      V::between(1, 4096));
+    v("wire", wire,
+      "with train.reduce = fast: element type of dense gradients while they travel between processes, which sum them in f32; bf16 halves "
+      "the "
+      "bytes and rounds twice",
+      {{"f32", DType::f32}, {"bf16", DType::bf16}});
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
     v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
       V::fraction());

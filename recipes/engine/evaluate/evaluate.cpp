@@ -6,6 +6,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/nearest_name.h"
 #include "autograd/tape/tape.h"
+#include "recipes/engine/distributed/agreement.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/progress.h"
 #include "recipes/engine/train/batch_stream.h"
@@ -18,6 +19,15 @@ std::string listed(const std::vector<MetricInfo>& metrics) {
   for (const MetricInfo& m : metrics)
     if (m.goal != Goal::none) text += (text.empty() ? "" : ", ") + m.name;
   return text;
+}
+
+/// Whether it is so on any process; on several, what any has heard of a stop is known after it.
+bool any(Comm& comm, bool here) {
+  if (comm.size() == 1) return here;
+  agree_on_stop(comm);
+  double sum = here ? 1 : 0;
+  comm.sum(std::span(&sum, 1));
+  return sum > 0;
 }
 
 std::vector<std::string> names_of(const std::vector<MetricInfo>& metrics) {
@@ -37,22 +47,32 @@ std::vector<MetricInfo> Evaluator::metrics(Split split) {
 
 Metrics Evaluator::run(Split split) {
   const NoGrad paused;
-  const BatchSource batches = evaluation_batches(recipe_, split, options_.batch_size);
-  if (!batches) return {};
   const auto evaluation = recipe_.evaluation(split);
-  const std::int64_t size = recipe_.sequential() ? 0 : recipe_.size(split);
-  EvaluationProgress progress(progress_fd_, std::string(name_of(split)), (size + options_.batch_size - 1) / options_.batch_size);
+  const bool shares = comm_.size() > 1 && evaluation->divides();
+  const Part part = shares ? Part{.index = comm_.rank(), .count = comm_.size()} : Part{};
+  const BatchSource batches = evaluation_batches(recipe_, split, options_.batch_size, part);
+  if (!batches) return {};
+  const std::int64_t size = recipe_.sequential() ? 0 : recipe_.size(split), all = (size + options_.batch_size - 1) / options_.batch_size;
+  EvaluationProgress progress(progress_fd_, std::string(name_of(split)), part.end(all) - part.begin(all));
   std::int64_t count = 0;
-  for (auto batch = batches(); batch; batch = batches(), ++count) {
+  for (auto batch = batches(); any(comm_, batch.has_value()); batch = batch ? batches() : std::nullopt) {
     throw_if_stopped();
+    if (!batch) continue;  // others go on
     evaluation->add(*batch);
-    progress.update(count + 1);
+    progress.update(++count);
   }
-  require<DataError>(count > 0, "evaluate: the ", name_of(split), " part has no case");
-  evaluation->finish();
+  const bool cases = any(comm_, count > 0);
+  require<DataError>(cases, "evaluate: the ", name_of(split), " part has no case");
+  if (shares) {
+    for (Accumulator* a : evaluation->accumulators()) comm_.sum(a->sums());
+    const std::vector<std::vector<std::byte>> rest = comm_.gather(evaluation->rest());
+    if (comm_.rank() == 0) evaluation->set_rest(rest);
+  }
+  if (comm_.rank() == 0) evaluation->finish();
   examples_ = evaluation->examples();
   Metrics out = reported(evaluation->accumulators());
-  if (options_.baselines) {
+  for (Metric& m : out) comm_.broadcast(std::as_writable_bytes(std::span(&m.value, 1)), 0);
+  if (options_.baselines && comm_.rank() == 0) {
     auto& baselines = baselines_[static_cast<std::size_t>(split)];
     if (!baselines) baselines = recipe_.baselines(split);
     out.insert(out.end(), baselines->begin(), baselines->end());

@@ -8,14 +8,16 @@
 #include "optim/optimizer.h"
 #include "optim/weight_average.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/distributed/comm.h"
 
 namespace capstan::engine {
 
 class Evaluator {
  public:
-  /// `progress_fd`: a terminal there shows how far a pass is; -1: none.
-  Evaluator(AnyRecipe& recipe, const EvaluateOptions& options, int progress_fd = -1)
-      : recipe_(recipe), options_(options), progress_fd_(progress_fd) {}
+  /// `progress_fd`: a terminal there shows how far a pass is; -1: none. Several processes share out the cases of a split; each gets the
+  /// metrics of all, and the first one alone writes files and takes baselines, which the others do not report.
+  Evaluator(AnyRecipe& recipe, const EvaluateOptions& options, int progress_fd = -1, Comm* comm = nullptr)
+      : recipe_(recipe), options_(options), progress_fd_(progress_fd), comm_(comm != nullptr ? *comm : alone_) {}
 
   /// What run() reports for a split, before anything is computed; empty: there is no such split.
   std::vector<MetricInfo> metrics(Split split);
@@ -29,6 +31,8 @@ class Evaluator {
   AnyRecipe& recipe_;
   EvaluateOptions options_;
   int progress_fd_;
+  SelfComm alone_;
+  Comm& comm_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
   std::vector<std::string> examples_;
 };

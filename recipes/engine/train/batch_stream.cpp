@@ -41,46 +41,83 @@ std::vector<std::int64_t> EpochOrder::samples(std::int64_t epoch, std::int64_t f
 }
 
 AnyBatch training_batch(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index) {
+  auto whole = training_part(recipe, order, epoch, index, {});
+  require<DataError>(whole.has_value(), "train: batch ", index, " of epoch ", epoch + 1, " has no sample");
+  return std::move(*whole);
+}
+
+std::optional<AnyBatch> training_part(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index,
+                                      const Part& part) {
   const std::int64_t size = recipe.setup().batch_size, first = index * size;
   const std::vector<std::int64_t> samples = order.samples(epoch, first, std::min(size, recipe.samples_per_epoch() - first));
-  return recipe.batch({.split = Split::train, .epoch = epoch, .first = first, .indices = samples});
+  const std::int64_t begin = part.begin(std::ssize(samples)), end = part.end(std::ssize(samples));
+  if (begin == end) return std::nullopt;
+  return recipe.batch({.split = Split::train,
+                       .epoch = epoch,
+                       .first = first + begin,
+                       .indices = std::span(samples).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)),
+                       .whole = samples,
+                       .offset = begin});
 }
 
-BatchStream::BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options)
+BatchStream::BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options,
+                         const Division& division)
     : recipe_(recipe),
+      division_(division),
       per_epoch_(recipe.sequential() ? 0 : recipe.batches_per_epoch()),
       order_(recipe, 2 + (per_epoch_ > 0 ? options.loader.depth / per_epoch_ : 0)) {
+  require<ConfigError>(division_.parts == 1 || recipe_.divides(), recipe_.name(),
+                       ": its batches cannot be computed in parts: train on one process, with train.reduce = fast");
   if (recipe_.sequential()) return;
   require<DataError>(per_epoch_ > 0, "train: the data makes no batch of ", options.train.batch_size, " items");
+  if (mine() == 0) return;
   // Positions run on over epochs, so that the first batches of the next epoch are made while this one ends.
-  const auto make = [this](std::int64_t i) { return training_batch(recipe_, order_, i / per_epoch_, i % per_epoch_); };
-  loader_.emplace(make, epoch * per_epoch_ + position, options.train.epochs * per_epoch_, static_cast<int>(options.loader.workers),
-                  static_cast<int>(options.loader.depth));
+  const auto make = [this](std::int64_t i) {
+    const std::int64_t batch = i / mine();
+    return Made{training_part(recipe_, order_, batch / per_epoch_, batch % per_epoch_,
+                              {.index = division_.first + i % mine(), .count = division_.parts})};
+  };
+  loader_.emplace(make, (epoch * per_epoch_ + position) * mine(), options.train.epochs * per_epoch_ * mine(),
+                  static_cast<int>(options.loader.workers), static_cast<int>(options.loader.depth * mine()));
 }
 
-std::vector<AnyBatch> BatchStream::next(std::int64_t count, std::int64_t position) {
-  if (loader_) count = std::min(count, per_epoch_ - position);
-  std::vector<AnyBatch> batches;
-  while (static_cast<std::int64_t>(batches.size()) < count) {
-    std::optional<AnyBatch> batch = take();
-    if (!batch) break;
-    batches.push_back(std::move(*batch));
+StepWork BatchStream::next(std::int64_t count, std::int64_t position) {
+  if (per_epoch_ > 0) count = std::min(count, per_epoch_ - position);
+  StepWork step;
+  const auto add = [&](std::int64_t part, std::optional<AnyBatch> batch) {
+    if (batch) step.pieces.push_back({.batch = std::move(*batch), .number = step.batches, .place = step.batches * division_.parts + part});
+  };
+  for (; step.batches < count; ++step.batches) {
+    if (per_epoch_ > 0) {
+      for (std::int64_t part = division_.first; part < division_.end; ++part) add(part, take_made());
+      continue;
+    }
+    const std::optional<AnyBatch> whole = take_next();
+    if (!whole) break;
+    if (division_.parts == 1) {
+      add(0, whole);
+    } else {
+      for (std::int64_t part = division_.first; part < division_.end; ++part)
+        add(part, recipe_.part(*whole, {.index = part, .count = division_.parts}));
+    }
   }
-  return batches;
+  return step;
 }
 
-std::optional<AnyBatch> BatchStream::take() {
-  if (loader_) {
-    while (!loader_->wait_for(kPatience)) throw_if_stopped();
-    return loader_->next();
-  }
+std::optional<AnyBatch> BatchStream::take_made() {
+  while (!loader_->wait_for(kPatience)) throw_if_stopped();
+  std::optional<Made> made = loader_->next();
+  return made ? std::move(made->batch) : std::nullopt;
+}
+
+std::optional<AnyBatch> BatchStream::take_next() {
   const double start = wall_seconds();
   std::optional<AnyBatch> batch = recipe_.next_batch();
   wait_ += wall_seconds() - start;
   return batch;
 }
 
-BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batch_size) {
+BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batch_size, const Part& part) {
   if (recipe.sequential()) return recipe.evaluation_batches(split);
   const std::int64_t size = recipe.size(split), batches = (size + batch_size - 1) / batch_size;
   if (size == 0) return {};
@@ -89,7 +126,7 @@ BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batc
     std::iota(samples.begin(), samples.end(), i * batch_size);
     return recipe.batch({.split = split, .epoch = 0, .first = i * batch_size, .indices = samples});
   };
-  const auto loader = std::make_shared<data::Loader<AnyBatch>>(make, 0, batches, /*workers=*/1, /*depth=*/2);
+  const auto loader = std::make_shared<data::Loader<AnyBatch>>(make, part.begin(batches), part.end(batches), /*workers=*/1, /*depth=*/2);
   return [loader] {
     while (!loader->wait_for(kPatience)) throw_if_stopped();
     return loader->next();

@@ -11,6 +11,7 @@
 
 #include "data/loader.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/train/step.h"
 
 namespace capstan::engine {
 
@@ -36,29 +37,43 @@ class EpochOrder {
 
 /// Batch `index` of an epoch, of sampled batches.
 AnyBatch training_batch(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index);
+/// A part of it; nothing if the batch has too few samples for it to have one.
+std::optional<AnyBatch> training_part(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index, const Part& part);
+
+/// Into how many parts batches are divided, and which of them this process computes: first .. end - 1.
+struct Division {
+  std::int64_t parts = 1, first = 0, end = 1;
+};
 
 /// The batches of a run from (epoch, position) on, step by step.
 class BatchStream {
  public:
-  BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options);
+  BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options, const Division& division = {});
 
-  /// At most `count` batches; none at the end of the epoch. `position`: batches of the present epoch that are done. Throws StopRequested if
-  /// a signal asks for a stop while they are waited for.
-  std::vector<AnyBatch> next(std::int64_t count, std::int64_t position);
+  /// The next step: at most `count` batches; none at the end of the epoch. `position`: batches of the present epoch that are done. Throws
+  /// StopRequested if a signal asks for a stop while they are waited for.
+  StepWork next(std::int64_t count, std::int64_t position);
   double wait_seconds() const { return loader_ ? loader_->wait_seconds() : wait_; }
 
  private:
-  std::optional<AnyBatch> take();
+  /// What a loader makes: a part may have no sample.
+  struct Made {
+    std::optional<AnyBatch> batch;
+  };
+  std::optional<AnyBatch> take_made();
+  std::optional<AnyBatch> take_next();
+  std::int64_t mine() const { return division_.end - division_.first; }
 
   AnyRecipe& recipe_;
+  Division division_;
   std::int64_t per_epoch_;  // 0: not known before, the batches follow from each other
   EpochOrder order_;
   double wait_ = 0;
-  std::optional<data::Loader<AnyBatch>> loader_;  // of sampled batches
+  std::optional<data::Loader<Made>> loader_;  // of sampled batches
 };
 
-/// The batches of a split in order, made ahead on one thread; the recipe's own where they follow from each other. Undefined: there is no
-/// such split.
-BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batch_size);
+/// The batches of a split in order, made ahead on one thread, of which process `part.index` of `part.count` gets its share; the recipe's
+/// own where they follow from each other. Undefined: there is no such split.
+BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batch_size, const Part& part = {});
 
 }  // namespace capstan::engine

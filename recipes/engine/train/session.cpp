@@ -23,10 +23,9 @@ std::string_view text_of(StopReason reason) {
   return "?";
 }
 
-TrainSession::TrainSession(const EngineOptions& options, Description description)
-    : options_(options),
-      about_(std::move(description)),
-      checkpoints_(about_.directory + "/checkpoints", options.checkpoint, about_.selection ? about_.selection->goal : Goal::minimize) {
+TrainSession::TrainSession(const EngineOptions& options, Description description) : options_(options), about_(std::move(description)) {
+  if (!about_.directory.empty())
+    checkpoints_.emplace(about_.directory + "/checkpoints", options.checkpoint, about_.selection ? about_.selection->goal : Goal::minimize);
   const std::int64_t steps_per_epoch = (about_.batches_per_epoch + about_.batches_per_step - 1) / about_.batches_per_step;
   total_steps_ = options_.train.epochs * steps_per_epoch;
   if (options_.train.max_steps > 0 && (total_steps_ == 0 || options_.train.max_steps < total_steps_))
@@ -41,10 +40,10 @@ void TrainSession::start_clock() {
 }
 
 void TrainSession::start_fresh() {
-  require<ConfigError>(checkpoints_.steps().empty(), about_.directory,
+  require<ConfigError>(!checkpoints_ || checkpoints_->steps().empty(), about_.directory,
                        ": holds checkpoints of an earlier run: go on with --resume auto, or choose another run.dir");
   if (about_.selection) state_.metric = about_.selection->name;
-  log_.emplace(about_.directory, -1);
+  if (checkpoints_) log_.emplace(about_.directory, -1);
   begin("new run");
 }
 
@@ -70,21 +69,21 @@ std::string TrainSession::resume_comparison(const Checkpoint& checkpoint, bool s
     validation_metric_ = std::numeric_limits<double>::quiet_NaN();
     return join_text("the metric was ", before, ", is ", now, ": the comparison starts anew");
   }
-  if (checkpoints_.name_best({state_.best_step, state_.best_metric}, checkpoint.path())) return "";
+  if (checkpoints_->name_best({state_.best_step, state_.best_metric}, checkpoint.path())) return "";
   const std::string lost = join_text("the best checkpoint so far, of step ", state_.best_step, ", is not there any more: ");
   forget_best();
   if (!validated_now()) return lost + "the comparison starts anew";
   state_.best_step = state_.step;
   state_.best_metric = validation_metric_;
-  checkpoints_.name_best({state_.step, validation_metric_}, checkpoint.path());
+  checkpoints_->name_best({state_.step, validation_metric_}, checkpoint.path());
   return lost + "the comparison starts with that of step " + std::to_string(state_.step);
 }
 
 void TrainSession::start_from(const Checkpoint& checkpoint) {
   state_ = checkpoint.train_state();
-  in_new_place_ = !checkpoints_.holds(checkpoint.path());
+  in_new_place_ = !checkpoints_->holds(checkpoint.path());
   log_.emplace(about_.directory, state_.step);
-  saved_step_ = !in_new_place_ && checkpoint.path() == checkpoints_.file_of(state_.step) ? state_.step : -1;
+  saved_step_ = !in_new_place_ && checkpoint.path() == checkpoints_->file_of(state_.step) ? state_.step : -1;
   // Files of earlier versions hold but what the configuration said.
   if (state_.metric.empty()) state_.metric = stored_value(checkpoint, "train.metric");
   if (state_.metric.empty()) state_.metric = about_.default_metric;
@@ -97,12 +96,17 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
     }
   if (!same_metric)
     for (KeptCheckpoint& k : state_.kept) k.metric = std::numeric_limits<double>::quiet_NaN();
-  checkpoints_.resume_at(state_);
+  checkpoints_->resume_at(state_);
   const std::string comparison = resume_comparison(checkpoint, same_metric);
   begin(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
   require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(),
                            ": /train/window has ", state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
   if (!comparison.empty()) say(comparison);
+}
+
+void TrainSession::start_from(TrainState state) {
+  state_ = std::move(state);
+  begin(join_text("resumed at step ", state_.step));
 }
 
 void TrainSession::after_step(const StepReport& report) {
@@ -153,8 +157,12 @@ JsonRow TrainSession::row_of(const StepReport& report) const {
   return row;
 }
 
+void TrainSession::log_row(const JsonRow& row) {
+  if (log_) log_->row(row);
+}
+
 void TrainSession::write_row(const StepReport& report) {
-  log_->row(row_of(report));
+  log_row(row_of(report));
   std::fill(state_.window.begin(), state_.window.end(), 0.0);
   row_start_ = wall_seconds();
   row_items_ = 0;
@@ -187,7 +195,7 @@ void TrainSession::after_validation(const Metrics& metrics, double seconds) {
   if (metrics.empty() || !about_.selection) return;
   const auto& [metric, goal] = *about_.selection;
   const double value = value_of(metrics, metric);
-  log_->row(row);
+  log_row(row);
   require<NumericalError>(!std::isnan(value), "train: the validation metric ", metric, " is NaN at step ", state_.step);
   validation_metric_ = value;
   const bool better = state_.best_step < 0 || (goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric);
@@ -223,10 +231,15 @@ bool TrainSession::checkpoint_due() const {
 
 void TrainSession::save(const Image& image) {
   const double start = wall_seconds();
-  if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
+  if (!checkpoints_) {
+    saved_step_ = state_.step;
+    best_now_ = in_new_place_ = false;
+    return;
+  }
+  if (const auto done = checkpoints_->collect(/*wait=*/true)) report_save(*done);
   const double metric = validated_now() ? validation_metric_ : std::numeric_limits<double>::quiet_NaN();
-  state_.kept = checkpoints_.kept_with(state_.step, metric);
-  checkpoints_.save(image(state_), state_.step, metric, best_now_);
+  state_.kept = checkpoints_->kept_with(state_.step, metric);
+  checkpoints_->save(image(state_), state_.step, metric, best_now_);
   saved_step_ = state_.step;
   best_now_ = in_new_place_ = false;
   last_save_time_ = wall_seconds();
@@ -234,7 +247,8 @@ void TrainSession::save(const Image& image) {
 }
 
 void TrainSession::report_saves() {
-  if (const auto done = checkpoints_.collect(/*wait=*/false)) report_save(*done);
+  if (!checkpoints_) return;
+  if (const auto done = checkpoints_->collect(/*wait=*/false)) report_save(*done);
 }
 
 void TrainSession::report_save(const SaveReport& report) {
@@ -247,10 +261,11 @@ void TrainSession::report_save(const SaveReport& report) {
 }
 
 void TrainSession::finish(StopReason reason) {
-  if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
+  if (!checkpoints_) return;
+  if (const auto done = checkpoints_->collect(/*wait=*/true)) report_save(*done);
   progress_->finish();
   // A run shorter than log_every has a row too; a longer one has the rows of one that goes on.
-  if (last_ && state_.step < options_.train.log_every) log_->row(row_of(*last_));
+  if (last_ && state_.step < options_.train.log_every) log_row(row_of(*last_));
   say(join_text("stopped at step ", state_.step, ": ", text_of(reason)));
   if (log_->dropped() > 0) progress_->message(join_text("warning: ", log_->dropped(), " records of the run could not be written"));
   require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
@@ -258,12 +273,13 @@ void TrainSession::finish(StopReason reason) {
 
 void TrainSession::record_failure(std::string_view message, const Image& image) {
   progress_->finish();
-  log_->row({{"step", state_.step},
-             {"epoch", state_.epoch},
-             {"split", std::string("train")},
-             {"loss", std::numeric_limits<double>::quiet_NaN()},
-             {"error", std::string(message)}});
+  log_row({{"step", state_.step},
+           {"epoch", state_.epoch},
+           {"split", std::string("train")},
+           {"loss", std::numeric_limits<double>::quiet_NaN()},
+           {"error", std::string(message)}});
   say(message);
+  if (!checkpoints_) return;
   try {
     data::write_file_durably(about_.directory + "/nan_dump.h5", image(state_));
     say(join_text("the last finite weights are in ", about_.directory, "/nan_dump.h5"));
@@ -273,18 +289,19 @@ void TrainSession::record_failure(std::string_view message, const Image& image) 
 }
 
 void TrainSession::record_error(std::string_view message, const Image& image) {
+  if (!checkpoints_) return;
   progress_->finish();
   log_->text(join_text("stopped at step ", state_.step, " by an error: ", message));
   try {
-    if (image && state_.step > first_step_ && !saved_now() && !checkpoints_.given_up()) save(image);
-    if (const auto done = checkpoints_.collect(/*wait=*/true)) report_save(*done);
+    if (image && state_.step > first_step_ && !saved_now() && !checkpoints_->given_up()) save(image);
+    if (const auto done = checkpoints_->collect(/*wait=*/true)) report_save(*done);
   } catch (const std::exception& e) {
     say(join_text("warning: what was learnt since the last save could not be saved: ", e.what()));
   }
 }
 
 void TrainSession::say(std::string_view text) {
-  log_->text(text);
+  if (log_) log_->text(text);
   progress_->message(text);
 }
 

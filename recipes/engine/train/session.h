@@ -36,7 +36,7 @@ class TrainSession {
   using Image = std::function<std::vector<std::byte>(const TrainState&)>;
 
   struct Description {
-    std::string directory;  ///< of the run; exists, and is locked by the caller
+    std::string directory;  ///< of the run; exists, and is locked by the caller. Empty: another process writes the records and checkpoints
     CheckpointMeta meta;
     std::vector<std::string> loss_terms;
     std::optional<MetricInfo> selection = {};  ///< what picks the best checkpoint and stops early; nothing: there is no validation
@@ -48,11 +48,13 @@ class TrainSession {
   TrainSession(const EngineOptions& options, Description description);
 
   /// Checkpoints are looked for and kept here; the trainer calls one of these two first.
-  CheckpointDirectory& checkpoints() { return checkpoints_; }
+  CheckpointDirectory& checkpoints() { return *checkpoints_; }
   void start_fresh();
   /// Goes on from a checkpoint. What is the best of its course stays so, and best.h5 names it, where the file of it is found; another
   /// metric, or the loss of that file, starts the comparison anew, which is said.
   void start_from(const Checkpoint& checkpoint);
+  /// Where another process has the directory: goes on from what the session of that one has made of a checkpoint.
+  void start_from(TrainState state);
   /// The directory has nothing yet of the run that goes on here.
   bool in_new_place() const { return in_new_place_; }
 
@@ -95,6 +97,7 @@ class TrainSession {
  private:
   /// Of the steps since the last row.
   JsonRow row_of(const StepReport& report) const;
+  void log_row(const JsonRow& row);
   void write_row(const StepReport& report);
   void report_save(const SaveReport& report);
   void start_clock();
@@ -106,7 +109,7 @@ class TrainSession {
   EngineOptions options_;
   Description about_;
   TrainState state_;
-  CheckpointDirectory checkpoints_;
+  std::optional<CheckpointDirectory> checkpoints_;
   std::optional<RunLog> log_;
   std::optional<Progress> progress_;
   std::int64_t first_step_ = 0, validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;

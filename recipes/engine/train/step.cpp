@@ -8,6 +8,7 @@
 #include "autograd/core/profile.h"
 #include "autograd/tape/tape.h"
 #include "optim/clip.h"
+#include "recipes/engine/distributed/agreement.h"
 
 namespace capstan::engine {
 namespace {
@@ -38,47 +39,76 @@ double StepLoss::total() const {
   return sum;
 }
 
-StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key) {
+StepWork whole_batches(std::span<const AnyBatch> batches) {
+  StepWork work;
+  for (const AnyBatch& batch : batches) {
+    work.pieces.push_back({.batch = batch, .number = work.batches, .place = work.batches});
+    ++work.batches;
+  }
+  return work;
+}
+
+StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, GradientExchange& exchange) {
   const std::vector<std::string> terms = recipe.loss_terms();
+  Comm& comm = exchange.comm();
   StepGradients step;
   StepLoss& result = step.loss;
-  result.sums.resize(terms.size());
-  result.counts.resize(terms.size());
-  for (const AnyBatch& batch : batches) {
-    const std::vector<double> counts = recipe.loss_counts(batch);
-    for (std::size_t k = 0; k < terms.size(); ++k) result.counts[k] += counts[k];
+  std::vector<PieceNumbers> counts, sums;
+  for (const Piece& piece : work.pieces) {
+    counts.push_back({.place = piece.place, .numbers = recipe.loss_counts(piece.batch)});
+    counts.back().numbers.push_back(piece.batch.items());
   }
+  result.counts = sum_pieces(comm, counts, terms.size() + 1);
+  result.items = result.counts.back();
+  result.counts.pop_back();
   for (std::size_t k = 0; k < terms.size(); ++k)
     require<DataError>(result.counts[k] > 0, "train: a batch must hold something to learn from: the count of ", terms[k], " is ",
                        result.counts[k], " at step ", key.step);
 
-  std::vector<Gradient>& gradients = step.gradients;
-  for (std::size_t m = 0; m < batches.size(); ++m) {
+  // A loss that is not finite ends the run on all processes at once, so where there are others it is looked at when all is summed.
+  result.sums.resize(terms.size());
+  const auto require_finite = [&] {
+    require<NumericalError>(std::isfinite(result.total()), "train: the loss is not finite: ", result.total(), " at step ", key.step);
+  };
+  std::int64_t shared = 0;  // batches whose parts have shared their rows
+  const auto share_rows = [&](std::int64_t until) {
+    for (; exchange.parts() > 1 && shared < until; ++shared) recipe.share_rows([&](const Tensor& mine) { return gather_rows(comm, mine); });
+  };
+  for (const Piece& piece : work.pieces) {
+    share_rows(piece.number);
     Tape tape;
-    const std::vector<Tensor> sums = [&] {
+    const std::vector<Tensor> of_piece = [&] {
       const profile::Scope scope("forward", profile::Kind::phase);
-      return recipe.loss(batches[m], key.run(static_cast<std::int64_t>(m)));
+      return recipe.loss(piece.batch, key.run(piece.number));
     }();
     const profile::Scope scope("backward", profile::Kind::phase);
     std::vector<Tensor> cotangents;
-    for (std::size_t k = 0; k < sums.size(); ++k) {
-      result.sums[k] += sums[k].item();
-      cotangents.push_back(Tensor::full(sums[k].shape(), 1.0 / result.counts[k], sums[k].dtype()));
+    sums.push_back({.place = piece.place, .numbers = {}});
+    for (std::size_t k = 0; k < of_piece.size(); ++k) {
+      sums.back().numbers.push_back(of_piece[k].item());
+      result.sums[k] += sums.back().numbers[k];
+      cotangents.push_back(Tensor::full(of_piece[k].shape(), 1.0 / result.counts[k], of_piece[k].dtype()));
     }
-    require<NumericalError>(std::isfinite(result.total()), "train: the loss is not finite: ", result.total(), " at step ", key.step);
-    std::vector<Gradient> part = recipe.parameters().gradients(tape.backward(sums, cotangents));
-    if (m == 0) {
-      gradients = std::move(part);
-    } else {
-      for (std::size_t i = 0; i < gradients.size(); ++i) gradients[i].add(std::move(part[i]));
-    }
+    if (comm.size() == 1) require_finite();
+    exchange.backward(tape, of_piece, cotangents, piece.place, &piece == &work.pieces.back());
   }
-  result.without_gradient = without_gradient(recipe.parameters(), gradients);
+  share_rows(work.batches - 1);  // on all processes before the exchange of gradients ends, however many pieces they had
+  step.gradients = exchange.finish();
+  result.sums = sum_pieces(comm, sums, terms.size());
+  require_finite();
+  share_rows(work.batches);
+  result.without_gradient = without_gradient(recipe.parameters(), step.gradients);
   return step;
 }
 
-StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key, double clip_norm) {
-  StepGradients step = gradient_step(recipe, batches, key);
+StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key) {
+  SelfComm alone;
+  GradientExchange exchange(alone, recipe.parameters());
+  return gradient_step(recipe, whole_batches(batches), key, exchange);
+}
+
+StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, double clip_norm, GradientExchange& exchange) {
+  StepGradients step = gradient_step(recipe, work, key, exchange);
   const StepLoss& result = step.loss;
   const profile::Scope scope("clip", profile::Kind::phase);
   const optim::Clipped clipped =
@@ -92,7 +122,9 @@ StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches,
 
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
                     double learning_rate, double clip_norm) {
-  StepGradients step = clipped_step(recipe, batches, key, clip_norm);
+  SelfComm alone;
+  GradientExchange exchange(alone, recipe.parameters());
+  StepGradients step = clipped_step(recipe, whole_batches(batches), key, clip_norm, exchange);
   update(optimizer, step, learning_rate);
   return std::move(step.loss);
 }

@@ -16,8 +16,23 @@
 #include "nn/run.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/distributed/gradient_exchange.h"
 
 namespace capstan::engine {
+
+/// What a step computes at once: a batch, or a part of one (distributed/gradient_exchange.h).
+struct Piece {
+  AnyBatch batch;
+  std::int64_t number = 0;  ///< of the batch in the step
+  std::int64_t place = 0;   ///< among the pieces of the step on all processes
+};
+/// A step: how many batches it has, which all processes share, and this process's pieces of them, by place.
+struct StepWork {
+  std::int64_t batches = 0;
+  std::vector<Piece> pieces = {};
+};
+/// Whole batches, as one process computes them.
+StepWork whole_batches(std::span<const AnyBatch> batches);
 
 /// A warning that names parameters that got no gradient; empty if there are none.
 std::string without_gradient_text(std::span<const std::string> names);
@@ -38,6 +53,7 @@ struct StepKey {
 
 struct StepLoss {
   std::vector<double> sums = {}, counts = {};      ///< of the terms
+  double items = 0;                                ///< of the batches
   double gradient_norm = 0;                        ///< before clipping
   std::vector<std::string> without_gradient = {};  ///< trainable parameters that nothing flowed to
 
@@ -50,17 +66,19 @@ struct StepGradients {
   double scale = 1;                      ///< what clipping multiplies them by
 };
 
-/// Forward and backward over the batches of a step. Throws NumericalError if the loss is not finite, GraphError if it depends on no
-/// parameter, DataError if a count is 0.
+/// Forward and backward over this process's pieces of a step, and the sums over those of all. What comes back is the same on every process.
+/// Throws NumericalError if the loss is not finite, GraphError if it depends on no parameter, DataError if a count is 0.
+StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, GradientExchange& exchange);
+/// The same of whole batches on one process.
 StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key);
 
 /// gradient_step with the scale of clipping. Throws NumericalError if the loss or the gradient is not finite. clip_norm 0: no clipping.
-StepGradients clipped_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key, double clip_norm);
+StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, double clip_norm, GradientExchange& exchange);
 
 /// Moves the parameters by what clipped_step gave.
 void update(optim::Optimizer& optimizer, const StepGradients& step, double learning_rate);
 
-/// One optimiser step: clipped_step and the update.
+/// One optimiser step on one process: clipped_step and the update.
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
                     double learning_rate, double clip_norm);
 

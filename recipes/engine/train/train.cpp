@@ -1,10 +1,12 @@
 #include "recipes/engine/train/train.h"
 
+#include <array>
 #include <exception>
 #include <new>
 #include <span>
 #include <utility>
 
+#include "recipes/engine/distributed/agreement.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/train/batch_stream.h"
 #include "recipes/engine/train/step.h"
@@ -12,8 +14,20 @@
 namespace capstan::engine {
 namespace {
 
+/// Statistics that a forward pass has moved are those of the first process everywhere.
+void share_constants(const Training& t) {
+  if (t.comm == nullptr) return;
+  for (const Parameter& p : t.recipe.parameters().parameters())
+    if (!p.trainable()) {
+      const Tensor value = p.write();
+      dispatch_floating("train", value.dtype(),
+                        [&](auto zero) { t.comm->broadcast(std::as_writable_bytes(value.span<decltype(zero)>()), 0); });
+    }
+}
+
 Metrics validate(const Training& t) {
   t.optimizer.synchronize();  // rows that are behind (SparsePolicy::catch_up)
+  share_constants(t);
   std::optional<optim::WeightAverage::Swapped> averaged;
   if (t.average != nullptr) averaged.emplace(*t.average);
   return t.evaluator.run(Split::validation);
@@ -30,7 +44,18 @@ void start(const Training& t, TrainSession& session) {
 
 void restore(const Training& t, TrainSession& session, const Checkpoint& checkpoint, bool with_optimizer) {
   checkpoint.load(t.recipe.parameters(), with_optimizer ? &t.optimizer : nullptr, t.average);
-  session.start_from(checkpoint);
+  const int rank = t.comm != nullptr ? t.comm->rank() : 0;
+  if (rank == 0) session.start_from(checkpoint);
+  TrainState state = rank == 0 ? session.state() : checkpoint.train_state();
+  if (t.comm != nullptr) {
+    // What the directory of checkpoints has made of it.
+    std::array<double, 3> best{static_cast<double>(state.best_step), state.best_metric, static_cast<double>(state.bad_validations)};
+    t.comm->broadcast(std::as_writable_bytes(std::span(best)), 0);
+    state.best_step = static_cast<std::int64_t>(best[0]);
+    state.best_metric = best[1];
+    state.bad_validations = static_cast<std::int64_t>(best[2]);
+  }
+  if (rank != 0) session.start_from(std::move(state));
   const TrainState& s = session.state();
   if (s.position > 0) t.recipe.begin_epoch(s.epoch);
   t.recipe.set_state(s.recipe);
@@ -55,16 +80,18 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   // Where the next step depends on nothing but what an update changes, the state is that of a whole step all through its forward pass.
   const bool own_state = t.recipe.sequential() || !t.recipe.state().empty();
   bool first_step = true, whole = true;
-  const auto step = [&](std::span<const AnyBatch> batches, double rate) {
-    StepGradients gradients =
-        clipped_step(t.recipe, batches,
-                     {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
-                     options.train.clip_norm);
+  SelfComm alone;
+  GradientExchange exchange(t.comm != nullptr ? *t.comm : alone, t.recipe.parameters(), t.exchange);
+  const auto step = [&](const StepWork& work, double rate) {
+    StepGradients gradients = clipped_step(
+        t.recipe, work, {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
+        options.train.clip_norm, exchange);
     whole = false;
     update(t.optimizer, gradients, rate);
     return std::move(gradients.loss);
   };
-  BatchStream stream(t.recipe, state.epoch, state.position, options);
+  BatchStream stream(t.recipe, state.epoch, state.position, options,
+                     {.parts = exchange.parts(), .first = exchange.first_part(), .end = exchange.end_part()});
   StopReason reason = StopReason::none;
   try {
     if (session.validation_owed()) validate_now();
@@ -72,34 +99,33 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     for (reason = session.stop(); reason == StopReason::none; reason = session.stop()) {
       whole = !own_state;
       if (t.profile != nullptr) t.profile->before_step(state.step);
-      const std::vector<AnyBatch> batches = [&] {
+      const StepWork next = [&] {
         const profile::Scope scope("wait for data", profile::Kind::wait);
         return stream.next(t.recipe.setup().batches_per_step, state.position);
       }();
-      if (batches.empty()) {
+      if (next.batches == 0) {
         whole = true;
         require<DataError>(state.position > 0, "train: epoch ", state.epoch + 1, " has no batch");
         if (session.end_epoch()) validate_now();
         if (state.epoch < options.train.epochs) t.recipe.begin_epoch(state.epoch);
       } else {
         const double rate = t.schedule(state.step);
-        const StepLoss loss = step(batches, rate);
+        const StepLoss loss = step(next, rate);
         if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
         if (t.average != nullptr) {
           const profile::Scope scope("average", profile::Kind::phase);
           t.optimizer.synchronize();
           t.average->update(state.step + 1);
         }
-        double items = 0;
-        for (const AnyBatch& b : batches) items += b.items();
         session.after_step({.sums = loss.sums,
                             .counts = loss.counts,
                             .gradient_norm = loss.gradient_norm,
                             .learning_rate = rate,
-                            .items = items,
-                            .batches = static_cast<std::int64_t>(batches.size()),
+                            .items = loss.items,
+                            .batches = next.batches,
                             .loader_wait = stream.wait_seconds()});
         whole = true;
+        if (t.comm != nullptr) agree_on_stop(*t.comm);
         if (t.profile != nullptr) t.profile->after_step(state.step);
         if (session.validation_due()) validate_now();
       }

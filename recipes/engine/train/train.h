@@ -8,6 +8,7 @@
 #include "optim/schedule.h"
 #include "optim/weight_average.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/distributed/gradient_exchange.h"
 #include "recipes/engine/evaluate/evaluate.h"
 #include "recipes/engine/profile/step_profile.h"
 #include "recipes/engine/train/session.h"
@@ -22,11 +23,14 @@ struct Training {
   Evaluator& evaluator;
   optim::WeightAverage* average = nullptr;  ///< null: without averages
   StepProfile* profile = nullptr;           ///< null: none is recorded
+  Comm* comm = nullptr;                     ///< null: this process trains alone
+  ExchangeOptions exchange = {};
 };
 
 /// A new run.
 void start(const Training& training, TrainSession& session);
-/// Brings everything to where `checkpoint` was saved. `with_optimizer` false: the optimiser starts anew.
+/// Brings everything to where `checkpoint` was saved. `with_optimizer` false: the optimiser starts anew. Of several processes the first
+/// one's session decides what comes of the comparison; all call this.
 void restore(const Training& training, TrainSession& session, const Checkpoint& checkpoint, bool with_optimizer);
 
 /// Trains until a reason to stop; the session has been started or restored. A signal is heard between steps, between the batches of a

@@ -40,7 +40,7 @@ struct InterruptionTest : ProgramTest {
 };
 
 TEST_F(InterruptionTest, AStopIsSavedAndSaid) {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
     std::filesystem::remove_all(run);
     const int status = in_process(
         [&] {

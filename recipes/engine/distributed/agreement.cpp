@@ -1,0 +1,103 @@
+#include "recipes/engine/distributed/agreement.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "autograd/core/error.h"
+#include "recipes/engine/system.h"
+
+namespace capstan::engine {
+namespace {
+
+std::string_view line_of(std::string_view text) { return text.substr(0, text.find('\n')); }
+
+std::string_view text_of(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+}  // namespace
+
+std::vector<double> sum_pieces(Comm& comm, std::span<const PieceNumbers> mine, std::size_t count) {
+  // A row a piece: its place, its numbers.
+  const std::size_t width = count + 1;
+  std::vector<double> rows;
+  for (const PieceNumbers& piece : mine) {
+    require<InternalError>(piece.numbers.size() == count, "exchange: a piece has ", piece.numbers.size(), " numbers, not ", count);
+    rows.push_back(static_cast<double>(piece.place));
+    rows.insert(rows.end(), piece.numbers.begin(), piece.numbers.end());
+  }
+  if (comm.size() > 1) {
+    const auto all = comm.gather(std::as_bytes(std::span(rows)));
+    rows.clear();
+    for (const auto& of : all) {
+      const std::size_t before = rows.size();
+      rows.resize(before + of.size() / sizeof(double));
+      std::memcpy(rows.data() + before, of.data(), of.size());
+    }
+  }
+  std::vector<std::span<const double>> sorted;
+  for (std::size_t i = 0; i < rows.size(); i += width) sorted.push_back(std::span(rows).subspan(i, width));
+  std::ranges::stable_sort(sorted, {}, [](const auto& row) { return row[0]; });
+  std::vector<double> sums(count);
+  for (const auto& row : sorted)
+    for (std::size_t k = 0; k < count; ++k) sums[k] += row[1 + k];
+  return sums;
+}
+
+Tensor gather_rows(Comm& comm, const Tensor& mine) {
+  if (comm.size() == 1) return mine;
+  std::vector<std::byte> bytes(sizeof(std::int64_t));
+  const std::int64_t width = mine.defined() ? mine.size(1) : 0;
+  std::memcpy(bytes.data(), &width, sizeof width);
+  if (mine.defined()) {
+    const Tensor straight = mine.contiguous();
+    const auto values = std::as_bytes(straight.span<const float>());
+    bytes.insert(bytes.end(), values.begin(), values.end());
+  }
+  std::int64_t columns = 0;
+  std::vector<float> rows;
+  for (const auto& of : comm.gather(bytes)) {
+    std::int64_t its = 0;
+    std::memcpy(&its, of.data(), sizeof its);
+    columns = std::max(columns, its);
+    const std::size_t before = rows.size();
+    rows.resize(before + (of.size() - sizeof its) / sizeof(float));
+    if (of.size() > sizeof its) std::memcpy(rows.data() + before, of.data() + sizeof its, of.size() - sizeof its);
+  }
+  return Tensor::from(rows, Shape{columns == 0 ? 0 : static_cast<std::int64_t>(rows.size()) / columns, columns});
+}
+
+void agree_on_stop(Comm& comm) {
+  const int mine = heard_signal();
+  int any = 0;
+  for (const auto& of : comm.gather(std::as_bytes(std::span(&mine, 1)))) {
+    int signal = 0;
+    std::memcpy(&signal, of.data(), sizeof signal);
+    any = std::max(any, signal);
+  }
+  agree_on_signal(any);
+}
+
+std::string from_first(Comm& comm, std::string_view text) {
+  std::uint64_t size = text.size();
+  comm.broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
+  std::string out(text);
+  out.resize(size);
+  comm.broadcast(std::as_writable_bytes(std::span(out)), 0);
+  return out;
+}
+
+void require_same(Comm& comm, std::string_view what, std::string_view text) {
+  if (comm.size() == 1) return;
+  const auto all = comm.gather(std::as_bytes(std::span(text)));
+  for (int r = 1; r < comm.size(); ++r) {
+    std::string_view first = text_of(all[0]), other = text_of(all[static_cast<std::size_t>(r)]);
+    if (first == other) continue;
+    while (!first.empty() && !other.empty() && line_of(first) == line_of(other)) {
+      first.remove_prefix(std::min(first.size(), line_of(first).size() + 1));
+      other.remove_prefix(std::min(other.size(), line_of(other).size() + 1));
+    }
+    throw ConfigError(join_text(what, " must be the same on all ranks: rank 0 on ", comm.host(0), " has '", line_of(first), "', rank ", r,
+                                " on ", comm.host(r), " has '", line_of(other), "'"));
+  }
+}
+
+}  // namespace capstan::engine
