@@ -140,7 +140,14 @@ int train_command(const Command& c) {
   std::optional<StepRange> profiled;
   if (c.arguments.has("profile")) profiled = named_by("train: --profile", [&] { return parse_step_range(c.arguments.value("profile")); });
   const std::vector<ForeignForm> forms = c.config.foreign_forms();
-  Comm* const comm = c.console.comm;
+  Comm* comm = c.console.comm;
+  std::optional<Watch> watch;
+  if (comm != nullptr) {
+    watch.emplace(*comm, Watch::Options{.limits = {.silence_seconds = options.run.silence_seconds,
+                                                   .stall_seconds = options.run.stall_seconds}});
+    comm = &watch->comm();
+    watch->note(0, "reading the data");
+  }
   const bool leads = comm == nullptr || comm->rank() == 0;
   require<ConfigError>(comm == nullptr || (!c.arguments.has("check") && !profiled), "train: --check and --profile run as one process");
   if (comm != nullptr) require_same_run(*comm, c.config.table());
@@ -163,7 +170,8 @@ int train_command(const Command& c) {
                     .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs, steps_per_epoch),
                     .evaluator = evaluator,
                     .comm = comm,
-                    .exchange = {.reduce = options.train.reduce, .parts = options.train.parts, .wire = options.train.wire}};
+                    .exchange = {.reduce = options.train.reduce, .parts = options.train.parts, .wire = options.train.wire},
+                    .watch = watch ? &*watch : nullptr};
   const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
   std::vector<std::string> start_report;
   const auto take_initial_weights = [&] {

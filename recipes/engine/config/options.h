@@ -19,6 +19,7 @@ struct RunOptions {
   std::string data = ".";
   std::int64_t seed = 1;
   std::int64_t threads = 0;
+  double silence_seconds = 60, stall_seconds = 600;
 
   template <class V>
   void visit(V& v) {
@@ -26,6 +27,11 @@ struct RunOptions {
     v("data", data, "directory that relative data paths start from");
     v("seed", seed, "seed of parameters, data order and dropout", V::between(0, 0x1p63)).of_training();
     v("threads", threads, "OpenMP threads; 0: one per core this process may use", V::between(0, 1024)).of_machine();
+    v("silence_seconds", silence_seconds, "of several processes: one that gives no sign of life for so long ends the run", V::at_least(1))
+        .of_machine();
+    v("stall_seconds", stall_seconds, "of several processes: one that makes no progress for so long while others wait for it ends the run",
+      V::at_least(1))
+        .of_machine();
   }
 };
 

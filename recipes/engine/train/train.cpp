@@ -69,7 +69,11 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     s.recipe = t.recipe.state();
     return checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average);
   };
+  const auto note = [&](std::string_view doing) {
+    if (t.watch != nullptr) t.watch->note(session.state().step, doing);
+  };
   const auto validate_now = [&] {
+    note("validation");
     const double start = wall_seconds();
     const Metrics metrics = validate(t);
     session.after_validation(metrics, wall_seconds() - start);
@@ -101,6 +105,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
       if (t.profile != nullptr) t.profile->before_step(state.step);
       const StepWork next = [&] {
         const profile::Scope scope("wait for data", profile::Kind::wait);
+        note("wait for data");
         return stream.next(t.recipe.setup().batches_per_step, state.position);
       }();
       if (next.batches == 0) {
@@ -110,6 +115,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
         if (state.epoch < options.train.epochs) t.recipe.begin_epoch(state.epoch);
       } else {
         const double rate = t.schedule(state.step);
+        note("forward and backward");
         const StepLoss loss = step(next, rate);
         if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
         if (t.average != nullptr) {
@@ -129,6 +135,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
         if (t.profile != nullptr) t.profile->after_step(state.step);
         if (session.validation_due()) validate_now();
       }
+      note("saving");
       session.report_saves();
       if (session.checkpoint_due()) session.save(image);
     }

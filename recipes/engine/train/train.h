@@ -9,6 +9,7 @@
 #include "optim/weight_average.h"
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/distributed/gradient_exchange.h"
+#include "recipes/engine/distributed/watch.h"
 #include "recipes/engine/evaluate/evaluate.h"
 #include "recipes/engine/profile/step_profile.h"
 #include "recipes/engine/train/session.h"
@@ -25,6 +26,7 @@ struct Training {
   StepProfile* profile = nullptr;           ///< null: none is recorded
   Comm* comm = nullptr;                     ///< null: this process trains alone
   ExchangeOptions exchange = {};
+  Watch* watch = nullptr;  ///< of several processes: is told what this one does
 };
 
 /// A new run.
