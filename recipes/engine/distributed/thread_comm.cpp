@@ -183,9 +183,8 @@ class ThreadComm final : public Comm {
   }
 
   [[noreturn]] void abort(int exit_code) override {
-    const RankAborted aborted(rank_, exit_code);
-    meeting_.end(rank_, std::make_exception_ptr(aborted));
-    throw aborted;
+    meeting_.end(rank_, std::make_exception_ptr(RankAborted(rank_, exit_code)));
+    throw RankAborted(rank_, exit_code);
   }
 
  private:

@@ -417,7 +417,7 @@ class Watch::Thread {
     std::vector<int> ranks{0};
     for (int r = 0; r < comm.size(); ++r) hosts.emplace_back(comm.host(r));
     for (int r = 1; r < comm.size() && comm.rank() == 0; ++r) ranks.push_back(r);
-    return {std::move(hosts), std::move(ranks), limits};
+    return {std::move(hosts), ranks, limits};
   }
 
   void run() {

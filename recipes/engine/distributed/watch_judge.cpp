@@ -20,7 +20,7 @@ std::string place_in_run(const SignOfLife& sign) {
 
 }  // namespace
 
-WatchJudge::WatchJudge(std::vector<std::string> hosts, std::vector<int> ranks, const Limits& limits)
+WatchJudge::WatchJudge(std::vector<std::string> hosts, const std::vector<int>& ranks, const Limits& limits)
     : hosts_(std::move(hosts)), limits_(limits), all_(hosts_.size()), progress_(ranks.size() == hosts_.size()) {
   for (const int rank : ranks) all_.at(static_cast<std::size_t>(rank)).watched = true;
 }

@@ -29,7 +29,7 @@ class WatchJudge {
     double lost_seconds = 5;      ///< after a connection ended: whoever started the processes may know more and ends them first
   };
   /// Watches `ranks` of those that run on `hosts`, and their progress only if that is all of them.
-  WatchJudge(std::vector<std::string> hosts, std::vector<int> ranks, const Limits& limits);
+  WatchJudge(std::vector<std::string> hosts, const std::vector<int>& ranks, const Limits& limits);
 
   void heard(int rank, const SignOfLife& sign);
   void lost(int rank);  ///< its connection ended

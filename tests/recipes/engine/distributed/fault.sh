@@ -5,7 +5,7 @@
 set -uo pipefail
 fault=$1
 shift
-host=$(hostname)
+host=$(uname -n)
 case $fault in
   stop) code=70 words="rank 2 on $host has not answered for .* s (last sign of life: step [1-5], backward)" ;;
   stop-first) code=70 words="rank 0 on $host has not answered for .* s (last sign of life: step [1-5], backward)" ;;

@@ -94,15 +94,15 @@ void figures() {
 }  // namespace capstan::engine::test
 
 int main(int argc, char** argv) {
-  using namespace capstan::engine::test;
+  using capstan::engine::test::all;
   testing::InitGoogleTest(&argc, argv);
   const std::string what = argc > 1 ? argv[1] : "";
   // Pieces as small as this make every call take several.
   all = capstan::engine::mpi_world(capstan::engine::find_launch(), what == "pieces" ? 500 : std::size_t{1} << 30);
   if (what == "figures") {
-    figures();
+    capstan::engine::test::figures();
   } else if (!what.empty() && what != "pieces") {
-    run_with_fault(what);
+    capstan::engine::test::run_with_fault(what);
   }
   const int code = what == "figures" ? 0 : RUN_ALL_TESTS();
   all.reset();
