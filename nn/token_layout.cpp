@@ -7,8 +7,11 @@
 
 namespace capstan::nn {
 
-TokenLayout token_layout(std::span<const std::int64_t> lengths, std::int64_t length, bool packed, Align align) {
+TokenLayout token_layout(std::span<const std::int64_t> lengths, std::int64_t length, bool packed, Align align, KeysOfBatch keys) {
   const auto count = static_cast<std::int64_t>(lengths.size());
+  if (keys.length == 0) keys.length = length;
+  require(keys.length >= length, "token layout: the keys of a batch with sequences of ", keys.length,
+          " tokens cannot name those of a part with ", length);
   TokenLayout out;
   out.sequences = count;
   out.length = length;
@@ -34,7 +37,7 @@ TokenLayout token_layout(std::span<const std::int64_t> lengths, std::int64_t len
     const std::int64_t first = packed ? offsets[b] : b * length + begin;
     for (std::int64_t p = packed ? begin : 0; p < (packed ? begin + n : length); ++p) {
       *position++ = p;
-      *key++ = b * length + p;
+      *key++ = (keys.first + b) * keys.length + p;
     }
     out.first.data<std::int64_t>()[b] = first;
     out.last.data<std::int64_t>()[b] = first + n - 1;

@@ -3,7 +3,8 @@
 //
 // Both forms are a list of tokens, sequence after sequence. Packed: only real tokens, those of sequence b are offsets[b] .. offsets[b + 1].
 // Padded: `length` tokens a sequence, with padding behind them (Align::left) or in front (Align::right). A real token has the same position
-// in both forms, and its key for dropout is b * length + position, so the two forms give the same numbers wherever a token is real.
+// in both forms, and its key for dropout is b * length + position, so the two forms give the same numbers wherever a token is real. So does
+// a part of a batch, if it is told where it stands in it.
 
 #include <cstdint>
 #include <span>
@@ -34,7 +35,13 @@ struct TokenLayout {
   Tensor lengths() const;
 };
 
+/// What the keys of a part need to be those of the whole batch.
+struct KeysOfBatch {
+  std::int64_t first = 0;   ///< the place of the part's first sequence in the batch
+  std::int64_t length = 0;  ///< of the batch, at least that of the part; 0: that of the part
+};
+
 /// The layout of sequences with these lengths, 1 .. length each. Throws ShapeError.
-TokenLayout token_layout(std::span<const std::int64_t> lengths, std::int64_t length, bool packed, Align align);
+TokenLayout token_layout(std::span<const std::int64_t> lengths, std::int64_t length, bool packed, Align align, KeysOfBatch keys = {});
 
 }  // namespace capstan::nn

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <tuple>
 
 #include "autograd/core/error.h"
 #include "data/image/transforms.h"
@@ -32,6 +34,31 @@ std::vector<AnnotatedBox> moved_into(std::span<const AnnotatedBox> boxes, const 
 }
 
 std::int64_t one_of(const std::vector<std::int64_t>& values, Rng& rng) { return values[rng.below(values.size())]; }
+
+/// What is done to an image.
+struct Draw {
+  struct Crop {
+    std::int64_t height, width;  // of the image first
+    Rectangle part;
+  };
+  bool flips;
+  std::optional<Crop> crop;
+  std::int64_t height, width;  // in the end
+};
+
+Draw draw(std::int64_t height, std::int64_t width, const BoxAugmentation& options, std::uint64_t key) {
+  Rng rng(key);
+  Draw out{};
+  out.flips = rng.uniform() < options.flip;
+  if (rng.uniform() < options.crop) {
+    const auto [whole_height, whole_width] = shorter_side_size(height, width, one_of(options.crop_sides, rng), 0);
+    const Rectangle part = random_part(whole_height, whole_width, options.crop_least, options.crop_most, rng);
+    out.crop = {whole_height, whole_width, part};
+    height = part.height, width = part.width;
+  }
+  std::tie(out.height, out.width) = shorter_side_size(height, width, one_of(options.sides, rng), options.longest);
+  return out;
+}
 
 }  // namespace
 
@@ -91,24 +118,25 @@ void BoxAugmentation::check() const {
                        ", crop ", crop);
 }
 
+std::pair<std::int64_t, std::int64_t> training_size(std::int64_t height, std::int64_t width, const BoxAugmentation& options,
+                                                    std::uint64_t key) {
+  const Draw drawn = draw(height, width, options, key);
+  return {drawn.height, drawn.width};
+}
+
 BoxedImage for_training(const ImageView& image, std::span<const AnnotatedBox> boxes, const BoxAugmentation& options, std::uint64_t key) {
-  Rng rng(key);
-  const bool flips = rng.uniform() < options.flip, crops = rng.uniform() < options.crop;
-  const auto to_final_size = [&](const ImageView& from, std::span<const AnnotatedBox> own) {
-    const auto [height, width] = shorter_side_size(from.height, from.width, one_of(options.sides, rng), options.longest);
-    return resized(from, own, height, width, options.filter);
-  };
+  const Draw drawn = draw(image.height, image.width, options, key);
   BoxedImage out;
-  if (crops) {
-    const auto [height, width] = shorter_side_size(image.height, image.width, one_of(options.crop_sides, rng), 0);
-    const Rectangle part = random_part(height, width, options.crop_least, options.crop_most, rng);
+  if (drawn.crop) {
+    const auto& [height, width, part] = *drawn.crop;
     const double across = static_cast<double>(width) / static_cast<double>(image.width),
                  down = static_cast<double>(height) / static_cast<double>(image.height);
-    out = to_final_size(resize_part(image, height, width, part, options.filter), moved_into(scaled(boxes, across, down), part));
+    out = resized(resize_part(image, height, width, part, options.filter), moved_into(scaled(boxes, across, down), part), drawn.height,
+                  drawn.width, options.filter);
   } else {
-    out = to_final_size(image, boxes);
+    out = resized(image, boxes, drawn.height, drawn.width, options.filter);
   }
-  if (flips) flip_horizontal(out);
+  if (drawn.flips) flip_horizontal(out);
   return out;
 }
 

@@ -53,6 +53,9 @@ struct BoxAugmentation {
   void check() const;
 };
 
+/// Height and width of what for_training makes of an image of this size.
+std::pair<std::int64_t, std::int64_t> training_size(std::int64_t height, std::int64_t width, const BoxAugmentation& options,
+                                                    std::uint64_t key);
 /// `boxes`: boxes_to_learn() of the image.
 BoxedImage for_training(const ImageView& image, std::span<const AnnotatedBox> boxes, const BoxAugmentation& options, std::uint64_t key);
 

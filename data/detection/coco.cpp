@@ -137,9 +137,15 @@ void CocoResults::add(std::int64_t image, std::int64_t category, const Box& box,
   require<NumericalError>(std::ranges::all_of(numbers, [](double v) { return std::isfinite(v); }), "results: image ", image, ", category ",
                           category, ": a coordinate or the score is not a finite number: [", box.x, ", ", box.y, ", ", box.width, ", ",
                           box.height, "], ", score);
-  text_ += join_text(size_ == 0 ? "[\n" : ",\n", "{\"image_id\":", image, ",\"category_id\":", category, ",\"bbox\":[", box.x, ",", box.y,
-                     ",", box.width, ",", box.height, "],\"score\":", score, "}");
+  entries_ += join_text(size_ == 0 ? "" : ",\n", "{\"image_id\":", image, ",\"category_id\":", category, ",\"bbox\":[", box.x, ",", box.y,
+                        ",", box.width, ",", box.height, "],\"score\":", score, "}");
   ++size_;
+}
+
+void CocoResults::add_entries(std::string_view entries, std::int64_t size) {
+  if (size_ > 0 && size > 0) entries_ += ",\n";
+  entries_ += entries;
+  size_ += size;
 }
 
 }  // namespace capstan::data

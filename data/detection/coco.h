@@ -35,11 +35,15 @@ class CocoResults {
  public:
   /// Ids as in the annotations. Throws NumericalError if a coordinate or the score is not finite.
   void add(std::int64_t image, std::int64_t category, const Box& box, double score);
+  /// Adds the entries() of `size` others behind its own.
+  void add_entries(std::string_view entries, std::int64_t size);
   std::int64_t size() const { return size_; }
-  std::string text() const { return size_ == 0 ? "[]\n" : text_ + "\n]\n"; }
+  /// The results without the brackets around them.
+  const std::string& entries() const { return entries_; }
+  std::string text() const { return size_ == 0 ? "[]\n" : "[\n" + entries_ + "\n]\n"; }
 
  private:
-  std::string text_;
+  std::string entries_;
   std::int64_t size_ = 0;
 };
 

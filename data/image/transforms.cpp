@@ -260,6 +260,8 @@ void mix_image(std::span<float> image, std::span<const float> partner, std::int6
       std::copy_n(partner.data() + (c * height + y) * width + left, right - left, image.data() + (c * height + y) * width + left);
 }
 
+void mix_target(std::span<float> target, std::span<const float> partner, const Mix& mix) { blend_into(target, partner, mix.share); }
+
 namespace {
 
 double mix_images(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes,
@@ -282,7 +284,7 @@ double mix_images(std::span<float> images, std::span<float> targets, const std::
       const std::optional<Mix>& mix = mixes[pair[p]];
       if (!mix) continue;
       mix_image(images.subspan(pair[p] * n, n), image[1 - p], channels, height, width, *mix);
-      blend_into(targets.subspan(pair[p] * k, k), target[1 - p], mix->share);
+      mix_target(targets.subspan(pair[p] * k, k), target[1 - p], *mix);
     }
   }
   return batch > 0 ? shares / static_cast<double>(batch) : 1;

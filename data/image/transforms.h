@@ -94,6 +94,8 @@ std::vector<std::optional<Mix>> draw_mixes(std::int64_t batch, std::int64_t heig
 /// Mixes an image [channels, height, width] with what its partner was.
 void mix_image(std::span<float> image, std::span<const float> partner, std::int64_t channels, std::int64_t height, std::int64_t width,
                const Mix& mix);
+/// The same of their targets [classes].
+void mix_target(std::span<float> target, std::span<const float> partner, const Mix& mix);
 
 /// The two kinds of mixing with the share given, for tests and other policies. `box` is top, left, bottom, right.
 void mixup(std::span<float> images, std::span<float> targets, const std::array<std::int64_t, 4>& shape, std::int64_t classes, double share);

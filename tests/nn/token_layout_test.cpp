@@ -45,7 +45,21 @@ TEST(TokenLayout, PaddedHasTheSamePositionsAndKeys) {
   }
 }
 
+TEST(TokenLayout, APartHasTheKeysOfItsBatch) {
+  const std::vector<std::int64_t> lengths{2, 4, 1, 3}, behind{1, 3};
+  const auto tail = [](const Values& all, std::size_t count) { return Values(all.end() - static_cast<std::ptrdiff_t>(count), all.end()); };
+  for (const Align align : {Align::left, Align::right})
+    for (const bool packed : {true, false}) {
+      const TokenLayout part = token_layout(behind, 4, packed, align, {.first = 2});
+      const Values keys = part.keys.to_vector();
+      EXPECT_EQ(keys, tail(token_layout(lengths, 4, packed, align).keys.to_vector(), keys.size()));
+    }
+  EXPECT_EQ(token_layout(behind, 3, true, Align::left, {.first = 2, .length = 4}).keys.to_vector(), (Values{8, 12, 13, 14}))
+      << "of a batch with longer sequences";
+}
+
 TEST(TokenLayout, RefusesLengthsThatDoNotFit) {
+  EXPECT_THROW(token_layout(std::vector<std::int64_t>{1}, 4, true, Align::left, {.length = 3}), ShapeError);
   EXPECT_THROW(token_layout(std::vector<std::int64_t>{5}, 4, true, Align::left), ShapeError);
   EXPECT_THROW(token_layout(std::vector<std::int64_t>{0}, 4, true, Align::left), ShapeError);
 }

@@ -301,6 +301,8 @@ TEST(BoxAugmentation, BoxesStayOnTheirObjects) {
   for (std::uint64_t index = 0; index < 60; ++index) {
     const BoxedImage out = for_training(image, boxes, options, random_key(1, "augment", {0, index}));
     const BoxedImage again = for_training(image, boxes, options, random_key(1, "augment", {0, index}));
+    EXPECT_EQ(training_size(image.height, image.width, options, random_key(1, "augment", {0, index})),
+              std::pair(out.image.height, out.image.width));
     EXPECT_EQ(out.image, again.image);
     EXPECT_LE(std::max(out.image.height, out.image.width), 161);
     if (out.boxes.empty()) {
