@@ -70,15 +70,15 @@
 //     std::optional<Batch> part(const Batch&, const Part&) const      a part of what next_batch gave; nothing: it would hold no row.
 //                                                             loss gets parts alone, those of this process in order. A recipe without it
 //                                                             trains on one process only
-//     void share_rows(const std::function<Tensor(const Tensor& mine)>& all)   after a step of parts: `all` puts the rows that each process
-//                                                             has, f32 [its rows, columns], one below the other
+//     void share_rows(const std::function<Tensor(const Tensor& mine)>& all)   after the parts of each batch, on every process: `all` puts
+//                                                             the rows that each has, f32 [its rows, columns], one below the other
 //
-// evaluation_batches then gives each process (Setup::rank) its own share of the split. An Evaluation of cases that processes share out has,
-// where its accumulators do not hold all of it,
+// evaluation_batches then gives each process (Setup::rank) its share of the split, and what needs no case is counted by rank 0 alone. An
+// Evaluation of cases that processes share out has, where its accumulators do not hold all of it,
 //
 //     std::vector<std::byte> rest() const, void add_rest(std::span<const std::byte>)     what else the share of this process has left, for
-//                                                             the others; called with that of each, by rank, on an Evaluation whose own
-//                                                             rest is forgotten. Sampled shares follow each other in the split's order
+//                                                             the others; called with that of each, by rank, on a new Evaluation that has
+//                                                             the sums of all and may add to them. Sampled shares keep the split's order
 //     static constexpr bool in_one_piece = true               instead: each process goes through all cases
 
 #include <array>
