@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/at.h"
+#include "data/packing.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/recommendation/score_rows.h"
 
@@ -21,6 +22,17 @@ engine::RankMetrics rank_metrics(const EvaluateOptions& options, bool counts, st
 }  // namespace
 
 Evaluation::Evaluation(const EvaluateOptions& options) : ranks(rank_metrics(options, /*counts=*/true)) {}
+
+std::vector<std::byte> Evaluation::rest() const {
+  data::Packer out;
+  out.put_list(std::span(cases));
+  return std::move(out).bytes();
+}
+
+void Evaluation::add_rest(std::span<const std::byte> rest) {
+  const auto more = data::Unpacker(rest).list<CaseRank>();
+  cases.insert(cases.end(), more.begin(), more.end());
+}
 
 void rank_step(const Network& network, const Batch& batch, nn::Hidden& hidden, const nn::Run& run,
                const std::function<void(std::int64_t slot, const engine::Rank& rank)>& f) {

@@ -5,8 +5,10 @@
 // items, none filtered. recall@k and mrr@k are means over cases, so they do not depend on how sessions are batched. A NaN score is a
 // NumericalError. Ranks are tie-aware, see engine::Ties.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "recipes/engine/metrics/ranking.h"
@@ -32,6 +34,8 @@ struct Evaluation {
   nn::Hidden hidden = {};            ///< of the slots of the batch before; empty at the start
   std::vector<CaseRank> cases = {};  ///< with evaluate.output, step by step
   std::vector<engine::Accumulator*> accumulators() { return {&ranks, &unknown_events}; }
+  std::vector<std::byte> rest() const;
+  void add_rest(std::span<const std::byte> rest);
 };
 
 /// Takes one step and calls f(slot, rank of the next event) for every slot in order.

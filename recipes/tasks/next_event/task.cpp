@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <numeric>
 #include <ostream>
 #include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "autograd/ops/shape_ops.h"
 #include "data/output_file.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/checkpoint/initial_weights.h"
@@ -99,6 +101,7 @@ void Task::begin_epoch(std::int64_t epoch) {
   epoch_ = epoch;
   if (batches_) batches_->seek(0);
   hidden_.clear();
+  part_hidden_.clear();
 }
 
 std::optional<Batch> Task::next_batch() {
@@ -108,14 +111,36 @@ std::optional<Batch> Task::next_batch() {
   return make_batch(step, negatives_->candidates(step.targets, epoch_, position));
 }
 
-Tensor Task::loss(const Batch& batch, const nn::Run& run) {
+std::array<double, 1> Task::loss_counts(const Batch& batch) const {
+  const auto up_to = [&](std::int64_t slot) { return setup_.batch_size * slot / batch.slots; };
+  return {static_cast<double>(up_to(batch.first + batch.size()) - up_to(batch.first))};
+}
+
+Tensor Task::loss(const Batch& batch, nn::Run run) {
   nn::Hidden hidden = nn::continued(hidden_, network_.start, batch.kept, batch.reset);
+  run.token_ids = Tensor(Shape{batch.size()}, DType::i64);  // a row is dropped out by its slot
+  std::iota(run.token_ids.data<std::int64_t>(), run.token_ids.data<std::int64_t>() + batch.size(), batch.first);
   const Tensor output = network_.step(batch.inputs, hidden, run);
-  hidden_ = std::move(hidden);
+  if (batch.is_part) {
+    part_hidden_.push_back(std::move(hidden));
+  } else {
+    hidden_ = std::move(hidden);
+  }
   const ops::SampledSessionLoss::Args args{.rule = {.kind = options_.loss.kind, .elu = options_.loss.elu, .bpreg = options_.loss.bpreg},
                                            .mask_collisions = options_.loss.mask_collisions};
   return sampled_session_loss(output, network_.table.value(), network_.bias.value(), batch.candidates.items, batch.candidates.correction,
                               args);
+}
+
+void Task::share_rows(const std::function<Tensor(const Tensor& mine)>& all) {
+  nn::Hidden whole;
+  for (const Tensor& none : network_.start(0)) {
+    std::vector<Tensor> own{none};
+    for (const nn::Hidden& part : part_hidden_) own.push_back(part[whole.size()]);
+    whole.push_back(all(concat(own, 0)));
+  }
+  hidden_ = std::move(whole);
+  part_hidden_.clear();
 }
 
 engine::NamedTensors Task::state() const {
@@ -132,6 +157,7 @@ void Task::set_state(const engine::NamedTensors& state) {
   };
   batches_->seek(static_cast<std::int64_t>(get("position").item()));
   hidden_.clear();
+  part_hidden_.clear();
   if (!state.contains("hidden/0")) return;  // saved at the start of an epoch
   for (const Tensor& zero : network_.start(1)) {
     const std::string key = join_text("hidden/", hidden_.size());
@@ -153,12 +179,13 @@ void Task::initialize(nn::ParameterStore& parameters, optim::Optimizer& optimize
 std::function<std::optional<Batch>()> Task::evaluation_batches(engine::Split split) const {
   const Sessions* const sessions = dataset().split(split);
   if (sessions == nullptr || sessions->cases() == 0) return {};
-  return evaluation_steps(sessions->events, setup_.evaluation_size);
+  return evaluation_steps(sessions->events, setup_.evaluation_size, {.index = setup_.rank, .count = setup_.ranks});
 }
 
 Evaluation Task::evaluation(engine::Split split) const {
   Evaluation out(options_.evaluate);
-  if (const Sessions* const sessions = dataset().split(split)) out.unknown_events.add(static_cast<double>(sessions->unknown_events));
+  const Sessions* const sessions = dataset().split(split);
+  if (sessions != nullptr && setup_.rank == 0) out.unknown_events.add(static_cast<double>(sessions->unknown_events));
   return out;
 }
 

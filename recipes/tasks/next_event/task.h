@@ -50,11 +50,17 @@ class Task {
   /// Where in the epoch training stands, and the hidden rows that the last step has left.
   engine::NamedTensors state() const;
   void set_state(const engine::NamedTensors& state);
-  std::int64_t items(const Batch& batch) const { return batch.inputs.numel(); }
+  std::int64_t items(const Batch& batch) const { return batch.size(); }
 
-  /// The divisor is the configured batch size, also when fewer slots are left.
-  std::array<double, 1> loss_counts(const Batch&) const { return {static_cast<double>(setup_.batch_size)}; }
-  Tensor loss(const Batch& batch, const nn::Run& run);
+  /// Some slots of a step, to be ranked against the same candidates.
+  std::optional<Batch> part(const Batch& batch, const engine::Part& part) const { return part_of(batch, part); }
+  /// The hidden rows that the parts of a step have left, made those of the whole step.
+  void share_rows(const std::function<Tensor(const Tensor& mine)>& all);
+
+  /// The divisor is the configured batch size, also when fewer slots are left; that of the parts of a step adds up to it.
+  std::array<double, 1> loss_counts(const Batch& batch) const;
+  /// After a whole step its hidden rows are those that the next one starts from; those of parts wait for share_rows.
+  Tensor loss(const Batch& batch, nn::Run run);
   /// update.from: takes the rows of that checkpoint into the parameters and the optimiser. Throws CheckpointError if it holds another model
   /// or the state of another optimiser.
   void initialize(nn::ParameterStore& parameters, optim::Optimizer& optimizer) const;
@@ -90,7 +96,8 @@ class Task {
   std::optional<Negatives> negatives_;
   std::optional<data::SessionBatches> batches_;  // of training
   std::int64_t steps_per_epoch_ = 1, epoch_ = 0;
-  nn::Hidden hidden_;  // after the last training step; empty at the start of an epoch
+  nn::Hidden hidden_;                    // after the last training step; empty at the start of an epoch
+  std::vector<nn::Hidden> part_hidden_;  // after the parts of a step so far
   std::optional<Recommender> recommender_;
 };
 
