@@ -93,6 +93,30 @@ Batch make_batch(std::span<const EncodedPair* const> pairs, std::span<const std:
   return out;
 }
 
+std::optional<Batch> part_of(const Batch& batch, const engine::Part& part) {
+  const std::int64_t rows = batch.target.rows(), begin = part.begin(rows), count = part.end(rows) - begin;
+  if (count == 0) return std::nullopt;
+  const auto slice_of = [](const Tensor& t, std::int64_t first, std::int64_t length) {
+    return t.view(t.layout().slice(0, first, length)).contiguous();
+  };
+  const auto rows_of = [&](const Side& side) {
+    return Side{.ids = slice_of(side.ids, begin, count),
+                .real = slice_of(side.real, begin, count),
+                .keys = slice_of(side.keys, begin * side.length(), count * side.length())};
+  };
+  const std::int64_t before = begin * batch.target.length();  // tokens in the rows before
+  const auto all = batch.tokens.span<const std::int64_t>();
+  const auto place_of = [&](std::int64_t token) { return std::ranges::lower_bound(all, token) - all.begin(); };
+  const std::int64_t first = place_of(before), end = place_of(before + count * batch.target.length());
+  Batch out{.source = rows_of(batch.source),
+            .target = rows_of(batch.target),
+            .tokens = slice_of(batch.tokens, first, end - first).clone(),
+            .labels = slice_of(batch.labels, first, end - first),
+            .pairs = {batch.pairs.begin() + begin, batch.pairs.begin() + begin + count}};
+  for (std::int64_t& token : out.tokens.span<std::int64_t>()) token -= before;
+  return out;
+}
+
 BatchList training_batches(std::span<const EncodedPair> pairs, std::int64_t target_tokens, std::uint64_t seed, std::int64_t epoch) {
   std::vector<std::int64_t> order = all_of(pairs);
   Rng rng(random_key(seed, "translation batches", {static_cast<std::uint64_t>(epoch)}));

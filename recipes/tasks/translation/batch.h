@@ -2,10 +2,12 @@
 // Batches of pairs for a network that writes one sequence while it reads another, and how an epoch is cut into them.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "autograd/core/tensor.h"
+#include "recipes/engine/recipe.h"
 
 namespace capstan::translation {
 
@@ -40,6 +42,9 @@ Batch make_batch(std::span<const EncodedPair> all, std::span<const std::int64_t>
 /// Sources alone, each with [EOS] at its end.
 Side make_side(std::span<const std::span<const std::int32_t>> sequences, std::span<const std::int64_t> numbers, std::int64_t stride,
                std::int32_t pad);
+
+/// The rows of a part of a batch, padded as it is; nothing: it has none.
+std::optional<Batch> part_of(const Batch& batch, const engine::Part& part);
 
 /// Numbers of pairs, batch by batch. Pairs of like lengths stand together, so that little is padded, and a batch has as many as fit into
 /// `target_tokens` (padding not counted), at least one.

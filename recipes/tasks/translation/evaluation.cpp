@@ -6,6 +6,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
+#include "data/packing.h"
 #include "nn/weight.h"
 #include "recipes/engine/metrics/ranking.h"
 
@@ -22,6 +23,24 @@ std::vector<std::string> translate(const Evaluation& e, std::span<const std::int
 }
 
 }  // namespace
+
+std::vector<std::byte> Evaluation::rest() const {
+  data::Packer out;
+  for (std::size_t i = 0; i < translations.size(); ++i) {
+    if (translations[i].empty()) continue;  // not by this process, or as texts are before they are translated
+    out.put(i);
+    out.put_text(translations[i]);
+  }
+  return std::move(out).bytes();
+}
+
+void Evaluation::add_rest(std::span<const std::byte> rest) {
+  if (all) translations.resize(part->pairs.size());
+  for (data::Unpacker in(rest); !in.done();) {
+    const auto i = in.get<std::size_t>();
+    translations.at(i) = in.text();
+  }
+}
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run) {
   const Tensor h = network.hidden(batch, run);

@@ -4,8 +4,10 @@
 // loss, perplexity and accuracy are means over the target's tokens with [EOS], each predicted with the reference before it; without
 // smoothing. bleu and chrf are of the detokenised translations, equal to sacreBLEU's (engine/metrics/translation.h).
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,8 @@ struct Evaluation {
     return {&loss, &accuracy, &bleu, &chrf};
   }
   std::vector<std::string> examples() const { return shown; }
+  std::vector<std::byte> rest() const;
+  void add_rest(std::span<const std::byte> rest);
 };
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run);

@@ -110,9 +110,12 @@ std::function<std::optional<Batch>()> Task::evaluation_batches(Split split) cons
   if (!data_ || data_->part(split) == nullptr) return {};
   const std::vector<EncodedPair>& pairs = data_->part(split)->pairs;
   auto list = std::make_shared<BatchList>(translation::evaluation_batches(pairs, setup_.batch_size));
-  return [this, &pairs, list, next = std::size_t{0}]() mutable -> std::optional<Batch> {
-    if (next == list->size()) return std::nullopt;
-    return make_batch(pairs, (*list)[next++], options_.data.max_length, vocabularies_->target->padding_or_unknown());
+  // Processes take turns, for batches go from short texts to long ones, which take longer to write.
+  return [this, &pairs, list, next = static_cast<std::size_t>(setup_.rank)]() mutable -> std::optional<Batch> {
+    if (next >= list->size()) return std::nullopt;
+    const std::vector<std::int64_t>& numbers = (*list)[next];
+    next += static_cast<std::size_t>(setup_.ranks);
+    return make_batch(pairs, numbers, options_.data.max_length, vocabularies_->target->padding_or_unknown());
   };
 }
 

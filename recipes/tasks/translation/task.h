@@ -50,6 +50,8 @@ class Task {
   void set_state(const engine::NamedTensors& state);
   std::int64_t items(const Batch& batch) const { return batch.target_tokens(); }
 
+  std::optional<Batch> part(const Batch& batch, const engine::Part& part) const { return part_of(batch, part); }
+
   std::array<double, 1> loss_counts(const Batch& batch) const { return {static_cast<double>(batch.target_tokens())}; }
   Tensor loss(const Batch& batch, const nn::Run& run) const;
 
