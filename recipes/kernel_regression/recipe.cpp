@@ -1,8 +1,10 @@
 #include "recipes/kernel_regression/recipe.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,6 +19,7 @@
 #include "autograd/tape/tape.h"
 #include "data/figure.h"
 #include "data/output_file.h"
+#include "data/packing.h"
 #include "data/synthetic/noisy_curve.h"
 #include "nn/models/kernel_regression.h"
 #include "recipes/engine/config/value.h"
@@ -108,9 +111,33 @@ class KernelRegression {
   struct Evaluation {
     explicit Evaluation(std::int64_t cases) : numbers(cases), predicted(static_cast<std::size_t>(cases)) {}
     engine::Regression numbers;
-    std::vector<double> predicted;  ///< [cases]
-    std::vector<float> weights;     ///< [cases, known points of each]
+    std::vector<double> predicted;   ///< [cases]
+    std::vector<float> weights;      ///< [cases, known points of each]
+    std::vector<std::int64_t> kept;  ///< the cases that are there
     std::vector<engine::Accumulator*> accumulators() { return {&numbers}; }
+    void keep(std::int64_t place, double value, std::span<const float> of_points) {
+      weights.resize(predicted.size() * of_points.size());
+      predicted.at(static_cast<std::size_t>(place)) = value;
+      std::ranges::copy(of_points, weights.begin() + place * std::ssize(of_points));
+      kept.push_back(place);
+    }
+    std::vector<std::byte> rest() const {
+      const std::size_t width = weights.size() / predicted.size();
+      data::Packer out;
+      for (const std::int64_t place : kept) {
+        out.put(place);
+        out.put(predicted[static_cast<std::size_t>(place)]);
+        out.put_list(std::span(weights).subspan(static_cast<std::size_t>(place) * width, width));
+      }
+      return std::move(out).bytes();
+    }
+    void add_rest(std::span<const std::byte> rest) {
+      for (data::Unpacker in(rest); !in.done();) {
+        const auto place = in.get<std::int64_t>();
+        const auto value = in.get<double>();
+        keep(place, value, in.list<float>());
+      }
+    }
   };
 
   KernelRegression(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
@@ -174,14 +201,12 @@ class KernelRegression {
   Evaluation evaluation(Split split) const { return Evaluation(size(split)); }
   void evaluate(const Batch& b, Evaluation& to, const nn::Run&) const {
     const auto [values, weights] = model_(b.x, b.keys, b.values, config_.model.form);
-    const std::vector<double> predicted = values.to_vector(), truth = b.truth.to_vector(), of_points = weights.to_vector();
+    const std::vector<double> predicted = values.to_vector(), truth = b.truth.to_vector();
+    const Tensor of_points = weights.contiguous();
     const auto width = static_cast<std::size_t>(weights.size(1));
-    to.weights.resize(to.predicted.size() * width);
     for (std::size_t i = 0; i < predicted.size(); ++i) {
-      const auto place = static_cast<std::size_t>(b.places[i]);
       to.numbers.add(b.places[i], truth[i], predicted[i]);
-      to.predicted.at(place) = predicted[i];
-      for (std::size_t k = 0; k < width; ++k) to.weights.at(place * width + k) = static_cast<float>(of_points[i * width + k]);
+      to.keep(b.places[i], predicted[i], of_points.span<const float>().subspan(i * width, width));
     }
   }
   void evaluated(Split split, const Evaluation& e) const {

@@ -14,14 +14,15 @@ using data::at;
 
 }  // namespace
 
-Batch make_batch(std::span<const data::Instance> instances, std::int64_t length, bool packed, std::int32_t pad_id) {
+Batch make_batch(std::span<const data::Instance> instances, std::int64_t length, bool packed, std::int32_t pad_id,
+                 std::int64_t first_place) {
   std::vector<text::TokenSequence> sequences;
   std::int64_t predictions = 0;
   for (const data::Instance& x : instances) {
     sequences.push_back({.ids = x.ids, .first_segment = x.first_segment});
     predictions += static_cast<std::int64_t>(x.positions.size());
   }
-  Batch out{text::token_batch(sequences, length, packed, pad_id), {}, {}, {}};
+  Batch out{text::token_batch(sequences, length, packed, pad_id, {.first = first_place}), {}, {}, {}, first_place == 0};
   for (Tensor* t : {&out.masked, &out.labels}) *t = Tensor(Shape{predictions}, DType::i64);
   out.next = Tensor(Shape{out.layout.sequences}, DType::i64);
 

@@ -60,7 +60,7 @@ std::int64_t Task::samples_per_epoch() const {
 Batch Task::batch(const engine::Samples& samples) const {
   std::vector<data::Instance> instances;
   for (const std::int64_t i : samples.indices) instances.push_back(dataset().instance(samples.split, samples.epoch, i));
-  return make_batch(instances, options_.instances.max_length, network_.packed, vocabulary_->id("[PAD]"));
+  return make_batch(instances, options_.instances.max_length, network_.packed, vocabulary_->id("[PAD]"), samples.offset);
 }
 
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
@@ -73,7 +73,7 @@ void Task::prepare(const Options& options, const engine::Setup& setup, std::ostr
 // ---- training
 
 std::array<double, 2> Task::loss_counts(const Batch& batch) const {
-  return {static_cast<double>(batch.predictions()) + kWeightEpsilon, static_cast<double>(batch.layout.sequences)};
+  return {static_cast<double>(batch.predictions()) + (batch.begins ? kWeightEpsilon : 0), static_cast<double>(batch.layout.sequences)};
 }
 
 std::array<Tensor, 2> Task::loss(const Batch& batch, nn::Run run) const {

@@ -15,7 +15,7 @@ bool shares_negatives(LossKind kind) { return kind != LossKind::bce; }
 
 }  // namespace
 
-Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form) {
+Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form, std::int64_t offset) {
   std::vector<std::int64_t> lengths;
   bool with_targets = !sequences.empty();
   for (const Sequence& s : sequences) {
@@ -26,7 +26,7 @@ Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form) 
     with_targets = with_targets && !s.targets.empty();
   }
   Batch out;
-  out.layout = nn::token_layout(lengths, form.max_length, form.packed, form.align);
+  out.layout = nn::token_layout(lengths, form.max_length, form.packed, form.align, {.first = offset});
   out.items = Tensor::zeros({out.layout.tokens()}, DType::i64);
   if (with_targets) out.targets = Tensor(Shape{out.layout.real_tokens()}, DType::i64);
   const auto offsets = out.layout.offsets.span<const std::int64_t>(), first = out.layout.first.span<const std::int64_t>();
@@ -39,13 +39,13 @@ Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form) 
 }
 
 Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
-                     std::span<const std::int64_t> users) {
+                     std::span<const std::int64_t> users, std::int64_t offset) {
   std::vector<Sequence> sequences;
   for (const auto u : users) {
     const auto items = data.train(u);
     sequences.push_back({items.first(items.size() - 1), items.subspan(1)});
   }
-  Batch out = make_batch(sequences, form);
+  Batch out = make_batch(sequences, form, offset);
   if (loss.kind == LossKind::ce) return out;
   const bool shared = shares_negatives(loss.kind);
   const auto offsets = out.layout.offsets.span<const std::int64_t>();

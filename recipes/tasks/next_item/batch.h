@@ -37,13 +37,14 @@ struct Batch {
 struct Sequence {
   std::span<const std::int32_t> items, targets;
 };
-/// Items are cut to the newest max_length. Throws DataError for an empty sequence.
-Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form);
+/// Items are cut to the newest max_length. `offset`: where the sequences stand in the batch that they are a part of. Throws DataError for
+/// an empty sequence.
+Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form, std::int64_t offset = 0);
 
-/// The training batch of these users at the places first .. of an epoch. Negatives are drawn for each position (bce) or once for a
-/// sequence, whose positions share them (gbce, sampled_softmax).
+/// The training batch of these users at the places first .. of an epoch, or a part of one that begins at the place `offset` of it.
+/// Negatives are drawn for each position (bce) or once for a sequence, whose positions share them (gbce, sampled_softmax).
 Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
-                     std::span<const std::int64_t> users);
+                     std::span<const std::int64_t> users, std::int64_t offset = 0);
 /// What precedes the targets of cases.
 Batch evaluation_batch(const Dataset& data, const SequenceForm& form, std::vector<Case> cases);
 

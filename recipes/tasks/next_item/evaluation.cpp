@@ -9,6 +9,7 @@
 
 #include "autograd/core/error.h"
 #include "data/at.h"
+#include "data/packing.h"
 #include "data/sampler.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/recommendation/baselines.h"
@@ -154,6 +155,17 @@ std::vector<engine::Accumulator*> Evaluation::accumulators() {
   for (auto* ranks : {&sampled, &filtered, &unfiltered})
     if (*ranks) out.push_back(&**ranks);
   return out;
+}
+
+std::vector<std::byte> Evaluation::rest() const {
+  data::Packer out;
+  out.put_list(std::span(cases));
+  return std::move(out).bytes();
+}
+
+void Evaluation::add_rest(std::span<const std::byte> rest) {
+  const auto more = data::Unpacker(rest).list<CaseRanks>();
+  cases.insert(cases.end(), more.begin(), more.end());
 }
 
 Evaluation Protocols::start(std::string_view prefix) const {

@@ -9,6 +9,7 @@
 // Ranks are tie-aware (median place), so constant scores rank in the middle; a NaN score is a NumericalError. The target itself is
 // always a candidate, also if it occurs in the history.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -36,6 +37,8 @@ struct Evaluation {
   std::optional<engine::RankMetrics> sampled, filtered, unfiltered;
   std::vector<CaseRanks> cases = {};  ///< with evaluate.output
   std::vector<engine::Accumulator*> accumulators();
+  std::vector<std::byte> rest() const;
+  void add_rest(std::span<const std::byte> rest);
 };
 
 /// Scores all items for some cases: scores[i * (item_count + 1) + item], entry 0 of a row is not read.

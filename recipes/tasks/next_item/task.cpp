@@ -86,9 +86,9 @@ Batch Task::batch(const engine::Samples& samples) const {
     for (const auto i : samples.indices) out.push_back(all[static_cast<std::size_t>(i)]);
     return out;
   };
-  return samples.split == engine::Split::train
-             ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first, of(dataset().trainable_users()))
-             : evaluation_batch(dataset(), network_.form, of(protocols().cases(samples.split)));
+  return samples.split == engine::Split::train ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first,
+                                                                of(dataset().trainable_users()), samples.offset)
+                                               : evaluation_batch(dataset(), network_.form, of(protocols().cases(samples.split)));
 }
 
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {

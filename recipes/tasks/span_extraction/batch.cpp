@@ -9,10 +9,12 @@
 
 namespace capstan::span_extraction {
 
-Batch make_batch(std::span<const Window> windows, std::int64_t length, std::int32_t pad_id) {
+Batch make_batch(std::span<const Window> windows, std::int64_t length, std::int32_t pad_id, std::int64_t first) {
   std::vector<text::TokenSequence> sequences;
   for (const Window& w : windows) sequences.push_back({.ids = w.ids, .first_segment = static_cast<std::int32_t>(w.first)});
-  Batch out{text::token_batch(sequences, length, /*packed=*/false, pad_id), Tensor(Shape{2 * std::ssize(windows)}, DType::i64), {}};
+  Batch out{text::token_batch(sequences, length, /*packed=*/false, pad_id, {.first = first}),
+            Tensor(Shape{2 * std::ssize(windows)}, DType::i64),
+            {}};
   const auto answers = out.answers.span<std::int64_t>();
   for (std::size_t b = 0; b < windows.size(); ++b) {
     answers[b] = windows[b].start;

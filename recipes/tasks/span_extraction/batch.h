@@ -18,8 +18,8 @@ struct Batch : text::TokenBatch {
   std::vector<std::int64_t> indices;  ///< numbers of the windows in their split; none for windows of no split
 };
 
-/// `length`: of a padded window.
-Batch make_batch(std::span<const Window> windows, std::int64_t length, std::int32_t pad_id);
+/// `length`: of a padded window. `first`: where the windows stand in the batch that they are a part of.
+Batch make_batch(std::span<const Window> windows, std::int64_t length, std::int32_t pad_id, std::int64_t first = 0);
 /// Full windows of random tokens.
 Batch random_batch(std::int64_t windows, std::int64_t length, std::int64_t vocab_size, std::uint64_t key);
 

@@ -2,9 +2,11 @@
 // Evaluation: the logits of a split's windows, gathered over batches into answers, and their scores. What is held back is the windows of
 // questions that are not complete yet.
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "data/text/tokenizer.h"
@@ -28,12 +30,16 @@ struct Decoder {
 
 class Evaluation {
  public:
-  /// `questions` outlives this. `keep`: predictions() is wanted.
-  Evaluation(const Questions& questions, const Decoder& decoder, bool keep);
+  /// `questions` outlives this. `keep`: predictions() is wanted. `begins`: where a split is shared out, whether this is the first share,
+  /// which answers the questions that have no window.
+  Evaluation(const Questions& questions, const Decoder& decoder, bool keep, bool begins = true);
 
   /// `indices`: the numbers of the windows.
   void add(std::span<const std::int64_t> indices, std::vector<WindowLogits> logits);
   std::vector<engine::Accumulator*> accumulators() { return {&scores_}; }
+  /// Windows of questions that are not complete in this share, and the answers kept.
+  std::vector<std::byte> rest() const;
+  void add_rest(std::span<const std::byte> rest);
   const Scores& scores() const { return scores_; }
   /// In the order of the questions. Throws InternalError unless all windows have been added.
   Predictions predictions() const;
@@ -43,9 +49,10 @@ class Evaluation {
     std::vector<WindowLogits> logits;
     std::size_t missing = 0;
   };
+  void add(std::int64_t question, std::int64_t window, WindowLogits logits);
   void finish(std::int64_t number, std::span<const Span> windows, std::span<const WindowLogits> logits);
 
-  const Questions& questions_;
+  const Questions* questions_;  // never null
   Decoder decoder_;
   bool keep_;
   Scores scores_;

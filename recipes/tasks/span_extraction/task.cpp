@@ -58,7 +58,7 @@ Batch Task::batch(const engine::Samples& samples) const {
   const Questions& part = dataset().part(samples.split);
   std::vector<Window> windows;
   for (const std::int64_t i : samples.indices) windows.push_back(part.window(i, *vocabulary_));
-  Batch out = make_batch(windows, options_.spans.windows.length, vocabulary_->id("[PAD]"));
+  Batch out = make_batch(windows, options_.spans.windows.length, vocabulary_->id("[PAD]"), samples.offset);
   out.indices.assign(samples.indices.begin(), samples.indices.end());
   return out;
 }
@@ -68,7 +68,9 @@ Batch Task::bench_batch(std::int64_t index) const {
                       random_key(setup_.seed, "bench", {static_cast<std::uint64_t>(index)}));
 }
 
-Evaluation Task::evaluation(engine::Split split) const { return {dataset().part(split), decoder(), writes_predictions()}; }
+Evaluation Task::evaluation(engine::Split split) const {
+  return {dataset().part(split), decoder(), writes_predictions(), /*begins=*/setup_.rank == 0};
+}
 
 void Task::evaluated(engine::Split, const Evaluation& evaluation) const {
   if (writes_predictions()) write_predictions(engine::expand_home(options_.evaluate.output), evaluation.predictions(), unanswerable_);

@@ -5,11 +5,12 @@
 
 namespace capstan::text {
 
-TokenBatch token_batch(std::span<const TokenSequence> sequences, std::int64_t length, bool packed, std::int32_t pad_id) {
+TokenBatch token_batch(std::span<const TokenSequence> sequences, std::int64_t length, bool packed, std::int32_t pad_id,
+                       nn::KeysOfBatch keys) {
   std::vector<std::int64_t> lengths;
   for (const TokenSequence& s : sequences) lengths.push_back(static_cast<std::int64_t>(s.ids.size()));
   TokenBatch out;
-  out.layout = nn::token_layout(lengths, length, packed, nn::Align::left);
+  out.layout = nn::token_layout(lengths, length, packed, nn::Align::left, keys);
   out.ids = Tensor(Shape{out.layout.tokens()}, DType::i64);
   out.segments = Tensor::zeros({out.layout.tokens()}, DType::i64);
   const auto ids = out.ids.span<std::int64_t>(), segments = out.segments.span<std::int64_t>();

@@ -21,7 +21,9 @@ struct TokenBatch {
   nn::TokenLayout layout;
 };
 
-/// `length`: of a padded sequence, and the longest that one may have (ShapeError). Ids are not checked against a vocabulary.
-TokenBatch token_batch(std::span<const TokenSequence> sequences, std::int64_t length, bool packed, std::int32_t pad_id);
+/// `length`: of a padded sequence, and the longest that one may have (ShapeError). Ids are not checked against a vocabulary. `keys`: where
+/// the sequences are a part of a batch.
+TokenBatch token_batch(std::span<const TokenSequence> sequences, std::int64_t length, bool packed, std::int32_t pad_id,
+                       nn::KeysOfBatch keys = {});
 
 }  // namespace capstan::text

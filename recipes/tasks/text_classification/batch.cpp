@@ -6,18 +6,19 @@
 
 namespace capstan::text_classification {
 
-Batch unlabelled_batch(std::span<const text::TokenSequence> sequences, bool packed, std::int32_t pad_id) {
+Batch unlabelled_batch(std::span<const text::TokenSequence> sequences, bool packed, std::int32_t pad_id, nn::KeysOfBatch keys) {
   std::size_t longest = 0;
   for (const text::TokenSequence& s : sequences) longest = std::max(longest, s.ids.size());
   Batch out;
-  out.tokens = text::token_batch(sequences, static_cast<std::int64_t>(longest), packed, pad_id);
+  out.tokens = text::token_batch(sequences, static_cast<std::int64_t>(longest), packed, pad_id, keys);
   return out;
 }
 
-Batch make_batch(const Dataset& data, engine::Split split, std::span<const std::int64_t> places, bool packed, std::int32_t pad_id) {
+Batch make_batch(const Dataset& data, engine::Split split, std::span<const std::int64_t> places, bool packed, std::int32_t pad_id,
+                 nn::KeysOfBatch keys) {
   std::vector<text::TokenSequence> sequences;
   for (const std::int64_t i : places) sequences.push_back(data.tokens(split, i));
-  Batch out = unlabelled_batch(sequences, packed, pad_id);
+  Batch out = unlabelled_batch(sequences, packed, pad_id, keys);
   out.places.assign(places.begin(), places.end());
   if (!data.labelled(split)) return out;
   const auto count = static_cast<std::int64_t>(places.size());

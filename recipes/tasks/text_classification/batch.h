@@ -21,11 +21,12 @@ struct Batch {
   std::int64_t size() const { return tokens.layout.sequences; }
 };
 
-/// The texts of a part with these numbers. Padded to the longest of them, unless packed.
-Batch make_batch(const Dataset& data, engine::Split split, std::span<const std::int64_t> places, bool packed, std::int32_t pad_id);
+/// The texts of a split with these numbers. Padded to the longest of them, unless packed.
+Batch make_batch(const Dataset& data, engine::Split split, std::span<const std::int64_t> places, bool packed, std::int32_t pad_id,
+                 nn::KeysOfBatch keys = {});
 
 /// Sequences without labels.
-Batch unlabelled_batch(std::span<const text::TokenSequence> sequences, bool packed, std::int32_t pad_id);
+Batch unlabelled_batch(std::span<const text::TokenSequence> sequences, bool packed, std::int32_t pad_id, nn::KeysOfBatch keys = {});
 
 /// Full sequences of random tokens with random labels of so many classes, or with numbers if there is one.
 Batch random_batch(std::int64_t sequences, std::int64_t length, std::int64_t vocab_size, std::int64_t classes, bool packed,

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "autograd/core/error.h"
+#include "data/packing.h"
 
 namespace capstan::text_classification {
 namespace {
@@ -21,10 +22,10 @@ void append_number(std::string& out, float value) {
 
 }  // namespace
 
-Evaluation::Evaluation(const Dataset& data, engine::Split split, bool keep) {
+Evaluation::Evaluation(const Dataset& data, engine::Split split, bool keeps) {
   const std::vector<std::string>& names = data.labels().names();
   if (!data.regression()) width = static_cast<std::int64_t>(names.size());
-  if (keep) outputs.resize(static_cast<std::size_t>(data.size(split) * width));
+  if (keeps) outputs.resize(static_cast<std::size_t>(data.size(split) * width));
   if (!data.labelled(split)) return;
   if (data.regression()) {
     numbers.emplace(data.size(split));
@@ -41,10 +42,30 @@ void Evaluation::add(const Batch& batch, const Tensor& logits) {
   if (numbers)
     for (std::size_t b = 0; b < batch.places.size(); ++b)
       numbers->add(batch.places[b], static_cast<double>(batch.numbers.span<const float>()[b]), static_cast<double>(values[b]));
-  if (outputs.empty()) return;
+  if (!outputs.empty()) keep(batch.places, values);
+}
+
+void Evaluation::keep(std::span<const std::int64_t> places, std::span<const float> rows) {
   const auto count = static_cast<std::size_t>(width);
-  for (std::size_t b = 0; b < batch.places.size(); ++b)
-    std::ranges::copy(values.subspan(b * count, count), outputs.begin() + batch.places[b] * width);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    std::ranges::copy(rows.subspan(i * count, count), outputs.begin() + places[i] * width);
+    kept.push_back(places[i]);
+  }
+}
+
+std::vector<std::byte> Evaluation::rest() const {
+  std::vector<float> rows;
+  for (const std::int64_t place : kept) rows.insert(rows.end(), outputs.begin() + place * width, outputs.begin() + (place + 1) * width);
+  data::Packer out;
+  out.put_list(std::span(kept));
+  out.put_list(std::span<const float>(rows));
+  return std::move(out).bytes();
+}
+
+void Evaluation::add_rest(std::span<const std::byte> rest) {
+  data::Unpacker in(rest);
+  const auto places = in.list<std::int64_t>();
+  keep(places, in.list<float>());
 }
 
 std::vector<engine::Accumulator*> Evaluation::accumulators() {

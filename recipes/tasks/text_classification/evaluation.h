@@ -1,8 +1,10 @@
 #pragma once
 // Evaluation: how good the labels or numbers of a part are, and the two files of results that the original writes.
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,18 +17,25 @@
 namespace capstan::text_classification {
 
 struct Evaluation {
-  /// An empty one for a part. `keep`: what the model says of each text is kept, for probabilities_text.
-  Evaluation(const Dataset& data, engine::Split split, bool keep);
+  /// An empty one for a part. `keeps`: what the model says of each text is kept, for probabilities_text.
+  Evaluation(const Dataset& data, engine::Split split, bool keeps);
 
   std::optional<engine::Classification> classes;  ///< accuracy, f1 (of two classes that of the second), macro_f1, matthews; loss
   std::optional<engine::Regression> numbers;      ///< pearson, spearman; loss, the mean squared error
   engine::Count texts{"texts"};
-  std::vector<float> outputs;  ///< [texts, outputs] kept: logits, or numbers
-  std::int64_t width = 1;      ///< outputs of a text
+  std::vector<float> outputs;      ///< [texts, outputs] kept: logits, or numbers
+  std::vector<std::int64_t> kept;  ///< the numbers of the texts whose outputs are there
+  std::int64_t width = 1;          ///< outputs of a text
 
   /// logits f32 [B, outputs].
   void add(const Batch& batch, const Tensor& logits);
   std::vector<engine::Accumulator*> accumulators();
+  std::vector<std::byte> rest() const;
+  void add_rest(std::span<const std::byte> rest);
+
+ private:
+  /// Rows [places, outputs].
+  void keep(std::span<const std::int64_t> places, std::span<const float> rows);
 };
 
 /// What always the most frequent training label would reach, "most_frequent/accuracy", ..., or the mean training number, "mean/loss".

@@ -1,5 +1,6 @@
 #include "recipes/tasks/text_classification/task.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -74,7 +75,12 @@ const Dataset& Task::dataset() const {
 
 Batch Task::batch(const engine::Samples& samples) const {
   const std::int32_t pad = encoder_->pad_id();
-  if (network_.packed || samples.split == Split::train) return make_batch(dataset(), samples.split, samples.indices, network_.packed, pad);
+  if (network_.packed || samples.split == Split::train) {
+    // A part is padded to its own longest text, but what is dropped out of it goes by the longest of the batch.
+    nn::KeysOfBatch keys{.first = samples.offset};
+    for (const std::int64_t i : samples.whole) keys.length = std::max(keys.length, std::ssize(dataset().tokens(samples.split, i).ids));
+    return make_batch(dataset(), samples.split, samples.indices, network_.packed, pad, keys);
+  }
   const std::vector<std::int64_t>& short_first = dataset().short_first(samples.split);
   std::vector<std::int64_t> places;
   for (const std::int64_t i : samples.indices) places.push_back(short_first[static_cast<std::size_t>(i)]);
