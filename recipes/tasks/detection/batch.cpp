@@ -18,8 +18,9 @@ void set_objects(BatchImage& to, std::span<const data::AnnotatedBox> boxes, std:
   }
 }
 
-Batch joined(std::span<const data::Image> images, std::vector<BatchImage> parts, const ImageForm& form) {
-  Pixels pixels = padded(images, form);
+Batch joined(std::span<const data::Image> images, std::vector<BatchImage> parts, const ImageForm& form, std::int64_t height = 0,
+             std::int64_t width = 0) {
+  Pixels pixels = padded(images, form, height, width);
   return {.images = std::move(pixels.images), .real = std::move(pixels.real), .parts = std::move(parts)};
 }
 
@@ -45,8 +46,7 @@ std::int64_t Batch::objects() const {
   return count;
 }
 
-Pixels padded(std::span<const data::Image> images, const ImageForm& form) {
-  std::int64_t height = 0, width = 0;
+Pixels padded(std::span<const data::Image> images, const ImageForm& form, std::int64_t height, std::int64_t width) {
   for (const data::Image& i : images) height = std::max(height, i.height), width = std::max(width, i.width);
   const auto count = std::ssize(images);
   Pixels out{.images = Tensor({count, form.channels, height, width}), .real = {}};
@@ -83,22 +83,30 @@ data::Image for_evaluation(const data::ImageView& image, const ImageForm& form) 
 }
 
 Batch training_batch(const Dataset& data, const data::BoxAugmentation& augmentation, const ImageForm& form, std::int64_t queries,
-                     std::uint64_t seed, std::int64_t epoch, std::span<const std::int64_t> indices) {
+                     std::uint64_t seed, const engine::Samples& samples) {
+  const auto key_of = [&](std::int64_t index) {
+    return random_key(seed, "augment", {static_cast<std::uint64_t>(samples.epoch), static_cast<std::uint64_t>(index)});
+  };
+  std::int64_t height = 0, width = 0;  // of the whole batch
+  for (const std::int64_t index : samples.whole) {
+    const data::AnnotatedImage& image = data.annotated(engine::Split::train, index);
+    const auto [h, w] = data::training_size(image.height, image.width, augmentation, key_of(index));
+    height = std::max(height, h), width = std::max(width, w);
+  }
   std::vector<data::Image> images;
   std::vector<BatchImage> parts;
-  for (const std::int64_t index : indices) {
+  for (const std::int64_t index : samples.indices) {
     const Example example = data.read(engine::Split::train, index);
-    const auto key = random_key(seed, "augment", {static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index)});
     const auto boxes = data::boxes_to_learn(example.boxes, example.image.height, example.image.width);
     require<DataError>(std::ssize(boxes) <= queries, data.annotated(engine::Split::train, index).file, ": ", boxes.size(),
                        " objects, but the model has ", queries, " queries (model.queries)");
-    data::BoxedImage drawn = data::for_training(example.image, boxes, augmentation, key);
+    data::BoxedImage drawn = data::for_training(example.image, boxes, augmentation, key_of(index));
     BatchImage part{.number = index, .height = example.image.height, .width = example.image.width};
     set_objects(part, drawn.boxes, drawn.image.height, drawn.image.width);
     parts.push_back(std::move(part));
     images.push_back(std::move(drawn.image));
   }
-  return joined(images, std::move(parts), form);
+  return joined(images, std::move(parts), form, height, width);
 }
 
 Batch evaluation_batch(const Dataset& data, engine::Split split, const ImageForm& form, std::int64_t queries,

@@ -1,6 +1,7 @@
 #pragma once
 // Batch: images of unlike sizes in one tensor, each in the upper left corner, with their objects. A training batch is a function of (seed,
-// epoch, numbers of its images) alone.
+// epoch, numbers of its images) alone. A part of one is padded as the whole one is, because what a network sees at the border of an image
+// depends on the padding beside it.
 
 #include <cstdint>
 #include <span>
@@ -51,13 +52,14 @@ ImageForm form_of(const Options& options, std::int64_t channels);
 struct Pixels {
   Tensor images, real;
 };
-Pixels padded(std::span<const data::Image> images, const ImageForm& form);
+/// At least of this size.
+Pixels padded(std::span<const data::Image> images, const ImageForm& form, std::int64_t height = 0, std::int64_t width = 0);
 /// An image as evaluation sees it.
 data::Image for_evaluation(const data::ImageView& image, const ImageForm& form);
 
 /// Throws DataError naming an image with more than `queries` objects.
 Batch training_batch(const Dataset& data, const data::BoxAugmentation& augmentation, const ImageForm& form, std::int64_t queries,
-                     std::uint64_t seed, std::int64_t epoch, std::span<const std::int64_t> indices);
+                     std::uint64_t seed, const engine::Samples& samples);
 /// Images of a part as evaluation sees them; their objects serve the loss, those in excess of `queries` are left out.
 Batch evaluation_batch(const Dataset& data, engine::Split part, const ImageForm& form, std::int64_t queries,
                        std::span<const std::int64_t> indices);

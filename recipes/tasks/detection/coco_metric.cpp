@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/packing.h"
 
 namespace capstan::detection {
 namespace {
@@ -138,6 +139,25 @@ void CocoMetric::merge(const CocoMetric& part) {
     const Category& other = part.categories_[c];
     categories_[c].found.insert(categories_[c].found.end(), other.found.begin(), other.found.end());
     for (std::size_t a = 0; a < kAreas; ++a) categories_[c].to_find[a] += other.to_find[a];
+  }
+}
+
+std::vector<std::byte> CocoMetric::judged() const {
+  data::Packer out;
+  for (const Category& c : categories_) {
+    out.put_list(std::span(c.found));
+    out.put(c.to_find);
+  }
+  return std::move(out).bytes();
+}
+
+void CocoMetric::add_judged(std::span<const std::byte> judged) {
+  data::Unpacker in(judged);
+  for (Category& c : categories_) {
+    const auto found = in.list<Judged>();
+    c.found.insert(c.found.end(), found.begin(), found.end());
+    const auto to_find = in.get<std::array<std::int64_t, kAreas>>();
+    for (std::size_t a = 0; a < kAreas; ++a) c.to_find[a] += to_find[a];
   }
 }
 

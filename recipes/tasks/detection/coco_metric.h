@@ -15,6 +15,7 @@
 // false one.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -44,8 +45,11 @@ class CocoMetric : public engine::Accumulator {
   /// An image, once. Throws InternalError for a category outside 0 .. categories - 1, NumericalError for a score that is no number.
   void add(std::int64_t image, std::span<const data::AnnotatedBox> truth, std::span<const data::DetectedBox> found);
 
-  /// Adds the images of another part, which this one must not have. Parts join by this alone: sums() holds no more than their count.
+  /// Adds the images of another part, which this one must not have. sums() holds no more than their count.
   void merge(const CocoMetric& part);
+  /// What merge adds beside the sums, as bytes.
+  std::vector<std::byte> judged() const;
+  void add_judged(std::span<const std::byte> judged);
 
   /// What can be said of the images so far.
   class Result {

@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
 #include "data/at.h"
+#include "data/packing.h"
 #include "recipes/engine/metrics/ranking.h"
 #include "recipes/tasks/detection/set_loss.h"
 
@@ -150,6 +151,26 @@ Evaluation::Evaluation(const Dataset& data, engine::Split part, const Options& o
       keeps_results_(!options.evaluate.results.empty()),
       rank_(ranks_of(data.class_names())),
       coco_(std::ssize(named(data.class_names())), {.per_category = options.evaluate.per_class, .categories = named(data.class_names())}) {}
+
+std::vector<std::byte> Evaluation::rest() const {
+  data::Packer out;
+  out.put_list(std::span<const std::byte>(coco_.judged()));
+  out.put_text(results_.entries());
+  out.put(results_.size());
+  for (const std::string& example : examples_) out.put_text(example);
+  return std::move(out).bytes();
+}
+
+void Evaluation::add_rest(std::span<const std::byte> rest) {
+  data::Unpacker in(rest);
+  coco_.add_judged(in.list<std::byte>());
+  const std::string entries = in.text();
+  results_.add_entries(entries, in.get<std::int64_t>());
+  while (!in.done()) {
+    std::string example = in.text();
+    if (examples_.size() < kExamples) examples_.push_back(std::move(example));
+  }
+}
 
 std::vector<std::string> Evaluation::names() const { return named(data_->class_names()); }
 

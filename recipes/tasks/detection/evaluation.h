@@ -6,6 +6,7 @@
 // an image's predictions that are not "no object" differ from its objects.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -48,6 +49,8 @@ class Evaluation {
 
   void add(const Batch& batch, const Answers& answers);
   std::vector<engine::Accumulator*> accumulators() { return {&coco_, &loss_}; }
+  std::vector<std::byte> rest() const;
+  void add_rest(std::span<const std::byte> rest);
   const CocoMetric& coco() const { return coco_; }
   /// Of the categories of coco().
   std::vector<std::string> names() const;

@@ -75,7 +75,8 @@ engine::Preview preview(const Options& options, std::int64_t channels, const eng
     const std::vector<std::int64_t> only{index};
     sheet.place(r, 0, panel_of(evaluation_batch(data, engine::Split::train, form, most, only), form));
     for (std::int64_t epoch = 0; epoch < kDraws; ++epoch)
-      sheet.place(r, 1 + epoch, panel_of(training_batch(data, augmentation, form, most, setup.seed, epoch, only), form));
+      sheet.place(r, 1 + epoch,
+                  panel_of(training_batch(data, augmentation, form, most, setup.seed, {.epoch = epoch, .indices = only}), form));
     preview.captions.push_back(
         join_text("row ", r + 1, ": ", image.file.empty() ? join_text("image ", image.id) : image.file, ", ", most, " objects"));
   }

@@ -69,7 +69,7 @@ const Dataset& Task::dataset() const {
 
 Batch Task::batch(const engine::Samples& samples) const {
   if (samples.split != Split::train) return evaluation_batch(dataset(), samples.split, form_, network_.queries, samples.indices);
-  return training_batch(dataset(), augmentation_, form_, network_.queries, setup_.seed, samples.epoch, samples.indices);
+  return training_batch(dataset(), augmentation_, form_, network_.queries, setup_.seed, samples);
 }
 
 Batch Task::bench_batch(std::int64_t index) const {

@@ -1,5 +1,7 @@
 #include "recipes/tasks/image_classification/batch.h"
 
+#include <optional>
+
 #include "autograd/core/rng.h"
 
 namespace capstan::image_classification {
@@ -51,22 +53,72 @@ void mix(Batch& batch, const AugmentOptions& augment, std::int64_t classes, std:
   data::mix_batch(batch.images.span<float>(), targets, {s[0], s[1], s[2], s[3]}, classes, mixing, rng);
 }
 
-/// Which showing of its image in this epoch the sample at a place of the batch is, from 0.
-std::int64_t repeat_of(const TrainingSource& from, const engine::Samples& samples, std::int64_t at) {
-  return (samples.first + at) % from.augment.repeats;
+// ---- a place of a training batch: of the whole one, wherever a part of it is computed
+
+/// Which showing of its image in this epoch the sample is, from 0.
+std::int64_t repeat_of(const TrainingSource& from, const engine::Samples& samples, std::int64_t place) {
+  return (samples.batch_first() + place) % from.augment.repeats;
 }
 
-std::uint64_t augment_key(const TrainingSource& from, const engine::Samples& samples, std::int64_t at) {
+std::uint64_t augment_key(const TrainingSource& from, const engine::Samples& samples, std::int64_t place) {
   const auto epoch = static_cast<std::uint64_t>(samples.epoch),
-             index = static_cast<std::uint64_t>(samples.indices[static_cast<std::size_t>(at)]);
-  const auto repeat = static_cast<std::uint64_t>(repeat_of(from, samples, at));
+             index = static_cast<std::uint64_t>(samples.batch()[static_cast<std::size_t>(place)]);
+  const auto repeat = static_cast<std::uint64_t>(repeat_of(from, samples, place));
   return repeat == 0 ? random_key(from.setup.seed, "augment", {epoch, index})
                      : random_key(from.setup.seed, "augment", {epoch, index, repeat});
 }
 
+/// The image before it is mixed, [C, H, W], and its class.
+struct Drawn {
+  Tensor image;
+  std::int64_t label = 0;
+};
+Drawn drawn_at(const TrainingSource& from, const engine::Samples& samples, std::int64_t place) {
+  const data::PipelineOptions& form = from.pipeline.options();
+  const Example example = from.data.read(engine::Split::train, samples.batch()[static_cast<std::size_t>(place)]);
+  Drawn out{.image = Tensor(Shape{form.channels, form.size, form.size}), .label = example.label};
+  from.pipeline.for_training(example.view, augment_key(from, samples, place), out.image.span<float>());
+  return out;
+}
+
 std::uint64_t mix_key_of(const TrainingSource& from, const engine::Samples& samples) {
   return random_key(from.setup.seed, "mix",
-                    {static_cast<std::uint64_t>(samples.epoch), static_cast<std::uint64_t>(samples.first / from.setup.batch_size)});
+                    {static_cast<std::uint64_t>(samples.epoch), static_cast<std::uint64_t>(samples.batch_first() / from.setup.batch_size)});
+}
+
+/// How each image of the whole batch is mixed with the one at partner_of.
+std::vector<std::optional<data::Mix>> mixes_of(const TrainingSource& from, const engine::Samples& samples) {
+  const std::int64_t size = from.pipeline.options().size;
+  Rng rng(mix_key_of(from, samples));
+  return data::draw_mixes(std::ssize(samples.batch()), size, size, mixing_of(from.augment), rng);
+}
+std::int64_t partner_of(const engine::Samples& samples, std::int64_t place) { return std::ssize(samples.batch()) - 1 - place; }
+
+/// What `mix` does to the whole batch, done to a part of it.
+void mix_part(Batch& batch, const TrainingSource& from, const engine::Samples& samples) {
+  if (!mixing_of(from.augment).enabled()) return;
+  const std::int64_t classes = from.data.classes(), size = from.pipeline.options().size, channels = from.pipeline.options().channels;
+  const auto smoothed = [&](std::span<const std::int64_t> labels) {
+    Tensor out(Shape{std::ssize(labels), classes});
+    data::smooth_targets(labels, classes, from.augment.label_smoothing, out.span<float>());
+    return out;
+  };
+  batch.targets = smoothed(batch.labels.span<const std::int64_t>());
+  const Batch before{.images = batch.images.clone(), .labels = batch.labels, .targets = {}, .samples = {}, .substitutes = {}};
+  const auto mixes = mixes_of(from, samples);
+  for (std::int64_t i = 0; i < batch.size(); ++i) {
+    const std::int64_t place = samples.offset + i, partner = partner_of(samples, place);
+    const std::optional<data::Mix>& mix = mixes[static_cast<std::size_t>(place)];
+    if (!mix || partner == place) continue;
+    const std::int64_t own = partner - samples.offset;  // the partner's place in this part, if it is there
+    Drawn other;
+    if (own < 0 || own >= batch.size()) other = drawn_at(from, samples, partner);
+    const bool elsewhere = other.image.defined();
+    const std::int64_t label = elsewhere ? other.label : batch.labels.span<const std::int64_t>()[static_cast<std::size_t>(own)];
+    data::mix_image(planes(batch, i), elsewhere ? other.image.span<float>() : planes(before, own), channels, size, size, *mix);
+    data::mix_target(batch.targets.span<float>().subspan(static_cast<std::size_t>(i * classes), static_cast<std::size_t>(classes)),
+                     smoothed(std::span(&label, 1)).span<const float>(), *mix);
+  }
 }
 
 }  // namespace
@@ -74,30 +126,27 @@ std::uint64_t mix_key_of(const TrainingSource& from, const engine::Samples& samp
 Batch training_batch(const TrainingSource& from, const engine::Samples& samples) {
   Batch batch = read_batch(from.data, engine::Split::train, from.pipeline.options(), samples.indices,
                            [&](std::int64_t at, const Example& example, std::span<float> out) {
-                             from.pipeline.for_training(example.view, augment_key(from, samples, at), out);
+                             from.pipeline.for_training(example.view, augment_key(from, samples, samples.offset + at), out);
                            });
   // What is drawn for each sample while the network runs, such as dropout, must differ between the repeats too.
   const auto numbers = batch.samples.span<std::int64_t>();
   for (std::int64_t i = 0; i < batch.size(); ++i)
-    numbers[static_cast<std::size_t>(i)] += repeat_of(from, samples, i) * from.data.size(engine::Split::train);
-  mix(batch, from.augment, from.data.classes(), mix_key_of(from, samples));
+    numbers[static_cast<std::size_t>(i)] += repeat_of(from, samples, samples.offset + i) * from.data.size(engine::Split::train);
+  if (samples.size() < std::ssize(samples.batch())) {
+    mix_part(batch, from, samples);
+  } else {
+    mix(batch, from.augment, from.data.classes(), mix_key_of(from, samples));
+  }
   return batch;
 }
 
-Tensor training_image(const TrainingSource& from, const engine::Samples& samples, std::int64_t at) {
-  const auto drawn = [&](std::int64_t place) {
-    const data::PipelineOptions& form = from.pipeline.options();
-    const Tensor image(Shape{form.channels, form.size, form.size});
-    const Example example = from.data.read(engine::Split::train, samples.indices[static_cast<std::size_t>(place)]);
-    from.pipeline.for_training(example.view, augment_key(from, samples, place), image.span<float>());
-    return image;
-  };
-  const Tensor image = drawn(at);
-  const std::int64_t partner = samples.size() - 1 - at, size = from.pipeline.options().size;
-  Rng rng(mix_key_of(from, samples));
-  const auto mixes = data::draw_mixes(samples.size(), size, size, mixing_of(from.augment), rng);
-  if (const auto& mix = mixes[static_cast<std::size_t>(at)]; mix && partner != at)
-    data::mix_image(image.span<float>(), drawn(partner).span<const float>(), image.size(0), size, size, *mix);
+Tensor training_image(const TrainingSource& from, const engine::Samples& samples, std::int64_t place) {
+  const Tensor image = drawn_at(from, samples, place).image;
+  const std::int64_t partner = partner_of(samples, place);
+  const auto mixes = mixes_of(from, samples);
+  if (const auto& mix = mixes[static_cast<std::size_t>(place)]; mix && partner != place)
+    data::mix_image(image.span<float>(), drawn_at(from, samples, partner).image.span<const float>(), image.size(0), image.size(1),
+                    image.size(2), *mix);
   return image;
 }
 

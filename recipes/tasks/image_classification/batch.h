@@ -1,5 +1,6 @@
 #pragma once
-// Batch: images and classes as tensors. A training batch is a function of (seed, epoch, place, numbers of its images) alone.
+// Batch: images and classes as tensors. A training batch is a function of (seed, epoch, place, numbers of its images) alone. A part of one
+// has what the whole one has there, for which it also reads the images elsewhere in the batch that its own are mixed with.
 //
 // With augment.repeats the engine gives each image that many places in a row; a place tells which of them it is, and each is drawn anew.
 
@@ -32,8 +33,8 @@ struct TrainingSource {
   const engine::Setup& setup;
 };
 Batch training_batch(const TrainingSource& from, const engine::Samples& samples);
-/// The images of training_batch at one place of it, [C, H, W], for which it reads no more than that one and what it is mixed with.
-Tensor training_image(const TrainingSource& from, const engine::Samples& samples, std::int64_t at);
+/// The image at one place of the whole batch, [C, H, W], for which it reads no more than that one and what it is mixed with.
+Tensor training_image(const TrainingSource& from, const engine::Samples& samples, std::int64_t place);
 
 /// Images of a part as evaluation sees them.
 Batch evaluation_batch(const Dataset& data, engine::Split part, const data::ImagePipeline& pipeline, std::span<const std::int64_t> indices);

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <span>
 
+#include "data/packing.h"
 #include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::image_classification {
 
-Evaluation::Evaluation(const std::vector<std::string>& class_names, const Options& options)
-    : confusion(class_names, {.recalls = options.evaluate.per_class}) {
+Evaluation::Evaluation(const Dataset& data, const std::vector<std::string>& class_names, const Options& options)
+    : confusion(class_names, {.recalls = options.evaluate.per_class}), data_(&data) {
   if (class_names.size() > 5) in_top_five.emplace("top5_accuracy");
   if (options.data.broken == data::Broken::skip) skipped.emplace("skipped_images");
 }
@@ -35,6 +36,28 @@ std::vector<engine::Accumulator*> Evaluation::accumulators() {
   if (in_top_five) all.push_back(&*in_top_five);
   all.push_back(&loss);
   if (skipped) all.push_back(&*skipped);
+  return all;
+}
+
+std::vector<std::byte> Evaluation::rest() const {
+  data::Packer out;
+  for (const auto& [path, fault] : broken()) {
+    out.put_text(path);
+    out.put_text(fault);
+  }
+  return std::move(out).bytes();
+}
+
+void Evaluation::add_rest(std::span<const std::byte> rest) {
+  for (data::Unpacker in(rest); !in.done();) {
+    const std::string path = in.text();
+    broken_elsewhere_.insert_or_assign(path, in.text());
+  }
+}
+
+std::map<std::string, std::string> Evaluation::broken() const {
+  std::map<std::string, std::string> all = data_->broken();
+  all.insert(broken_elsewhere_.begin(), broken_elsewhere_.end());
   return all;
 }
 

@@ -1,6 +1,7 @@
 #include "recipes/tasks/image_classification/task.h"
 
 #include <algorithm>
+#include <map>
 #include <ostream>
 
 #include "autograd/core/error.h"
@@ -25,14 +26,14 @@ bool needs_data(const Options& options, Purpose purpose) {
   return purpose != Purpose::predict || options.predict.input == PredictInput::indices;
 }
 
-std::string broken_text(const Dataset& data) {
+std::string broken_text(const std::map<std::string, std::string>& broken) {
   std::string text;
-  for (const auto& [path, fault] : data.broken()) text += fault + "\n";  // a fault begins with the path
+  for (const auto& [path, fault] : broken) text += fault + "\n";  // a fault begins with the path
   return text;
 }
 
-void write_broken_list(const Options& options, const Dataset& data) {
-  if (!options.data.broken_list.empty()) data::write_output(engine::expand_home(options.data.broken_list), broken_text(data));
+void write_broken_list(const Options& options, const std::map<std::string, std::string>& broken) {
+  if (!options.data.broken_list.empty()) data::write_output(engine::expand_home(options.data.broken_list), broken_text(broken));
 }
 
 /// Images in the element type that the network is to compute in.
@@ -59,9 +60,11 @@ Task::Task(const Options& options, const ImageForm& form, const engine::Setup& s
 
 void Task::check_batches() const {
   const std::int64_t images = size(Split::train), size = pipeline_.options().size, least = network_.smallest_batch(size, size);
-  const std::int64_t last = images % setup_.batch_size, smallest = last > 0 ? last : std::min(images, setup_.batch_size);
+  const std::int64_t last = images % setup_.batch_size, whole = last > 0 ? last : std::min(images, setup_.batch_size);
+  const std::int64_t smallest = std::max<std::int64_t>(1, whole / setup_.ranks);  // of the parts that processes normalise by themselves
   require<ConfigError>(smallest >= least, "image_classification: a batch of ", smallest, " image", smallest == 1 ? "" : "s",
                        " leaves batch normalisation one element a channel: ", images, " training images in batches of ", setup_.batch_size,
+                       setup_.ranks > 1 ? join_text(" for ", setup_.ranks, " processes") : std::string(),
                        "; take another train.batch_size");
 }
 
@@ -92,8 +95,9 @@ void Task::prepare(const Options& options, const engine::Setup& setup, std::ostr
   const Dataset d(lenient.data, lenient.shapes, setup);
   d.check_all();
   for (const std::string& line : data::lines_of(d.report())) report << line << '\n';
-  report << d.summary() << "; validation: " << d.validation_source() << "; broken files: " << d.broken().size() << '\n' << broken_text(d);
-  write_broken_list(options, d);
+  report << d.summary() << "; validation: " << d.validation_source() << "; broken files: " << d.broken().size() << '\n'
+         << broken_text(d.broken());
+  write_broken_list(options, d.broken());
 }
 
 data::DataReport Task::data_report() const {
@@ -144,7 +148,7 @@ void Task::evaluated(Split split, const Evaluation& evaluation) const {
   if (setup_.purpose == Purpose::evaluate && !options_.evaluate.confusion.empty())
     data::write_output(engine::expand_home(options_.evaluate.confusion), evaluation.confusion.to_tsv());
   // An evaluation alone meets fewer broken files than training, and must not replace its list.
-  if (setup_.purpose == Purpose::train) write_broken_list(options_, dataset());
+  if (setup_.purpose == Purpose::train) write_broken_list(options_, evaluation.broken());
 }
 
 std::string Task::protocol(Split split) const {

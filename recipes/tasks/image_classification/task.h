@@ -42,7 +42,7 @@ class Task {
   std::int64_t repeats() const { return options_.augment.repeats; }
   Tensor loss(const Batch& batch, nn::Run run) const;
 
-  Evaluation evaluation(engine::Split) const { return {class_names_, options_}; }
+  Evaluation evaluation(engine::Split) const { return {dataset(), class_names_, options_}; }
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const { to.add(batch, logits(batch.images, run)); }
   /// Writes evaluate.confusion and data.broken_list. Throws DataError if no image could be read.
   void evaluated(engine::Split split, const Evaluation& evaluation) const;

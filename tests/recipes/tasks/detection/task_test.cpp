@@ -232,14 +232,15 @@ TEST_F(DetectionData, ATrainingImageIsAFunctionOfItsPlace) {
   const data::BoxAugmentation augmentation{.sides = {16, 20, 24}, .crop = .5, .crop_sides = {24, 30}, .crop_least = 10, .crop_most = 20};
   const ImageForm form{.channels = 3, .normalization = {.mean = {0, 0, 0}, .deviation = {1, 1, 1}}};
   const auto drawn = [&](std::int64_t epoch, const std::vector<std::int64_t>& indices) {
-    return training_batch(data, augmentation, form, 10, 7, epoch, indices);
+    return training_batch(data, augmentation, form, 10, 7, {.epoch = epoch, .indices = indices});
   };
+  const std::vector<std::int64_t> first{0};
   const Batch together = drawn(3, {1, 0}), alone = drawn(3, {0});
   EXPECT_EQ(together.parts[1].boxes, alone.parts[0].boxes);
   bool differs = false;
   for (std::int64_t epoch = 0; epoch < 8; ++epoch) differs = differs || drawn(epoch, {0}).images.shape() != alone.images.shape();
   EXPECT_TRUE(differs) << "sides are drawn anew each epoch";
-  EXPECT_THAT(message_of<DataError>([&] { training_batch(data, augmentation, form, 0, 7, 0, std::vector<std::int64_t>{0}); }),
+  EXPECT_THAT(message_of<DataError>([&] { training_batch(data, augmentation, form, 0, 7, {.indices = first}); }),
               AllOf(HasSubstr("a.png: 1 objects"), HasSubstr("model.queries")));
 }
 
