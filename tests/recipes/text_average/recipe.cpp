@@ -51,7 +51,7 @@ class TextAverage {
   using Evaluation = engine::Classification;
   using Query = std::string;
   struct Batch {
-    Tensor terms, weights, labels;  // i64 [B, T], 0 at padding; f32 [B, T, 1], one over the number of terms; i64 [B]
+    Tensor terms, weights, labels, numbers;  // i64 [B, T], 0 at padding; f32 [B, T, 1], 1 / number of terms; i64 [B]; i64 [B], of the texts
   };
 
   TextAverage(const Config& c, const engine::Setup& setup, const nn::Scope& scope)
@@ -63,8 +63,9 @@ class TextAverage {
   }
 
   std::int64_t size(engine::Split split) const { return texts_.at(split).size(); }
-  Batch batch(const engine::Samples& s) const { return batch_of(texts_.at(s.split).at(s.indices)); }
-  Tensor loss(const Batch& b, const nn::Run& run) const {
+  Batch batch(const engine::Samples& s) const { return batch_of(texts_.at(s.split).at(s.indices), Tensor::from(s.indices, {s.size()})); }
+  Tensor loss(const Batch& b, nn::Run run) const {
+    run.token_ids = b.numbers;  // what is dropped out of a text does not depend on its place in the batch
     return cross_entropy(logits(b, run), b.labels, {.reduction = Reduction::sum()}).value;
   }
   Evaluation evaluation(engine::Split) const { return Evaluation(engine::names_of(classes_), {.f1 = true}); }
@@ -72,8 +73,7 @@ class TextAverage {
 
   Query query(std::string line, std::int64_t number) const { return engine::not_blank(std::move(line), number); }
   std::vector<std::string> answer(std::span<const Query> q, const nn::Run& run) const {
-    const std::vector<std::int64_t> no_labels(q.size());
-    return engine::best_classes(logits(batch_of({.texts = {q.begin(), q.end()}, .labels = no_labels}), run), classes_);
+    return engine::best_classes(logits(batch_of({{q.begin(), q.end()}, std::vector<std::int64_t>(q.size())}), run), classes_);
   }
   engine::NamedTensors artifacts() const {
     engine::NamedTensors out;
@@ -98,7 +98,7 @@ class TextAverage {
       for (const std::string& term : terms_of(text))
         if (++counts[term] == c.min_count) terms_.add(term);
   }
-  Batch batch_of(const data::LabelledTexts& texts) const {
+  Batch batch_of(const data::LabelledTexts& texts, const Tensor& numbers = {}) const {
     std::vector<std::vector<std::int64_t>> known;
     std::size_t longest = 1;
     for (const std::string& text : texts.texts) {
@@ -108,7 +108,7 @@ class TextAverage {
       longest = std::max(longest, known.back().size());
     }
     const std::int64_t count = texts.size(), length = static_cast<std::int64_t>(longest);
-    Batch out{Tensor::zeros({count, length}, DType::i64), Tensor(Shape{count, length, 1}), Tensor::from(texts.labels, {count})};
+    Batch out{Tensor::zeros({count, length}, DType::i64), Tensor(Shape{count, length, 1}), Tensor::from(texts.labels, {count}), numbers};
     for (std::size_t b = 0; b < known.size(); ++b) {
       std::ranges::copy(known[b], out.terms.data<std::int64_t>() + b * longest);
       std::fill_n(out.weights.data<float>() + b * longest, longest, 1 / std::max(1.f, static_cast<float>(known[b].size())));
