@@ -60,8 +60,8 @@ data::Image for_evaluation(const data::ImageView& image, const ImageForm& form);
 /// Throws DataError naming an image with more than `queries` objects.
 Batch training_batch(const Dataset& data, const data::BoxAugmentation& augmentation, const ImageForm& form, std::int64_t queries,
                      std::uint64_t seed, const engine::Samples& samples);
-/// Images of a part as evaluation sees them; their objects serve the loss, those in excess of `queries` are left out.
-Batch evaluation_batch(const Dataset& data, engine::Split part, const ImageForm& form, std::int64_t queries,
+/// Images of a split as evaluation sees them; their objects serve the loss, those in excess of `queries` are left out.
+Batch evaluation_batch(const Dataset& data, engine::Split split, const ImageForm& form, std::int64_t queries,
                        std::span<const std::int64_t> indices);
 /// Random images of form.side x form.side with ten objects each (fewer queries: as many), for `capstan bench`.
 Batch random_batch(const ImageForm& form, std::int64_t classes, std::int64_t queries, std::int64_t count, std::uint64_t key);

@@ -21,7 +21,7 @@ Tensor own_first(const Tensor& all, std::int64_t begin, std::int64_t end) {
   if (!all.defined()) return {};
   Tensor out = all.clone();
   const auto values = out.span<T>();
-  std::ranges::rotate(values.first(static_cast<std::size_t>(end)), values.begin() + begin);
+  std::rotate(values.begin(), values.begin() + begin, values.begin() + end);
   return out;
 }
 
