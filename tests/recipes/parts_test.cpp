@@ -316,8 +316,7 @@ class Batches {
   EpochOrder order_;
 };
 
-class Parts : public testing::TestWithParam<Small> {
- protected:
+struct Parts : testing::TestWithParam<Small> {
   Parts() {
     if (GetParam().write) GetParam().write(scratch);
   }
