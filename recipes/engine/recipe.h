@@ -183,6 +183,7 @@ struct Setup {
   NamedTensors initial = {};          ///< for train and prepare: artifacts of the model in init.from, or of the run that goes on
   bool resumed = false;               ///< it is the latter
   int rank = 0, ranks = 1;            ///< this process among those that train together (distributed/comm.h)
+  std::int64_t parts = 1;             ///< that a training batch is computed in, on all of them
   bool values_wait = false;           ///< of parameters: a file is read before ParameterStore::draw_waiting draws the rest
 
   /// `path` if it is absolute, otherwise below data_dir. Throws ConfigError if it is empty.

@@ -118,6 +118,7 @@ Setup make_setup(const EngineOptions& options, Purpose purpose, const Comm* comm
   s.evaluation_size = options.evaluate.batch_size;
   s.data_dir = options.run.data;
   if (comm != nullptr) s.rank = comm->rank(), s.ranks = comm->size();
+  s.parts = t.reduce == Reduce::ordered ? t.parts : s.ranks;
   s.json_answers = options.predict.format == AnswerFormat::jsonl;
   return s;
 }

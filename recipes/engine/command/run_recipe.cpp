@@ -143,8 +143,8 @@ int train_command(const Command& c) {
   Comm* comm = c.console.comm;
   std::optional<Watch> watch;
   if (comm != nullptr) {
-    watch.emplace(*comm, Watch::Options{.limits = {.silence_seconds = options.run.silence_seconds,
-                                                   .stall_seconds = options.run.stall_seconds}});
+    watch.emplace(*comm,
+                  Watch::Options{.limits = {.silence_seconds = options.run.silence_seconds, .stall_seconds = options.run.stall_seconds}});
     comm = &watch->comm();
     watch->note(0, "reading the data");
   }

@@ -5,6 +5,7 @@
 #include <new>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "recipes/engine/distributed/agreement.h"
 #include "recipes/engine/system.h"
@@ -23,6 +24,22 @@ void share_constants(const Training& t) {
       dispatch_floating("train", value.dtype(),
                         [&](auto zero) { t.comm->broadcast(std::as_writable_bytes(value.span<decltype(zero)>()), 0); });
     }
+}
+
+/// What a step moves besides what is trained, such as running statistics, moves once for each part that a process computes.
+void require_no_moving_constants(const Training& t, std::span<const std::uint64_t> versions_before) {
+  const auto all = t.recipe.parameters().parameters();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    require<ConfigError>(
+        all[i].trainable() || all[i].version() == versions_before[i], "train.reduce = ordered: ", all[i].name(),
+        " moves with each part of a batch, in an order that several processes do not keep: choose train.reduce = fast, one "
+        "process, or a frozen normalisation");
+}
+
+std::vector<std::uint64_t> versions_of(const Training& t) {
+  std::vector<std::uint64_t> versions;
+  for (const Parameter& p : t.recipe.parameters().parameters()) versions.push_back(p.version());
+  return versions;
 }
 
 Metrics validate(const Training& t) {
@@ -84,12 +101,14 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   // Where the next step depends on nothing but what an update changes, the state is that of a whole step all through its forward pass.
   const bool own_state = t.recipe.sequential() || !t.recipe.state().empty();
   bool first_step = true, whole = true;
+  const std::vector<std::uint64_t> versions = versions_of(t);
   SelfComm alone;
   GradientExchange exchange(t.comm != nullptr ? *t.comm : alone, t.recipe.parameters(), t.exchange);
   const auto step = [&](const StepWork& work, double rate) {
     StepGradients gradients = clipped_step(
         t.recipe, work, {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
         options.train.clip_norm, exchange);
+    if (first_step && t.comm != nullptr && t.exchange.reduce == Reduce::ordered) require_no_moving_constants(t, versions);
     whole = false;
     update(t.optimizer, gradients, rate);
     return std::move(gradients.loss);

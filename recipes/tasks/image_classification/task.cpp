@@ -61,11 +61,10 @@ Task::Task(const Options& options, const ImageForm& form, const engine::Setup& s
 void Task::check_batches() const {
   const std::int64_t images = size(Split::train), size = pipeline_.options().size, least = network_.smallest_batch(size, size);
   const std::int64_t last = images % setup_.batch_size, whole = last > 0 ? last : std::min(images, setup_.batch_size);
-  const std::int64_t smallest = std::max<std::int64_t>(1, whole / setup_.ranks);  // of the parts that processes normalise by themselves
+  const std::int64_t smallest = std::max<std::int64_t>(1, whole / setup_.parts);  // each part is normalised by itself
   require<ConfigError>(smallest >= least, "image_classification: a batch of ", smallest, " image", smallest == 1 ? "" : "s",
                        " leaves batch normalisation one element a channel: ", images, " training images in batches of ", setup_.batch_size,
-                       setup_.ranks > 1 ? join_text(" for ", setup_.ranks, " processes") : std::string(),
-                       "; take another train.batch_size");
+                       setup_.parts > 1 ? join_text(" in ", setup_.parts, " parts") : std::string(), "; take another train.batch_size");
 }
 
 std::int64_t Task::classes_for(const ImageForm& form) const {
