@@ -31,7 +31,7 @@ class MpiComm final : public Comm {
   std::string_view host(int rank) const override { return hosts_[static_cast<std::size_t>(rank)]; }
   std::string transport() const override;
 
-  void barrier() override { meet(); }
+  void barrier() override { meet(Call::barrier, 0); }
   void broadcast(std::span<std::byte> data, int root) override;
   void sum(std::span<float> data) override { add_up(data, MPI_FLOAT); }
   void sum(std::span<double> data) override { add_up(data, MPI_DOUBLE); }
@@ -44,8 +44,10 @@ class MpiComm final : public Comm {
  private:
   /// Throws unless MPI reports success.
   void check(int code, const char* call) const;
-  /// Returns when all ranks have called it.
-  void meet();
+  enum class Call : std::int64_t { barrier, broadcast, sum, sum_parts, gather_parts, gather, exchange };
+  static std::string_view name_of(Call call);
+  /// Returns when all ranks have called it. InternalError on all of them if they are not about to make the same call of the same size.
+  void meet(Call call, std::size_t size);
   /// Calls f(first, count) for pieces that MPI can count.
   template <class F>
   void in_pieces(std::size_t total, const F& f) const {
@@ -119,13 +121,29 @@ void MpiComm::check(int code, const char* call) const {
   throw IoError(message);
 }
 
-void MpiComm::meet() {
+std::string_view MpiComm::name_of(Call call) {
+  switch (call) {
+    case Call::barrier: return "barrier";
+    case Call::broadcast: return "broadcast";
+    case Call::sum: return "sum";
+    case Call::sum_parts: return "sum_parts";
+    case Call::gather_parts: return "gather_parts";
+    case Call::gather: return "gather";
+    case Call::exchange: return "exchange";
+  }
+  return "?";
+}
+
+void MpiComm::meet(Call call, std::size_t size) {
+  // The largest and the least of what the ranks are about to do: the same, or they would wait in different calls for ever.
+  const std::int64_t mine = static_cast<std::int64_t>(call) << 56 | static_cast<std::int64_t>(size);
+  std::array<std::int64_t, 2> most{mine, -mine};
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibarrier(comm_, &request), "MPI_Ibarrier");
+  check(MPI_Iallreduce(MPI_IN_PLACE, most.data(), 2, MPI_INT64_T, MPI_MAX, comm_, &request), "MPI_Iallreduce");
   const auto start = std::chrono::steady_clock::now();
   for (int done = 0;;) {
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return;
+    if (done != 0) break;
     // A short wait is busy, for the others may be as good as there. Then it sleeps, so little that it adds a small part to the wait.
     const auto waited = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - start);
     if (waited < microseconds(50))
@@ -133,11 +151,13 @@ void MpiComm::meet() {
     else
       std::this_thread::sleep_for(std::clamp(waited / 32, microseconds(10), microseconds(1000)));
   }
+  require<InternalError>(most[0] == -most[1], "the ranks do not make the same call: rank ", rank_, " (", this_host(), ") is in ",
+                         name_of(call), " of ", size, ", another one is not");
 }
 
 template <class T>
 void MpiComm::add_up(std::span<T> data, MPI_Datatype type) {
-  meet();
+  meet(Call::sum, data.size_bytes());
   in_pieces(data.size(), [&](std::size_t first, int count) {
     check(MPI_Allreduce(MPI_IN_PLACE, data.data() + first, count, type, MPI_SUM, comm_), "MPI_Allreduce");
   });
@@ -150,13 +170,13 @@ void MpiComm::send_all(std::span<std::byte> data, int root) {
 
 void MpiComm::broadcast(std::span<std::byte> data, int root) {
   check_root("broadcast", root, size_);
-  meet();
+  meet(Call::broadcast, data.size());
   send_all(data, root);
 }
 
 void MpiComm::sum_parts(std::span<float> data, std::span<const std::size_t> counts) {
   const auto offsets = part_offsets("sum_parts", data.size(), counts, size_);
-  meet();
+  meet(Call::sum_parts, data.size());
   const auto own = static_cast<std::size_t>(rank_);
   if (data.size() <= most_) {
     check(MPI_Reduce_scatter(MPI_IN_PLACE, data.data(), ints(counts).data(), MPI_FLOAT, MPI_SUM, comm_), "MPI_Reduce_scatter");
@@ -174,7 +194,7 @@ void MpiComm::sum_parts(std::span<float> data, std::span<const std::size_t> coun
 
 void MpiComm::gather_parts(std::span<std::byte> data, std::span<const std::size_t> counts) {
   const auto offsets = part_offsets("gather_parts", data.size(), counts, size_);
-  meet();
+  meet(Call::gather_parts, data.size());
   if (data.size() <= most_) {
     check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data.data(), ints(counts).data(), ints(offsets).data(), MPI_BYTE, comm_),
           "MPI_Allgatherv");
@@ -187,7 +207,7 @@ void MpiComm::gather_parts(std::span<std::byte> data, std::span<const std::size_
 }
 
 std::vector<std::vector<std::byte>> MpiComm::gather(std::span<const std::byte> mine) {
-  meet();
+  meet(Call::gather, 0);
   const auto count = static_cast<std::size_t>(size_), own = static_cast<std::size_t>(rank_);
   std::vector<std::uint64_t> sizes(count);
   sizes[own] = mine.size();
@@ -212,7 +232,7 @@ std::vector<std::vector<std::byte>> MpiComm::gather(std::span<const std::byte> m
 
 void MpiComm::exchange(std::span<const std::span<const std::byte>> to, std::span<const std::span<std::byte>> from) {
   check_exchange(to, from, rank_, size_);
-  meet();
+  meet(Call::exchange, 0);
   const auto own = static_cast<std::size_t>(rank_);
   std::ranges::copy(to[own], from[own].begin());
   struct Receipt {

@@ -104,8 +104,12 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
   if (!comparison.empty()) say(comparison);
 }
 
-void TrainSession::start_from(TrainState state) {
+void TrainSession::start_from(TrainState state, std::optional<double> validation_metric) {
   state_ = std::move(state);
+  if (validation_metric) {
+    validated_step_ = state_.step;
+    validation_metric_ = *validation_metric;
+  }
   begin(join_text("resumed at step ", state_.step));
 }
 

@@ -53,8 +53,9 @@ class TrainSession {
   /// Goes on from a checkpoint. What is the best of its course stays so, and best.h5 names it, where the file of it is found; another
   /// metric, or the loss of that file, starts the comparison anew, which is said.
   void start_from(const Checkpoint& checkpoint);
-  /// Where another process has the directory: goes on from what the session of that one has made of a checkpoint.
-  void start_from(TrainState state);
+  /// Where another process has the directory: goes on from what the session of that one has made of a checkpoint, its state and the metric
+  /// that it knows of this step, if any.
+  void start_from(TrainState state, std::optional<double> validation_metric);
   /// The directory has nothing yet of the run that goes on here.
   bool in_new_place() const { return in_new_place_; }
 
@@ -71,6 +72,8 @@ class TrainSession {
   /// Records a validation and decides whether it is the best. Throws NumericalError if the deciding metric is NaN.
   void after_validation(const Metrics& metrics, double seconds);
   bool validated_now() const { return validated_step_ == state_.step; }
+  /// Of the step that was validated last.
+  double validation_metric() const { return validation_metric_; }
 
   /// Reasons to stop now.
   StopReason stop() const;

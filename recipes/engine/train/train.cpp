@@ -66,13 +66,14 @@ void restore(const Training& t, TrainSession& session, const Checkpoint& checkpo
   TrainState state = rank == 0 ? session.state() : checkpoint.train_state();
   if (t.comm != nullptr) {
     // What the directory of checkpoints has made of it.
-    std::array<double, 3> best{static_cast<double>(state.best_step), state.best_metric, static_cast<double>(state.bad_validations)};
+    std::array<double, 5> best{static_cast<double>(state.best_step), state.best_metric, static_cast<double>(state.bad_validations),
+                               session.validated_now() ? 1.0 : 0.0, session.validation_metric()};
     t.comm->broadcast(std::as_writable_bytes(std::span(best)), 0);
     state.best_step = static_cast<std::int64_t>(best[0]);
     state.best_metric = best[1];
     state.bad_validations = static_cast<std::int64_t>(best[2]);
+    if (rank != 0) session.start_from(std::move(state), best[3] > 0 ? std::optional(best[4]) : std::nullopt);
   }
-  if (rank != 0) session.start_from(std::move(state));
   const TrainState& s = session.state();
   if (s.position > 0) t.recipe.begin_epoch(s.epoch);
   t.recipe.set_state(s.recipe);
