@@ -129,7 +129,8 @@ TEST(ImageClassification, RepeatsDependOnTheirPlaceAlone) {
     engine::BatchStream stream(recipe, 1, position, options);
     std::vector<std::vector<double>> batches;
     for (std::int64_t at = position; at < recipe.batches_per_epoch(); ++at)
-      for (const engine::AnyBatch& b : stream.next(1, at)) batches.push_back(b.as<Batch>().images.to_vector());
+      for (const engine::StepWork work = stream.next(1, at); const engine::Piece& piece : work.pieces)
+        batches.push_back(piece.batch.as<Batch>().images.to_vector());
     return batches;
   };
   const auto whole = run(0, 0);
