@@ -1,6 +1,7 @@
 // The processes of an MPI run, started by mpirun: what every Comm promises; or with an argument, a run that goes wrong in one way, which
 // faults.sh looks at; or figures.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -42,6 +43,16 @@ TEST(Mpi, SizesThatDoNotAgreeAreNamed) {
   if (all->rank() == 1) from[0] = place;
   const std::string message = message_of<InternalError>([&] { all->exchange(to, from); });
   EXPECT_EQ(message, all->rank() == 1 ? "exchange: rank 0 sends rank 1 2 bytes, and that expects 3" : "nothing was thrown");
+}
+
+TEST(Mpi, DifferentCallsAreFoundOnAllRanks) {
+  if (all->size() < 2) GTEST_SKIP() << "one process";
+  std::vector<double> data(3);
+  EXPECT_THAT(message_of<InternalError>([&] { all->rank() == 0 ? all->barrier() : all->sum(data); }),
+              testing::HasSubstr("the ranks do not make the same call: rank"));
+  EXPECT_THAT(message_of<InternalError>([&] { all->sum(std::span(data).first(all->rank() == 0 ? 3 : 2)); }),
+              testing::HasSubstr("is in sum of "));
+  all->barrier();  // and they go on together
 }
 
 // A run of steps in which rank `size - 1` does `what` in the middle.
