@@ -24,6 +24,8 @@ class Adagrad final : public Optimizer {
   /// Throws ConfigError for options out of range.
   explicit Adagrad(std::span<const Parameter> parameters, const AdagradOptions& options = {});
 
+  bool moves_unnamed_rows(std::size_t) const override { return false; }
+
  private:
   void update(std::span<const Item> items, double learning_rate, double gradient_scale) override;
 

@@ -51,6 +51,8 @@ class AdamFamily : public Optimizer {
  public:
   ~AdamFamily() override;
 
+  bool moves_unnamed_rows(std::size_t) const override { return options_.sparse != SparsePolicy::lazy; }
+
  protected:
   enum class Decay : std::uint8_t { in_gradient, decoupled };
   AdamFamily(std::string_view name, std::span<const Parameter> parameters, const AdamOptions& options, Decay decay, bool bias_correction);

@@ -9,7 +9,9 @@
 
 namespace capstan::optim {
 
-double global_norm(std::span<Gradient> gradients) {
+double global_norm(std::span<Gradient> gradients) { return std::sqrt(sum_of_squares(gradients)); }
+
+double sum_of_squares(std::span<Gradient> gradients) {
   std::vector<Tensor> packed;  // keeps the spans alive
   std::vector<std::span<const float>> f32;
   std::vector<std::span<const double>> f64;
@@ -24,12 +26,13 @@ double global_norm(std::span<Gradient> gradients) {
       f32.push_back(t.span<const float>());
     }
   }
-  return std::sqrt(kernels::sum_of_squares<float>(f32) + kernels::sum_of_squares<double>(f64));
+  return kernels::sum_of_squares<float>(f32) + kernels::sum_of_squares<double>(f64);
 }
 
-Clipped clip_global_norm(std::span<Gradient> gradients, double max_norm) {
+Clipped clip_global_norm(std::span<Gradient> gradients, double max_norm) { return clip_norm(global_norm(gradients), max_norm); }
+
+Clipped clip_norm(double norm, double max_norm) {
   require<ConfigError>(max_norm > 0, "clip_global_norm: the largest norm must be positive: ", max_norm);
-  const double norm = global_norm(gradients);
   return {norm, norm <= max_norm ? 1.0 : max_norm / norm};
 }
 

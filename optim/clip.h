@@ -16,8 +16,12 @@ struct Clipped {
 /// The norm of all gradients, absent ones counting as zero. Independent of the number of threads. Row-sparse gradients with
 /// repeated rows are replaced by their coalesced form on the way, so that the optimiser need not do it again.
 double global_norm(std::span<Gradient> gradients);
+/// Its square: what adds up over parts of the gradients.
+double sum_of_squares(std::span<Gradient> gradients);
 
-/// The scale that brings the global norm to at most max_norm (> 0; infinity: measure only).
+/// The scale that brings a norm to at most max_norm (> 0; infinity: measure only).
+Clipped clip_norm(double norm, double max_norm);
+/// The same for the global norm.
 Clipped clip_global_norm(std::span<Gradient> gradients, double max_norm);
 
 }  // namespace capstan::optim

@@ -20,6 +20,8 @@ class Lion final : public Optimizer {
   /// Throws ConfigError for options out of range.
   explicit Lion(std::span<const Parameter> parameters, const LionOptions& options = {});
 
+  bool moves_unnamed_rows(std::size_t) const override { return options_.sparse == SparsePolicy::dense; }
+
  private:
   void update(std::span<const Item> items, double learning_rate, double gradient_scale) override;
 

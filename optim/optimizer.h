@@ -51,6 +51,9 @@ class Optimizer {
   /// The same for some rows of parameters[index] only; before a forward pass that reads them.
   void synchronize_rows(std::size_t index, std::span<const std::int64_t> rows);
 
+  /// Whether a step with a row-sparse gradient of parameters[index] changes rows that it does not name.
+  virtual bool moves_unnamed_rows(std::size_t index) const = 0;
+
   /// All state, slot by slot, in the order of the parameters. Synchronises first, so that it fits the parameters as they are.
   std::vector<OptimizerState> state();
   /// Takes the values of a state() of the same parameters. Throws CheckpointError, and changes nothing, listing all entries that are

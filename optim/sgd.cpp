@@ -12,12 +12,16 @@ Sgd::Sgd(std::span<const Parameter> parameters, const SgdOptions& options) : Opt
   if (options.momentum > 0) momentum_ = add_slot("momentum");
 }
 
+SparsePolicy Sgd::policy(std::size_t index) const {
+  const bool others_rest = options_.momentum == 0 && (options_.weight_decay == 0 || !parameters()[index].decay());
+  return others_rest ? SparsePolicy::lazy : options_.sparse;
+}
+
 void Sgd::update(std::span<const Item> items, double learning_rate, double gradient_scale) {
   UpdateList list;
   for (const Item& item : items) {
     const Parameter& p = parameters()[item.index];
-    const bool others_rest = options_.momentum == 0 && (options_.weight_decay == 0 || !p.decay());
-    list.add(p, item.gradient, {momentum_[item.index]}, others_rest ? SparsePolicy::lazy : options_.sparse, options_.weight_decay);
+    list.add(p, item.gradient, {momentum_[item.index]}, policy(item.index), options_.weight_decay);
   }
   if (options_.momentum > 0) {
     list.run(kernels::rules::SgdMomentum{.learning_rate = learning_rate,

@@ -19,7 +19,10 @@ class Sgd final : public Optimizer {
   /// Throws ConfigError for options out of range.
   explicit Sgd(std::span<const Parameter> parameters, const SgdOptions& options = {});
 
+  bool moves_unnamed_rows(std::size_t index) const override { return policy(index) == SparsePolicy::dense; }
+
  private:
+  SparsePolicy policy(std::size_t index) const;
   void update(std::span<const Item> items, double learning_rate, double gradient_scale) override;
 
   SgdOptions options_;

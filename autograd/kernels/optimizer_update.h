@@ -17,6 +17,11 @@
 namespace capstan::kernels {
 
 inline constexpr std::int32_t kNoGradient = -1, kAtRest = -2;  ///< see UpdateTensor::gradient_row
+/// The parts of a dense tensor that is cut at multiples of so many elements are updated to the bits of the whole.
+inline constexpr std::int64_t kUpdateGrain = 64;
+/// Rows of up to so many elements are too short for a loop of their own: of those that an index names, several are updated together, and
+/// the bits depend on which. Longer rows are updated alike whatever other rows are there.
+inline constexpr std::int64_t kNarrowRow = 16;
 
 /// Which elements of one tensor an update visits, and where their gradient is. A dense tensor is one row of all its elements.
 /// T: float, double.

@@ -89,6 +89,7 @@ class AnyRecipe {
   virtual std::vector<std::string> loss_terms() const = 0;
   virtual std::vector<double> loss_counts(const AnyBatch& batch) const = 0;
   virtual std::vector<Tensor> loss(const AnyBatch& batch, const nn::Run& run) = 0;
+  virtual bool initializes() const = 0;  ///< whether it has something to do there
   virtual void initialize(optim::Optimizer& optimizer) = 0;
   virtual NamedTensors state() const = 0;
   virtual void set_state(const NamedTensors& state) = 0;

@@ -195,6 +195,9 @@ class ErasedRecipe : public AnyRecipe {
       return {sums.begin(), sums.end()};
     }
   }
+  bool initializes() const override {
+    return requires(R recipe, nn::ParameterStore store, optim::Optimizer & optimizer) { recipe.initialize(store, optimizer); };
+  }
   void initialize([[maybe_unused]] optim::Optimizer& optimizer) override {
     if constexpr (requires { recipe_.initialize(parameters(), optimizer); }) recipe_.initialize(parameters(), optimizer);
   }

@@ -140,6 +140,9 @@ TYPED_TEST(EveryOptimizer, TreatsRowsThatAreNotNamedAsItPromises) {
       gradients[2] = densified(gradients[2]);
       dense->step(gradients, learning_rate_at(step), .5);
       const std::vector<double> now = sparse->parameters()[2].value().to_vector(), other = dense->parameters()[2].value().to_vector();
+      for (std::size_t i = 0; i < now.size() && !sparse->moves_unnamed_rows(2); ++i)
+        ASSERT_TRUE(std::ranges::count(named, static_cast<std::int64_t>(i / kWidth)) > 0 || now[i] == before[i]) << "element " << i;
+      EXPECT_FALSE(sample.other_rows == OtherRows::rest && sparse->moves_unnamed_rows(2));
       for (std::size_t i = 0; i < now.size() && sample.other_rows == OtherRows::rest; ++i) {
         const bool is_named = std::ranges::count(named, static_cast<std::int64_t>(i / kWidth)) > 0;
         ASSERT_EQ(now[i] != before[i], is_named) << "step " << step << ", element " << i;

@@ -141,6 +141,31 @@ TYPED_TEST(EveryRule, DoesNotDependOnHowTensorsAreGrouped) {
   }
 }
 
+TYPED_TEST(EveryRule, UpdatesPartsOfWholeGrainsToTheBitsOfTheWhole) {
+  for (const std::int64_t rest : {0, 1, 5, 8, 15, 16, 17, 31, 63}) {
+    for (const std::int64_t grains : {1, 2, 127, 128, 129, 300}) {
+      const Case c{1, grains * kUpdateGrain + rest, 0, false};
+      SCOPED_TRACE(::testing::PrintToString(c));
+      this->on_both_backends([&] {
+        Buffers<float> whole(c), parts(c);
+        whole.run(this->rule());
+        for (const auto& [begin, end] :
+             {std::pair<std::int64_t, std::int64_t>{0, grains / 3}, {grains / 3, grains - 1}, {grains - 1, grains}}) {
+          UpdateTensor<float> part = parts.tensor;
+          const std::int64_t at = begin * kUpdateGrain;
+          part.value += at;
+          part.gradient += at;
+          for (float*& moment : part.moments) moment += at;
+          part.width = end == grains ? c.width - at : (end - begin) * kUpdateGrain;
+          update(std::span<const UpdateTensor<float>>(&part, 1), this->rule(), .5);
+        }
+        EXPECT_EQ(parts.value, whole.value);
+        EXPECT_EQ(parts.moments, whole.moments);
+      });
+    }
+  }
+}
+
 TYPED_TEST(EveryRule, LetsNotANumberThrough) {                     // it must be seen, not hidden by a fast loop
   for (const std::size_t bad : {std::size_t{5}, std::size_t{39}})  // in the body of the vectorised loop and at its end
     this->on_both_backends([&] {

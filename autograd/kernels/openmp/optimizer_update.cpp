@@ -24,8 +24,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 8192;         // elements of a long row in one piece
 constexpr std::int64_t kScattered = 4096;     // elements of rows named by an index in one piece
-constexpr std::int64_t kNarrow = 16;          // elements of a row that are too few for a loop of their own
-constexpr std::int64_t kGroup = 256;          // elements of such rows that are updated together
+constexpr std::int64_t kGroup = 256;          // elements of narrow rows that are updated together
 constexpr std::int64_t kAhead = 4;            // rows whose memory is asked for beforehand
 constexpr std::int64_t kSerialBelow = 32768;  // elements below which starting threads costs more than it gains
 
@@ -99,7 +98,7 @@ float* zeros(std::size_t moment) {
 template <class F>
 void run_piece(const Piece& piece, const F& f) {
   const UpdateTensor<float>& t = *piece.tensor;
-  if (t.rows != nullptr && t.width <= kNarrow) return run_narrow_rows(piece, f);
+  if (t.rows != nullptr && t.width <= kNarrowRow) return run_narrow_rows(piece, f);
   const bool part_of_row = t.width > kBlock;
   for (std::int64_t i = piece.row, end = part_of_row ? piece.row + 1 : piece.row + piece.count; i < end; ++i) {
     const std::int64_t row = t.rows != nullptr ? t.rows[i] : i;

@@ -88,7 +88,7 @@ decltype(auto) as_checkpoint_error(const F& f) {
   }
 }
 
-std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.numel()) * size_of(t.dtype()); }
+std::size_t bytes_of(const Spec& s) { return static_cast<std::size_t>(s.shape.numel()) * size_of(s.dtype); }
 
 void add_parameters(std::string_view group, const nn::ParameterStore& parameters, std::vector<CheckpointTensor>& all) {
   for (const Parameter& p : parameters.parameters()) all.push_back({joined(group, p.name()), p.value()});
@@ -99,8 +99,10 @@ void add_averages(std::string_view group, const optim::WeightAverage& average, s
     all.push_back({joined(group, average.parameters()[i].name()), average.averages()[i]});
 }
 
-void add_state(std::span<const optim::OptimizerState> state, std::vector<CheckpointTensor>& all) {
-  for (const auto& s : state) all.push_back({joined(kOptimizer, s.slot + "/" + s.parameter), s.value});
+std::string name_of(const optim::OptimizerState& s) { return joined(kOptimizer, s.slot + "/" + s.parameter); }
+
+Spec whole_spec(const optim::OptimizerState& s, const ShardedOptimizer* sharded) {
+  return sharded != nullptr ? sharded->whole_spec(s) : s.value.spec();
 }
 
 // "/model/" of "/model/layer/weight".
@@ -126,15 +128,17 @@ void begin_versions(const nn::ParameterStore& parameters) {
 }  // namespace
 
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
-                                        const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average) {
+                                        const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average,
+                                        ShardedOptimizer* sharded) {
   std::vector<CheckpointTensor> tensors;
   add_parameters(average != nullptr ? kWeights : kModel, parameters, tensors);
   if (average != nullptr) add_averages(kModel, *average, tensors);
-  if (optimizer != nullptr) add_state(optimizer->state(), tensors);
+  const std::vector<optim::OptimizerState> state = optimizer != nullptr ? optimizer->state() : std::vector<optim::OptimizerState>();
   std::size_t bytes = kOverhead + meta.config.size();
-  for (const CheckpointTensor& t : tensors) bytes += bytes_of(t.value) + 1024;
+  for (const CheckpointTensor& t : tensors) bytes += bytes_of(t.value.spec()) + 1024;
+  for (const optim::OptimizerState& s : state) bytes += bytes_of(whole_spec(s, sharded)) + 1024;
   for (const auto* group : {&train.recipe, &artifacts})
-    for (const auto& [name, t] : *group) bytes += bytes_of(t) + 1024;
+    for (const auto& [name, t] : *group) bytes += bytes_of(t.spec()) + 1024;
 
   data::Hdf5Writer out(bytes);
   out.group("/meta");
@@ -154,6 +158,7 @@ std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::Pa
     out.set("/optimizer", "step_count", optimizer->step_count());
   }
   for (const CheckpointTensor& t : tensors) out.write(t.name, t.value);
+  for (const optim::OptimizerState& s : state) out.write(name_of(s), sharded != nullptr ? sharded->gather(s) : s.value);
 
   out.group("/train");
   out.set("/train", "step", train.step);
@@ -207,74 +212,81 @@ bool Checkpoint::has_group(std::string_view name) const {
 void Checkpoint::load(const nn::ParameterStore& parameters) const {
   std::vector<CheckpointTensor> targets;
   add_parameters(kModel, parameters, targets);
-  load(std::move(targets), nullptr);
+  load(targets, nullptr, nullptr);
   begin_versions(parameters);
 }
 
-void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average) const {
+void Checkpoint::load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average,
+                      const ShardedOptimizer* sharded) const {
   const bool averaged = has_group("/weights");
   std::vector<CheckpointTensor> targets;
   add_parameters(averaged ? kWeights : kModel, parameters, targets);
   if (averaged && average != nullptr) add_averages(kModel, *average, targets);
-  load(std::move(targets), optimizer);
+  load(targets, optimizer, sharded);
   begin_versions(parameters);
   if (!averaged && average != nullptr) average->restart();
 }
 
-void Checkpoint::load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const {
+void Checkpoint::load(const std::vector<CheckpointTensor>& targets, optim::Optimizer* optimizer, const ShardedOptimizer* sharded) const {
   std::vector<optim::OptimizerState> state;
-  const std::size_t first_of_state = targets.size();
+  std::vector<std::pair<std::string, Spec>> expected;
+  for (const CheckpointTensor& t : targets) expected.emplace_back(t.name, t.value.spec());
   std::set<std::string, std::less<>> groups;  // those that must hold nothing else
   for (const CheckpointTensor& t : targets) groups.emplace(group_of(t.name));
   if (optimizer != nullptr) {
     state = optimizer->state();
-    add_state(state, targets);
+    for (const optim::OptimizerState& s : state) expected.emplace_back(name_of(s), whole_spec(s, sharded));
     groups.emplace(kOptimizer);
   }
   std::map<std::string_view, const data::Hdf5Entry*> stored;
   for (const auto& e : reader_.entries())
     if (groups.contains(group_of(e.name))) stored.emplace(e.name, &e);
 
-  std::vector<std::pair<std::string, optim::OptimizerState>> waiting;  // state of what was trained when it was saved and is frozen now
+  std::vector<optim::OptimizerState> waiting;  // state of what was trained when it was saved and is frozen now
   std::string problems;
-  for (const CheckpointTensor& t : targets) {
-    const auto it = stored.find(t.name);
+  for (const auto& [name, spec] : expected) {
+    const auto it = stored.find(name);
     if (it == stored.end()) {
-      problems += join_text("\n  missing: ", t.name, " ", t.value);
+      problems += join_text("\n  missing: ", name, " ", spec);
       continue;
     }
-    if (it->second->is_text || it->second->spec != t.value.spec())
-      problems += join_text("\n  of another shape or type: ", t.name, ": the model has ", t.value, ", the file ", it->second->spec);
+    if (it->second->is_text || it->second->spec != spec)
+      problems += join_text("\n  of another shape or type: ", name, ": the model has ", spec, ", the file ", it->second->spec);
     stored.erase(it);
   }
   for (const auto& [name, entry] : stored) {
     const auto frozen = optimizer == nullptr ? std::nullopt : state_of_frozen(name, *optimizer);
     if (frozen && !entry->is_text) {
-      waiting.emplace_back(name, *frozen);
+      waiting.push_back(*frozen);
     } else {
       problems += join_text("\n  unexpected: ", name, " ", entry->spec);
     }
   }
   require<CheckpointError>(problems.empty(), "checkpoint: ", path(), ": does not fit the model:", problems);
 
+  std::size_t held = 0;  // of the file in memory
+  const auto count_held = [&](const Tensor& read) {
+    held += bytes_of(read.spec());
+    if (held >= kHeldBytes) reader_.release(), held = 0;
+  };
   as_checkpoint_error([&] {
     if (optimizer != nullptr) {
       require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(),
                                ": has the state of the optimiser ", reader_.text("/optimizer", "name"), ", the model is trained with ",
                                optimizer->name());
-      for (std::size_t i = 0; i < state.size(); ++i) state[i].value = reader_.read(targets[first_of_state + i].name);
-      for (auto& [name, of_frozen] : waiting) {
-        of_frozen.value = reader_.read(name);
-        state.push_back(of_frozen);
+      state.insert(state.end(), waiting.begin(), waiting.end());
+      for (optim::OptimizerState& s : state) {
+        s.value = reader_.read(name_of(s));
+        count_held(s.value);
+        if (sharded != nullptr) s.value = sharded->share_of(s.parameter, s.value);
       }
       optimizer->load_state(state, reader_.integer("/optimizer", "step_count"));
     }
-    std::size_t held = 0;  // of the file in memory
-    for (std::size_t i = 0; i < first_of_state; ++i) {
-      reader_.read_into(targets[i].name, targets[i].value);
-      held += bytes_of(targets[i].value);
-      if (held >= kHeldBytes || i + 1 == first_of_state) reader_.release(), held = 0;
+    for (const CheckpointTensor& t : targets) {
+      reader_.read_into(t.name, t.value);
+      count_held(t.value);
     }
+    reader_.release();
   });
 }
 

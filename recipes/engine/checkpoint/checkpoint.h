@@ -24,6 +24,7 @@
 #include "nn/parameter_store.h"
 #include "optim/optimizer.h"
 #include "optim/weight_average.h"
+#include "recipes/engine/distributed/sharded_optimizer.h"
 #include "recipes/engine/recipe.h"
 
 namespace capstan::engine {
@@ -58,10 +59,11 @@ struct TrainState {
 };
 
 /// The content of a file as bytes: a copy taken at one moment, which may be written while training goes on. `optimizer` may be null (a
-/// dump of weights), which makes a file that evaluates and predicts but does not resume. `average` may be null.
+/// dump of weights), which makes a file that evaluates and predicts but does not resume. `average` may be null. `sharded`: `optimizer` is
+/// its own, whose state all processes bring together while this makes room for it (ShardedOptimizer::gather_for_first), a tensor at a time.
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
                                         const TrainState& train, const NamedTensors& artifacts,
-                                        const optim::WeightAverage* average = nullptr);
+                                        const optim::WeightAverage* average = nullptr, ShardedOptimizer* sharded = nullptr);
 
 /// A dataset of a checkpoint, and the tensor it is written from or read into.
 struct CheckpointTensor {
@@ -91,8 +93,9 @@ class Checkpoint {
   void load(const nn::ParameterStore& parameters, optim::Optimizer& optimizer, optim::WeightAverage* average = nullptr) const {
     load(parameters, &optimizer, average);
   }
-  /// The same; a null `optimizer` keeps its own state.
-  void load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average) const;
+  /// The same; a null `optimizer` keeps its own state. `sharded`: `optimizer` is its own, and takes this process's shares.
+  void load(const nn::ParameterStore& parameters, optim::Optimizer* optimizer, optim::WeightAverage* average,
+            const ShardedOptimizer* sharded = nullptr) const;
   /// The parameters for who starts another model from them (nn/import.h), under their names: those that are used, averages where the file
   /// has them, or those that training went on from. Reads this object when asked for one.
   nn::TensorSource weights() const { return source("/model/"); }
@@ -110,7 +113,7 @@ class Checkpoint {
 
  private:
   bool has_group(std::string_view name) const;
-  void load(std::vector<CheckpointTensor> targets, optim::Optimizer* optimizer) const;
+  void load(const std::vector<CheckpointTensor>& targets, optim::Optimizer* optimizer, const ShardedOptimizer* sharded) const;
   NamedTensors tensors_below(std::string_view group) const;
   nn::TensorSource source(std::string_view group) const;
 

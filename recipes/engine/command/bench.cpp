@@ -20,6 +20,11 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
 }
 
+TrainedOptimizer optimizer_of(AnyRecipe& recipe, const EngineOptions& options, Comm* comm) {
+  apply_to_parameters(options.optimizer, recipe.parameters());
+  return {options, recipe, comm};
+}
+
 }  // namespace
 
 BenchResult measure_steps(const std::function<double()>& step, std::int64_t warmup, std::int64_t steps, DType precision) {
@@ -49,12 +54,11 @@ BenchResult measure_steps(const std::function<double()>& step, std::int64_t warm
 BenchSteps::BenchSteps(AnyRecipe& recipe, const EngineOptions& options, Comm* comm)
     : recipe_(recipe),
       options_(options),
+      optimizer_(optimizer_of(recipe, options, comm)),
       own_(alone_, recipe.parameters(), {.whole_batches = true}),
       together_(comm != nullptr ? *comm : alone_, recipe.parameters(),
-                {.reduce = options.train.reduce, .wire = options.train.wire, .whole_batches = true}) {
+                {.reduce = options.train.reduce, .wire = options.train.wire, .shares = optimizer_.shares(), .whole_batches = true}) {
   const Setup& setup = recipe.setup();
-  apply_to_parameters(options.optimizer, recipe.parameters());
-  optimizer_ = make_optimizer(options.optimizer, recipe.parameters().parameters());
   EpochOrder order(recipe);
   recipe.begin_epoch(0);
   const auto batch_at = [&](std::int64_t i) -> AnyBatch {
@@ -77,9 +81,17 @@ double BenchSteps::operator()() {
   const StepGradients step = clipped_step(
       recipe_, work, {.seed = recipe_.setup().seed, .step = step_, .checkpoint_activations = options_.train.checkpoint_activations},
       options_.train.clip_norm, exchanges_ ? together_ : own_);
-  update(*optimizer_, step, options_.optimizer.learning_rate);
+  if (optimizer_.sharded() != nullptr) {
+    update(*optimizer_.sharded(), step, options_.optimizer.learning_rate, exchanges_);
+  } else {
+    update(optimizer_.optimizer(), step, options_.optimizer.learning_rate);
+  }
   ++step_;
   return step.loss.total();
+}
+
+double BenchSteps::exchange_seconds() const {
+  return together_.wait_seconds() + (optimizer_.sharded() != nullptr ? optimizer_.sharded()->wait_seconds() : 0);
 }
 
 double BenchSteps::items_per_step() const {

@@ -28,6 +28,7 @@
 #include "recipes/engine/distributed/gradient_exchange.h"
 #include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/profile/rates.h"
+#include "recipes/engine/train/step.h"
 
 namespace capstan::engine {
 
@@ -70,13 +71,13 @@ class BenchSteps {
   double operator()();
   /// From now on each process takes steps for itself, or all together again.
   void exchange(bool on) { exchanges_ = on; }
-  double exchange_seconds() const { return together_.wait_seconds(); }
+  double exchange_seconds() const;
   double items_per_step() const;  ///< of this process
 
  private:
   AnyRecipe& recipe_;
   const EngineOptions& options_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
+  TrainedOptimizer optimizer_;
   SelfComm alone_;
   GradientExchange own_, together_;
   bool exchanges_ = true;

@@ -159,19 +159,22 @@ int train_command(const Command& c) {
   const auto recipe = first_then_others(comm, [&] { return c.config.make(setup); });
   if (comm != nullptr) require_same(*comm, "the data", join_text("data of digest ", recipe->data_digest()));
   apply_to_parameters(options.optimizer, recipe->parameters());
-  const auto optimizer = make_optimizer(options.optimizer, recipe->parameters().parameters());
+  const TrainedOptimizer trained(options, *recipe, comm);
+  optim::Optimizer& optimizer = trained.optimizer();
   Evaluator evaluator(*recipe, options.evaluate, c.console.progress_fd, comm);
   const std::optional<MetricInfo> metric = selection_of(*recipe, evaluator, options.train);
   const std::int64_t batches = recipe->batches_per_epoch();
   const std::int64_t steps_per_epoch = (batches + setup.batches_per_step - 1) / setup.batches_per_step;
   const std::string shortened = shortened_warmup(options.schedule, options.train.epochs, steps_per_epoch);
-  Training training{.recipe = *recipe,
-                    .optimizer = *optimizer,
-                    .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs, steps_per_epoch),
-                    .evaluator = evaluator,
-                    .comm = comm,
-                    .exchange = {.reduce = options.train.reduce, .parts = options.train.parts, .wire = options.train.wire},
-                    .watch = watch ? &*watch : nullptr};
+  Training training{
+      .recipe = *recipe,
+      .optimizer = optimizer,
+      .schedule = make_schedule(options.schedule, options.optimizer.learning_rate, options.train.epochs, steps_per_epoch),
+      .evaluator = evaluator,
+      .comm = comm,
+      .exchange = {.reduce = options.train.reduce, .parts = options.train.parts, .wire = options.train.wire, .shares = trained.shares()},
+      .sharded = trained.sharded(),
+      .watch = watch ? &*watch : nullptr};
   const auto recipes_choice = metric ? selection(*recipe, evaluator.metrics(Split::validation), "") : MetricInfo{};
   std::vector<std::string> start_report;
   const auto take_initial_weights = [&] {
@@ -182,7 +185,7 @@ int train_command(const Command& c) {
     if (!shortened.empty()) c.console.out << shortened << "\n";
     take_initial_weights();
     for (const std::string& line : start_report) c.console.out << line << "\n";
-    return check(c, *recipe, *optimizer, metric);
+    return check(c, *recipe, optimizer, metric);
   }
 
   const std::string directory = run_directory(c.line, c.config);
@@ -215,7 +218,8 @@ int train_command(const Command& c) {
   };
   const std::string resume = c.arguments.value("resume");
   if (!leads) {
-    if (const std::string path = from_first(*comm, ""); !path.empty()) fits(from.emplace(path));
+    const auto reading = training.sharded != nullptr ? Checkpoint::Reading::in_parts : Checkpoint::Reading::whole;
+    if (const std::string path = from_first(*comm, ""); !path.empty()) fits(from.emplace(path, reading));
   } else if (resume == "auto") {
     from = session.checkpoints().find_newest(fits, rejected);
   } else if (c.arguments.has("resume")) {
@@ -227,12 +231,12 @@ int train_command(const Command& c) {
   for (const auto& r : rejected) c.console.err << "capstan: passed over " << r.path << ": " << r.reason << "\n";
   if (from) {
     const std::string before = from->optimizer_name();
-    const bool same = before.empty() || before == optimizer->name();
+    const bool same = before.empty() || before == optimizer.name();
     restore(training, session, *from, same);
     recipe->parameters().draw_waiting();
     for (const auto& r : rejected) session.say(join_text("passed over ", r.path, ": ", r.reason));
     for (const std::string& d : differences) session.say("changed since the checkpoint: " + d);
-    if (!same) session.say(join_text("the optimiser was ", before, ", is ", optimizer->name(), ": it starts without state"));
+    if (!same) session.say(join_text("the optimiser was ", before, ", is ", optimizer.name(), ": it starts without state"));
     from.reset();  // the file's bytes
   } else {
     take_initial_weights();

@@ -66,6 +66,7 @@ struct TrainOptions {
   Reduce reduce = Reduce::fast;
   std::int64_t parts = 8;
   DType wire = DType::f32;
+  bool shard_optimizer = false;
   double ema_decay = 0;
   std::int64_t log_every = 50;
   std::int64_t evaluate_every = 0;
@@ -97,6 +98,11 @@ struct TrainOptions {
       "the "
       "bytes and rounds twice",
       {{"f32", DType::f32}, {"bf16", DType::bf16}});
+    v("shard_optimizer", shard_optimizer,
+      "of several processes each keeps and updates the optimiser's state of its share of the parameters alone: less memory, the same "
+      "numbers "
+      "(with train.reduce = fast up to rounding), the same checkpoints")
+        .of_machine();
     v("clip_norm", clip_norm, "largest global norm of the gradient; 0: no clipping", V::non_negative());
     v("ema_decay", ema_decay, "validate, test and predict with this moving average of the weights, such as 0.999; 0: with the weights",
       V::fraction());

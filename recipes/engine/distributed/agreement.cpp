@@ -65,15 +65,20 @@ Tensor gather_rows(Comm& comm, const Tensor& mine) {
   return Tensor::from(rows, Shape{columns == 0 ? 0 : static_cast<std::int64_t>(rows.size()) / columns, columns});
 }
 
-void agree_on_stop(Comm& comm) {
-  const int mine = heard_signal();
+bool agree_on_stop(Comm& comm, bool asked) {
+  struct Word {
+    int signal = 0, asked = 0;
+  };
+  const Word mine{heard_signal(), asked ? 1 : 0};
+  const auto all = comm.gather(std::as_bytes(std::span(&mine, 1)));
   int any = 0;
-  for (const auto& of : comm.gather(std::as_bytes(std::span(&mine, 1)))) {
-    int signal = 0;
-    std::memcpy(&signal, of.data(), sizeof signal);
-    any = std::max(any, signal);
+  Word word;
+  for (std::size_t r = all.size(); r-- > 0;) {
+    std::memcpy(&word, all[r].data(), sizeof word);
+    any = std::max(any, word.signal);
   }
   agree_on_signal(any);
+  return word.asked != 0;
 }
 
 std::string from_first(Comm& comm, std::string_view text) {

@@ -25,7 +25,8 @@ Tensor gather_rows(Comm& comm, const Tensor& mine);
 
 /// Several processes: one stops when all do. Tells the others which signal this one has heard; what any has heard, all have
 /// (system.h: stop_signal).
-void agree_on_stop(Comm& comm);
+/// Returns what rank 0 has asked, on all.
+bool agree_on_stop(Comm& comm, bool asked = false);
 
 /// The text that rank 0 has, on all.
 std::string from_first(Comm& comm, std::string_view text);

@@ -91,27 +91,61 @@ Tensor part_of(const Tensor& line, std::int64_t offset, const Shape& shape) {
 
 std::vector<Gradient> none(std::size_t count) { return std::vector<Gradient>(count); }
 
-/// The sum over all processes of what travels in bf16: each sums a part in f32, which travels rounded again.
-void sum_in_bf16(Comm& comm, std::span<float> line) {
-  const auto ranks = static_cast<std::size_t>(comm.size()), me = static_cast<std::size_t>(comm.rank());
-  const auto begin = [&](std::size_t rank) { return line.size() * rank / ranks; };
-  const auto size = [&](std::size_t rank) { return begin(rank + 1) - begin(rank); };
-  std::vector<bfloat16> narrow(line.size()), arrived(ranks * size(me));
+/// to[r] to rank r: what has arrived here, by rank. Sizes need not be known.
+std::vector<std::vector<std::byte>> exchange_parcels(Comm& comm, std::span<const std::vector<std::byte>> to) {
+  std::vector<std::uint64_t> sizes, sizes_here(to.size());
+  for (const auto& parcel : to) sizes.push_back(parcel.size());
+  std::vector<std::span<const std::byte>> from_here;
+  std::vector<std::span<std::byte>> to_here;
+  for (std::size_t r = 0; r < to.size(); ++r) {
+    from_here.push_back(std::as_bytes(std::span(sizes).subspan(r, 1)));
+    to_here.push_back(std::as_writable_bytes(std::span(sizes_here).subspan(r, 1)));
+  }
+  comm.exchange(from_here, to_here);
+  std::vector<std::vector<std::byte>> arrived(to.size());
+  for (std::size_t r = 0; r < to.size(); ++r) {
+    arrived[r].resize(sizes_here[r]);
+    from_here[r] = to[r];
+    to_here[r] = arrived[r];
+  }
+  comm.exchange(from_here, to_here);
+  return arrived;
+}
+
+/// The sum over all processes of what travels in bf16, in f32, of the part of each; counts[r] elements for rank r.
+void sum_parts_in_bf16(Comm& comm, std::span<float> line, std::span<const std::size_t> counts) {
+  const auto me = static_cast<std::size_t>(comm.rank());
+  std::vector<bfloat16> narrow(line.size()), arrived(counts.size() * counts[me]);
   std::ranges::transform(line, narrow.begin(), [](float v) { return bfloat16(v); });
   std::vector<std::span<const std::byte>> to;
   std::vector<std::span<std::byte>> from;
-  std::vector<std::size_t> bytes;
-  for (std::size_t r = 0; r < ranks; ++r) {
-    to.push_back(std::as_bytes(std::span(narrow).subspan(begin(r), size(r))));
-    from.push_back(std::as_writable_bytes(std::span(arrived).subspan(r * size(me), size(me))));
-    bytes.push_back(size(r) * sizeof(bfloat16));
+  std::size_t begin = 0, mine = 0;
+  for (std::size_t r = 0; r < counts.size(); ++r) {
+    if (r == me) mine = begin;
+    to.push_back(std::as_bytes(std::span(narrow).subspan(begin, counts[r])));
+    from.push_back(std::as_writable_bytes(std::span(arrived).subspan(r * counts[me], counts[me])));
+    begin += counts[r];
   }
   comm.exchange(to, from);
-  for (std::size_t i = 0; i < size(me); ++i) {
+  for (std::size_t i = 0; i < counts[me]; ++i) {
     float sum = 0;
-    for (std::size_t r = 0; r < ranks; ++r) sum += static_cast<float>(arrived[r * size(me) + i]);
-    narrow[begin(me) + i] = bfloat16(sum);
+    for (std::size_t r = 0; r < counts.size(); ++r) sum += static_cast<float>(arrived[r * counts[me] + i]);
+    line[mine + i] = sum;
   }
+}
+
+/// The same of all, which travel rounded again.
+void sum_in_bf16(Comm& comm, std::span<float> line) {
+  const auto ranks = static_cast<std::size_t>(comm.size()), me = static_cast<std::size_t>(comm.rank());
+  const auto begin = [&](std::size_t rank) { return line.size() * rank / ranks; };
+  std::vector<std::size_t> counts, bytes;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    counts.push_back(begin(r + 1) - begin(r));
+    bytes.push_back(counts.back() * sizeof(bfloat16));
+  }
+  sum_parts_in_bf16(comm, line, counts);
+  std::vector<bfloat16> narrow(line.size());
+  for (std::size_t i = begin(me); i < begin(me + 1); ++i) narrow[i] = bfloat16(line[i]);
   comm.gather_parts(std::as_writable_bytes(std::span(narrow)), bytes);
   std::ranges::transform(narrow, line.begin(), [](bfloat16 v) { return static_cast<float>(v); });
 }
@@ -141,15 +175,28 @@ void GradientExchange::Gradients::add(Gradients other) {
   for (std::size_t i = 0; i < of.size(); ++i) of[i] = sum_of(std::move(of[i]), std::move(other.of[i]));
 }
 
-/// Dense gradients that travel together, one behind the other, and behind them for each how many processes had one.
+/// Dense gradients that travel together, one behind the other, and behind them for each how many processes had one; in one section, or in
+/// one for the shares of each process.
 struct GradientExchange::Bucket {
+  struct Section {
+    std::vector<std::int64_t> offsets = {};  // in the line, of the parameters
+    std::int64_t presence = 0;               // likewise
+    std::size_t count = 0;
+  };
   std::vector<std::size_t> parameters;
-  std::vector<std::int64_t> offsets;
-  Tensor line;  // f32
+  std::vector<Section> sections;
+  Tensor line;                // f32
+  std::vector<bool> arrived;  // of the parameters, in this step
   std::size_t missing = 0;
 
-  std::int64_t count() const { return static_cast<std::int64_t>(parameters.size()); }
-  float* presence() const { return line.data<float>() + (line.numel() - count()); }
+  std::span<float> presence(const Section& section) const {
+    return line.span<float>().subspan(static_cast<std::size_t>(section.presence), parameters.size());
+  }
+  std::vector<std::size_t> counts() const {
+    std::vector<std::size_t> out;
+    for (const Section& s : sections) out.push_back(s.count);
+    return out;
+  }
 };
 
 /// The thread on which buckets travel, in their order.
@@ -177,10 +224,11 @@ class GradientExchange::Sender {
       lock.unlock();
       std::exception_ptr error;
       try {
-        if (wire_ == DType::bf16) {
-          sum_in_bf16(comm_, bucket.line.span<float>());
+        const std::span<float> line = bucket.line.span<float>();
+        if (bucket.sections.size() > 1) {
+          wire_ == DType::bf16 ? sum_parts_in_bf16(comm_, line, bucket.counts()) : comm_.sum_parts(line, bucket.counts());
         } else {
-          comm_.sum(bucket.line.span<float>());
+          wire_ == DType::bf16 ? sum_in_bf16(comm_, line) : comm_.sum(line);
         }
       } catch (...) {
         error = std::current_exception();
@@ -223,6 +271,13 @@ bool GradientExchange::overlaps(std::size_t parameter) const {
   return p.trainable() && !p.sparse_gradient() && p.dtype() == DType::f32;
 }
 
+std::int64_t GradientExchange::section_begin(std::size_t parameter, std::size_t s) const {
+  return gives_shares() ? options_.shares->begin(parameter, static_cast<int>(s)) : 0;
+}
+std::int64_t GradientExchange::section_end(std::size_t parameter, std::size_t s) const {
+  return gives_shares() ? options_.shares->end(parameter, static_cast<int>(s)) : parameters_.parameters()[parameter].shape().numel();
+}
+
 void GradientExchange::plan(std::span<const std::size_t> order) {
   buckets_.clear();
   place_of_.assign(sums_.size(), {});
@@ -236,12 +291,22 @@ void GradientExchange::plan(std::span<const std::size_t> order) {
     Bucket& bucket = *buckets_.back();
     place_of_[i] = {buckets_.size() - 1, bucket.parameters.size()};
     bucket.parameters.push_back(i);
-    bucket.offsets.push_back(floats);
     floats += parameters_.parameters()[i].value().numel();
   }
   for (const auto& bucket : buckets_) {
-    const Parameter& last = parameters_.parameters()[bucket->parameters.back()];
-    bucket->line = Tensor(Shape{bucket->offsets.back() + last.value().numel() + bucket->count()});
+    std::int64_t end = 0;
+    for (std::size_t s = 0; s < (gives_shares() ? static_cast<std::size_t>(comm_.size()) : 1); ++s) {
+      const std::int64_t begin = end;
+      Bucket::Section& section = bucket->sections.emplace_back();
+      for (const std::size_t i : bucket->parameters) {
+        section.offsets.push_back(end);
+        end += section_end(i, s) - section_begin(i, s);
+      }
+      section.presence = end;
+      end += static_cast<std::int64_t>(bucket->parameters.size());
+      section.count = static_cast<std::size_t>(end - begin);
+    }
+    bucket->line = Tensor(Shape{end});
   }
 }
 
@@ -257,21 +322,30 @@ void GradientExchange::begin() {
   }
   for (const auto& bucket : buckets_) {
     bucket->missing = bucket->parameters.size();
-    std::fill_n(bucket->presence(), bucket->count(), -1.0f);
+    bucket->arrived.assign(bucket->missing, false);
   }
 }
 
 void GradientExchange::ready(std::size_t parameter, Gradient gradient) {
   const auto [number, at] = place_of_[parameter];
   Bucket& bucket = *buckets_[number];
-  float& presence = bucket.presence()[at];
-  require<InternalError>(presence < 0, "exchange: the gradient of ", parameters_.parameters()[parameter].name(), " came twice in a step");
-  const Tensor to = part_of(bucket.line, bucket.offsets[at], parameters_.parameters()[parameter].shape());
-  presence = gradient.defined() ? 1 : 0;
-  if (gradient.defined()) {
-    kernels::copy(gradient.to(DType::f32).to_dense(), to);
-  } else {
-    std::ranges::fill(to.span<float>(), 0.0f);
+  const Parameter& p = parameters_.parameters()[parameter];
+  require<InternalError>(!bucket.arrived[at], "exchange: the gradient of ", p.name(), " came twice in a step");
+  bucket.arrived[at] = true;
+  Tensor values = gradient.defined() ? gradient.to(DType::f32).to_dense() : Tensor();
+  if (values.defined() && gives_shares()) values = values.contiguous();
+  for (std::size_t s = 0; s < bucket.sections.size(); ++s) {
+    const Bucket::Section& section = bucket.sections[s];
+    bucket.presence(section)[at] = values.defined() ? 1 : 0;
+    const Tensor to = part_of(bucket.line, section.offsets[at], Shape{section_end(parameter, s) - section_begin(parameter, s)});
+    if (!values.defined()) {
+      std::ranges::fill(to.span<float>(), 0.0f);
+    } else if (gives_shares()) {
+      const std::span<const float> part = values.span<const float>().subspan(static_cast<std::size_t>(section_begin(parameter, s)));
+      std::ranges::copy_n(part.begin(), to.numel(), to.span<float>().begin());
+    } else {
+      kernels::copy(values, part_of(bucket.line, section.offsets[at], p.shape()));
+    }
   }
   --bucket.missing;
   for (; next_ < buckets_.size() && buckets_[next_]->missing == 0; ++next_) sender_->send(*buckets_[next_]);
@@ -310,7 +384,7 @@ std::vector<Gradient> GradientExchange::finish_fast() {
   if (!begun_) begin();  // a process without a piece
   for (std::size_t b = 0; b < buckets_.size(); ++b)
     for (std::size_t at = 0; at < buckets_[b]->parameters.size(); ++at)
-      if (buckets_[b]->presence()[at] < 0) {
+      if (!buckets_[b]->arrived[at]) {
         const std::size_t i = buckets_[b]->parameters[at];
         ready(i, std::exchange(sums_[i], Gradient{}));
       }
@@ -318,11 +392,14 @@ std::vector<Gradient> GradientExchange::finish_fast() {
   sender_->wait();
   std::vector<Gradient> out = std::exchange(sums_, none(sums_.size()));
   exchange_tables(out);
-  for (const auto& bucket : buckets_)
+  for (const auto& bucket : buckets_) {
+    const Bucket::Section& mine = bucket->sections[gives_shares() ? static_cast<std::size_t>(comm_.rank()) : 0];
     for (std::size_t at = 0; at < bucket->parameters.size(); ++at) {
       const std::size_t i = bucket->parameters[at];
-      if (bucket->presence()[at] > 0) out[i] = part_of(bucket->line, bucket->offsets[at], parameters_.parameters()[i].shape());
+      const Shape shape = gives_shares() ? options_.shares->shape(i, comm_.rank()) : parameters_.parameters()[i].shape();
+      if (bucket->presence(mine)[at] > 0) out[i] = part_of(bucket->line, mine.offsets[at], shape);
     }
+  }
   if (!planned_) {
     // Every process takes the order that the first one has seen, and what it has not seen behind it.
     for (std::size_t i = 0; i < sums_.size(); ++i)
@@ -363,25 +440,47 @@ void GradientExchange::exchange_tables(std::vector<Gradient>& gradients) {
     }
     if (!any) continue;
     if (dense || 2 * rows >= p.size(0)) {
-      const Tensor sum = g.defined() ? Gradient(g.to_dense()).dense().contiguous() : Tensor::zeros(p.shape(), p.dtype());
-      const Tensor own = sum.clone();  // nobody else's memory changes
-      if (p.dtype() == DType::f32) {
-        comm_.sum(own.span<float>());
-      } else {
-        comm_.sum(own.span<double>());
-      }
-      g = own;
-      continue;
+      g = sum_table(tables[t], g);
+    } else {
+      g = sum_rows(tables[t], g);
     }
-    std::vector<std::byte> bytes;
-    append(bytes, g);
-    Gradient sum;
-    for (const auto& of : comm_.gather(bytes)) {
-      Parcel parcel(of);
-      sum.add(gradient_from(parcel, p.shape(), p.dtype()));
-    }
-    g = std::move(sum);
   }
+}
+
+Gradient GradientExchange::sum_table(std::size_t parameter, const Gradient& mine) {
+  const Parameter& p = parameters_.parameters()[parameter];
+  const Tensor all = mine.defined() ? mine.to_dense().contiguous() : Tensor::zeros(p.shape(), p.dtype());
+  const Tensor sum = all.clone();  // nobody else's memory changes
+  if (p.dtype() == DType::f64) {
+    comm_.sum(sum.span<double>());
+  } else if (!gives_shares()) {
+    comm_.sum(sum.span<float>());
+  } else {
+    std::vector<std::size_t> counts;
+    for (int r = 0; r < comm_.size(); ++r) counts.push_back(static_cast<std::size_t>(options_.shares->size(parameter, r)));
+    comm_.sum_parts(sum.span<float>(), counts);
+  }
+  return gives_shares() ? options_.shares->of(parameter, comm_.rank(), sum) : sum;
+}
+
+Gradient GradientExchange::sum_rows(std::size_t parameter, const Gradient& mine) {
+  const Parameter& p = parameters_.parameters()[parameter];
+  std::vector<std::vector<std::byte>> arrived;
+  if (gives_shares()) {
+    std::vector<std::vector<std::byte>> to(static_cast<std::size_t>(comm_.size()));
+    for (int r = 0; r < comm_.size(); ++r) append(to[static_cast<std::size_t>(r)], options_.shares->of(parameter, r, mine));
+    arrived = exchange_parcels(comm_, to);
+  } else {
+    std::vector<std::byte> bytes;
+    append(bytes, mine);
+    arrived = comm_.gather(bytes);
+  }
+  Gradient sum;
+  for (const auto& of : arrived) {
+    Parcel parcel(of);
+    sum.add(gradient_from(parcel, gives_shares() ? options_.shares->shape(parameter, comm_.rank()) : p.shape(), p.dtype()));
+  }
+  return sum;
 }
 
 std::vector<Gradient> GradientExchange::finish_ordered() {

@@ -30,6 +30,7 @@
 #include "recipes/engine/distributed/comm.h"
 #include "recipes/engine/distributed/gradient_tree.h"
 #include "recipes/engine/distributed/reduce.h"
+#include "recipes/engine/distributed/shares.h"
 
 namespace capstan::engine {
 
@@ -37,6 +38,7 @@ struct ExchangeOptions {
   Reduce reduce = Reduce::fast;
   std::int64_t parts = 8;                    ///< of a batch, where they are summed in order
   DType wire = DType::f32;                   ///< f32 or bf16: of dense gradients while they travel, of fast; they are summed in f32
+  const ParameterShares* shares = nullptr;   ///< with fast, each process gets the sums of its own share alone; null: of all
   bool whole_batches = false;                ///< each process computes batches of its own instead of parts of common ones
   std::size_t bucket_bytes = 25 << 20;       ///< of f32 gradients that travel together
   std::size_t first_bucket_bytes = 1 << 20;  ///< of those that are ready first, so that something travels early
@@ -58,8 +60,10 @@ class GradientExchange {
   /// Runs backward over a piece and takes its gradients. Pieces come in the order of their places; `last`: no other follows in this step on
   /// this process.
   void backward(Tape& tape, std::span<const Tensor> outputs, std::span<const Tensor> cotangents, std::int64_t place, bool last);
+  /// Whether what comes of a step are the gradients of this process's shares (shares.h), not of whole parameters.
+  bool gives_shares() const { return options_.shares != nullptr && options_.reduce == Reduce::fast && !alone(); }
   /// The sums over all pieces of all processes, in the store's order and the parameters' types. Every process calls it once a step, also
-  /// one without a piece.
+  /// one without a piece. A gradient has the same form, absent, dense or rows, on all of them.
   std::vector<Gradient> finish();
 
   /// Seconds that finish() has waited for others or for bytes to travel since this began.
@@ -85,6 +89,9 @@ class GradientExchange {
   bool alone() const { return comm_.size() == 1; }
   /// Whether the gradient of a parameter travels while backward goes on.
   bool overlaps(std::size_t parameter) const;
+  /// The elements of a parameter that section `s` of a bucket holds: those of a process's share, or all.
+  std::int64_t section_begin(std::size_t parameter, std::size_t s) const;
+  std::int64_t section_end(std::size_t parameter, std::size_t s) const;
   void plan(std::span<const std::size_t> order);
   void begin();
   void ready(std::size_t parameter, Gradient gradient);
@@ -92,6 +99,8 @@ class GradientExchange {
   std::vector<Gradient> finish_ordered();
   /// Sums what did not travel while backward went on.
   void exchange_tables(std::vector<Gradient>& gradients);
+  Gradient sum_table(std::size_t parameter, const Gradient& mine);
+  Gradient sum_rows(std::size_t parameter, const Gradient& mine);
   /// What the nodes of all processes hold, by place.
   std::vector<Holder> holders_of(const Nodes& nodes);
   Gradient sum_as_it_is(const Nodes& nodes, std::span<const Holder> holders, std::size_t parameter);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -152,6 +153,7 @@ class ThreadComm final : public Comm {
     const auto own = static_cast<std::size_t>(rank_);
     const std::vector<float> total = total_of<float>(offsets[own], counts[own]);
     meeting_.leave(rank_);
+    std::ranges::fill(data, std::numeric_limits<float>::quiet_NaN());  // undefined: seen by who reads it anyway
     std::ranges::copy(total, data.begin() + static_cast<std::ptrdiff_t>(offsets[own]));
   }
 

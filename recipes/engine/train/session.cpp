@@ -104,12 +104,25 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
   if (!comparison.empty()) say(comparison);
 }
 
-void TrainSession::start_from(TrainState state, std::optional<double> validation_metric) {
+TrainSession::Standing TrainSession::standing() const {
+  return {.best_step = state_.best_step,
+          .bad_validations = state_.bad_validations,
+          .validated_step = validated_step_,
+          .saved_step = saved_step_,
+          .in_new_place = in_new_place_ ? 1 : 0,
+          .best_metric = state_.best_metric,
+          .validation_metric = validation_metric_};
+}
+
+void TrainSession::start_from(TrainState state, const Standing& standing) {
   state_ = std::move(state);
-  if (validation_metric) {
-    validated_step_ = state_.step;
-    validation_metric_ = *validation_metric;
-  }
+  state_.best_step = standing.best_step;
+  state_.best_metric = standing.best_metric;
+  state_.bad_validations = standing.bad_validations;
+  validated_step_ = standing.validated_step;
+  validation_metric_ = standing.validation_metric;
+  saved_step_ = standing.saved_step;
+  in_new_place_ = standing.in_new_place != 0;
   begin(join_text("resumed at step ", state_.step));
 }
 
@@ -225,19 +238,26 @@ StopReason TrainSession::stop() const {
   return StopReason::none;
 }
 
+bool TrainSession::due_by_time() const {
+  const double minutes = options_.checkpoint.every_minutes;
+  return minutes > 0 && wall_seconds() - last_save_time_ > 60 * minutes;
+}
+
 bool TrainSession::checkpoint_due() const {
   if (saved_now()) return best_now_;
   const CheckpointOptions& c = options_.checkpoint;
   const bool by_step = c.every > 0 ? state_.step % c.every == 0 : validated_now();
-  const bool by_time = c.every_minutes > 0 && wall_seconds() - last_save_time_ > 60 * c.every_minutes;
-  return by_step || by_time || best_now_;
+  return by_step || due_by_time_.value_or(due_by_time()) || best_now_;
 }
 
 void TrainSession::save(const Image& image) {
   const double start = wall_seconds();
+  if (due_by_time_) due_by_time_ = false;
   if (!checkpoints_) {
+    image(state_);
     saved_step_ = state_.step;
     best_now_ = in_new_place_ = false;
+    row_start_ += wall_seconds() - start;
     return;
   }
   if (const auto done = checkpoints_->collect(/*wait=*/true)) report_save(*done);

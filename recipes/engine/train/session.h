@@ -32,7 +32,7 @@ struct StepReport {
 
 class TrainSession {
  public:
-  /// The content of a checkpoint of this state.
+  /// The content of a checkpoint of this state. Where another process has the directory, what this one does for it; the result is not used.
   using Image = std::function<std::vector<std::byte>(const TrainState&)>;
 
   struct Description {
@@ -53,9 +53,14 @@ class TrainSession {
   /// Goes on from a checkpoint. What is the best of its course stays so, and best.h5 names it, where the file of it is found; another
   /// metric, or the loss of that file, starts the comparison anew, which is said.
   void start_from(const Checkpoint& checkpoint);
-  /// Where another process has the directory: goes on from what the session of that one has made of a checkpoint, its state and the metric
-  /// that it knows of this step, if any.
-  void start_from(TrainState state, std::optional<double> validation_metric);
+  /// What the session that has the directory has made of a checkpoint.
+  struct Standing {
+    std::int64_t best_step = -1, bad_validations = 0, validated_step = -1, saved_step = -1, in_new_place = 0;
+    double best_metric = 0, validation_metric = 0;
+  };
+  Standing standing() const;
+  /// Where another process has the directory: goes on from what the session of that one has made of the checkpoint of this state.
+  void start_from(TrainState state, const Standing& standing);
   /// The directory has nothing yet of the run that goes on here.
   bool in_new_place() const { return in_new_place_; }
 
@@ -72,13 +77,14 @@ class TrainSession {
   /// Records a validation and decides whether it is the best. Throws NumericalError if the deciding metric is NaN.
   void after_validation(const Metrics& metrics, double seconds);
   bool validated_now() const { return validated_step_ == state_.step; }
-  /// Of the step that was validated last.
-  double validation_metric() const { return validation_metric_; }
 
   /// Reasons to stop now.
   StopReason stop() const;
 
   bool checkpoint_due() const;
+  /// Whether one is due by the time that has passed; of several processes the first one's clock counts, once they have been told.
+  bool due_by_time() const;
+  void agree_on_time(bool due) { due_by_time_ = due; }
   /// Saves now; `image` builds the content from the state. Reports earlier saves. A failed save is reported, not thrown, until the third in
   /// a row.
   void save(const Image& image);
@@ -120,6 +126,7 @@ class TrainSession {
   bool best_now_ = false, baselines_said_ = false, in_new_place_ = false;
   std::optional<StepReport> last_;  // without its sums
   double last_save_time_ = 0;
+  std::optional<bool> due_by_time_;  // what was agreed
   // The clock of the present row: pauses for validation and saving do not count.
   double row_start_ = 0, row_items_ = 0, row_wait_ = 0, run_items_ = 0;
   std::string last_save_error_;

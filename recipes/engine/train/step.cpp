@@ -94,6 +94,7 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
   }
   share_rows(work.batches - 1);  // on all processes before the exchange of gradients ends, however many pieces they had
   step.gradients = exchange.finish();
+  step.of_shares = exchange.gives_shares();
   result.sums = sum_pieces(comm, sums, terms.size());
   require_finite();
   share_rows(work.batches);
@@ -111,13 +112,27 @@ StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKe
   StepGradients step = gradient_step(recipe, work, key, exchange);
   const StepLoss& result = step.loss;
   const profile::Scope scope("clip", profile::Kind::phase);
-  const optim::Clipped clipped =
-      optim::clip_global_norm(step.gradients, clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
+  double squares = optim::sum_of_squares(step.gradients);
+  if (step.of_shares) exchange.comm().sum(std::span(&squares, 1));
+  const optim::Clipped clipped = optim::clip_norm(std::sqrt(squares), clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
   step.loss.gradient_norm = clipped.norm;
   require<NumericalError>(std::isfinite(clipped.norm), "train: the norm of the gradient is not finite: ", clipped.norm, " at step ",
                           key.step, ", loss ", result.total());
   step.scale = clipped.scale;
   return step;
+}
+
+TrainedOptimizer::TrainedOptimizer(const EngineOptions& options, AnyRecipe& recipe, Comm* comm) {
+  const ShardedOptimizer::Make make = [of = options.optimizer](std::span<const Parameter> parameters) {
+    return make_optimizer(of, parameters);
+  };
+  const bool shard = options.train.shard_optimizer;
+  if (comm != nullptr) require_same(*comm, "train.shard_optimizer", shard ? "true" : "false");
+  if (shard && comm != nullptr && comm->size() > 1) {
+    sharded_ = std::make_unique<ShardedOptimizer>(*comm, recipe.parameters(), make);
+  } else {
+    whole_ = make(recipe.parameters().parameters());
+  }
 }
 
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,
@@ -132,6 +147,12 @@ StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<co
 void update(optim::Optimizer& optimizer, const StepGradients& step, double learning_rate) {
   const profile::Scope scope("update", profile::Kind::phase);
   optimizer.step(step.gradients, learning_rate, step.scale);
+}
+
+void update(ShardedOptimizer& optimizer, const StepGradients& step, double learning_rate, bool tell) {
+  const profile::Scope scope("update", profile::Kind::phase);
+  if (step.of_shares) return optimizer.step(step.gradients, learning_rate, step.scale, tell);
+  optimizer.step(optimizer.share_of(step.gradients), learning_rate, step.scale, tell);
 }
 
 }  // namespace capstan::engine

@@ -7,6 +7,7 @@
 // whatever their sizes are. The log shows "loss" (the sum of the means) and, if there are several, every term under its name.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +17,9 @@
 #include "nn/run.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/any_recipe.h"
+#include "recipes/engine/config/options.h"
 #include "recipes/engine/distributed/gradient_exchange.h"
+#include "recipes/engine/distributed/sharded_optimizer.h"
 
 namespace capstan::engine {
 
@@ -63,10 +66,12 @@ struct StepLoss {
 struct StepGradients {
   StepLoss loss = {};
   std::vector<Gradient> gradients = {};  ///< in the order of the parameters
+  bool of_shares = false;                ///< those of this process's shares (shares.h), not of whole parameters
   double scale = 1;                      ///< what clipping multiplies them by
 };
 
-/// Forward and backward over this process's pieces of a step, and the sums over those of all. What comes back is the same on every process.
+/// Forward and backward over this process's pieces of a step, and the sums over those of all. What comes back is the same on every process,
+/// but for gradients of shares.
 /// Throws NumericalError if the loss is not finite, GraphError if it depends on no parameter, DataError if a count is 0.
 StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, GradientExchange& exchange);
 /// The same of whole batches on one process.
@@ -77,6 +82,23 @@ StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKe
 
 /// Moves the parameters by what clipped_step gave.
 void update(optim::Optimizer& optimizer, const StepGradients& step, double learning_rate);
+/// The same on all processes. `tell` as of ShardedOptimizer::step.
+void update(ShardedOptimizer& optimizer, const StepGradients& step, double learning_rate, bool tell = true);
+
+/// The optimiser of a run, shared out among its processes where train.shard_optimizer says so.
+class TrainedOptimizer {
+ public:
+  /// `comm`: the processes that train together; null: alone. Throws ConfigError unless all are told the same.
+  TrainedOptimizer(const EngineOptions& options, AnyRecipe& recipe, Comm* comm);
+
+  optim::Optimizer& optimizer() const { return sharded_ ? sharded_->own() : *whole_; }
+  ShardedOptimizer* sharded() const { return sharded_.get(); }  ///< null: each process has all of it
+  const ParameterShares* shares() const { return sharded_ ? &sharded_->shares() : nullptr; }
+
+ private:
+  std::unique_ptr<optim::Optimizer> whole_;
+  std::unique_ptr<ShardedOptimizer> sharded_;
+};
 
 /// One optimiser step on one process: clipped_step and the update.
 StepLoss train_step(AnyRecipe& recipe, optim::Optimizer& optimizer, std::span<const AnyBatch> batches, const StepKey& key,

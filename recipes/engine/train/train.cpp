@@ -1,6 +1,5 @@
 #include "recipes/engine/train/train.h"
 
-#include <array>
 #include <exception>
 #include <new>
 #include <span>
@@ -54,26 +53,22 @@ Metrics validate(const Training& t) {
 
 void start(const Training& t, TrainSession& session) {
   session.start_fresh();
-  t.recipe.initialize(t.optimizer);
+  if (t.sharded == nullptr) {
+    t.recipe.initialize(t.optimizer);
+  } else if (t.recipe.initializes()) {
+    t.sharded->take_over([&](optim::Optimizer& whole) { t.recipe.initialize(whole); });
+  }
   if (t.average != nullptr) t.average->restart();  // of values that did not come from the initialisers
   t.recipe.begin_epoch(0);
 }
 
 void restore(const Training& t, TrainSession& session, const Checkpoint& checkpoint, bool with_optimizer) {
-  checkpoint.load(t.recipe.parameters(), with_optimizer ? &t.optimizer : nullptr, t.average);
+  checkpoint.load(t.recipe.parameters(), with_optimizer ? &t.optimizer : nullptr, t.average, t.sharded);
   const int rank = t.comm != nullptr ? t.comm->rank() : 0;
   if (rank == 0) session.start_from(checkpoint);
-  TrainState state = rank == 0 ? session.state() : checkpoint.train_state();
-  if (t.comm != nullptr) {
-    // What the directory of checkpoints has made of it.
-    std::array<double, 5> best{static_cast<double>(state.best_step), state.best_metric, static_cast<double>(state.bad_validations),
-                               session.validated_now() ? 1.0 : 0.0, session.validation_metric()};
-    t.comm->broadcast(std::as_writable_bytes(std::span(best)), 0);
-    state.best_step = static_cast<std::int64_t>(best[0]);
-    state.best_metric = best[1];
-    state.bad_validations = static_cast<std::int64_t>(best[2]);
-    if (rank != 0) session.start_from(std::move(state), best[3] > 0 ? std::optional(best[4]) : std::nullopt);
-  }
+  TrainSession::Standing standing = session.standing();
+  if (t.comm != nullptr) t.comm->broadcast(std::as_writable_bytes(std::span(&standing, 1)), 0);
+  if (rank != 0) session.start_from(checkpoint.train_state(), standing);
   const TrainState& s = session.state();
   if (s.position > 0) t.recipe.begin_epoch(s.epoch);
   t.recipe.set_state(s.recipe);
@@ -82,11 +77,18 @@ void restore(const Training& t, TrainSession& session, const Checkpoint& checkpo
 
 StopReason train(const Training& t, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta) {
   const NamedTensors artifacts = t.recipe.artifacts();
-  const TrainSession::Image image = [&](const TrainState& state) {
+  const bool leads = t.comm == nullptr || t.comm->rank() == 0;
+  const TrainSession::Image image = [&](const TrainState& state) -> std::vector<std::byte> {
+    if (!leads) {
+      if (t.sharded != nullptr) t.sharded->gather_for_first();
+      return {};
+    }
     TrainState s = state;
     s.recipe = t.recipe.state();
-    return checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average);
+    return checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average, t.sharded);
   };
+  // What others keep does not come together any more once one of them has failed.
+  const TrainSession::Image last_image = t.sharded == nullptr ? image : TrainSession::Image();
   const auto note = [&](std::string_view doing) {
     if (t.watch != nullptr) t.watch->note(session.state().step, doing);
   };
@@ -111,7 +113,11 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
         options.train.clip_norm, exchange);
     if (first_step && t.comm != nullptr && t.exchange.reduce == Reduce::ordered) require_no_moving_constants(t, versions);
     whole = false;
-    update(t.optimizer, gradients, rate);
+    if (t.sharded != nullptr) {
+      update(*t.sharded, gradients, rate);
+    } else {
+      update(t.optimizer, gradients, rate);
+    }
     return std::move(gradients.loss);
   };
   BatchStream stream(t.recipe, state.epoch, state.position, options,
@@ -151,7 +157,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
                             .batches = next.batches,
                             .loader_wait = stream.wait_seconds()});
         whole = true;
-        if (t.comm != nullptr) agree_on_stop(*t.comm);
+        if (t.comm != nullptr) session.agree_on_time(agree_on_stop(*t.comm, session.due_by_time()));
         if (t.profile != nullptr) t.profile->after_step(state.step);
         if (session.validation_due()) validate_now();
       }
@@ -167,10 +173,10 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
                            [&](const TrainState& s) { return checkpoint_image(meta, t.recipe.parameters(), nullptr, s, artifacts); });
     throw;
   } catch (const std::bad_alloc&) {
-    session.record_error("out of memory", whole ? image : TrainSession::Image());
+    session.record_error("out of memory", whole ? last_image : TrainSession::Image());
     throw;
   } catch (const std::exception& e) {
-    session.record_error(e.what(), whole ? image : TrainSession::Image());
+    session.record_error(e.what(), whole ? last_image : TrainSession::Image());
     throw;
   }
   if (!session.saved_now() || session.checkpoint_due()) session.save(image);

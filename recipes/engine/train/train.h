@@ -19,14 +19,15 @@ namespace capstan::engine {
 /// What is trained, and with what.
 struct Training {
   AnyRecipe& recipe;
-  optim::Optimizer& optimizer;
+  optim::Optimizer& optimizer;  ///< of `sharded`, its own
   optim::Schedule schedule;
   Evaluator& evaluator;
   optim::WeightAverage* average = nullptr;  ///< null: without averages
   StepProfile* profile = nullptr;           ///< null: none is recorded
   Comm* comm = nullptr;                     ///< null: this process trains alone
   ExchangeOptions exchange = {};
-  Watch* watch = nullptr;  ///< of several processes: is told what this one does
+  ShardedOptimizer* sharded = nullptr;  ///< null: each process has the state of the whole optimiser
+  Watch* watch = nullptr;               ///< of several processes: is told what this one does
 };
 
 /// A new run.
@@ -38,7 +39,8 @@ void restore(const Training& training, TrainSession& session, const Checkpoint& 
 /// Trains until a reason to stop; the session has been started or restored. A signal is heard between steps, between the batches of a
 /// validation (which then counts for nothing, and is made good on resume) and while the loader is waited for. Throws NumericalError for a
 /// loss, gradient or validation metric that is not finite (nothing is saved over then), IoError when saving fails for good. Any other
-/// error goes on after it was logged and, where the state is that of a whole step, what was learnt since the last save was saved.
+/// error goes on after it was logged and, where the state is that of a whole step and of one process, what was learnt since the last save
+/// was saved.
 StopReason train(const Training& training, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta);
 
 }  // namespace capstan::engine

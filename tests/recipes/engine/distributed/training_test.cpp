@@ -4,44 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "recipes/engine/distributed/thread_comm.h"
-#include "tests/recipes/engine/program.h"
+#include "tests/recipes/engine/distributed/together.h"
 
 namespace capstan::engine::test {
 namespace {
 
 using testing::HasSubstr;
 
-struct TogetherTest : ProgramTest {
-  /// Runs `capstan ARGUMENTS` on so many ranks; returns the exit code of the first. What rank 0 wrote is in out, all errors in err.
-  int together(int ranks, const std::vector<std::string>& arguments) {
-    static const std::vector<RecipeEntry> recipes{entry<Linear>(), entry<Drifting>(), entry<Forgetful>()};
-    clear_stop_signal();
-    std::vector<std::ostringstream> outs(static_cast<std::size_t>(ranks)), errs(static_cast<std::size_t>(ranks));
-    std::vector<int> codes(static_cast<std::size_t>(ranks));
-    try {
-      run_ranks(ranks, [&](Comm& comm) {
-        const auto r = static_cast<std::size_t>(comm.rank());
-        std::istringstream in;
-        codes[r] = run_program(recipes, arguments, {.in = in, .out = outs[r], .err = errs[r], .comm = &comm});
-      });
-    } catch (const RankAborted& aborted) {
-      codes[0] = aborted.exit_code();
-    }
-    clear_stop_signal();
-    out.str(outs[0].str());
-    err.str("");
-    for (const auto& e : errs) err << e.str();
-    return codes[0];
-  }
-  int train_together(int ranks, const std::string& recipe, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"train", config(recipe)});
-    return together(ranks, arguments);
-  }
+struct TrainingTogether : TogetherTest {
   /// The weights after so many steps on `ranks` processes.
   std::vector<double> weights(int ranks, std::int64_t steps, std::vector<std::string> arguments) {
     std::filesystem::remove_all(run);
@@ -52,7 +25,7 @@ struct TogetherTest : ProgramTest {
   }
 };
 
-TEST_F(TogetherTest, FastSumsEqualOneProcessUpToRounding) {
+TEST_F(TrainingTogether, FastSumsEqualOneProcessUpToRounding) {
   // 40 rows in batches of 7: the last one has 5, of which a rank of four gets one or two.
   const std::vector<std::string> batches{"train.batch_size=7"};
   const std::vector<double> alone = weights(1, 14, batches);
@@ -63,14 +36,14 @@ TEST_F(TogetherTest, FastSumsEqualOneProcessUpToRounding) {
   }
 }
 
-TEST_F(TogetherTest, GradientsMayTravelInBf16) {
+TEST_F(TrainingTogether, GradientsMayTravelInBf16) {
   const std::vector<double> alone = weights(1, 14, {});
   const std::vector<double> w = weights(3, 14, {"train.wire=bf16"});
   EXPECT_NE(w, alone);
   for (std::size_t i = 0; i < w.size(); ++i) EXPECT_NEAR(w[i], alone[i], 0.01 * std::abs(alone[i]));
 }
 
-TEST_F(TogetherTest, OrderedSumsAreTheSameBits) {
+TEST_F(TrainingTogether, OrderedSumsAreTheSameBits) {
   for (const std::string parts : {"8", "5"}) {
     const std::vector<std::string> options{"train.reduce=ordered", "train.parts=" + parts, "train.batch_size=14",
                                            "train.micro_batch_size=7"};
@@ -79,7 +52,7 @@ TEST_F(TogetherTest, OrderedSumsAreTheSameBits) {
   }
 }
 
-TEST_F(TogetherTest, ARunGoesOnWithAnotherNumberOfProcesses) {
+TEST_F(TrainingTogether, ARunGoesOnWithAnotherNumberOfProcesses) {
   const std::vector<std::string> ordered{"train.reduce=ordered", "data.noise=0"};
   const std::vector<double> whole = weights(1, 12, ordered);
   std::filesystem::remove_all(run);
@@ -95,7 +68,24 @@ TEST_F(TogetherTest, ARunGoesOnWithAnotherNumberOfProcesses) {
   EXPECT_THAT(content(run + "/log.txt"), HasSubstr("3 processes of 1 thread each (threads of one process): rank 0 on "));
 }
 
-TEST_F(TogetherTest, TheFirstProcessWritesAndReportsAll) {
+TEST_F(TrainingTogether, AllKnowWhatWasValidatedBeforeTheyGoOn) {
+  const std::vector<std::string> common{"data.noise=0", "train.reduce=ordered"};
+  const auto epochs = [&](int count, int ranks) {
+    std::vector<std::string> arguments = common;
+    arguments.insert(arguments.end(), {"train.epochs=" + std::to_string(count), "--resume", "auto"});
+    return train_together(ranks, "linear", arguments);
+  };
+  ASSERT_EQ(epochs(1, 2), kOk) << err.str();  // validated and saved at the end of an epoch: nothing is owed
+  ASSERT_EQ(epochs(2, 3), kOk) << err.str();
+  const std::string in_two = rows();
+  const std::vector<double> weight = tensors(checkpoint(10)).at("/model/layer/weight");
+  std::filesystem::remove_all(run);
+  ASSERT_EQ(epochs(2, 1), kOk) << err.str();
+  EXPECT_EQ(rows(), in_two);
+  EXPECT_EQ(tensors(checkpoint(10)).at("/model/layer/weight"), weight);
+}
+
+TEST_F(TrainingTogether, TheFirstProcessWritesAndReportsAll) {
   ASSERT_EQ(train("linear", {"data.noise=0", "train.epochs=2"}), kOk) << err.str();
   const std::string alone = rows();
   std::filesystem::remove_all(run);
@@ -107,21 +97,21 @@ TEST_F(TogetherTest, TheFirstProcessWritesAndReportsAll) {
   EXPECT_EQ(err.str(), "");
 }
 
-TEST_F(TogetherTest, WhatCannotBeDividedIsRefused) {
+TEST_F(TrainingTogether, WhatCannotBeDividedIsRefused) {
   EXPECT_EQ(train_together(2, "drifting", {}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("drifting: its batches cannot be computed in parts"));
   EXPECT_EQ(together(2, {"list"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("capstan list: runs as one process, this is one of 2"));
 }
 
-TEST_F(TogetherTest, AnErrorOfOneProcessEndsAll) {
+TEST_F(TrainingTogether, AnErrorOfOneProcessEndsAll) {
   Trouble::broken_row = 39;  // of one rank's share
   EXPECT_EQ(train_together(2, "linear", {}), kData);
   Trouble::broken_row = -1;
   EXPECT_THAT(err.str(), HasSubstr("row 39 cannot be read"));
 }
 
-TEST_F(TogetherTest, ALossThatIsNotFiniteIsReportedByAll) {
+TEST_F(TrainingTogether, ALossThatIsNotFiniteIsReportedByAll) {
   EXPECT_EQ(train_together(2, "linear", {"data.poison=3"}), kNumerical);
   EXPECT_THAT(err.str(), HasSubstr("the loss is not finite: nan at step 3"));
   EXPECT_TRUE(std::filesystem::exists(run + "/nan_dump.h5"));
