@@ -21,6 +21,8 @@ namespace {
 
 using std::chrono::microseconds;
 
+constexpr std::size_t kFewFloats = 256 << 10;  // that are summed by parts in MPI's own way
+
 class MpiComm final : public Comm {
  public:
   MpiComm(const Launch& launch, std::size_t most);
@@ -178,18 +180,29 @@ void MpiComm::sum_parts(std::span<float> data, std::span<const std::size_t> coun
   const auto offsets = part_offsets("sum_parts", data.size(), counts, size_);
   meet(Call::sum_parts, data.size());
   const auto own = static_cast<std::size_t>(rank_);
-  if (data.size() <= most_) {
+  if (data.size() <= std::min(most_, kFewFloats)) {
     check(MPI_Reduce_scatter(MPI_IN_PLACE, data.data(), ints(counts).data(), MPI_FLOAT, MPI_SUM, comm_), "MPI_Reduce_scatter");
     // In place means: at the beginning.
     if (counts[own] > 0) std::memmove(data.data() + offsets[own], data.data(), counts[own] * sizeof(float));
     return;
   }
-  for (int root = 0; root < size_; ++root)
-    in_pieces(counts[static_cast<std::size_t>(root)], [&](std::size_t first, int count) {
-      float* place = data.data() + offsets[static_cast<std::size_t>(root)] + first;
-      const bool mine = root == rank_;
-      check(MPI_Reduce(mine ? MPI_IN_PLACE : place, mine ? place : nullptr, count, MPI_FLOAT, MPI_SUM, root, comm_), "MPI_Reduce");
-    });
+  // Open MPI takes memory for all of it twice. Of what goes straight to the rank that sums it, some is here at a time.
+  const std::size_t most = std::min(most_, kFewFloats);
+  const std::span<float> sum = data.subspan(offsets[own], counts[own]);
+  std::vector<float> arrived(std::min(most, counts[own]));
+  for (int distance = 1; distance < size_; ++distance) {
+    const int target = (rank_ + distance) % size_, source = (rank_ - distance + size_) % size_;
+    const auto to = static_cast<std::size_t>(target);
+    for (std::size_t at = 0; at < std::max(counts[to], counts[own]); at += most) {
+      const std::size_t sent = std::min(most, counts[to] - std::min(at, counts[to]));
+      const std::size_t received = std::min(most, counts[own] - std::min(at, counts[own]));
+      check(MPI_Sendrecv(data.data() + offsets[to] + (sent > 0 ? at : 0), static_cast<int>(sent), MPI_FLOAT,
+                         sent > 0 ? target : MPI_PROC_NULL, 0, arrived.data(), static_cast<int>(received), MPI_FLOAT,
+                         received > 0 ? source : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE),
+            "MPI_Sendrecv");
+      for (std::size_t i = 0; i < received; ++i) sum[at + i] += arrived[i];
+    }
+  }
 }
 
 void MpiComm::gather_parts(std::span<std::byte> data, std::span<const std::size_t> counts) {
