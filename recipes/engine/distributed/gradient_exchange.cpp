@@ -326,7 +326,7 @@ void GradientExchange::begin() {
   }
 }
 
-void GradientExchange::ready(std::size_t parameter, Gradient gradient) {
+void GradientExchange::ready(std::size_t parameter, const Gradient& gradient) {
   const auto [number, at] = place_of_[parameter];
   Bucket& bucket = *buckets_[number];
   const Parameter& p = parameters_.parameters()[parameter];
@@ -363,7 +363,7 @@ void GradientExchange::backward(Tape& tape, std::span<const Tensor> outputs, std
     return;
   }
   begin();
-  tape.backward(outputs, cotangents, [this](std::uint64_t leaf, Gradient gradient) {
+  tape.backward(outputs, cotangents, [this](std::uint64_t leaf, const Gradient& gradient) {
     const auto found = by_leaf_.find(leaf);
     if (found == by_leaf_.end()) return;
     const std::size_t i = found->second;

@@ -94,7 +94,7 @@ class GradientExchange {
   std::int64_t section_end(std::size_t parameter, std::size_t s) const;
   void plan(std::span<const std::size_t> order);
   void begin();
-  void ready(std::size_t parameter, Gradient gradient);
+  void ready(std::size_t parameter, const Gradient& gradient);
   std::vector<Gradient> finish_fast();
   std::vector<Gradient> finish_ordered();
   /// Sums what did not travel while backward went on.
