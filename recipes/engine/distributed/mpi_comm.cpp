@@ -21,7 +21,8 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr std::size_t kFewFloats = 256 << 10;  // that are summed by parts in MPI's own way
+constexpr std::size_t kFewFloats = 256 << 10;  // that are summed in MPI's own ways
+constexpr std::size_t kPiece = 4 << 20;        // floats of a part that travel at a time; small ones wait for each other on a network
 
 class MpiComm final : public Comm {
  public:
@@ -35,7 +36,7 @@ class MpiComm final : public Comm {
 
   void barrier() override { meet(Call::barrier, 0); }
   void broadcast(std::span<std::byte> data, int root) override;
-  void sum(std::span<float> data) override { add_up(data, MPI_FLOAT); }
+  void sum(std::span<float> data) override;
   void sum(std::span<double> data) override { add_up(data, MPI_DOUBLE); }
   void sum_parts(std::span<float> data, std::span<const std::size_t> counts) override;
   void gather_parts(std::span<std::byte> data, std::span<const std::size_t> counts) override;
@@ -187,7 +188,7 @@ void MpiComm::sum_parts(std::span<float> data, std::span<const std::size_t> coun
     return;
   }
   // Open MPI takes memory for all of it twice. Of what goes straight to the rank that sums it, some is here at a time.
-  const std::size_t most = std::min(most_, kFewFloats);
+  const std::size_t most = std::min(most_, kPiece);
   const std::span<float> sum = data.subspan(offsets[own], counts[own]);
   std::vector<float> arrived(std::min(most, counts[own]));
   for (int distance = 1; distance < size_; ++distance) {
@@ -205,17 +206,39 @@ void MpiComm::sum_parts(std::span<float> data, std::span<const std::size_t> coun
   }
 }
 
+void MpiComm::sum(std::span<float> data) {
+  if (data.size() <= kFewFloats) return add_up(data, MPI_FLOAT);
+  // MPI_Allreduce of Open MPI takes memory for all of it, and between two ranks sends one way at a time.
+  const auto ranks = static_cast<std::size_t>(size_);
+  std::vector<std::size_t> counts, bytes;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    counts.push_back(data.size() * (r + 1) / ranks - data.size() * r / ranks);
+    bytes.push_back(counts.back() * sizeof(float));
+  }
+  sum_parts(data, counts);
+  gather_parts(std::as_writable_bytes(data), bytes);
+}
+
 void MpiComm::gather_parts(std::span<std::byte> data, std::span<const std::size_t> counts) {
   const auto offsets = part_offsets("gather_parts", data.size(), counts, size_);
   meet(Call::gather_parts, data.size());
-  if (data.size() <= most_) {
+  if (data.size() <= std::min(most_, kFewFloats * sizeof(float))) {
     check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data.data(), ints(counts).data(), ints(offsets).data(), MPI_BYTE, comm_),
           "MPI_Allgatherv");
     return;
   }
-  for (int root = 0; root < size_; ++root) {
-    const auto r = static_cast<std::size_t>(root);
-    send_all(data.subspan(offsets[r], counts[r]), root);
+  const auto own = static_cast<std::size_t>(rank_);
+  for (int distance = 1; distance < size_; ++distance) {
+    const int target = (rank_ + distance) % size_, source = (rank_ - distance + size_) % size_;
+    const auto from = static_cast<std::size_t>(source);
+    for (std::size_t at = 0; at < std::max(counts[from], counts[own]); at += most_) {
+      const std::size_t sent = std::min(most_, counts[own] - std::min(at, counts[own]));
+      const std::size_t received = std::min(most_, counts[from] - std::min(at, counts[from]));
+      check(MPI_Sendrecv(data.data() + offsets[own] + (sent > 0 ? at : 0), static_cast<int>(sent), MPI_BYTE,
+                         sent > 0 ? target : MPI_PROC_NULL, 0, data.data() + offsets[from] + (received > 0 ? at : 0),
+                         static_cast<int>(received), MPI_BYTE, received > 0 ? source : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE),
+            "MPI_Sendrecv");
+    }
   }
 }
 
