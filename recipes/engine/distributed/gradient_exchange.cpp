@@ -150,6 +150,15 @@ void sum_in_bf16(Comm& comm, std::span<float> line) {
   std::ranges::transform(narrow, line.begin(), [](bfloat16 v) { return static_cast<float>(v); });
 }
 
+/// The sum over all processes, of all elements, or with `counts` to each process those of its part.
+void sum_line_of(Comm& comm, std::span<float> line, std::span<const std::size_t> counts, DType wire) {
+  if (counts.empty()) {
+    wire == DType::bf16 ? sum_in_bf16(comm, line) : comm.sum(line);
+  } else {
+    wire == DType::bf16 ? sum_parts_in_bf16(comm, line, counts) : comm.sum_parts(line, counts);
+  }
+}
+
 /// Floats of one node of the tree, for a part of a line of parameters.
 struct Floats {
   std::span<float> values;
@@ -225,11 +234,7 @@ class GradientExchange::Sender {
       std::exception_ptr error;
       try {
         const std::span<float> line = bucket.line.span<float>();
-        if (bucket.sections.size() > 1) {
-          wire_ == DType::bf16 ? sum_parts_in_bf16(comm_, line, bucket.counts()) : comm_.sum_parts(line, bucket.counts());
-        } else {
-          wire_ == DType::bf16 ? sum_in_bf16(comm_, line) : comm_.sum(line);
-        }
+        sum_line_of(comm_, line, bucket.sections.size() > 1 ? bucket.counts() : std::vector<std::size_t>(), wire_);
       } catch (...) {
         error = std::current_exception();
       }
@@ -453,12 +458,11 @@ Gradient GradientExchange::sum_table(std::size_t parameter, const Gradient& mine
   const Tensor sum = all.clone();  // nobody else's memory changes
   if (p.dtype() == DType::f64) {
     comm_.sum(sum.span<double>());
-  } else if (!gives_shares()) {
-    comm_.sum(sum.span<float>());
   } else {
     std::vector<std::size_t> counts;
-    for (int r = 0; r < comm_.size(); ++r) counts.push_back(static_cast<std::size_t>(options_.shares->size(parameter, r)));
-    comm_.sum_parts(sum.span<float>(), counts);
+    for (int r = 0; gives_shares() && r < comm_.size(); ++r)
+      counts.push_back(static_cast<std::size_t>(options_.shares->size(parameter, r)));
+    sum_line_of(comm_, sum.span<float>(), counts, options_.wire);
   }
   return gives_shares() ? options_.shares->of(parameter, comm_.rank(), sum) : sum;
 }
