@@ -40,7 +40,7 @@ struct ExchangeOptions {
   DType wire = DType::f32;                   ///< f32 or bf16: of dense gradients while they travel, of fast; they are summed in f32
   const ParameterShares* shares = nullptr;   ///< with fast, each process gets the sums of its own share alone; null: of all
   bool whole_batches = false;                ///< each process computes batches of its own instead of parts of common ones
-  std::size_t bucket_bytes = 25 << 20;       ///< of f32 gradients that travel together
+  std::size_t bucket_bytes = 4 << 20;        ///< of f32 gradients that travel together
   std::size_t first_bucket_bytes = 1 << 20;  ///< of those that are ready first, so that something travels early
 };
 
