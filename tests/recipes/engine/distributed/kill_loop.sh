@@ -24,6 +24,15 @@ weights() {
   rm "$work/weights.safetensors"
 }
 
+# newest DIRECTORY: the step of the newest checkpoint, 0 without one
+newest() {
+  local file step=0
+  for file in "$1"/checkpoints/step-*.h5; do
+    [ -e "$file" ] && file=${file##*/step-} && step=$((10#${file%.h5}))
+  done
+  echo $step
+}
+
 config=("$@")
 (run 1 "$work/alone") > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 expected=$(weights "$work/alone")
@@ -31,9 +40,9 @@ ranks=(2 4 1 3) killed=0
 for ((i = 0; i < loops; ++i)); do
   (run "${ranks[i % 4]}" "$work/run") > "$work/log" 2>&1 &
   job=$!
-  # Not before something is saved, and then at any moment.
-  until compgen -G "$work/run/checkpoints/step-*.h5" >/dev/null || ! kill -0 $job 2>/dev/null; do sleep .01; done
-  sleep ".$((RANDOM % 10))$((RANDOM % 10))"
+  # At a moment of the first half, when something is saved.
+  target=$((10 + RANDOM % (steps / 2)))
+  until [ "$(newest "$work/run")" -ge $target ] || ! kill -0 $job 2>/dev/null; do sleep .01; done
   mapfile -t processes < <(pgrep -f "run.dir=$work/run " | while read -r p; do [[ $(readlink "/proc/$p/exe") == */capstan ]] && echo "$p"; done)
   if [ ${#processes[@]} -gt 0 ]; then
     kill -9 "${processes[RANDOM % ${#processes[@]}]}" 2>/dev/null && killed=$((killed + 1))

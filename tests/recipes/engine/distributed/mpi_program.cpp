@@ -63,7 +63,7 @@ TEST(Mpi, DifferentCallsAreFoundOnAllRanks) {
 
 // A run of steps in which rank `size - 1` does `what` in the middle.
 [[noreturn]] void run_with_fault(const std::string& what) {
-  Watch watch(*all, {.limits = {.silence_seconds = 0.8, .stall_seconds = 1.2, .lost_seconds = 5}});
+  Watch watch(*all, {.limits = {.silence_seconds = 1.6, .stall_seconds = 2.4, .lost_seconds = 5}});
   const int victim = what.ends_with("-first") ? 0 : all->size() - 1;
   for (int step = 1;; ++step) {
     watch.note(step, "backward");
