@@ -24,8 +24,7 @@ std::vector<double> sum_pieces(Comm& comm, std::span<const PieceNumbers> mine, s
 Tensor gather_rows(Comm& comm, const Tensor& mine);
 
 /// Several processes: one stops when all do. Tells the others which signal this one has heard; what any has heard, all have
-/// (system.h: stop_signal).
-/// Returns what rank 0 has asked, on all.
+/// (system.h: stop_signal). Returns what rank 0 has asked, on all.
 bool agree_on_stop(Comm& comm, bool asked = false);
 
 /// The text that rank 0 has, on all.

@@ -4,12 +4,10 @@
 // A step computes one or more batches, each in parts() parts (recipe.h: Part), and a piece is one part of one batch. Its place, batch *
 // parts() + part, is the same however many processes there are.
 //
-//   fast     a part for each process. Gradients travel in buckets, on a thread of their own, while backward goes on. Equal to one process
-//   up
-//            to rounding
+//   fast     a part for each process. Gradients travel in buckets, on a thread of their own, while backward goes on. Equal to one
+//            process up to rounding
 //   ordered  a number of parts that does not depend on the processes, summed by their places (gradient_tree.h): the same bits for any
-//   number
-//            of processes. Nothing overlaps, and a batch in parts is slower than a whole one
+//            number of processes. Nothing overlaps, and a batch in parts is slower than a whole one
 //
 // Tables whose gradient is row-sparse travel as the rows that were named, where these are fewer than half of the table, else as the table.
 // With one process and `fast` nothing of this costs anything.

@@ -14,36 +14,47 @@
 namespace capstan::engine {
 namespace {
 
-/// Statistics that a forward pass has moved are those of the first process everywhere.
-void share_constants(const Training& t) {
-  if (t.comm == nullptr) return;
-  for (const Parameter& p : t.recipe.parameters().parameters())
-    if (!p.trainable()) {
-      const Tensor value = p.write();
+/// What is not trained and yet moves in a step, such as running statistics: once for each part of a batch that a process computes.
+class MovingConstants {
+ public:
+  MovingConstants(const nn::ParameterStore& parameters, Comm* comm) : all_(parameters.parameters()), comm_(comm) {
+    for (const Parameter& p : all_) versions_.push_back(p.version());
+  }
+
+  /// Throws ConfigError naming one that has moved since share(), or since this was made.
+  void require_none() const {
+    for (std::size_t i = 0; i < all_.size(); ++i)
+      require<ConfigError>(
+          !moved(i), "train.reduce = ordered: ", all_[i].name(),
+          " moves with each part of a batch, in an order that several processes do not keep: choose train.reduce = fast, one "
+          "process, or a frozen normalisation");
+  }
+  /// Those that have moved on the first process get its values on all.
+  void share() {
+    if (comm_ == nullptr) return;
+    std::vector<std::uint8_t> shared;
+    for (std::size_t i = 0; i < all_.size(); ++i) shared.push_back(moved(i) ? 1 : 0);
+    comm_->broadcast(std::as_writable_bytes(std::span(shared)), 0);
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (shared[i] == 0) continue;
+      const Tensor value = all_[i].write();
       dispatch_floating("train", value.dtype(),
-                        [&](auto zero) { t.comm->broadcast(std::as_writable_bytes(value.span<decltype(zero)>()), 0); });
+                        [&](auto zero) { comm_->broadcast(std::as_writable_bytes(value.span<decltype(zero)>()), 0); });
+      versions_[i] = all_[i].version();
     }
-}
+  }
 
-/// What a step moves besides what is trained, such as running statistics, moves once for each part that a process computes.
-void require_no_moving_constants(const Training& t, std::span<const std::uint64_t> versions_before) {
-  const auto all = t.recipe.parameters().parameters();
-  for (std::size_t i = 0; i < all.size(); ++i)
-    require<ConfigError>(
-        all[i].trainable() || all[i].version() == versions_before[i], "train.reduce = ordered: ", all[i].name(),
-        " moves with each part of a batch, in an order that several processes do not keep: choose train.reduce = fast, one "
-        "process, or a frozen normalisation");
-}
+ private:
+  bool moved(std::size_t i) const { return !all_[i].trainable() && all_[i].version() != versions_[i]; }
 
-std::vector<std::uint64_t> versions_of(const Training& t) {
-  std::vector<std::uint64_t> versions;
-  for (const Parameter& p : t.recipe.parameters().parameters()) versions.push_back(p.version());
-  return versions;
-}
+  std::span<const Parameter> all_;
+  Comm* comm_;
+  std::vector<std::uint64_t> versions_;
+};
 
-Metrics validate(const Training& t) {
+Metrics validate(const Training& t, MovingConstants& constants) {
   t.optimizer.synchronize();  // rows that are behind (SparsePolicy::catch_up)
-  share_constants(t);
+  constants.share();
   std::optional<optim::WeightAverage::Swapped> averaged;
   if (t.average != nullptr) averaged.emplace(*t.average);
   return t.evaluator.run(Split::validation);
@@ -89,13 +100,14 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   };
   // What others keep does not come together any more once one of them has failed.
   const TrainSession::Image last_image = t.sharded == nullptr ? image : TrainSession::Image();
+  MovingConstants constants(t.recipe.parameters(), t.comm);
   const auto note = [&](std::string_view doing) {
     if (t.watch != nullptr) t.watch->note(session.state().step, doing);
   };
   const auto validate_now = [&] {
     note("validation");
     const double start = wall_seconds();
-    const Metrics metrics = validate(t);
+    const Metrics metrics = validate(t, constants);
     session.after_validation(metrics, wall_seconds() - start);
     for (const std::string& example : t.evaluator.examples()) session.say(example);
   };
@@ -104,14 +116,13 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   // Where the next step depends on nothing but what an update changes, the state is that of a whole step all through its forward pass.
   const bool own_state = t.recipe.sequential() || !t.recipe.state().empty();
   bool first_step = true, whole = true;
-  const std::vector<std::uint64_t> versions = versions_of(t);
   SelfComm alone;
   GradientExchange exchange(t.comm != nullptr ? *t.comm : alone, t.recipe.parameters(), t.exchange);
   const auto step = [&](const StepWork& work, double rate) {
     StepGradients gradients = clipped_step(
         t.recipe, work, {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
         options.train.clip_norm, exchange);
-    if (first_step && t.comm != nullptr && t.exchange.reduce == Reduce::ordered) require_no_moving_constants(t, versions);
+    if (first_step && t.comm != nullptr && t.exchange.reduce == Reduce::ordered) constants.require_none();
     whole = false;
     if (t.sharded != nullptr) {
       update(*t.sharded, gradients, rate);

@@ -85,6 +85,17 @@ TEST_F(TrainingTogether, AllKnowWhatWasValidatedBeforeTheyGoOn) {
   EXPECT_EQ(tensors(checkpoint(10)).at("/model/layer/weight"), weight);
 }
 
+TEST_F(TrainingTogether, WhatIsFrozenDoesNotMoveByAValidation) {
+  const std::vector<std::string> options{"train.reduce=ordered", "data.noise=0", "checkpoint.every=1", "checkpoint.keep_last=3"};
+  std::vector<std::string> first = options, second = options;
+  first.push_back("train.max_steps=4");
+  ASSERT_EQ(train_together(2, "forgetful", first), kOk) << err.str();
+  // Goes on where nothing has been validated yet and a validation is due: it comes before the first step.
+  second.insert(second.end(), {"train.max_steps=5", "train.evaluate_every=3", "--resume", checkpoint(3)});
+  EXPECT_EQ(train_together(2, "forgetful", second), kOk) << err.str();
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("step 3  validation"));
+}
+
 TEST_F(TrainingTogether, TheFirstProcessWritesAndReportsAll) {
   ASSERT_EQ(train("linear", {"data.noise=0", "train.epochs=2"}), kOk) << err.str();
   const std::string alone = rows();
