@@ -59,6 +59,13 @@ class MpiComm final : public Comm {
   template <class T>
   void add_up(std::span<T> data, MPI_Datatype type);
   void send_all(std::span<std::byte> data, int root);
+  /// To the rank so far behind this one, while something comes from the one so far before; nothing is no message.
+  void trade(int distance, std::span<const std::byte> to, std::span<std::byte> from);
+  template <class T>
+  static std::span<T> piece_of(std::span<T> all, std::size_t first, std::size_t most) {
+    all = all.subspan(std::min(first, all.size()));
+    return all.first(std::min(most, all.size()));
+  }
   static std::vector<int> ints(std::span<const std::size_t> values) { return {values.begin(), values.end()}; }
 
   std::size_t most_;
@@ -171,6 +178,13 @@ void MpiComm::send_all(std::span<std::byte> data, int root) {
             [&](std::size_t first, int count) { check(MPI_Bcast(data.data() + first, count, MPI_BYTE, root, comm_), "MPI_Bcast"); });
 }
 
+void MpiComm::trade(int distance, std::span<const std::byte> to, std::span<std::byte> from) {
+  const int target = (rank_ + distance) % size_, source = (rank_ - distance + size_) % size_;
+  check(MPI_Sendrecv(to.data(), static_cast<int>(to.size()), MPI_BYTE, to.empty() ? MPI_PROC_NULL : target, 0, from.data(),
+                     static_cast<int>(from.size()), MPI_BYTE, from.empty() ? MPI_PROC_NULL : source, 0, comm_, MPI_STATUS_IGNORE),
+        "MPI_Sendrecv");
+}
+
 void MpiComm::broadcast(std::span<std::byte> data, int root) {
   check_root("broadcast", root, size_);
   meet(Call::broadcast, data.size());
@@ -192,16 +206,12 @@ void MpiComm::sum_parts(std::span<float> data, std::span<const std::size_t> coun
   const std::span<float> sum = data.subspan(offsets[own], counts[own]);
   std::vector<float> arrived(std::min(most, counts[own]));
   for (int distance = 1; distance < size_; ++distance) {
-    const int target = (rank_ + distance) % size_, source = (rank_ - distance + size_) % size_;
-    const auto to = static_cast<std::size_t>(target);
-    for (std::size_t at = 0; at < std::max(counts[to], counts[own]); at += most) {
-      const std::size_t sent = std::min(most, counts[to] - std::min(at, counts[to]));
-      const std::size_t received = std::min(most, counts[own] - std::min(at, counts[own]));
-      check(MPI_Sendrecv(data.data() + offsets[to] + (sent > 0 ? at : 0), static_cast<int>(sent), MPI_FLOAT,
-                         sent > 0 ? target : MPI_PROC_NULL, 0, arrived.data(), static_cast<int>(received), MPI_FLOAT,
-                         received > 0 ? source : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE),
-            "MPI_Sendrecv");
-      for (std::size_t i = 0; i < received; ++i) sum[at + i] += arrived[i];
+    const auto target = static_cast<std::size_t>((rank_ + distance) % size_);
+    const std::span<const float> to = data.subspan(offsets[target], counts[target]);
+    for (std::size_t at = 0; at < std::max(to.size(), sum.size()); at += most) {
+      const std::span<float> mine = piece_of(sum, at, most);
+      trade(distance, std::as_bytes(piece_of(to, at, most)), std::as_writable_bytes(std::span(arrived).first(mine.size())));
+      for (std::size_t i = 0; i < mine.size(); ++i) mine[i] += arrived[i];
     }
   }
 }
@@ -228,17 +238,12 @@ void MpiComm::gather_parts(std::span<std::byte> data, std::span<const std::size_
     return;
   }
   const auto own = static_cast<std::size_t>(rank_);
+  const std::span<const std::byte> mine = data.subspan(offsets[own], counts[own]);
   for (int distance = 1; distance < size_; ++distance) {
-    const int target = (rank_ + distance) % size_, source = (rank_ - distance + size_) % size_;
-    const auto from = static_cast<std::size_t>(source);
-    for (std::size_t at = 0; at < std::max(counts[from], counts[own]); at += most_) {
-      const std::size_t sent = std::min(most_, counts[own] - std::min(at, counts[own]));
-      const std::size_t received = std::min(most_, counts[from] - std::min(at, counts[from]));
-      check(MPI_Sendrecv(data.data() + offsets[own] + (sent > 0 ? at : 0), static_cast<int>(sent), MPI_BYTE,
-                         sent > 0 ? target : MPI_PROC_NULL, 0, data.data() + offsets[from] + (received > 0 ? at : 0),
-                         static_cast<int>(received), MPI_BYTE, received > 0 ? source : MPI_PROC_NULL, 0, comm_, MPI_STATUS_IGNORE),
-            "MPI_Sendrecv");
-    }
+    const auto source = static_cast<std::size_t>((rank_ - distance + size_) % size_);
+    const std::span<std::byte> from = data.subspan(offsets[source], counts[source]);
+    for (std::size_t at = 0; at < std::max(mine.size(), from.size()); at += most_)
+      trade(distance, piece_of(mine, at, most_), piece_of(from, at, most_));
   }
 }
 
