@@ -58,6 +58,11 @@ class Unpacker {
     if (count > 0) std::memcpy(values.data(), from.data(), from.size());
     return values;
   }
+  /// What put_list has put, where it lies.
+  std::span<const std::byte> bytes() {
+    const auto count = get<std::ptrdiff_t>();
+    return next(count, 1);
+  }
   std::string text() {
     const auto letters = list<char>();
     return {letters.begin(), letters.end()};

@@ -11,6 +11,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/profile.h"
 #include "autograd/kernels/accumulate.h"
+#include "data/packing.h"
 #include "optim/coalesce.h"
 #include "recipes/engine/system.h"
 
@@ -29,59 +30,37 @@ Form form_of(const Gradient& g) {
 /// Without slices, which are of few elements and rarely the last word about a parameter.
 Gradient settled(Gradient g) { return g.is_slice() ? Gradient(g.to_dense()) : std::move(g); }
 
-void append(std::vector<std::byte>& to, std::span<const std::byte> bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
-void append(std::vector<std::byte>& to, std::int64_t number) { append(to, std::as_bytes(std::span(&number, 1))); }
-void append(std::vector<std::byte>& to, const Tensor& t) {
+void put(data::Packer& to, const Tensor& t) {
   const Tensor straight = t.contiguous();
-  const auto* first = reinterpret_cast<const std::byte*>(straight.storage().data()) +
-                      static_cast<std::size_t>(straight.layout().offset()) * size_of(straight.dtype());
-  append(to, std::span(first, static_cast<std::size_t>(straight.numel()) * size_of(straight.dtype())));
+  dispatch(straight.dtype(), [&](auto zero) { to.put_list(std::as_bytes(straight.span<const decltype(zero)>())); });
 }
 
-/// Takes apart what append has put together.
-class Parcel {
- public:
-  explicit Parcel(std::span<const std::byte> bytes) : left_(bytes) {}
-  bool empty() const { return left_.empty(); }
-  std::int64_t number() {
-    std::int64_t out = 0;
-    std::memcpy(&out, take(sizeof out).data(), sizeof out);
-    return out;
-  }
-  Tensor tensor(const Shape& shape, DType dtype) {
-    Tensor out(shape, dtype);
-    const auto bytes = take(static_cast<std::size_t>(shape.numel()) * size_of(dtype));
-    std::memcpy(out.storage().data(), bytes.data(), bytes.size());
-    return out;
-  }
+Tensor tensor_from(data::Unpacker& from, const Shape& shape, DType dtype) {
+  Tensor out(shape, dtype);
+  const auto bytes = from.bytes();
+  require<InternalError>(bytes.size() == static_cast<std::size_t>(shape.numel()) * size_of(dtype), "exchange: ", bytes.size(),
+                         " bytes have come for ", out);
+  std::memcpy(out.storage().data(), bytes.data(), bytes.size());
+  return out;
+}
 
- private:
-  std::span<const std::byte> take(std::size_t count) {
-    require<InternalError>(count <= left_.size(), "exchange: a message ends early: ", count, " bytes wanted, ", left_.size(), " there");
-    const auto out = left_.first(count);
-    left_ = left_.subspan(count);
-    return out;
-  }
-  std::span<const std::byte> left_;
-};
-
-void append(std::vector<std::byte>& to, const Gradient& g) {
+void put(data::Packer& to, const Gradient& g) {
   const Form form = form_of(g);
-  append(to, static_cast<std::int64_t>(form));
+  to.put(form);
   if (form == Form::absent) return;
-  if (form == Form::dense) return append(to, g.dense());
-  append(to, g.indices().numel());
-  append(to, g.indices());
-  append(to, g.row_values());
+  if (form == Form::dense) return put(to, g.dense());
+  to.put(g.indices().numel());
+  put(to, g.indices());
+  put(to, g.row_values());
 }
 
-Gradient gradient_from(Parcel& parcel, const Shape& shape, DType dtype) {
-  const Form form = static_cast<Form>(parcel.number());
+Gradient gradient_from(data::Unpacker& from, const Shape& shape, DType dtype) {
+  const Form form = from.get<Form>();
   if (form == Form::absent) return {};
-  if (form == Form::dense) return parcel.tensor(shape, dtype);
-  const std::int64_t rows = parcel.number();
-  Tensor indices = parcel.tensor(Shape{rows}, DType::i64);
-  return Gradient::rows(std::move(indices), parcel.tensor(shape.with(0, rows), dtype), shape, form == Form::unique_rows);
+  if (form == Form::dense) return tensor_from(from, shape, dtype);
+  const auto rows = from.get<std::int64_t>();
+  Tensor indices = tensor_from(from, Shape{rows}, DType::i64);
+  return Gradient::rows(std::move(indices), tensor_from(from, shape.with(0, rows), dtype), shape, form == Form::unique_rows);
 }
 
 /// The part of a line of `shape` elements that begins at `offset`, as a tensor of that shape.
@@ -92,7 +71,7 @@ Tensor part_of(const Tensor& line, std::int64_t offset, const Shape& shape) {
 std::vector<Gradient> none(std::size_t count) { return std::vector<Gradient>(count); }
 
 /// to[r] to rank r: what has arrived here, by rank. Sizes need not be known.
-std::vector<std::vector<std::byte>> exchange_parcels(Comm& comm, std::span<const std::vector<std::byte>> to) {
+std::vector<std::vector<std::byte>> exchange_bytes(Comm& comm, std::span<const std::vector<std::byte>> to) {
   std::vector<std::uint64_t> sizes, sizes_here(to.size());
   for (const auto& parcel : to) sizes.push_back(parcel.size());
   std::vector<std::span<const std::byte>> from_here;
@@ -151,7 +130,7 @@ void sum_in_bf16(Comm& comm, std::span<float> line) {
 }
 
 /// The sum over all processes, of all elements, or with `counts` to each process those of its part.
-void sum_line_of(Comm& comm, std::span<float> line, std::span<const std::size_t> counts, DType wire) {
+void sum_over_wire(Comm& comm, std::span<float> line, std::span<const std::size_t> counts, DType wire) {
   if (counts.empty()) {
     wire == DType::bf16 ? sum_in_bf16(comm, line) : comm.sum(line);
   } else {
@@ -234,7 +213,7 @@ class GradientExchange::Sender {
       std::exception_ptr error;
       try {
         const std::span<float> line = bucket.line.span<float>();
-        sum_line_of(comm_, line, bucket.sections.size() > 1 ? bucket.counts() : std::vector<std::size_t>(), wire_);
+        sum_over_wire(comm_, line, bucket.sections.size() > 1 ? bucket.counts() : std::vector<std::size_t>(), wire_);
       } catch (...) {
         error = std::current_exception();
       }
@@ -462,7 +441,7 @@ Gradient GradientExchange::sum_table(std::size_t parameter, const Gradient& mine
     std::vector<std::size_t> counts;
     for (int r = 0; gives_shares() && r < comm_.size(); ++r)
       counts.push_back(static_cast<std::size_t>(options_.shares->size(parameter, r)));
-    sum_line_of(comm_, sum.span<float>(), counts, options_.wire);
+    sum_over_wire(comm_, sum.span<float>(), counts, options_.wire);
   }
   return gives_shares() ? options_.shares->of(parameter, comm_.rank(), sum) : sum;
 }
@@ -472,17 +451,21 @@ Gradient GradientExchange::sum_rows(std::size_t parameter, const Gradient& mine)
   std::vector<std::vector<std::byte>> arrived;
   if (gives_shares()) {
     std::vector<std::vector<std::byte>> to(static_cast<std::size_t>(comm_.size()));
-    for (int r = 0; r < comm_.size(); ++r) append(to[static_cast<std::size_t>(r)], options_.shares->of(parameter, r, mine));
-    arrived = exchange_parcels(comm_, to);
+    for (int r = 0; r < comm_.size(); ++r) {
+      data::Packer share;
+      put(share, options_.shares->of(parameter, r, mine));
+      to[static_cast<std::size_t>(r)] = std::move(share).bytes();
+    }
+    arrived = exchange_bytes(comm_, to);
   } else {
-    std::vector<std::byte> bytes;
-    append(bytes, mine);
-    arrived = comm_.gather(bytes);
+    data::Packer all;
+    put(all, mine);
+    arrived = comm_.gather(std::move(all).bytes());
   }
   Gradient sum;
   for (const auto& of : arrived) {
-    Parcel parcel(of);
-    sum.add(gradient_from(parcel, gives_shares() ? options_.shares->shape(parameter, comm_.rank()) : p.shape(), p.dtype()));
+    data::Unpacker from(of);
+    sum.add(gradient_from(from, gives_shares() ? options_.shares->shape(parameter, comm_.rank()) : p.shape(), p.dtype()));
   }
   return sum;
 }
@@ -531,20 +514,20 @@ std::vector<Gradient> GradientExchange::finish_ordered() {
 }
 
 std::vector<GradientExchange::Holder> GradientExchange::holders_of(const Nodes& nodes) {
-  std::vector<std::byte> header;
+  data::Packer header;
   for (const auto& node : nodes) {
-    append(header, node.first);
-    append(header, node.count);
-    for (const Gradient& g : node.value.of) append(header, static_cast<std::int64_t>(form_of(g)));
+    header.put(node.first);
+    header.put(node.count);
+    for (const Gradient& g : node.value.of) header.put(static_cast<std::int64_t>(form_of(g)));
   }
   std::vector<Holder> holders;
-  const auto headers = comm_.gather(header);
+  const auto headers = comm_.gather(std::move(header).bytes());
   for (std::size_t r = 0; r < headers.size(); ++r) {
     std::size_t number = 0;
-    for (Parcel parcel(headers[r]); !parcel.empty(); ++number) {
-      Holder holder{.first = parcel.number(), .rank = r, .number = number};
-      holder.count = parcel.number();
-      for (std::size_t i = 0; i < sums_.size(); ++i) holder.forms.push_back(parcel.number());
+    for (data::Unpacker from(headers[r]); !from.done(); ++number) {
+      Holder holder{.first = from.get<std::int64_t>(), .rank = r, .number = number};
+      holder.count = from.get<std::int64_t>();
+      for (std::size_t i = 0; i < sums_.size(); ++i) holder.forms.push_back(from.get<std::int64_t>());
       holders.push_back(std::move(holder));
     }
   }
@@ -554,12 +537,12 @@ std::vector<GradientExchange::Holder> GradientExchange::holders_of(const Nodes& 
 
 Gradient GradientExchange::sum_as_it_is(const Nodes& nodes, std::span<const Holder> holders, std::size_t parameter) {
   const Parameter& p = parameters_.parameters()[parameter];
-  std::vector<std::byte> bytes;
-  for (const auto& node : nodes) append(bytes, node.value.of[parameter]);
+  data::Packer mine;
+  for (const auto& node : nodes) put(mine, node.value.of[parameter]);
   std::vector<std::vector<Gradient>> of_rank;
-  for (const auto& parcels : comm_.gather(bytes)) {
+  for (const auto& its : comm_.gather(std::move(mine).bytes())) {
     of_rank.emplace_back();
-    for (Parcel parcel(parcels); !parcel.empty();) of_rank.back().push_back(gradient_from(parcel, p.shape(), p.dtype()));
+    for (data::Unpacker from(its); !from.done();) of_rank.back().push_back(gradient_from(from, p.shape(), p.dtype()));
   }
   SumTree<Gradients> tree;
   for (const Holder& h : holders) tree.add({.first = h.first, .count = h.count, .value = {{of_rank[h.rank][h.number]}}});
