@@ -17,6 +17,7 @@
 #include "recipes/engine/config/options.h"
 #include "recipes/engine/pretrained/foreign_form.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/report/finding.h"
 
 namespace capstan::engine {
 
@@ -45,6 +46,7 @@ class AnyEvaluation {
   virtual void finish() = 0;
   virtual std::vector<Accumulator*> accumulators() = 0;
   virtual std::vector<std::string> examples() const = 0;
+  virtual std::vector<Finding> findings() const = 0;
   /// Whether processes share out the cases; what the accumulators do not hold of this process's share, and that of all instead of it.
   virtual bool divides() const = 0;
   virtual std::vector<std::byte> rest() const = 0;

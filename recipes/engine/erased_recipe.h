@@ -74,6 +74,10 @@ class ErasedEvaluation final : public AnyEvaluation {
     if constexpr (requires { value_.examples(); }) return value_.examples();
     return {};
   }
+  std::vector<Finding> findings() const override {
+    if constexpr (requires { value_.findings(); }) return value_.findings();
+    return {};
+  }
   bool divides() const override {
     return !requires { R::Evaluation::in_one_piece; };
   }

@@ -62,6 +62,7 @@
 //     std::string bench_of(std::string_view what)             what `bench --what` measures instead of training steps, a JSON object;
 //                                                             empty: there is no such thing
 //     std::vector<std::string> Evaluation::examples() const   after a validation: answers to a few samples for the log, a line each
+//     std::vector<Finding> Evaluation::findings() const       the same for the report: tables, pictures and curves (report/finding.h)
 //     void initialize(nn::ParameterStore&, optim::Optimizer&) before the first step of a new run
 //     NamedTensors state() const, void set_state(const NamedTensors&)     what the next step depends on besides parameters and optimiser
 //

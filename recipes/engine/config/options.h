@@ -1,5 +1,5 @@
 #pragma once
-// The engine's own options: sections run, init, train, optimizer, schedule, loader, evaluate, predict and checkpoint of every
+// The engine's own options: sections run, init, train, optimizer, schedule, guard, loader, evaluate, predict and checkpoint of every
 // configuration. The same key means the same for every recipe. A recipe's Config adds its sections beside these (model, data, ...), and
 // keys of its own to evaluate and predict.
 
@@ -9,6 +9,7 @@
 
 #include "autograd/core/dtype.h"
 #include "recipes/engine/distributed/reduce.h"
+#include "recipes/engine/train/guard_options.h"
 #include "recipes/engine/train/optimizer.h"
 #include "recipes/engine/train/schedule.h"
 
@@ -72,6 +73,9 @@ struct TrainOptions {
   std::int64_t evaluate_every = 0;
   std::string metric;
   std::int64_t patience = 0;
+  std::int64_t overfit_batches = 0;
+  bool report = false;
+  bool tensorboard = false;
 
   template <class V>
   void visit(V& v) {
@@ -110,6 +114,11 @@ struct TrainOptions {
     v("evaluate_every", evaluate_every, "optimiser steps between two validations; 0: at the end of each epoch", V::non_negative());
     v("metric", metric, "validation metric that picks the best checkpoint; empty: the recipe's");
     v("patience", patience, "validations without improvement before stopping early; 0: never", V::non_negative());
+    v("overfit_batches", overfit_batches,
+      "train on the first so many batches alone, over and over, to see that the model can learn them by heart; 0: on all",
+      V::between(0, 1e6));
+    v("report", report, "write run.dir/report.html, a page to look at, at each save").of_machine();
+    v("tensorboard", tensorboard, "write what metrics.jsonl says as events for TensorBoard too, in run.dir/tensorboard").of_machine();
   }
 };
 
@@ -179,6 +188,7 @@ struct EngineOptions {
   TrainOptions train;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
+  GuardOptions guard;
   LoaderOptions loader;
   EvaluateOptions evaluate;
   PredictOptions predict;
@@ -192,6 +202,7 @@ struct EngineOptions {
     v.section("train", train, V::of_training());
     v.section("optimizer", optimizer, V::of_training());
     v.section("schedule", schedule, V::of_training());
+    v.section("guard", guard, V::of_training());
     v.section("loader", loader, V::of_machine());
     v.section("evaluate", evaluate, V::of_use());
     v.section("predict", predict, V::of_use());

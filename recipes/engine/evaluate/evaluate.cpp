@@ -70,6 +70,7 @@ Metrics Evaluator::run(Split split) {
   }
   if (comm_.rank() == 0) evaluation->finish();
   examples_ = evaluation->examples();
+  findings_ = evaluation->findings();
   Metrics out = reported(evaluation->accumulators());
   for (Metric& m : out) comm_.broadcast(std::as_writable_bytes(std::span(&m.value, 1)), 0);
   if (options_.baselines && comm_.rank() == 0) {

@@ -26,6 +26,8 @@ class Evaluator {
   Metrics run(Split split);
   /// Answers to a few samples of the last run(), a line each; most recipes have none.
   const std::vector<std::string>& examples() const { return examples_; }
+  /// What the last run() shows beside its metrics; of several processes the first one's.
+  const std::vector<Finding>& findings() const { return findings_; }
 
  private:
   AnyRecipe& recipe_;
@@ -35,6 +37,7 @@ class Evaluator {
   Comm& comm_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
   std::vector<std::string> examples_;
+  std::vector<Finding> findings_;
 };
 
 /// The metric that selects the best checkpoint: `wanted`, the recipe's choice, or the first declared one that has a direction. Throws
