@@ -1,11 +1,13 @@
 #include "nn/image_normalization.h"
 
 #include <array>
+#include <utility>
 
 #include "autograd/ops/activation.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/image_normalization.h"
 #include "autograd/ops/shape_ops.h"
+#include "nn/running_update.h"
 #include "nn/weight.h"
 
 namespace capstan::nn {
@@ -20,18 +22,6 @@ BatchNorm2d::BatchNorm2d(const Scope& scope, const BatchNorm2dOptions& o)
       epsilon_(o.epsilon),
       momentum_(o.momentum),
       frozen_(o.frozen) {}
-
-void BatchNorm2d::update(const Parameter& parameter, const Tensor& batch, double kept, double factor) {
-  const Tensor running = parameter.write();
-  dispatch_floating("batch_norm", running.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    T* const to = running.data<T>();
-    const std::vector<double> values = batch.to_vector();
-    for (std::size_t c = 0; c < values.size(); ++c)
-      to[c] = T(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(kept * static_cast<double>(to[c]) +
-                                                                                          factor * values[c]));
-  });
-}
 
 Tensor followed(const Tensor& y, const NormFollower& f) {
   if (!f.residual.defined() && !f.relu) return y;
@@ -56,10 +46,17 @@ Tensor BatchNorm2d::operator()(const Tensor& x, const Run& run, const NormFollow
   const BatchNormResult result = batch_norm(x, weight, bias, {.eps = epsilon_, .relu = follower.relu}, follower.residual);
   const std::int64_t elements = x.numel() / x.size(1);
   require(elements > 1, "batch_norm: in training a channel needs two elements at least: x ", x);
-  update(running_mean_, result.mean, 1 - momentum_, momentum_);
-  update(running_variance_, result.variance, 1 - momentum_,
-         momentum_ * (static_cast<double>(elements) / static_cast<double>(elements - 1)));
-  if (batches_tracked_.defined()) update(batches_tracked_, Tensor::full({1}, 1), 1, 1);
+  const auto move = [&](RunningUpdate update) {
+    if (run.running_updates != nullptr) {
+      run.running_updates->push_back(std::move(update));
+    } else {
+      apply(update);
+    }
+  };
+  const double unbiased = static_cast<double>(elements) / static_cast<double>(elements - 1);
+  move({.parameter = running_mean_, .batch = result.mean.to_vector(), .kept = 1 - momentum_, .factor = momentum_});
+  move({.parameter = running_variance_, .batch = result.variance.to_vector(), .kept = 1 - momentum_, .factor = momentum_ * unbiased});
+  if (batches_tracked_.defined()) move({.parameter = batches_tracked_, .batch = {1}, .kept = 1, .factor = 1});
   return result.y;
 }
 

@@ -33,7 +33,8 @@ struct ChannelAffine {
 /// Batch normalisation (Ioffe and Szegedy 2015). In training, each channel is normalised by its mean and variance in the batch, which also
 /// move the running statistics: running = (1 - momentum) running + momentum batch, with the unbiased variance (as PyTorch does).
 /// Otherwise the running statistics are what is used. They are parameters of the store that are not trained (running_mean starts at 0,
-/// running_variance at 1), so they are saved with the model; they are written in place, beside the tape, once for each call in training.
+/// running_variance at 1), so they are saved with the model; they are written in place, beside the tape, once for each call in training,
+/// or later (Run::running_updates).
 /// Frozen, it is the FrozenBatchNorm of detection models.
 class BatchNorm2d {
  public:
@@ -47,9 +48,6 @@ class BatchNorm2d {
   ChannelAffine running() const;
 
  private:
-  /// parameter = kept parameter + factor batch
-  static void update(const Parameter& parameter, const Tensor& batch, double kept, double factor);
-
   Parameter weight_, bias_;                    // [C]
   Parameter running_mean_, running_variance_;  // [C]
   Parameter batches_tracked_;                  // [1], or undefined

@@ -4,11 +4,14 @@
 // Modules take it as `const Run&`. Nothing random is a state: a dropout decision is a function of (seed, step, place, row, column).
 
 #include <cstdint>
+#include <vector>
 
 #include "autograd/core/rng.h"
 #include "autograd/core/tensor.h"
 
 namespace capstan::nn {
+
+struct RunningUpdate;  // running_update.h
 
 struct Run {
   bool training = false;
@@ -20,6 +23,8 @@ struct Run {
   Tensor token_ids = {};
   /// Layers of transformers are computed again in backward instead of keeping their activations (autograd/tape/checkpoint.h).
   bool checkpoint_activations = false;
+  /// Where the steps of running statistics go, in the order in which they come up. Null: they are made at once.
+  std::vector<RunningUpdate>* running_updates = nullptr;
 
   /// The key of a place (Scope::key) in this step.
   std::uint64_t dropout_key(std::uint64_t place) const {

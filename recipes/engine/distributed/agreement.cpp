@@ -15,30 +15,34 @@ std::string_view text_of(const std::vector<std::byte>& bytes) { return {reinterp
 
 }  // namespace
 
-std::vector<double> sum_pieces(Comm& comm, std::span<const PieceNumbers> mine, std::size_t count) {
-  // A row a piece: its place, its numbers.
-  const std::size_t width = count + 1;
-  std::vector<double> rows;
-  for (const PieceNumbers& piece : mine) {
-    require<InternalError>(piece.numbers.size() == count, "exchange: a piece has ", piece.numbers.size(), " numbers, not ", count);
-    rows.push_back(static_cast<double>(piece.place));
-    rows.insert(rows.end(), piece.numbers.begin(), piece.numbers.end());
-  }
+std::vector<PieceNumbers> pieces_of_all(Comm& comm, std::span<const PieceNumbers> mine) {
+  std::vector<PieceNumbers> pieces(mine.begin(), mine.end());
   if (comm.size() > 1) {
-    const auto all = comm.gather(std::as_bytes(std::span(rows)));
-    rows.clear();
-    for (const auto& of : all) {
-      const std::size_t before = rows.size();
-      rows.resize(before + of.size() / sizeof(double));
-      std::memcpy(rows.data() + before, of.data(), of.size());
+    // How many numbers a piece has; then for each its place and these.
+    std::vector<double> rows{mine.empty() ? 0.0 : static_cast<double>(mine[0].numbers.size())};
+    for (const PieceNumbers& piece : mine) {
+      rows.push_back(static_cast<double>(piece.place));
+      rows.insert(rows.end(), piece.numbers.begin(), piece.numbers.end());
+    }
+    pieces.clear();
+    for (const std::vector<std::byte>& bytes : comm.gather(std::as_bytes(std::span(rows)))) {
+      std::vector<double> of(bytes.size() / sizeof(double));
+      std::memcpy(of.data(), bytes.data(), bytes.size());
+      const auto count = static_cast<std::ptrdiff_t>(of[0]);
+      for (auto at = of.begin() + 1; at != of.end(); at += 1 + count)
+        pieces.push_back({.place = static_cast<std::int64_t>(*at), .numbers = {at + 1, at + 1 + count}});
     }
   }
-  std::vector<std::span<const double>> sorted;
-  for (std::size_t i = 0; i < rows.size(); i += width) sorted.push_back(std::span(rows).subspan(i, width));
-  std::ranges::stable_sort(sorted, {}, [](const auto& row) { return row[0]; });
+  std::ranges::stable_sort(pieces, {}, &PieceNumbers::place);
+  return pieces;
+}
+
+std::vector<double> sum_pieces(Comm& comm, std::span<const PieceNumbers> mine, std::size_t count) {
   std::vector<double> sums(count);
-  for (const auto& row : sorted)
-    for (std::size_t k = 0; k < count; ++k) sums[k] += row[1 + k];
+  for (const PieceNumbers& piece : pieces_of_all(comm, mine)) {
+    require<InternalError>(piece.numbers.size() == count, "exchange: a piece has ", piece.numbers.size(), " numbers, not ", count);
+    for (std::size_t k = 0; k < count; ++k) sums[k] += piece.numbers[k];
+  }
   return sums;
 }
 

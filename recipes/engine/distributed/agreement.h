@@ -12,11 +12,13 @@
 
 namespace capstan::engine {
 
-/// What a piece of a step adds to its sums, at its place (gradient_exchange.h).
+/// What a piece of a step says, at its place (gradient_exchange.h).
 struct PieceNumbers {
   std::int64_t place = 0;
   std::vector<double> numbers;  ///< as many for every piece
 };
+/// The pieces of all processes, in the order of their places.
+std::vector<PieceNumbers> pieces_of_all(Comm& comm, std::span<const PieceNumbers> mine);
 /// The sums over the pieces of all processes, added in the order of their places. `count` numbers.
 std::vector<double> sum_pieces(Comm& comm, std::span<const PieceNumbers> mine, std::size_t count);
 

@@ -50,6 +50,7 @@ class GradientExchange {
   GradientExchange& operator=(const GradientExchange&) = delete;
 
   Comm& comm() const { return comm_; }
+  bool ordered() const { return options_.reduce == Reduce::ordered; }
   /// Parts of a batch; those of this process are first_part() .. end_part() - 1.
   std::int64_t parts() const;
   std::int64_t first_part() const;

@@ -1,5 +1,6 @@
 #include "recipes/engine/train/step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/profile.h"
 #include "autograd/tape/tape.h"
+#include "nn/running_update.h"
 #include "optim/clip.h"
 #include "recipes/engine/distributed/agreement.h"
 
@@ -21,6 +23,29 @@ std::vector<std::string> without_gradient(const nn::ParameterStore& parameters, 
     if (p.trainable() && !gradients[i].defined()) names.push_back(p.name());
   }
   return names;
+}
+
+/// What a piece does to running statistics, in numbers that all processes read: of each step the number of the parameter, what is kept,
+/// the factor, and the batch's values.
+PieceNumbers running_numbers(std::int64_t place, std::span<const nn::RunningUpdate> updates, const nn::ParameterStore& parameters) {
+  PieceNumbers piece{.place = place, .numbers = {}};
+  for (const nn::RunningUpdate& update : updates) {
+    const auto found = std::ranges::find(parameters.parameters(), update.parameter.name(), [](const Parameter& p) { return p.name(); });
+    piece.numbers.insert(piece.numbers.end(), {static_cast<double>(found - parameters.parameters().begin()), update.kept, update.factor});
+    piece.numbers.insert(piece.numbers.end(), update.batch.begin(), update.batch.end());
+  }
+  return piece;
+}
+
+/// Makes the steps of the pieces of all processes, in the order of their places, on each of them.
+void move_running(Comm& comm, std::span<const PieceNumbers> mine, const nn::ParameterStore& parameters) {
+  for (const PieceNumbers& piece : pieces_of_all(comm, mine))
+    for (auto at = piece.numbers.begin(); at != piece.numbers.end();) {
+      const Parameter& parameter = parameters.parameters()[static_cast<std::size_t>(*at)];
+      const auto values = at + 3, end = values + static_cast<std::ptrdiff_t>(parameter.value().numel());
+      nn::apply({.parameter = parameter, .batch = {values, end}, .kept = at[1], .factor = at[2]});
+      at = end;
+    }
 }
 
 }  // namespace
@@ -53,7 +78,8 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
   Comm& comm = exchange.comm();
   StepGradients step;
   StepLoss& result = step.loss;
-  std::vector<PieceNumbers> counts, sums;
+  std::vector<PieceNumbers> counts, sums, running;
+  std::vector<nn::RunningUpdate> updates;
   for (const Piece& piece : work.pieces) {
     counts.push_back({.place = piece.place, .numbers = recipe.loss_counts(piece.batch)});
     counts.back().numbers.push_back(piece.batch.items());
@@ -70,6 +96,8 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
   const auto require_finite = [&] {
     require<NumericalError>(std::isfinite(result.total()), "train: the loss is not finite: ", result.total(), " at step ", key.step);
   };
+  // Parts that are summed in order move running statistics in that order too.
+  const bool in_order = comm.size() > 1 && exchange.ordered();
   std::int64_t shared = 0;  // batches whose parts have shared their rows
   const auto share_rows = [&](std::int64_t until) {
     for (; exchange.parts() > 1 && shared < until; ++shared) recipe.share_rows([&](const Tensor& mine) { return gather_rows(comm, mine); });
@@ -79,8 +107,12 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
     Tape tape;
     const std::vector<Tensor> of_piece = [&] {
       const profile::Scope scope("forward", profile::Kind::phase);
-      return recipe.loss(piece.batch, key.run(piece.number));
+      nn::Run run = key.run(piece.number);
+      updates.clear();
+      if (in_order) run.running_updates = &updates;
+      return recipe.loss(piece.batch, run);
     }();
+    if (in_order) running.push_back(running_numbers(piece.place, updates, recipe.parameters()));
     const profile::Scope scope("backward", profile::Kind::phase);
     std::vector<Tensor> cotangents;
     sums.push_back({.place = piece.place, .numbers = {}});
@@ -96,6 +128,7 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
   step.gradients = exchange.finish();
   step.of_shares = exchange.gives_shares();
   result.sums = sum_pieces(comm, sums, terms.size());
+  if (in_order) move_running(comm, running, recipe.parameters());
   require_finite();
   share_rows(work.batches);
   result.without_gradient = without_gradient(recipe.parameters(), step.gradients);
