@@ -187,26 +187,28 @@ std::string to_text(const Digest& d) {
   return text;
 }
 
-Digest digest_of(std::span<const std::byte> bytes) {
-  const auto crc = ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
-  return {bytes.size(), crc32c(bytes), static_cast<std::uint32_t>(bytes.empty() ? 0 : crc)};
+Digest digest_of(std::span<const std::byte> bytes, const Digest& before) {
+  if (bytes.empty()) return before;
+  return {before.bytes + bytes.size(), crc32c(bytes, before.crc32c),
+          static_cast<std::uint32_t>(::crc32_z(before.crc32, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()))};
+}
+
+Digest digest_descriptor(int descriptor, const std::string& name) {
+  std::vector<std::byte> block(std::size_t{1} << 20);
+  Digest d;
+  for (;;) {
+    const auto n = ::read(descriptor, block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(name, "read", errno);
+    if (n == 0) return d;
+    d = digest_of(std::span<const std::byte>(block).first(static_cast<std::size_t>(n)), d);
+  }
 }
 
 Digest digest_file(const std::string& path) {
   Descriptor file(open_retrying(path.c_str(), O_RDONLY));
   if (file.get() < 0) fail(path, "open", errno);
-  std::vector<std::byte> block(std::size_t{1} << 20);
-  Digest d;
-  for (;;) {
-    const auto n = ::read(file.get(), block.data(), block.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail(path, "read", errno);
-    if (n == 0) return d;
-    const auto part = std::span<const std::byte>(block).first(static_cast<std::size_t>(n));
-    d.bytes += part.size();
-    d.crc32c = crc32c(part, d.crc32c);
-    d.crc32 = static_cast<std::uint32_t>(::crc32_z(d.crc32, reinterpret_cast<const Bytef*>(part.data()), part.size()));
-  }
+  return digest_descriptor(file.get(), path);
 }
 
 }  // namespace capstan::data

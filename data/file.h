@@ -68,7 +68,10 @@ struct Digest {
   bool operator==(const Digest&) const = default;
 };
 std::string to_text(const Digest& d);  // "9053831-0a1b2c3d-4e5f6071"
-Digest digest_of(std::span<const std::byte> bytes);
+/// `before`: of a content that these bytes go on.
+Digest digest_of(std::span<const std::byte> bytes, const Digest& before = {});
 Digest digest_file(const std::string& path);
+/// Of what is read from an open file, from where it stands to its end.
+Digest digest_descriptor(int descriptor, const std::string& name);
 
 }  // namespace capstan::data

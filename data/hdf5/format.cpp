@@ -14,8 +14,7 @@ constexpr std::string_view kSealStart = "CAPSTAN-SEAL ";
 constexpr std::size_t kPart = std::size_t{4} << 20;
 
 std::string seal_of(std::span<const std::byte> image, const std::function<void()>& read = {}) {
-  char text[64];
-  const auto size = static_cast<unsigned long long>(image.size());
+  const std::uint64_t size = image.size();
   std::uint32_t crc = 0;
   while (!image.empty()) {
     const auto part = image.first(std::min(image.size(), kPart));
@@ -23,11 +22,16 @@ std::string seal_of(std::span<const std::byte> image, const std::function<void()
     image = image.subspan(part.size());
     if (read) read();
   }
-  const int n = std::snprintf(text, sizeof text, "CAPSTAN-SEAL 1 %016llx %08x\n", size, crc);
-  return {text, static_cast<std::size_t>(n)};
+  return seal_text(size, crc);
 }
 
 }  // namespace
+
+std::string seal_text(std::uint64_t bytes, std::uint32_t crc32c) {
+  char text[64];
+  const int n = std::snprintf(text, sizeof text, "CAPSTAN-SEAL 1 %016llx %08x\n", static_cast<unsigned long long>(bytes), crc32c);
+  return {text, static_cast<std::size_t>(n)};
+}
 
 void append_seal(std::vector<std::byte>& image) {
   const std::string seal = seal_of(image);

@@ -17,7 +17,9 @@ namespace capstan::data {
 
 inline constexpr std::size_t kSealBytes = 41;
 
-/// Adds the line with length and CRC-32C of `image` to it.
+/// The line that ends a file whose image has this length and CRC-32C.
+std::string seal_text(std::uint64_t bytes, std::uint32_t crc32c);
+/// Adds it to an image.
 void append_seal(std::vector<std::byte>& image);
 /// How many bytes of a file are HDF5, and whether a seal vouches for them. DataError if the seal does not fit or the file is empty.
 /// `read`, if given, is called after every few megabytes of what may be a mapped file.

@@ -2,9 +2,10 @@
 // HDF5 files as this project writes and accepts them: groups, tensors, texts and small attributes. The only door to libhdf5.
 //
 // Not a general HDF5 library. Files are built and parsed in memory; the writer returns an image, and data/file.h puts it on disk,
-// because libhdf5 neither syncs nor survives a full disk. Image = plain HDF5 (1.6 format, any HDF5 tool opens it), then a seal:
-// one text line with length and CRC-32C of all bytes before it. Each tensor and text also carries the attributes `dtype` and
-// `crc32c` (over its path, type and shape as text, then its bytes), so a damaged or renamed dataset is named.
+// because libhdf5 neither syncs nor survives a full disk. An image that memory should not hold is built in a file that is mapped. Image =
+// plain HDF5 (1.6 format, any HDF5 tool opens it), then a seal: one text line with length and CRC-32C of all bytes before it. Each tensor
+// and text also carries the attributes `dtype` and `crc32c` (over its path, type and shape as text, then its bytes), so a damaged or
+// renamed dataset is named.
 //
 // A reader takes no risk: the seal is checked before libhdf5 sees a byte; hard links only, each object under one name; no external
 // storage, virtual layout, references or committed types; no plug-ins, filters only deflate, shuffle and fletcher32; sizes are
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "autograd/core/tensor.h"
+#include "data/file.h"
 
 namespace capstan::data {
 
@@ -38,6 +40,10 @@ class Hdf5Writer {
  public:
   /// `expected_bytes`, a guess of the final size, saves copies while the image grows.
   explicit Hdf5Writer(std::size_t expected_bytes = 0);
+  /// Builds the image in a file, of which memory holds a few megabytes at a time: an empty one, open for reading and writing until
+  /// finish_file(). Room for `expected_bytes` is taken at once, and more where that is not enough. `name` stands for the file in messages.
+  /// This and what writes throw IoError where the disk is full.
+  Hdf5Writer(int descriptor, std::string name, std::size_t expected_bytes);
   ~Hdf5Writer();
   Hdf5Writer(Hdf5Writer&&) noexcept;
   Hdf5Writer& operator=(Hdf5Writer&&) noexcept;
@@ -56,6 +62,8 @@ class Hdf5Writer {
 
   /// The sealed file image. Equal calls give equal bytes. The writer is spent.
   std::vector<std::byte> finish();
+  /// Of an image in a file, which gets the same bytes: seals it, without syncing it, and returns its identity. The writer is spent.
+  Digest finish_file();
 
  private:
   struct Impl;

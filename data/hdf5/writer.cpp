@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -7,6 +10,7 @@
 #include "data/hdf5/format.h"
 #include "data/hdf5/hdf5.h"
 #include "data/hdf5/library.h"
+#include "data/hdf5/mapped_image.h"
 
 namespace capstan::data {
 namespace {
@@ -20,12 +24,32 @@ using hdf5::reason;
 using hdf5::stored_type;
 using hdf5::text_type;
 
+constexpr std::size_t kMappedStep = std::size_t{4} << 20;  // by which an image in a file grows
+
 }  // namespace
 
 struct Hdf5Writer::Impl {
+  std::unique_ptr<hdf5::MappedImage> mapped = nullptr;  // outlives the file in it
   Handle file, with_parents;
 
+  void create(std::size_t step) {
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    check(access.ok() && H5Pset_fapl_core(access, step, false) >= 0 && (mapped == nullptr || mapped->lend_to(access)), "/",
+          "set the memory driver");
+    file = Handle(H5Fcreate(image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
+    with_parents = Handle(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+    check(file.ok() && H5Pset_create_intermediate_group(with_parents, 1) >= 0, "/", "create the image");
+  }
+  /// Writes out what libhdf5 holds back; returns the size of the image.
+  std::size_t complete() const {
+    check(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0, "/", "flush the image");
+    const auto size = H5Fget_file_image(file, nullptr, 0);
+    check(size > 0, "/", "measure the image");
+    return static_cast<std::size_t>(size);
+  }
   void check(bool ok, std::string_view path, std::string_view what) const {
+    if (!ok && mapped != nullptr && mapped->error() != 0)
+      throw IoError(join_text(mapped->name(), ": cannot take more room on the disk: ", std::strerror(mapped->error())));
     require<DataError>(ok, "hdf5 writer: ", path, ": cannot ", what, ": ", ok ? std::string() : reason());
   }
   void attribute(hid_t object, std::string_view path, std::string_view name, hid_t type, const void* value) const {
@@ -46,17 +70,18 @@ struct Hdf5Writer::Impl {
     text_attribute(set, path, "dtype", kind);
     const std::uint32_t crc = dataset_checksum(path, kind, shape, bytes);
     attribute(set, path, "crc32c", H5T_STD_U32LE, &crc);
+    if (mapped != nullptr) mapped->wrote(bytes.size());
   }
 };
 
 Hdf5Writer::Hdf5Writer(std::size_t expected_bytes) : impl_(std::make_unique<Impl>()) {
   const Library library;
-  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  const std::size_t step = std::max<std::size_t>(expected_bytes + expected_bytes / 64, std::size_t{1} << 20);
-  impl_->check(access.ok() && H5Pset_fapl_core(access, step, false) >= 0, "/", "set the memory driver");
-  impl_->file = Handle(H5Fcreate(image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
-  impl_->with_parents = Handle(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  impl_->check(impl_->file.ok() && H5Pset_create_intermediate_group(impl_->with_parents, 1) >= 0, "/", "create the image");
+  impl_->create(std::max<std::size_t>(expected_bytes + expected_bytes / 64, std::size_t{1} << 20));
+}
+Hdf5Writer::Hdf5Writer(int descriptor, std::string name, std::size_t expected_bytes) : impl_(std::make_unique<Impl>()) {
+  const Library library;
+  impl_->mapped = std::make_unique<hdf5::MappedImage>(descriptor, std::move(name), expected_bytes);
+  impl_->create(kMappedStep);
 }
 Hdf5Writer::~Hdf5Writer() {
   if (impl_) {
@@ -122,16 +147,35 @@ void Hdf5Writer::set(std::string_view path, std::string_view name, const Hdf5Att
 
 std::vector<std::byte> Hdf5Writer::finish() {
   const Library library;
-  impl_->check(H5Fflush(impl_->file, H5F_SCOPE_GLOBAL) >= 0, "/", "flush the image");
-  const auto size = H5Fget_file_image(impl_->file, nullptr, 0);
-  impl_->check(size > 0, "/", "measure the image");
+  require<InternalError>(impl_->mapped == nullptr, "hdf5 writer: this image is in a file");
+  const std::size_t size = impl_->complete();
   std::vector<std::byte> image;
-  image.reserve(static_cast<std::size_t>(size) + kSealBytes);
-  image.resize(static_cast<std::size_t>(size));
-  impl_->check(H5Fget_file_image(impl_->file, image.data(), image.size()) == size, "/", "copy the image");
+  image.reserve(size + kSealBytes);
+  image.resize(size);
+  impl_->check(H5Fget_file_image(impl_->file, image.data(), image.size()) == static_cast<ssize_t>(size), "/", "copy the image");
   impl_.reset();
   append_seal(image);
   return image;
+}
+
+Digest Hdf5Writer::finish_file() {
+  const Library library;
+  require<InternalError>(impl_->mapped != nullptr, "hdf5 writer: this image is in memory");
+  const std::size_t size = impl_->complete();
+  const int descriptor = impl_->mapped->descriptor();
+  const std::string name = impl_->mapped->name();
+  impl_.reset();
+  const auto done = [&](bool ok, std::string_view what) {
+    require<IoError>(ok, name, ": ", what, " failed: ", ok ? "" : std::strerror(errno));
+  };
+  done(::ftruncate(descriptor, static_cast<off_t>(size)) == 0, "setting its size");
+  done(::lseek(descriptor, 0, SEEK_SET) == 0, "going to its begin");
+  const Digest image = digest_descriptor(descriptor, name);
+  require<IoError>(image.bytes == size, name, ": has ", image.bytes, " bytes, not the ", size, " that were written");
+  const std::string seal = seal_text(size, image.crc32c);
+  const auto line = std::as_bytes(std::span(seal));
+  write_all(descriptor, line, name);
+  return digest_of(line, image);
 }
 
 }  // namespace capstan::data

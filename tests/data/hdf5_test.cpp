@@ -1,8 +1,12 @@
 #include "data/hdf5/hdf5.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <thread>
@@ -25,8 +29,7 @@ Hdf5Reader open(std::vector<std::byte> image, bool require_seal = true) {
 }
 
 /// One tensor of each type, texts, attributes, nested groups.
-Hdf5Writer sample() {
-  Hdf5Writer w;
+void fill(Hdf5Writer& w) {
   w.write("/a/f32", Tensor::from({1.0f, -2.5f, 3e-30f, 4.0f, 5.0f, 6.0f}, {2, 3}));
   w.write("a/f64", Tensor::from({0.1}, {}));
   w.write("/a/bf16", Tensor::from({bfloat16(1.5f), bfloat16(-2.0f)}, {2}));
@@ -41,7 +44,52 @@ Hdf5Writer sample() {
   w.set("/a", "note", "größe");
   w.set("/a/f32", "scale", 0.25);
   w.set("/", "blank", "");
+}
+Hdf5Writer sample() {
+  Hdf5Writer w;
+  fill(w);
   return w;
+}
+
+TEST(Hdf5, AnImageInAFileHasTheBytesOfOneInMemory) {
+  const Scratch scratch;
+  Tensor large(Shape{7, 1000003});  // more than what is held in memory at a time
+  for (std::int64_t i = 0; i < large.numel(); ++i) large.data<float>()[i] = static_cast<float>(i % 65521);
+  Hdf5Writer memory;
+  Replacement file(scratch / "image.h5");
+  Hdf5Writer mapped(file.descriptor(), file.temporary(), 1000);  // a guess that is far too small
+  for (Hdf5Writer* w : {&memory, &mapped}) {
+    fill(*w);
+    for (const char* name : {"/large/first", "/large/second"}) w->write(name, large);
+  }
+  const Digest digest = mapped.finish_file();
+  file.commit();
+  const std::vector<std::byte> image = memory.finish();
+  EXPECT_TRUE(read_file(scratch / "image.h5") == image);
+  EXPECT_EQ(digest, digest_of(image));
+}
+
+TEST(Hdf5, AnImageInAFileTakesItsRoomBeforeItIsWritten) {
+  const Scratch scratch;
+  scratch.write("read_only.h5", "");
+  const int descriptor = ::open((scratch / "read_only.h5").c_str(), O_RDONLY);
+  EXPECT_THAT(message_of<IoError>([&] { Hdf5Writer(descriptor, "full.h5", 1 << 20); }),
+              HasSubstr("full.h5: cannot take 1048576 bytes on the disk: Bad file descriptor"));
+  ::close(descriptor);
+  // No room behind what was asked for: the file may not grow beyond the limit.
+  Replacement file(scratch / "limited.h5");
+  Hdf5Writer w(file.descriptor(), "limited.h5", 4096);
+  w.group("/first");
+  struct rlimit before {};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit small = before;
+  small.rlim_cur = 6 << 20;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  EXPECT_THAT(message_of<IoError>([&] { w.write("/large", Tensor(Shape{4 << 20})); }),
+              HasSubstr("limited.h5: cannot take more room on the disk: File too large"));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
 }
 
 TEST(Hdf5, RoundTripOfEveryType) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -120,46 +121,68 @@ std::optional<optim::OptimizerState> state_of_frozen(std::string_view dataset, c
   return std::nullopt;
 }
 
+/// Counts what was read of a file, and gives the memory back now and then.
+void release_after(const data::Hdf5Reader& reader, std::size_t bytes, std::size_t& held) {
+  held += bytes;
+  if (held >= kHeldBytes) reader.release(), held = 0;
+}
+
 // The values were replaced: nobody may use what was derived from the old ones.
 void begin_versions(const nn::ParameterStore& parameters) {
   for (const Parameter& p : parameters.parameters()) p.write();
 }
 
-}  // namespace
+/// What a file holds, but for the optimiser's state.
+struct Content {
+  CheckpointMeta meta;
+  TrainState train;
+  NamedTensors artifacts;
+  std::vector<CheckpointTensor> tensors;  // of /model and /weights
+  bool averaged = false;
+  optim::Optimizer* optimizer = nullptr;
+  std::vector<optim::OptimizerState> state = {};
+};
 
-std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
-                                        const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average,
-                                        ShardedOptimizer* sharded) {
-  std::vector<CheckpointTensor> tensors;
-  add_parameters(average != nullptr ? kWeights : kModel, parameters, tensors);
-  if (average != nullptr) add_averages(kModel, *average, tensors);
-  const std::vector<optim::OptimizerState> state = optimizer != nullptr ? optimizer->state() : std::vector<optim::OptimizerState>();
-  std::size_t bytes = kOverhead + meta.config.size();
-  for (const CheckpointTensor& t : tensors) bytes += bytes_of(t.value.spec()) + 1024;
-  for (const optim::OptimizerState& s : state) bytes += bytes_of(whole_spec(s, sharded)) + 1024;
-  for (const auto* group : {&train.recipe, &artifacts})
+Content content_of(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer, const TrainState& train,
+                   const NamedTensors& artifacts, const optim::WeightAverage* average) {
+  Content c{.meta = meta, .train = train, .artifacts = artifacts, .tensors = {}, .averaged = average != nullptr, .optimizer = optimizer};
+  add_parameters(average != nullptr ? kWeights : kModel, parameters, c.tensors);
+  if (average != nullptr) add_averages(kModel, *average, c.tensors);
+  if (optimizer != nullptr) c.state = optimizer->state();
+  return c;
+}
+
+std::size_t size_of(const Content& c, const ShardedOptimizer* sharded) {
+  std::size_t bytes = kOverhead + c.meta.config.size();
+  for (const CheckpointTensor& t : c.tensors) bytes += bytes_of(t.value.spec()) + 1024;
+  for (const optim::OptimizerState& s : c.state) bytes += bytes_of(whole_spec(s, sharded)) + 1024;
+  for (const auto* group : {&c.train.recipe, &c.artifacts})
     for (const auto& [name, t] : *group) bytes += bytes_of(t.spec()) + 1024;
+  return bytes;
+}
 
-  data::Hdf5Writer out(bytes);
+void write_model(const Content& c, data::Hdf5Writer& out) {
   out.group("/meta");
   out.set("/meta", "format", kCheckpointFormat);
   out.set("/meta", "program", "capstan");
-  out.set("/meta", "recipe", data::Hdf5Attribute(meta.recipe));
-  out.set("/meta", "data_digest", data::Hdf5Attribute(meta.data_digest));
-  out.set("/meta", "threads", meta.threads);
-  out.set("/meta", "precision", data::Hdf5Attribute(meta.precision));
-  out.write_text("/meta/config", meta.config);
+  out.set("/meta", "recipe", data::Hdf5Attribute(c.meta.recipe));
+  out.set("/meta", "data_digest", data::Hdf5Attribute(c.meta.data_digest));
+  out.set("/meta", "threads", c.meta.threads);
+  out.set("/meta", "precision", data::Hdf5Attribute(c.meta.precision));
+  out.write_text("/meta/config", c.meta.config);
 
   out.group("/model");
-  if (average != nullptr) out.group("/weights");
-  if (optimizer != nullptr) {
+  if (c.averaged) out.group("/weights");
+  if (c.optimizer != nullptr) {
     out.group("/optimizer");
-    out.set("/optimizer", "name", data::Hdf5Attribute(std::string(optimizer->name())));
-    out.set("/optimizer", "step_count", optimizer->step_count());
+    out.set("/optimizer", "name", data::Hdf5Attribute(std::string(c.optimizer->name())));
+    out.set("/optimizer", "step_count", c.optimizer->step_count());
   }
-  for (const CheckpointTensor& t : tensors) out.write(t.name, t.value);
-  for (const optim::OptimizerState& s : state) out.write(name_of(s), sharded != nullptr ? sharded->gather(s) : s.value);
+  for (const CheckpointTensor& t : c.tensors) out.write(t.name, t.value);
+}
 
+void write_train(const Content& c, data::Hdf5Writer& out) {
+  const TrainState& train = c.train;
   out.group("/train");
   out.set("/train", "step", train.step);
   out.set("/train", "epoch", train.epoch);
@@ -180,8 +203,43 @@ std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::Pa
   out.write("/train/kept_metrics", Tensor::from(metrics, count));
   out.write("/train/window", Tensor::from(train.window, Shape{static_cast<std::int64_t>(train.window.size())}));
   for (const auto& [name, t] : train.recipe) out.write(joined(kRecipeState, name), t);
-  for (const auto& [name, t] : artifacts) out.write(joined(kArtifacts, name), t);
+  for (const auto& [name, t] : c.artifacts) out.write(joined(kArtifacts, name), t);
+}
+
+}  // namespace
+
+std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
+                                        const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average) {
+  const Content c = content_of(meta, parameters, optimizer, train, artifacts, average);
+  data::Hdf5Writer out(size_of(c, nullptr));
+  write_model(c, out);
+  for (const optim::OptimizerState& s : c.state) out.write(name_of(s), s.value);
+  write_train(c, out);
   return out.finish();
+}
+
+CheckpointContent gathered_checkpoint(const CheckpointMeta& meta, const nn::ParameterStore& parameters, ShardedOptimizer& optimizer,
+                                      const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average) {
+  const Content c = content_of(meta, parameters, &optimizer.own(), train, artifacts, average);
+  const auto write = [c, &optimizer](data::Hdf5Writer* out) {
+    std::exception_ptr error;
+    const auto unless_failed = [&](const auto& f) {
+      if (out == nullptr || error) return;
+      try {
+        f();
+      } catch (...) {
+        error = std::current_exception();
+      }
+    };
+    unless_failed([&] { write_model(c, *out); });
+    for (const optim::OptimizerState& s : c.state) {
+      const Tensor whole = optimizer.gather(s);
+      unless_failed([&] { out->write(name_of(s), whole); });
+    }
+    unless_failed([&] { write_train(c, *out); });
+    if (error) std::rethrow_exception(error);
+  };
+  return {.image = {}, .write = write, .bytes = size_of(c, &optimizer)};
 }
 
 Checkpoint::Checkpoint(const std::string& path, Reading reading) : reader_(open_reader(path, reading)) {
@@ -265,10 +323,7 @@ void Checkpoint::load(const std::vector<CheckpointTensor>& targets, optim::Optim
   require<CheckpointError>(problems.empty(), "checkpoint: ", path(), ": does not fit the model:", problems);
 
   std::size_t held = 0;  // of the file in memory
-  const auto count_held = [&](const Tensor& read) {
-    held += bytes_of(read.spec());
-    if (held >= kHeldBytes) reader_.release(), held = 0;
-  };
+  const auto count_held = [&](const Tensor& read) { release_after(reader_, bytes_of(read.spec()), held); };
   as_checkpoint_error([&] {
     if (optimizer != nullptr) {
       require<CheckpointError>(reader_.text("/optimizer", "name") == optimizer->name(), "checkpoint: ", path(),
@@ -342,7 +397,12 @@ nn::TensorSource Checkpoint::source(std::string_view group) const {
 
 void Checkpoint::verify() const {
   as_checkpoint_error([&] {
-    for (const auto& e : reader_.entries()) e.is_text ? (void)reader_.read_text(e.name) : (void)reader_.read(e.name);
+    std::size_t held = 0;
+    for (const auto& e : reader_.entries()) {
+      e.is_text ? (void)reader_.read_text(e.name) : (void)reader_.read(e.name);
+      release_after(reader_, bytes_of(e.spec), held);
+    }
+    reader_.release();
   });
 }
 

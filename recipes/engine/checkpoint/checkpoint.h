@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -59,11 +60,23 @@ struct TrainState {
 };
 
 /// The content of a file as bytes: a copy taken at one moment, which may be written while training goes on. `optimizer` may be null (a
-/// dump of weights), which makes a file that evaluates and predicts but does not resume. `average` may be null. `sharded`: `optimizer` is
-/// its own, whose state all processes bring together while this makes room for it (ShardedOptimizer::gather_for_first), a tensor at a time.
+/// dump of weights), which makes a file that evaluates and predicts but does not resume. `average` may be null.
 std::vector<std::byte> checkpoint_image(const CheckpointMeta& meta, const nn::ParameterStore& parameters, optim::Optimizer* optimizer,
                                         const TrainState& train, const NamedTensors& artifacts,
-                                        const optim::WeightAverage* average = nullptr, ShardedOptimizer* sharded = nullptr);
+                                        const optim::WeightAverage* average = nullptr);
+
+/// What a save takes: the bytes of a file, or the writing of one while the state stands still.
+struct CheckpointContent {
+  std::vector<std::byte> image = {};
+  std::function<void(data::Hdf5Writer*)> write = {};  ///< null: nothing is written, but what takes part with other processes is done
+  std::size_t bytes = 0;                              ///< about the size of what is written
+};
+
+/// The content where processes share out the optimiser's state, of which memory should hold one tensor at a time: they bring it together
+/// while the first one writes (ShardedOptimizer::gather_for_first). What is referred to must live until then. An error of the writer goes
+/// on when all of it has come together.
+CheckpointContent gathered_checkpoint(const CheckpointMeta& meta, const nn::ParameterStore& parameters, ShardedOptimizer& optimizer,
+                                      const TrainState& train, const NamedTensors& artifacts, const optim::WeightAverage* average);
 
 /// A dataset of a checkpoint, and the tensor it is written from or read into.
 struct CheckpointTensor {

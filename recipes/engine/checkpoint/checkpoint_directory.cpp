@@ -146,10 +146,10 @@ std::string CheckpointDirectory::best_file() const { return best_in(path_); }
 std::vector<std::int64_t> CheckpointDirectory::steps() const { return steps_in(path_); }
 
 std::optional<Checkpoint> CheckpointDirectory::find_newest(const std::function<void(const Checkpoint&)>& check,
-                                                           std::vector<Rejected>& rejected) const {
+                                                           std::vector<Rejected>& rejected, Checkpoint::Reading reading) const {
   for (const std::int64_t step : steps()) {
     try {
-      Checkpoint c(file_of(step));
+      Checkpoint c(file_of(step), reading);
       c.verify();
       check(c);
       return c;
@@ -211,10 +211,17 @@ std::vector<KeptCheckpoint> CheckpointDirectory::kept_with(std::int64_t step, do
   return with_file(kept_, {step, metric});
 }
 
-void CheckpointDirectory::save(std::vector<std::byte> image, std::int64_t step, double metric, bool best) {
+void CheckpointDirectory::save(CheckpointContent content, std::int64_t step, double metric, bool best) {
   require<InternalError>(!under_way_.valid(), "checkpoint: the save before must be collected first");
-  under_way_ =
-      std::async(std::launch::async, [this, image = std::move(image), step, metric, best] { return write(image, step, metric, best); });
+  if (content.write) {
+    under_way_ = std::async(std::launch::async, [this, written = written(content, step), step, metric, best]() mutable {
+      return publish(std::move(written), step, metric, best);
+    });
+    return;
+  }
+  under_way_ = std::async(std::launch::async, [this, image = std::move(content.image), step, metric, best] {
+    return publish(written(image, step), step, metric, best);
+  });
 }
 
 std::optional<SaveReport> CheckpointDirectory::collect(bool wait) {
@@ -226,18 +233,54 @@ std::optional<SaveReport> CheckpointDirectory::collect(bool wait) {
   return report;
 }
 
-SaveReport CheckpointDirectory::write(const std::vector<std::byte>& image, std::int64_t step, double metric, bool best) {
-  SaveReport report{.path = file_of(step), .step = step, .bytes = image.size(), .seconds = 0, .error = {}};
-  const double start = wall_seconds();
-  const std::string unverified = report.path + std::string(kUnverified);
+std::string CheckpointDirectory::unverified_of(std::int64_t step) const { return file_of(step).append(kUnverified); }
+
+CheckpointDirectory::Written CheckpointDirectory::written(const CheckpointContent& content, std::int64_t step) {
+  Written out;
+  std::optional<data::Hdf5Writer> writer;
+  try {
+    make_room(content.bytes);
+    out.file = std::make_unique<data::Replacement>(unverified_of(step));
+    writer.emplace(out.file->descriptor(), out.file->temporary(), content.bytes);
+  } catch (const std::exception& e) {
+    out.error = e.what();
+  }
+  try {
+    content.write(writer ? &*writer : nullptr);
+    if (writer) out.digest = writer->finish_file();
+  } catch (const IoError& e) {
+    out.error = e.what();
+  } catch (const DataError& e) {
+    out.error = e.what();
+  }
+  if (!out.error.empty()) out.file.reset();
+  return out;
+}
+
+CheckpointDirectory::Written CheckpointDirectory::written(const std::vector<std::byte>& image, std::int64_t step) {
+  Written out;
   try {
     make_room(image.size());
-    data::write_file_durably(unverified, image);
-    Checkpoint(unverified).verify();
+    out.file = std::make_unique<data::Replacement>(unverified_of(step));
+    data::write_all(out.file->descriptor(), image, out.file->temporary());
+    out.digest = data::digest_of(image);
+  } catch (const std::exception& e) {
+    out.error = e.what();
+  }
+  return out;
+}
+
+SaveReport CheckpointDirectory::publish(Written written, std::int64_t step, double metric, bool best) {
+  SaveReport report{.path = file_of(step), .step = step, .bytes = written.digest.bytes, .error = std::move(written.error)};
+  if (!report.error.empty()) return report;
+  const std::string unverified = unverified_of(step);
+  try {
+    written.file->commit();
+    Checkpoint(unverified, Checkpoint::Reading::in_parts).verify();
     data::rename_durably(unverified, report.path);
     kept_ = with_file(kept_, {step, metric});
-    const data::Digest digest = data::digest_of(image);
     const auto describe = [&](const std::string& name) {
+      const data::Digest& digest = written.digest;
       JsonRow row{{"file", name}, {"bytes", static_cast<std::int64_t>(digest.bytes)}, {"digest", to_text(digest)}, {"step", step}};
       if (!std::isnan(metric)) row.emplace_back("metric", metric);
       return to_json(row) + "\n";
@@ -249,7 +292,6 @@ SaveReport CheckpointDirectory::write(const std::vector<std::byte>& image, std::
     report.error = e.what();
     ::unlink(unverified.c_str());
   }
-  report.seconds = wall_seconds() - start;
   return report;
 }
 

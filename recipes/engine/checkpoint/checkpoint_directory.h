@@ -3,7 +3,8 @@
 //
 // One save is: room is made or refused; the bytes go to step-N.h5.unverified (written, synced, renamed: data/file.h); that file is read
 // back through the loader; it becomes step-N.h5; the directory is synced; LATEST.json names it; only then are older ones removed. The
-// best one has a second name, best.h5. A save runs on its own thread on a copy of the content, at most one at a time. A failed one
+// best one has a second name, best.h5. A save runs on its own thread on a copy of the content, at most one at a time. Content that is
+// written while the state stands still (CheckpointContent) goes to the file at once, and what follows is done on that thread. A failed one
 // leaves every older file as it was, and training goes on; the third failure in a row is an IoError.
 // One process at a time: RunLock.
 
@@ -11,11 +12,13 @@
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/file.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/config/options.h"
 
@@ -45,7 +48,6 @@ struct SaveReport {
   std::string path;
   std::int64_t step = 0;
   std::size_t bytes = 0;
-  double seconds = 0;
   std::string error;  ///< empty: the file is there and verified
 };
 
@@ -64,7 +66,8 @@ class CheckpointDirectory {
   };
   /// The newest file that opens, verifies and passes `check` (which throws what is wrong); nothing if there is no file at all. Throws
   /// CheckpointError with all reasons if there are files but none is usable. `rejected` gets those passed over.
-  std::optional<Checkpoint> find_newest(const std::function<void(const Checkpoint&)>& check, std::vector<Rejected>& rejected) const;
+  std::optional<Checkpoint> find_newest(const std::function<void(const Checkpoint&)>& check, std::vector<Rejected>& rejected,
+                                        Checkpoint::Reading reading = Checkpoint::Reading::whole) const;
 
   /// Whether a file lies in this directory.
   bool holds(const std::string& file) const;
@@ -81,7 +84,7 @@ class CheckpointDirectory {
   /// The list to store in the checkpoint to be saved at `step`.
   std::vector<KeptCheckpoint> kept_with(std::int64_t step, double metric) const;
   /// Starts a save; waits for the one before. `best`: give this file the name best.h5.
-  void save(std::vector<std::byte> image, std::int64_t step, double metric, bool best);
+  void save(CheckpointContent content, std::int64_t step, double metric, bool best);
   /// The result of the last save if it is done (or `wait`), once. Throws IoError at the third failure in a row.
   std::optional<SaveReport> collect(bool wait);
   /// That failure has come.
@@ -94,7 +97,16 @@ class CheckpointDirectory {
   std::vector<std::int64_t> steps() const;
 
  private:
-  SaveReport write(const std::vector<std::byte>& image, std::int64_t step, double metric, bool best);
+  /// A file in which the content of a step comes together.
+  struct Written {
+    std::unique_ptr<data::Replacement> file;
+    data::Digest digest;
+    std::string error;  // empty: the content is there
+  };
+  std::string unverified_of(std::int64_t step) const;
+  Written written(const CheckpointContent& content, std::int64_t step);
+  Written written(const std::vector<std::byte>& image, std::int64_t step);
+  SaveReport publish(Written written, std::int64_t step, double metric, bool best);
   void make_room(std::size_t bytes);
   void prune(std::int64_t keep_last);
   void remove_leftovers() const;

@@ -217,13 +217,13 @@ int train_command(const Command& c) {
     differences = compare_for_resume(checkpoint, meta, c.config.table());
   };
   const std::string resume = c.arguments.value("resume");
+  const auto reading = training.sharded != nullptr ? Checkpoint::Reading::in_parts : Checkpoint::Reading::whole;
   if (!leads) {
-    const auto reading = training.sharded != nullptr ? Checkpoint::Reading::in_parts : Checkpoint::Reading::whole;
     if (const std::string path = from_first(*comm, ""); !path.empty()) fits(from.emplace(path, reading));
   } else if (resume == "auto") {
-    from = session.checkpoints().find_newest(fits, rejected);
+    from = session.checkpoints().find_newest(fits, rejected, reading);
   } else if (c.arguments.has("resume")) {
-    from.emplace(checkpoint_file(resume, directory));
+    from.emplace(checkpoint_file(resume, directory), reading);
     session.checkpoints().require_room_for(from->path());
     fits(*from);
   }

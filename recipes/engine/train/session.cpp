@@ -305,7 +305,7 @@ void TrainSession::record_failure(std::string_view message, const Image& image) 
   say(message);
   if (!checkpoints_) return;
   try {
-    data::write_file_durably(about_.directory + "/nan_dump.h5", image(state_));
+    data::write_file_durably(about_.directory + "/nan_dump.h5", image(state_).image);
     say(join_text("the last finite weights are in ", about_.directory, "/nan_dump.h5"));
   } catch (const Error& e) {
     say(join_text("warning: no dump of the weights: ", e.what()));

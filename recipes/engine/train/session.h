@@ -33,7 +33,7 @@ struct StepReport {
 class TrainSession {
  public:
   /// The content of a checkpoint of this state. Where another process has the directory, what this one does for it; the result is not used.
-  using Image = std::function<std::vector<std::byte>(const TrainState&)>;
+  using Image = std::function<CheckpointContent(const TrainState&)>;
 
   struct Description {
     std::string directory;  ///< of the run; exists, and is locked by the caller. Empty: another process writes the records and checkpoints

@@ -14,21 +14,14 @@
 namespace capstan::engine {
 namespace {
 
-/// What is not trained and yet moves in a step, such as running statistics: once for each part of a batch that a process computes.
+/// What is not trained and yet moves in a step, such as running statistics: with train.reduce = fast, once for each part of a batch that a
+/// process computes.
 class MovingConstants {
  public:
   MovingConstants(const nn::ParameterStore& parameters, Comm* comm) : all_(parameters.parameters()), comm_(comm) {
     for (const Parameter& p : all_) versions_.push_back(p.version());
   }
 
-  /// Throws ConfigError naming one that has moved since share(), or since this was made.
-  void require_none() const {
-    for (std::size_t i = 0; i < all_.size(); ++i)
-      require<ConfigError>(
-          !moved(i), "train.reduce = ordered: ", all_[i].name(),
-          " moves with each part of a batch, in an order that several processes do not keep: choose train.reduce = fast, one "
-          "process, or a frozen normalisation");
-  }
   /// Those that have moved on the first process get its values on all.
   void share() {
     if (comm_ == nullptr) return;
@@ -89,14 +82,15 @@ void restore(const Training& t, TrainSession& session, const Checkpoint& checkpo
 StopReason train(const Training& t, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta) {
   const NamedTensors artifacts = t.recipe.artifacts();
   const bool leads = t.comm == nullptr || t.comm->rank() == 0;
-  const TrainSession::Image image = [&](const TrainState& state) -> std::vector<std::byte> {
+  const TrainSession::Image image = [&](const TrainState& state) -> CheckpointContent {
     if (!leads) {
       if (t.sharded != nullptr) t.sharded->gather_for_first();
       return {};
     }
     TrainState s = state;
     s.recipe = t.recipe.state();
-    return checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average, t.sharded);
+    if (t.sharded == nullptr) return {.image = checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average)};
+    return gathered_checkpoint(meta, t.recipe.parameters(), *t.sharded, std::move(s), artifacts, t.average);
   };
   // What others keep does not come together any more once one of them has failed.
   const TrainSession::Image last_image = t.sharded == nullptr ? image : TrainSession::Image();
@@ -122,7 +116,6 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     StepGradients gradients = clipped_step(
         t.recipe, work, {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
         options.train.clip_norm, exchange);
-    if (first_step && t.comm != nullptr && t.exchange.reduce == Reduce::ordered) constants.require_none();
     whole = false;
     if (t.sharded != nullptr) {
       update(*t.sharded, gradients, rate);
@@ -180,8 +173,9 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   } catch (const StopRequested&) {
     reason = StopReason::signal;
   } catch (const NumericalError& e) {
-    session.record_failure(e.what(),
-                           [&](const TrainState& s) { return checkpoint_image(meta, t.recipe.parameters(), nullptr, s, artifacts); });
+    session.record_failure(e.what(), [&](const TrainState& s) -> CheckpointContent {
+      return {.image = checkpoint_image(meta, t.recipe.parameters(), nullptr, s, artifacts)};
+    });
     throw;
   } catch (const std::bad_alloc&) {
     session.record_error("out of memory", whole ? last_image : TrainSession::Image());

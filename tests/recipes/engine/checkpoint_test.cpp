@@ -295,7 +295,7 @@ struct DirectoryTest : CheckpointTest {
   SaveReport save(CheckpointDirectory& d, std::int64_t step, double metric = std::nan(""), bool best = false) {
     state.step = step;
     state.kept = d.kept_with(step, metric);
-    d.save(image(), step, metric, best);
+    d.save({.image = image()}, step, metric, best);
     return d.collect(true).value();
   }
 };

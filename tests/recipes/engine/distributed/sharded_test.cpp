@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <memory>
@@ -321,6 +322,18 @@ TEST_F(ShardedTraining, SavesWhenTheFirstProcessFindsThatDue) {
   const std::vector<std::string> options{"checkpoint.every_minutes=1e-9", "checkpoint.keep_last=9", "checkpoint.every=1000"};
   after(5, 3, true, options);
   for (const std::int64_t step : {2, 3, 4, 5}) EXPECT_TRUE(std::filesystem::exists(checkpoint(step))) << step;
+}
+
+TEST_F(ShardedTraining, GoesOnWhereASaveFails) {
+  const std::vector<std::string> options{"checkpoint.every=3", "checkpoint.keep_last=9"};
+  const Tensors whole = after(9, 3, true, options);
+  std::filesystem::remove_all(run);
+  // Where the content of step 6 would come together, something else is that cannot be removed.
+  std::filesystem::create_directories(join_text(checkpoint(6), ".unverified.tmp.", ::getpid(), "/full"));
+  EXPECT_EQ(after(9, 3, true, options, false), whole);
+  EXPECT_FALSE(std::filesystem::exists(checkpoint(6)));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint(3)));
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("warning: the checkpoint of step 6 could not be saved, training goes on: "));
 }
 
 TEST_F(ShardedTraining, EndsWhereOneProcessFails) {
