@@ -13,55 +13,14 @@
 #include "autograd/kernels/accumulate.h"
 #include "data/packing.h"
 #include "optim/coalesce.h"
+#include "recipes/engine/distributed/wire.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
 namespace {
 
-/// How a gradient travels.
-enum class Form : std::int64_t { absent, dense, rows, unique_rows };
-
-Form form_of(const Gradient& g) {
-  if (!g.defined()) return Form::absent;
-  if (g.is_sparse()) return g.has_unique_rows() ? Form::unique_rows : Form::rows;
-  return Form::dense;
-}
-
 /// Without slices, which are of few elements and rarely the last word about a parameter.
 Gradient settled(Gradient g) { return g.is_slice() ? Gradient(g.to_dense()) : std::move(g); }
-
-void put(data::Packer& to, const Tensor& t) {
-  const Tensor straight = t.contiguous();
-  dispatch(straight.dtype(), [&](auto zero) { to.put_list(std::as_bytes(straight.span<const decltype(zero)>())); });
-}
-
-Tensor tensor_from(data::Unpacker& from, const Shape& shape, DType dtype) {
-  Tensor out(shape, dtype);
-  const auto bytes = from.bytes();
-  require<InternalError>(bytes.size() == static_cast<std::size_t>(shape.numel()) * size_of(dtype), "exchange: ", bytes.size(),
-                         " bytes have come for ", out);
-  std::memcpy(out.storage().data(), bytes.data(), bytes.size());
-  return out;
-}
-
-void put(data::Packer& to, const Gradient& g) {
-  const Form form = form_of(g);
-  to.put(form);
-  if (form == Form::absent) return;
-  if (form == Form::dense) return put(to, g.dense());
-  to.put(g.indices().numel());
-  put(to, g.indices());
-  put(to, g.row_values());
-}
-
-Gradient gradient_from(data::Unpacker& from, const Shape& shape, DType dtype) {
-  const Form form = from.get<Form>();
-  if (form == Form::absent) return {};
-  if (form == Form::dense) return tensor_from(from, shape, dtype);
-  const auto rows = from.get<std::int64_t>();
-  Tensor indices = tensor_from(from, Shape{rows}, DType::i64);
-  return Gradient::rows(std::move(indices), tensor_from(from, shape.with(0, rows), dtype), shape, form == Form::unique_rows);
-}
 
 /// The part of a line of `shape` elements that begins at `offset`, as a tensor of that shape.
 Tensor part_of(const Tensor& line, std::int64_t offset, const Shape& shape) {
@@ -69,74 +28,6 @@ Tensor part_of(const Tensor& line, std::int64_t offset, const Shape& shape) {
 }
 
 std::vector<Gradient> none(std::size_t count) { return std::vector<Gradient>(count); }
-
-/// to[r] to rank r: what has arrived here, by rank. Sizes need not be known.
-std::vector<std::vector<std::byte>> exchange_bytes(Comm& comm, std::span<const std::vector<std::byte>> to) {
-  std::vector<std::uint64_t> sizes, sizes_here(to.size());
-  for (const auto& parcel : to) sizes.push_back(parcel.size());
-  std::vector<std::span<const std::byte>> from_here;
-  std::vector<std::span<std::byte>> to_here;
-  for (std::size_t r = 0; r < to.size(); ++r) {
-    from_here.push_back(std::as_bytes(std::span(sizes).subspan(r, 1)));
-    to_here.push_back(std::as_writable_bytes(std::span(sizes_here).subspan(r, 1)));
-  }
-  comm.exchange(from_here, to_here);
-  std::vector<std::vector<std::byte>> arrived(to.size());
-  for (std::size_t r = 0; r < to.size(); ++r) {
-    arrived[r].resize(sizes_here[r]);
-    from_here[r] = to[r];
-    to_here[r] = arrived[r];
-  }
-  comm.exchange(from_here, to_here);
-  return arrived;
-}
-
-/// The sum over all processes of what travels in bf16, in f32, of the part of each; counts[r] elements for rank r.
-void sum_parts_in_bf16(Comm& comm, std::span<float> line, std::span<const std::size_t> counts) {
-  const auto me = static_cast<std::size_t>(comm.rank());
-  std::vector<bfloat16> narrow(line.size()), arrived(counts.size() * counts[me]);
-  std::ranges::transform(line, narrow.begin(), [](float v) { return bfloat16(v); });
-  std::vector<std::span<const std::byte>> to;
-  std::vector<std::span<std::byte>> from;
-  std::size_t begin = 0, mine = 0;
-  for (std::size_t r = 0; r < counts.size(); ++r) {
-    if (r == me) mine = begin;
-    to.push_back(std::as_bytes(std::span(narrow).subspan(begin, counts[r])));
-    from.push_back(std::as_writable_bytes(std::span(arrived).subspan(r * counts[me], counts[me])));
-    begin += counts[r];
-  }
-  comm.exchange(to, from);
-  for (std::size_t i = 0; i < counts[me]; ++i) {
-    float sum = 0;
-    for (std::size_t r = 0; r < counts.size(); ++r) sum += static_cast<float>(arrived[r * counts[me] + i]);
-    line[mine + i] = sum;
-  }
-}
-
-/// The same of all, which travel rounded again.
-void sum_in_bf16(Comm& comm, std::span<float> line) {
-  const auto ranks = static_cast<std::size_t>(comm.size()), me = static_cast<std::size_t>(comm.rank());
-  const auto begin = [&](std::size_t rank) { return line.size() * rank / ranks; };
-  std::vector<std::size_t> counts, bytes;
-  for (std::size_t r = 0; r < ranks; ++r) {
-    counts.push_back(begin(r + 1) - begin(r));
-    bytes.push_back(counts.back() * sizeof(bfloat16));
-  }
-  sum_parts_in_bf16(comm, line, counts);
-  std::vector<bfloat16> narrow(line.size());
-  for (std::size_t i = begin(me); i < begin(me + 1); ++i) narrow[i] = bfloat16(line[i]);
-  comm.gather_parts(std::as_writable_bytes(std::span(narrow)), bytes);
-  std::ranges::transform(narrow, line.begin(), [](bfloat16 v) { return static_cast<float>(v); });
-}
-
-/// The sum over all processes, of all elements, or with `counts` to each process those of its part.
-void sum_over_wire(Comm& comm, std::span<float> line, std::span<const std::size_t> counts, DType wire) {
-  if (counts.empty()) {
-    wire == DType::bf16 ? sum_in_bf16(comm, line) : comm.sum(line);
-  } else {
-    wire == DType::bf16 ? sum_parts_in_bf16(comm, line, counts) : comm.sum_parts(line, counts);
-  }
-}
 
 /// Floats of one node of the tree, for a part of a line of parameters.
 struct Floats {
@@ -483,19 +374,19 @@ std::vector<Gradient> GradientExchange::finish_ordered() {
   const std::vector<Holder> holders = holders_of(nodes);
 
   const auto forms = [&](std::size_t i) {
-    std::vector<Form> of;
-    for (const Holder& h : holders) of.push_back(static_cast<Form>(h.forms[i]));
+    std::vector<GradientForm> of;
+    for (const Holder& h : holders) of.push_back(static_cast<GradientForm>(h.forms[i]));
     return of;
   };
   const auto in_line = [&](std::size_t i) {
     return parameters_.parameters()[i].dtype() == DType::f32 &&
-           std::ranges::all_of(forms(i), [](Form f) { return f == Form::absent || f == Form::dense; });
+           std::ranges::all_of(forms(i), [](GradientForm f) { return f == GradientForm::absent || f == GradientForm::dense; });
   };
   std::vector<Gradient> out(sums_.size());
   for (std::size_t i = 0; i < out.size();) {
-    const std::vector<Form> first = forms(i);
+    const std::vector<GradientForm> first = forms(i);
     std::vector<std::size_t> line{i++};
-    if (std::ranges::all_of(first, [](Form f) { return f == Form::absent; })) continue;
+    if (std::ranges::all_of(first, [](GradientForm f) { return f == GradientForm::absent; })) continue;
     if (!in_line(line[0])) {
       out[line[0]] = sum_as_it_is(nodes, holders, line[0]);
       continue;
@@ -554,7 +445,7 @@ void GradientExchange::sum_line(const Nodes& nodes, std::span<const Holder> hold
   const auto ranks = static_cast<std::size_t>(comm_.size()), me = static_cast<std::size_t>(comm_.rank());
   const auto begin = [&](std::size_t rank) { return static_cast<std::size_t>(length) * rank / ranks; };
   const auto size = [&](std::size_t rank) { return begin(rank + 1) - begin(rank); };
-  const auto present = [&](const Holder& h) { return static_cast<Form>(h.forms[line[0]]) == Form::dense; };
+  const auto present = [&](const Holder& h) { return static_cast<GradientForm>(h.forms[line[0]]) == GradientForm::dense; };
 
   std::vector<std::vector<float>> to(ranks), from(ranks);
   const Tensor whole(Shape{length});
