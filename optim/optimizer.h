@@ -42,7 +42,7 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   /// One update with gradients[i] * gradient_scale for parameter i. Throws ShapeError or DTypeError, before anything is changed, if a
-  /// gradient does not fit its parameter.
+  /// gradient does not fit its parameter; NumericalError, when all is changed, if a value is not finite any more.
   void step(std::span<const Gradient> gradients, double learning_rate, double gradient_scale = 1.0);
   std::int64_t step_count() const { return step_count_; }
 

@@ -1,6 +1,7 @@
 #include "optim/update_list.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/core/error.h"
 
@@ -47,6 +48,7 @@ void UpdateList::add(const Parameter& parameter, const Gradient& gradient, std::
     list.push_back(t);
   };
   value.dtype() == DType::f64 ? place(f64_) : place(f32_);
+  parameters_.push_back(parameter);
 }
 
 void UpdateList::add(const Tensor& value, const Tensor& gradient) {
@@ -55,6 +57,17 @@ void UpdateList::add(const Tensor& value, const Tensor& gradient) {
   } else {
     f32_.push_back(dense_update<float>(value, gradient));
   }
+}
+
+void UpdateList::fail(std::string_view rule) const {
+  for (const Parameter& p : parameters_) {
+    const std::vector<double> values = p.value().detach().to_vector();
+    const auto found = std::ranges::find_if_not(values, [](double v) { return std::isfinite(v); });
+    require<NumericalError>(found == values.end(), rule, ": ", p.name(),
+                            " is not finite any more after a step: ", found == values.end() ? 0.0 : *found, " at element ",
+                            found - values.begin());
+  }
+  throw NumericalError(join_text(rule, ": a value is not finite any more after a step"));
 }
 
 }  // namespace capstan::optim

@@ -5,6 +5,7 @@
 #include <deque>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "autograd/core/gradient.h"
@@ -26,14 +27,18 @@ class UpdateList {
   /// The same for what has neither moments nor options.
   void add(const Tensor& value, const Tensor& gradient);
 
-  /// Applies a rule of kernels/update_rules.h to all tensors.
+  /// Applies a rule of kernels/update_rules.h to all tensors. Throws NumericalError, when all are updated, if a value is not finite then.
   template <class Rule>
   void run(const Rule& rule, double gradient_scale) const {
-    if (!f32_.empty()) kernels::update(std::span<const kernels::UpdateTensor<float>>(f32_), rule, gradient_scale);
-    if (!f64_.empty()) kernels::update(std::span<const kernels::UpdateTensor<double>>(f64_), rule, gradient_scale);
+    const bool f32 = f32_.empty() || kernels::update(std::span<const kernels::UpdateTensor<float>>(f32_), rule, gradient_scale);
+    const bool f64 = f64_.empty() || kernels::update(std::span<const kernels::UpdateTensor<double>>(f64_), rule, gradient_scale);
+    if (!f32 || !f64) fail(Rule::name);
   }
 
  private:
+  [[noreturn]] void fail(std::string_view rule) const;
+
+  std::vector<Parameter> parameters_;
   std::vector<kernels::UpdateTensor<float>> f32_;
   std::vector<kernels::UpdateTensor<double>> f64_;
   std::deque<std::vector<std::int32_t>> gradient_rows_;  // a deque, since the kernel tensors point into it

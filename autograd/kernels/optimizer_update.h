@@ -66,7 +66,8 @@ struct ApplyRule {
     }
     return all;
   }
-  using Signature = void(std::span<const UpdateTensor<T>> tensors, const UpdateRule& rule, double gradient_scale);
+  /// Whether every value that was written is finite.
+  using Signature = bool(std::span<const UpdateTensor<T>> tensors, const UpdateRule& rule, double gradient_scale);
   static Signature fast, reference;
 };
 template <class T>
@@ -85,15 +86,15 @@ struct SumOfSquares {
   static Signature fast, reference;
 };
 
-/// Applies a rule to every visited element with g = gradient_scale * gradient.
+/// Applies a rule to every visited element with g = gradient_scale * gradient. False if a value that it has written is not finite.
 template <class T, class Rule>
-void update(std::span<const UpdateTensor<T>> tensors, const Rule& rule, double gradient_scale = 1) {
+bool update(std::span<const UpdateTensor<T>> tensors, const Rule& rule, double gradient_scale = 1) {
   static_assert(Rule::moments <= kMaxMoments);
   for (const UpdateTensor<T>& t : tensors)
     for (int k = 0; k < Rule::moments; ++k)
       require<InternalError>(t.moments[static_cast<std::size_t>(k)] != nullptr || t.count * t.width == 0, Rule::name, ": the rule reads ",
                              Rule::moments, " moments of every tensor: tensor ", &t - tensors.data(), ", moment ", k, " is absent");
-  KernelFor<T, ApplyRule<T>>{}(tensors, rule, gradient_scale);
+  return KernelFor<T, ApplyRule<T>>{}(tensors, rule, gradient_scale);
 }
 
 /// Repeats the missed steps of rows of `width` elements.

@@ -1,5 +1,7 @@
 #include "autograd/tape/op.h"
 
+#include "autograd/tape/observer.h"
+
 namespace capstan::detail {
 
 Tensor as_output(const Gradient& dy, const Spec& output) {
@@ -7,6 +9,7 @@ Tensor as_output(const Gradient& dy, const Spec& output) {
 }
 
 double profile_operands(std::span<const Tensor* const> inputs, std::span<const Tensor> outputs, bool picks_rows) {
+  Observer::tell(inputs, outputs);
   const auto bytes = [](const Tensor& t) {
     return t.defined() ? static_cast<double>(t.numel()) * static_cast<double>(size_of(t.dtype())) : 0.0;
   };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/core/rng.h"
+#include "tests/message_of.h"
 #include "tests/optim/samples.h"
 
 namespace capstan::optim {
@@ -241,12 +242,13 @@ TYPED_TEST(EveryOptimizer, RefreshesNarrowCopiesInTheirMemory) {
   });
 }
 
-TYPED_TEST(EveryOptimizer, LetsNotANumberThrough) {
+TYPED_TEST(EveryOptimizer, LetsNotANumberThroughAndSaysSo) {
   this->for_each([](const OptimizerSample& sample) {
     const auto optimizer = sample.make(parameters(DType::f32));
     std::vector<Gradient> gradients = gradients_at(0, DType::f32);
     gradients[0].dense().data<float>()[53] = gradients[2].row_values().data<float>()[kWidth] = std::numeric_limits<float>::quiet_NaN();
-    optimizer->step(gradients, .01);
+    EXPECT_THAT(message_of<NumericalError>([&] { optimizer->step(gradients, .01); }),
+                ::testing::HasSubstr("weight is not finite any more after a step: nan at element 53"));
     const Tensor &weight = optimizer->parameters()[0].value(), &table = optimizer->parameters()[2].value();
     for (std::int64_t i = 0; i < weight.numel(); ++i) EXPECT_EQ(std::isnan(weight.data<float>()[i]), i == 53) << i;
     for (std::int64_t i = 0; i < table.numel(); ++i) EXPECT_EQ(std::isnan(table.data<float>()[i]), i == 3 * kWidth) << i;

@@ -12,6 +12,7 @@
 #include "optim/adam.h"
 #include "optim/lion.h"
 #include "optim/sgd.h"
+#include "tests/message_of.h"
 
 namespace capstan::optim {
 namespace {
@@ -359,6 +360,15 @@ TEST(Optimizer, RefusesGradientsThatDoNotFitBeforeItChangesAnything) {
   EXPECT_THROW(optimizer.step({&good, 1}, .1), ShapeError);
   EXPECT_EQ(parameters[0].value().to_vector(), (std::vector<double>{1, 2, 3}));
   EXPECT_EQ(optimizer.step_count(), 0);
+}
+
+TEST(Optimizer, NamesAParameterThatIsNotFiniteAfterAStep) {
+  const Parameter all[] = {parameter("first", Tensor::from({1.0}, {1})), parameter("second", Tensor::from({1.0, 1.0}, {2}))};
+  Sgd optimizer(all, {});
+  const Gradient gradients[] = {scalar(1), Tensor::from({1.0, -2.0}, {2})};
+  EXPECT_EQ(message_of<NumericalError>([&] { optimizer.step(gradients, 1e308); }),
+            "sgd: second is not finite any more after a step: inf at element 1");
+  EXPECT_EQ(all[0].value().item(), 1 - 1e308) << "all are updated";
 }
 
 TEST(Optimizer, ReadsStridedGradients) {

@@ -61,8 +61,8 @@ struct Buffers {
   Buffers& operator=(const Buffers&) = delete;
 
   template <class Rule>
-  void run(const Rule& rule) {
-    update(std::span<const UpdateTensor<T>>(&tensor, 1), rule, .5);
+  bool run(const Rule& rule) {
+    return update(std::span<const UpdateTensor<T>>(&tensor, 1), rule, .5);
   }
   bool is_visited(std::size_t element) const {
     if (tensor.rows == nullptr) return true;
@@ -125,6 +125,26 @@ TYPED_TEST(EveryRule, DoesNotDependOnTheNumberOfThreads) {
     EXPECT_NE(one.value, noise<float>(c.table * c.width, 1));
   }
   omp_set_num_threads(before);
+}
+
+TYPED_TEST(EveryRule, TellsOfAValueThatIsNotFinite) {
+  for (const Case& c : kCases) {
+    if (c.width == 0) continue;
+    for (const Backend backend : {Backend::fast, Backend::reference}) {
+      const ScopedBackend scoped(backend);
+      Buffers<float> b(c);
+      EXPECT_TRUE(b.run(this->rule())) << testing::PrintToString(c);
+      // The last visited element; others of the table are not looked at.
+      for (std::size_t e = b.value.size(); e-- > 0;)
+        if (b.is_visited(e)) {
+          for (const float wrong : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+            b.value[e] = wrong;
+            EXPECT_FALSE(b.run(this->rule())) << testing::PrintToString(c) << ", element " << e;
+          }
+          break;
+        }
+    }
+  }
 }
 
 TYPED_TEST(EveryRule, DoesNotDependOnHowTensorsAreGrouped) {

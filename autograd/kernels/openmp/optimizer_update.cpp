@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -145,6 +148,16 @@ template <bool kGradient, class Rule, class... Moments>
   for (std::int64_t i = 0; i < n; ++i) rule(value[i], moments[i]..., kGradient ? scale * gradient[i] : 0.0f, options);
 }
 
+/// Whether n values that were just written, and are still in the cache, are finite. By their bits, of which no compiler option assumes
+/// anything: an exponent of ones is that of infinities and of what is no number.
+bool are_finite(const float* value, std::int64_t n) {
+  constexpr std::uint32_t kExponent = 0x7f80'0000;
+  std::uint32_t largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, std::bit_cast<std::uint32_t>(value[i]) & kExponent);
+  return largest != kExponent;
+}
+
 /// The row stays in the first-level cache.
 [[gnu::noinline, gnu::flatten]] void repeat_missed(const AdamMissedRow<float>& row, std::int64_t width, const rules::Adam& rule) {
   float *const p = row.value, *const m = row.first, *const v = row.second;
@@ -158,8 +171,9 @@ template <bool kGradient, class Rule, class... Moments>
 }  // namespace
 
 template <>
-void ApplyRule<float>::fast(std::span<const UpdateTensor<float>> tensors, const UpdateRule& any, double gradient_scale) {
+bool ApplyRule<float>::fast(std::span<const UpdateTensor<float>> tensors, const UpdateRule& any, double gradient_scale) {
   const auto scale = static_cast<float>(gradient_scale);
+  std::atomic<bool> finite = true;
   std::visit(
       [&]<class Rule>(const Rule& rule) {
         const auto with_moments = [&]<std::size_t... K>(std::index_sequence<K...>) {
@@ -169,11 +183,13 @@ void ApplyRule<float>::fast(std::span<const UpdateTensor<float>> tensors, const 
             } else {
               apply<false>(rule, t.options, scale, run.count, run.gradient, run.value, run.moments[K]...);
             }
+            if (!are_finite(run.value, run.count)) finite.store(false, std::memory_order_relaxed);
           });
         };
         with_moments(std::make_index_sequence<Rule::moments>{});
       },
       any);
+  return finite;
 }
 
 template <>

@@ -12,7 +12,8 @@
 namespace capstan::kernels {
 
 template <class T>
-void ApplyRule<T>::reference(std::span<const UpdateTensor<T>> tensors, const UpdateRule& any, double gradient_scale) {
+bool ApplyRule<T>::reference(std::span<const UpdateTensor<T>> tensors, const UpdateRule& any, double gradient_scale) {
+  bool finite = true;
   const auto run = [&]<class Rule, std::size_t... K>(const Rule& rule, std::index_sequence<K...>) {
     for (const UpdateTensor<T>& t : tensors)
       for (std::int64_t i = 0; i < t.count; ++i) {
@@ -24,11 +25,13 @@ void ApplyRule<T>::reference(std::span<const UpdateTensor<T>> tensors, const Upd
           const std::int64_t at = row * t.width + j;
           const T g = from < 0 ? T(0) : T(gradient_scale) * t.gradient[from * t.width + j];
           rule(t.value[at], (at_rest ? zeros[K] : t.moments[K][at])..., g, t.options);
+          finite = finite && std::isfinite(t.value[at]);
           if (t.shadow != nullptr) t.shadow[at] = convert<bfloat16>(t.value[at]);
         }
       }
   };
   std::visit([&]<class Rule>(const Rule& rule) { run(rule, std::make_index_sequence<Rule::moments>{}); }, any);
+  return finite;
 }
 
 template <class T>

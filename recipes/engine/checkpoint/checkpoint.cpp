@@ -18,7 +18,7 @@ namespace capstan::engine {
 namespace {
 
 constexpr std::string_view kModel = "/model/", kWeights = "/weights/", kOptimizer = "/optimizer/";
-constexpr std::string_view kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
+constexpr std::string_view kGuard = "/train/guard", kRecipeState = "/train/recipe/", kArtifacts = "/artifacts/";
 constexpr std::size_t kOverhead = 64 << 10;  // of an image, besides its tensors
 constexpr std::size_t kHeldBytes = 4 << 20;  // of a file that is read in parts
 
@@ -109,6 +109,21 @@ Spec whole_spec(const optim::OptimizerState& s, const ShardedOptimizer* sharded)
 // "/model/" of "/model/layer/weight".
 std::string_view group_of(std::string_view name) { return name.substr(0, name.find('/', 1) + 1); }
 
+void write_guard(const GuardState& guard, data::Hdf5Writer& out) {
+  const auto list = [&](std::string_view name, const std::vector<double>& values) {
+    out.write(joined(kGuard, name), Tensor::from(values, Shape{static_cast<std::int64_t>(values.size())}));
+  };
+  out.group(kGuard);
+  out.set(kGuard, "rewind_step", guard.rewind_step);
+  out.set(kGuard, "rewind_best", guard.rewind_best);
+  out.set(kGuard, "rewinds", guard.rewinds);
+  list("/losses", guard.losses);
+  list("/gradient_norms", guard.norms);
+  std::vector<std::int64_t> left_out;
+  for (const LeftOut& l : guard.left_out) left_out.insert(left_out.end(), {l.epoch, l.position, l.end_epoch, l.end_position});
+  out.write(joined(kGuard, "/left_out"), Tensor::from(left_out, Shape{static_cast<std::int64_t>(guard.left_out.size()), 4}));
+}
+
 /// The state that a dataset of the file holds for a parameter of the optimiser that is frozen now; nothing if it is none such.
 std::optional<optim::OptimizerState> state_of_frozen(std::string_view dataset, const optim::Optimizer& optimizer) {
   if (!dataset.starts_with(kOptimizer)) return std::nullopt;
@@ -156,6 +171,7 @@ std::size_t size_of(const Content& c, const ShardedOptimizer* sharded) {
   std::size_t bytes = kOverhead + c.meta.config.size();
   for (const CheckpointTensor& t : c.tensors) bytes += bytes_of(t.value.spec()) + 1024;
   for (const optim::OptimizerState& s : c.state) bytes += bytes_of(whole_spec(s, sharded)) + 1024;
+  bytes += 8 * (2 * c.train.guard.losses.size() + 4 * c.train.guard.left_out.size()) + 4096;
   for (const auto* group : {&c.train.recipe, &c.artifacts})
     for (const auto& [name, t] : *group) bytes += bytes_of(t.spec()) + 1024;
   return bytes;
@@ -202,6 +218,7 @@ void write_train(const Content& c, data::Hdf5Writer& out) {
   out.write("/train/kept_steps", Tensor::from(steps, count));
   out.write("/train/kept_metrics", Tensor::from(metrics, count));
   out.write("/train/window", Tensor::from(train.window, Shape{static_cast<std::int64_t>(train.window.size())}));
+  write_guard(train.guard, out);
   for (const auto& [name, t] : train.recipe) out.write(joined(kRecipeState, name), t);
   for (const auto& [name, t] : c.artifacts) out.write(joined(kArtifacts, name), t);
 }
@@ -372,9 +389,31 @@ TrainState Checkpoint::train_state() const {
                              ": /train/kept_steps and kept_metrics differ in length");
     for (std::size_t i = 0; i < steps.size(); ++i) s.kept.push_back({static_cast<std::int64_t>(steps[i]), metrics[i]});
     s.window = reader_.read("/train/window").to_vector();
+    s.guard = guard_state();
     s.recipe = tensors_below(kRecipeState);
     return s;
   });
+}
+
+GuardState Checkpoint::guard_state() const {
+  GuardState s;
+  if (!has_group(kGuard)) return s;  // of an earlier version
+  const auto below = [](std::string_view name) { return joined(kGuard, name); };
+  s.losses = reader_.read(below("/losses")).to_vector();
+  s.norms = reader_.read(below("/gradient_norms")).to_vector();
+  s.rewind_step = reader_.integer(kGuard, "rewind_step");
+  s.rewind_best = reader_.integer(kGuard, "rewind_best");
+  s.rewinds = reader_.integer(kGuard, "rewinds");
+  const Tensor left_out = reader_.read(below("/left_out"));
+  require<CheckpointError>(s.losses.size() == s.norms.size() && left_out.rank() == 2 && left_out.size(1) == 4, "checkpoint: ", path(),
+                           ": /train/guard has ", s.losses.size(), " losses and ", s.norms.size(),
+                           " gradient norms, expected as many, and left_out ", left_out, ", expected [n, 4]");
+  const std::vector<double> numbers = left_out.to_vector();
+  for (std::size_t i = 0; i < numbers.size(); i += 4) {
+    const auto number = [&](std::size_t k) { return static_cast<std::int64_t>(numbers[i + k]); };
+    s.left_out.push_back({number(0), number(1), number(2), number(3)});
+  }
+  return s;
 }
 
 NamedTensors Checkpoint::tensors_below(std::string_view group) const {

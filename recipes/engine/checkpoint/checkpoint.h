@@ -4,7 +4,7 @@
 //     /meta       format, program, recipe, configuration, data digest, threads, precision   (attributes; config as text)
 //     /model      one tensor a parameter, under its name: what evaluate and predict use, so averages where the run keeps them
 //     /optimizer  <slot>/<parameter>; name and step count as attributes
-//     /train      step, epoch, position, best metric, early-stop counter, kept files; recipe/<name>: the recipe's own state
+//     /train      step, epoch, position, best metric, early-stop counter, kept files; guard; recipe/<name>: the recipe's own state
 //     /weights    only where /model holds averages: the weights that training goes on from
 //     /artifacts  what evaluate and predict need besides the parameters
 //
@@ -45,6 +45,23 @@ struct KeptCheckpoint {
   double metric = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not validated at this step
 };
 
+/// Batches that were not learnt from: from one place of the data's order up to another, which is not part of it.
+struct LeftOut {
+  std::int64_t epoch = 0, position = 0;          ///< epochs completed, batches of the next one done
+  std::int64_t end_epoch = 0, end_position = 0;  ///< likewise
+
+  bool operator==(const LeftOut&) const = default;
+};
+
+/// What the guards know of the steps before (train/guard.h).
+struct GuardState {
+  std::vector<double> losses, norms;  ///< that the next step's are compared with, oldest first
+  std::int64_t rewind_step = -1;      ///< of the checkpoint that a spike goes back to; -1: there is none
+  std::int64_t rewind_best = -1;      ///< of the best checkpoint then
+  std::int64_t rewinds = 0;           ///< how often that was done with this one
+  std::vector<LeftOut> left_out;      ///< in order
+};
+
 struct TrainState {
   std::int64_t step = 0;             ///< optimiser steps done
   std::int64_t epoch = 0;            ///< epochs completed
@@ -56,6 +73,7 @@ struct TrainState {
   double items = 0;                  ///< trained on in all
   std::vector<double> window;        ///< what the next row of the log averages so far (train_session.h)
   std::vector<KeptCheckpoint> kept;  ///< the files of the directory, with this one
+  GuardState guard;
   NamedTensors recipe;
 };
 
@@ -128,6 +146,7 @@ class Checkpoint {
   bool has_group(std::string_view name) const;
   void load(const std::vector<CheckpointTensor>& targets, optim::Optimizer* optimizer, const ShardedOptimizer* sharded) const;
   NamedTensors tensors_below(std::string_view group) const;
+  GuardState guard_state() const;
   nn::TensorSource source(std::string_view group) const;
 
   data::Hdf5Reader reader_;

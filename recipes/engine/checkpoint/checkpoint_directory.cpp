@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "data/file.h"
 #include "recipes/engine/report/run_log.h"
@@ -211,8 +212,9 @@ std::vector<KeptCheckpoint> CheckpointDirectory::kept_with(std::int64_t step, do
   return with_file(kept_, {step, metric});
 }
 
-void CheckpointDirectory::save(CheckpointContent content, std::int64_t step, double metric, bool best) {
+void CheckpointDirectory::save(CheckpointContent content, std::int64_t step, double metric, bool best, std::vector<std::int64_t> held) {
   require<InternalError>(!under_way_.valid(), "checkpoint: the save before must be collected first");
+  held_ = std::move(held);
   if (content.write) {
     under_way_ = std::async(std::launch::async, [this, written = written(content, step), step, metric, best]() mutable {
       return publish(std::move(written), step, metric, best);
@@ -322,7 +324,7 @@ void CheckpointDirectory::prune(std::int64_t keep_last) {
   };
   std::vector<KeptCheckpoint> left;
   for (const KeptCheckpoint& k : kept_) {
-    if (contains(by_step, k.step) || contains(by_metric, k.step)) {
+    if (contains(by_step, k.step) || contains(by_metric, k.step) || std::ranges::find(held_, k.step) != held_.end()) {
       left.push_back(k);
     } else {
       std::error_code ignored;  // a file that cannot be removed is only in the way

@@ -83,8 +83,8 @@ class CheckpointDirectory {
 
   /// The list to store in the checkpoint to be saved at `step`.
   std::vector<KeptCheckpoint> kept_with(std::int64_t step, double metric) const;
-  /// Starts a save; waits for the one before. `best`: give this file the name best.h5.
-  void save(CheckpointContent content, std::int64_t step, double metric, bool best);
+  /// Starts a save; waits for the one before. `best`: give this file the name best.h5. `held`: steps whose files stay besides.
+  void save(CheckpointContent content, std::int64_t step, double metric, bool best, std::vector<std::int64_t> held = {});
   /// The result of the last save if it is done (or `wait`), once. Throws IoError at the third failure in a row.
   std::optional<SaveReport> collect(bool wait);
   /// That failure has come.
@@ -116,6 +116,7 @@ class CheckpointDirectory {
   Goal goal_;
   std::vector<KeptCheckpoint> kept_;  // verified files, oldest first; used by the save under way, else by the caller
   std::future<SaveReport> under_way_;
+  std::vector<std::int64_t> held_;
   int failures_ = 0;
 };
 

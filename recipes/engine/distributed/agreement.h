@@ -32,6 +32,9 @@ bool agree_on_stop(Comm& comm, bool asked = false);
 /// The text that rank 0 has, on all.
 std::string from_first(Comm& comm, std::string_view text);
 
+/// The text of the first rank that has one; empty: none has.
+std::string first_text(Comm& comm, std::string_view mine);
+
 /// Throws ConfigError on every rank, naming the first one that differs from rank 0, and the first line that does, unless `text` is the same
 /// on all. `what` names it: "the configuration".
 void require_same(Comm& comm, std::string_view what, std::string_view text);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/profile.h"
 #include "optim/coalesce.h"
+#include "recipes/engine/distributed/agreement.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
@@ -49,10 +51,19 @@ std::vector<Gradient> ShardedOptimizer::share_of(std::span<const Gradient> whole
 }
 
 void ShardedOptimizer::step(std::span<const Gradient> mine, double learning_rate, double gradient_scale, bool tell) {
-  own_->step(mine, learning_rate, gradient_scale);
+  std::string failure;
+  try {
+    own_->step(mine, learning_rate, gradient_scale);
+  } catch (const NumericalError& e) {  // all values are changed by then, so that the others can be told
+    failure = e.what();
+  }
   for (std::size_t i = 0; i < whole_.size(); ++i)
     if (mine[i].defined()) whole_[i].write();  // a new version, of which there is no copy in bf16
-  if (tell) share_values(mine);
+  if (tell) {
+    share_values(mine);
+    failure = first_text(comm_, failure);
+  }
+  require<NumericalError>(failure.empty(), failure);
 }
 
 void ShardedOptimizer::share_values(std::span<const Gradient> mine) {

@@ -37,7 +37,8 @@ class ShardedOptimizer {
   /// Of gradients of whole parameters.
   std::vector<Gradient> share_of(std::span<const Gradient> whole) const;
   /// Updates this process's shares by their gradients, which have the same form (absent, dense, rows) on all processes, and makes the
-  /// values whole. `tell` false: this process for itself, to measure what telling costs.
+  /// values whole. `tell` false: this process for itself, to measure what telling costs. Throws NumericalError as Optimizer::step, then on
+  /// all processes.
   void step(std::span<const Gradient> mine, double learning_rate, double gradient_scale, bool tell = true);
 
   /// Which shape and type the state has whose share on this process is `mine`, an entry of own().state().

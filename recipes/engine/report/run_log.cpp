@@ -24,6 +24,12 @@ int open_to_append(const std::string& path) {
   return fd;
 }
 
+std::string line_of_step(const JsonRow& row) {
+  std::string text = to_json(row) + "\n";
+  require<InternalError>(text.starts_with(kStepKey), "run log: the first field of a row must be the step, got ", text);
+  return text;
+}
+
 }  // namespace
 
 std::string to_json(const JsonRow& row) {
@@ -66,13 +72,14 @@ std::string rows_up_to(std::string_view jsonl, std::int64_t step) {
   return kept;
 }
 
-RunLog::RunLog(const std::string& directory, std::int64_t restored_step) {
+RunLog::RunLog(const std::string& directory, std::int64_t restored_step) : layers_path_(directory + "/layers.jsonl") {
   const std::string path = directory + "/metrics.jsonl";
-  if (std::filesystem::exists(path)) {
-    const auto bytes = data::read_file(path);
+  for (const std::string& file : {path, layers_path_}) {
+    if (!std::filesystem::exists(file)) continue;
+    const auto bytes = data::read_file(file);
     const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const std::string kept = rows_up_to(all, restored_step);
-    if (kept.size() != all.size()) data::write_file_durably(path, std::string_view(kept));
+    if (kept.size() != all.size()) data::write_file_durably(file, std::string_view(kept));
   }
   metrics_ = open_to_append(path);
   try {
@@ -86,6 +93,7 @@ RunLog::RunLog(const std::string& directory, std::int64_t restored_step) {
 RunLog::~RunLog() {
   ::close(metrics_);
   ::close(text_);
+  if (layers_ >= 0) ::close(layers_);
 }
 
 bool RunLog::append(int fd, const std::string& bytes) {
@@ -102,10 +110,13 @@ bool RunLog::append(int fd, const std::string& bytes) {
   return true;
 }
 
-bool RunLog::row(const JsonRow& row) {
-  const std::string text = to_json(row) + "\n";
-  require<InternalError>(text.starts_with(kStepKey), "run log: the first field of a row must be the step, got ", text);
-  return append(metrics_, text);
+bool RunLog::row(const JsonRow& row) { return append(metrics_, line_of_step(row)); }
+
+bool RunLog::layer_rows(std::span<const JsonRow> rows) {
+  std::string lines;
+  for (const JsonRow& row : rows) lines += line_of_step(row);
+  if (layers_ < 0) layers_ = ::open(layers_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  return append(layers_, lines);
 }
 
 bool RunLog::text(std::string_view line) { return append(text_, time_text() + "  " + std::string(line) + "\n"); }

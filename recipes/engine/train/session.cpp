@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "data/file.h"
@@ -19,6 +21,7 @@ std::string_view text_of(StopReason reason) {
     case StopReason::steps: return "train.max_steps reached";
     case StopReason::patience: return "no improvement within train.patience";
     case StopReason::signal: return "stopped by a signal";
+    case StopReason::spike: return "a spike";
   }
   return "?";
 }
@@ -80,6 +83,9 @@ std::string TrainSession::resume_comparison(const Checkpoint& checkpoint, bool s
 }
 
 void TrainSession::start_from(const Checkpoint& checkpoint) {
+  const bool back = progress_.has_value();
+  if (back) progress_->finish();
+  forget_course();
   state_ = checkpoint.train_state();
   in_new_place_ = !checkpoints_->holds(checkpoint.path());
   log_.emplace(about_.directory, state_.step);
@@ -98,7 +104,11 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
     for (KeptCheckpoint& k : state_.kept) k.metric = std::numeric_limits<double>::quiet_NaN();
   checkpoints_->resume_at(state_);
   const std::string comparison = resume_comparison(checkpoint, same_metric);
-  begin(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
+  if (back) {
+    start_clock();
+  } else {
+    begin(join_text("resumed from ", checkpoint.path(), " at step ", state_.step));
+  }
   require<CheckpointError>(state_.window.size() == 1 + 2 * about_.loss_terms.size(), "checkpoint: ", checkpoint.path(),
                            ": /train/window has ", state_.window.size(), " values, expected ", 1 + 2 * about_.loss_terms.size());
   if (!comparison.empty()) say(comparison);
@@ -114,7 +124,16 @@ TrainSession::Standing TrainSession::standing() const {
           .validation_metric = validation_metric_};
 }
 
+void TrainSession::forget_course() {
+  validated_step_ = saved_step_ = -1;
+  best_now_ = false;
+  last_.reset();
+  row_items_ = 0;
+}
+
 void TrainSession::start_from(TrainState state, const Standing& standing) {
+  const bool back = progress_.has_value();
+  forget_course();
   state_ = std::move(state);
   state_.best_step = standing.best_step;
   state_.best_metric = standing.best_metric;
@@ -123,6 +142,7 @@ void TrainSession::start_from(TrainState state, const Standing& standing) {
   validation_metric_ = standing.validation_metric;
   saved_step_ = standing.saved_step;
   in_new_place_ = standing.in_new_place != 0;
+  if (back) return start_clock();
   begin(join_text("resumed at step ", state_.step));
 }
 
@@ -172,6 +192,10 @@ JsonRow TrainSession::row_of(const StepReport& report) const {
   row.emplace_back("items_per_s", row_items_ / passed);
   row.emplace_back("loader_wait", std::clamp((report.loader_wait - row_wait_) / passed, 0.0, 1.0));
   return row;
+}
+
+void TrainSession::layer_rows(std::span<const JsonRow> rows) {
+  if (log_) log_->layer_rows(rows);
 }
 
 void TrainSession::log_row(const JsonRow& row) {
@@ -243,11 +267,39 @@ bool TrainSession::due_by_time() const {
   return minutes > 0 && wall_seconds() - last_save_time_ > 60 * minutes;
 }
 
+bool TrainSession::due_by_number() const {
+  const std::int64_t every = options_.checkpoint.every;
+  return every > 0 ? state_.step % every == 0 : validated_now();
+}
+
+void TrainSession::note_rewind_point() {
+  if (state_.step <= state_.guard.rewind_step || !due_by_number()) return;
+  state_.guard.rewind_step = state_.step;
+  state_.guard.rewind_best = state_.best_step;
+  state_.guard.rewinds = 0;
+}
+
+std::string TrainSession::rewind_file() {
+  if (!checkpoints_ || state_.guard.rewind_step < 0) return "";
+  if (const auto done = checkpoints_->collect(/*wait=*/true)) report_save(*done);
+  const std::string file = checkpoints_->file_of(state_.guard.rewind_step);
+  return std::filesystem::exists(file) ? file : "";
+}
+
+void TrainSession::leave_out(const LeftOut& left_out, const GuardState& guard) {
+  state_.guard.rewind_step = guard.rewind_step;
+  state_.guard.rewind_best = guard.rewind_best;
+  state_.guard.rewinds = guard.rewinds + 1;
+  state_.guard.left_out = guard.left_out;
+  state_.guard.left_out.push_back(left_out);
+  state_.epoch = left_out.end_epoch;
+  state_.position = left_out.end_position;
+  saved_step_ = -1;  // with another place in the data's order
+}
+
 bool TrainSession::checkpoint_due() const {
   if (saved_now()) return best_now_;
-  const CheckpointOptions& c = options_.checkpoint;
-  const bool by_step = c.every > 0 ? state_.step % c.every == 0 : validated_now();
-  return by_step || due_by_time_.value_or(due_by_time()) || best_now_;
+  return due_by_number() || due_by_time_.value_or(due_by_time()) || best_now_;
 }
 
 void TrainSession::save(const Image& image) {
@@ -263,7 +315,9 @@ void TrainSession::save(const Image& image) {
   if (const auto done = checkpoints_->collect(/*wait=*/true)) report_save(*done);
   const double metric = validated_now() ? validation_metric_ : std::numeric_limits<double>::quiet_NaN();
   state_.kept = checkpoints_->kept_with(state_.step, metric);
-  checkpoints_->save(image(state_), state_.step, metric, best_now_);
+  std::vector<std::int64_t> held;  // that a rewind would miss
+  if (options_.guard.on_spike == OnSpike::rewind) held = {state_.guard.rewind_step, state_.guard.rewind_best};
+  checkpoints_->save(image(state_), state_.step, metric, best_now_, std::move(held));
   saved_step_ = state_.step;
   best_now_ = in_new_place_ = false;
   last_save_time_ = wall_seconds();
@@ -295,21 +349,28 @@ void TrainSession::finish(StopReason reason) {
   require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
 }
 
-void TrainSession::record_failure(std::string_view message, const Image& image) {
+std::string TrainSession::record_failure(std::string_view message, const Image& image, std::string_view dump) {
   progress_->finish();
   log_row({{"step", state_.step},
            {"epoch", state_.epoch},
            {"split", std::string("train")},
            {"loss", std::numeric_limits<double>::quiet_NaN()},
            {"error", std::string(message)}});
-  say(message);
-  if (!checkpoints_) return;
-  try {
-    data::write_file_durably(about_.directory + "/nan_dump.h5", image(state_).image);
-    say(join_text("the last finite weights are in ", about_.directory, "/nan_dump.h5"));
-  } catch (const Error& e) {
-    say(join_text("warning: no dump of the weights: ", e.what()));
-  }
+  if (log_) log_->text(message);
+  if (!checkpoints_) return "";
+  const std::string path = about_.directory + "/nan_dump";
+  const auto written = [&](const char* suffix, const auto& content) {
+    try {
+      data::write_file_durably(path + suffix, content());
+      return true;
+    } catch (const Error& e) {
+      say(join_text("warning: no ", path, suffix, ": ", e.what()));
+      return false;
+    }
+  };
+  const bool known = written(".json", [&] { return dump; });
+  if (written(".h5", [&] { return image(state_).image; })) log_->text(join_text("the weights are in ", path, ".h5"));
+  return known ? join_text("; dump in ", path, ".json") : "";
 }
 
 void TrainSession::record_error(std::string_view message, const Image& image) {

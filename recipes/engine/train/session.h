@@ -19,7 +19,7 @@
 
 namespace capstan::engine {
 
-enum class StopReason { none, epochs, steps, patience, signal };
+enum class StopReason { none, epochs, steps, patience, signal, spike };
 
 /// What one step tells the session.
 struct StepReport {
@@ -50,7 +50,8 @@ class TrainSession {
   /// Checkpoints are looked for and kept here; the trainer calls one of these two first.
   CheckpointDirectory& checkpoints() { return *checkpoints_; }
   void start_fresh();
-  /// Goes on from a checkpoint. What is the best of its course stays so, and best.h5 names it, where the file of it is found; another
+  /// Goes on from a checkpoint, also back to one of this run. What is the best of its course stays so, and best.h5 names it, where the file
+  /// of it is found; another
   /// metric, or the loss of that file, starts the comparison anew, which is said.
   void start_from(const Checkpoint& checkpoint);
   /// What the session that has the directory has made of a checkpoint.
@@ -68,6 +69,8 @@ class TrainSession {
   const TrainState& state() const { return state_; }
 
   void after_step(const StepReport& report);
+  /// Rows of layers.jsonl, of the step that is under way.
+  void layer_rows(std::span<const JsonRow> rows);
   /// The epoch is over: counts it. True if a validation is due.
   bool end_epoch();
   /// True if a validation is due after this step.
@@ -82,6 +85,13 @@ class TrainSession {
   StopReason stop() const;
 
   bool checkpoint_due() const;
+  /// At the end of a step: a checkpoint that is due by its number or its validation, wherever a run was interrupted, is what a spike leads
+  /// back to (guard.h).
+  void note_rewind_point();
+  /// The file of the last such checkpoint, when its save is done; empty if there is none, or another process has it.
+  std::string rewind_file();
+  /// After start_from went back to it: what is learnt from next lies behind `left_out`. `guard`: as it was before.
+  void leave_out(const LeftOut& left_out, const GuardState& guard);
   /// Whether one is due by the time that has passed; of several processes the first one's clock counts, once they have been told.
   bool due_by_time() const;
   void agree_on_time(bool due) { due_by_time_ = due; }
@@ -93,8 +103,9 @@ class TrainSession {
   bool saved_now() const { return saved_step_ == state_.step; }
   /// Waits for the save under way, ends the records. Throws IoError if the last save failed.
   void finish(StopReason reason);
-  /// After a NumericalError: a row that says so, and the last finite weights in nan_dump.h5.
-  void record_failure(std::string_view message, const Image& image);
+  /// After a NumericalError: a row that says so, the last finite weights in nan_dump.h5, and `dump`, what is known of it, in
+  /// nan_dump.json. Returns what the message says of the files.
+  std::string record_failure(std::string_view message, const Image& image, std::string_view dump);
   /// After any other error, which is logged. What was learnt since the last save is saved; not without an `image`, which means that the
   /// state is not that of a whole step.
   void record_error(std::string_view message, const Image& image);
@@ -111,9 +122,11 @@ class TrainSession {
   void report_save(const SaveReport& report);
   void start_clock();
   void begin(std::string_view text);
+  bool due_by_number() const;  ///< or by its validation
   /// What the comparison has come to, after a resume, in words; empty: as it was.
   std::string resume_comparison(const Checkpoint& checkpoint, bool same_metric);
   void forget_best();
+  void forget_course();  ///< what was noted since start_from
 
   EngineOptions options_;
   Description about_;

@@ -94,7 +94,8 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
   // A loss that is not finite ends the run on all processes at once, so where there are others it is looked at when all is summed.
   result.sums.resize(terms.size());
   const auto require_finite = [&] {
-    require<NumericalError>(std::isfinite(result.total()), "train: the loss is not finite: ", result.total(), " at step ", key.step);
+    if (!std::isfinite(result.total()))
+      throw NotFinite(NotFinite::Of::loss, result, join_text("train: the loss is not finite: ", result.total(), " at step ", key.step));
   };
   // Parts that are summed in order move running statistics in that order too.
   const bool in_order = comm.size() > 1 && exchange.ordered();
@@ -149,8 +150,10 @@ StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKe
   if (step.of_shares) exchange.comm().sum(std::span(&squares, 1));
   const optim::Clipped clipped = optim::clip_norm(std::sqrt(squares), clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
   step.loss.gradient_norm = clipped.norm;
-  require<NumericalError>(std::isfinite(clipped.norm), "train: the norm of the gradient is not finite: ", clipped.norm, " at step ",
-                          key.step, ", loss ", result.total());
+  if (!std::isfinite(clipped.norm))
+    throw NotFinite(
+        NotFinite::Of::gradient, result,
+        join_text("train: the norm of the gradient is not finite: ", clipped.norm, " at step ", key.step, ", loss ", result.total()));
   step.scale = clipped.scale;
   return step;
 }

@@ -10,8 +10,10 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "autograd/core/error.h"
 #include "autograd/core/gradient.h"
 #include "autograd/core/rng.h"
 #include "nn/run.h"
@@ -63,6 +65,19 @@ struct StepLoss {
   double total() const;
 };
 
+/// A step cannot go on, on all processes alike: its loss or its gradient is not finite, or a parameter is not after it.
+class NotFinite : public NumericalError {
+ public:
+  enum class Of { loss, gradient, parameter };
+  NotFinite(Of of, StepLoss loss, const std::string& message) : NumericalError(message), of_(of), loss_(std::move(loss)) {}
+  Of of() const { return of_; }
+  const StepLoss& loss() const { return loss_; }  ///< as far as it is known
+
+ private:
+  Of of_;
+  StepLoss loss_;
+};
+
 struct StepGradients {
   StepLoss loss = {};
   std::vector<Gradient> gradients = {};  ///< in the order of the parameters
@@ -72,12 +87,12 @@ struct StepGradients {
 
 /// Forward and backward over this process's pieces of a step, and the sums over those of all. What comes back is the same on every process,
 /// but for gradients of shares.
-/// Throws NumericalError if the loss is not finite, GraphError if it depends on no parameter, DataError if a count is 0.
+/// Throws NotFinite if the loss is not finite, GraphError if it depends on no parameter, DataError if a count is 0.
 StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, GradientExchange& exchange);
 /// The same of whole batches on one process.
 StepGradients gradient_step(AnyRecipe& recipe, std::span<const AnyBatch> batches, const StepKey& key);
 
-/// gradient_step with the scale of clipping. Throws NumericalError if the loss or the gradient is not finite. clip_norm 0: no clipping.
+/// gradient_step with the scale of clipping. Throws NotFinite if the loss or the gradient is not finite. clip_norm 0: no clipping.
 StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKey& key, double clip_norm, GradientExchange& exchange);
 
 /// Moves the parameters by what clipped_step gave.

@@ -2,13 +2,18 @@
 
 #include <exception>
 #include <new>
+#include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "recipes/engine/distributed/agreement.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/train/batch_stream.h"
+#include "recipes/engine/train/failure.h"
+#include "recipes/engine/train/guard.h"
+#include "recipes/engine/train/spikes.h"
 #include "recipes/engine/train/step.h"
 
 namespace capstan::engine {
@@ -112,33 +117,59 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   bool first_step = true, whole = true;
   SelfComm alone;
   GradientExchange exchange(t.comm != nullptr ? *t.comm : alone, t.recipe.parameters(), t.exchange);
-  const auto step = [&](const StepWork& work, double rate) {
-    StepGradients gradients = clipped_step(
-        t.recipe, work, {.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations},
-        options.train.clip_norm, exchange);
-    whole = false;
-    if (t.sharded != nullptr) {
-      update(*t.sharded, gradients, rate);
-    } else {
-      update(t.optimizer, gradients, rate);
-    }
-    return std::move(gradients.loss);
+  StatisticsBefore statistics(t.recipe.parameters());
+  LayerWatch layers(t.recipe.parameters(), options.guard.layers_every, t.comm);
+  StepWork work;  // of the step that is under way
+  const auto key = [&] {
+    return StepKey{.seed = t.recipe.setup().seed, .step = state.step, .checkpoint_activations = options.train.checkpoint_activations};
   };
   BatchStream stream(t.recipe, state.epoch, state.position, options,
                      {.parts = exchange.parts(), .first = exchange.first_part(), .end = exchange.end_part()});
+  SpikeGuard spikes({t, session, options.guard, stream, exchange, statistics});
+  const auto learn = [&](const StepGradients& gradients, double rate) {
+    whole = false;
+    const bool watched = layers.due(state.step + 1);
+    if (watched) layers.before(gradients);
+    try {
+      if (t.sharded != nullptr) {
+        update(*t.sharded, gradients, rate);
+      } else {
+        update(t.optimizer, gradients, rate);
+      }
+    } catch (const NumericalError& e) {
+      throw NotFinite(NotFinite::Of::parameter, gradients.loss, join_text("train: at step ", state.step, ": ", e.what()));
+    }
+    if (watched && leads) session.layer_rows(layers.rows(state.step + 1));
+    if (t.average == nullptr) return;
+    const profile::Scope scope("average", profile::Kind::phase);
+    t.optimizer.synchronize();
+    t.average->update(state.step + 1);
+  };
+  // Nothing comes back of a step that is gone.
+  const auto step = [&](double rate) -> std::optional<StepLoss> {
+    statistics.keep();
+    StepGradients gradients = clipped_step(t.recipe, work, key(), options.train.clip_norm, exchange);
+    const SpikeGuard::Verdict verdict = spikes.judge(work, gradients.loss);
+    if (verdict == SpikeGuard::Verdict::gone) return std::nullopt;
+    if (verdict == SpikeGuard::Verdict::learn) learn(gradients, rate);
+    return std::move(gradients.loss);
+  };
   StopReason reason = StopReason::none;
   try {
-    if (session.validation_owed()) validate_now();
+    if (session.validation_owed()) {
+      validate_now();
+      session.note_rewind_point();
+    }
     if (session.in_new_place()) session.save(image);
     for (reason = session.stop(); reason == StopReason::none; reason = session.stop()) {
       whole = !own_state;
       if (t.profile != nullptr) t.profile->before_step(state.step);
-      const StepWork next = [&] {
+      work = [&] {
         const profile::Scope scope("wait for data", profile::Kind::wait);
         note("wait for data");
         return stream.next(t.recipe.setup().batches_per_step, state.position);
       }();
-      if (next.batches == 0) {
+      if (work.batches == 0) {
         whole = true;
         require<DataError>(state.position > 0, "train: epoch ", state.epoch + 1, " has no batch");
         if (session.end_epoch()) validate_now();
@@ -146,20 +177,18 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
       } else {
         const double rate = t.schedule(state.step);
         note("forward and backward");
-        const StepLoss loss = step(next, rate);
-        if (std::exchange(first_step, false) && !loss.without_gradient.empty()) session.say(without_gradient_text(loss.without_gradient));
-        if (t.average != nullptr) {
-          const profile::Scope scope("average", profile::Kind::phase);
-          t.optimizer.synchronize();
-          t.average->update(state.step + 1);
+        if (const std::optional<StepLoss> loss = step(rate)) {
+          if (std::exchange(first_step, false) && !loss->without_gradient.empty())
+            session.say(without_gradient_text(loss->without_gradient));
+          session.after_step({.sums = loss->sums,
+                              .counts = loss->counts,
+                              .gradient_norm = loss->gradient_norm,
+                              .learning_rate = rate,
+                              .items = loss->items,
+                              .batches = work.batches,
+                              .loader_wait = stream.wait_seconds()});
         }
-        session.after_step({.sums = loss.sums,
-                            .counts = loss.counts,
-                            .gradient_norm = loss.gradient_norm,
-                            .learning_rate = rate,
-                            .items = loss.items,
-                            .batches = next.batches,
-                            .loader_wait = stream.wait_seconds()});
+        work = {};
         whole = true;
         if (t.comm != nullptr) session.agree_on_time(agree_on_stop(*t.comm, session.due_by_time()));
         if (t.profile != nullptr) t.profile->after_step(state.step);
@@ -167,16 +196,31 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
       }
       note("saving");
       session.report_saves();
+      session.note_rewind_point();
       if (session.checkpoint_due()) session.save(image);
+      if (!spikes.stopped_by().empty()) {
+        reason = StopReason::spike;
+        break;
+      }
     }
-    if (reason != StopReason::signal && !session.validated_now()) validate_now();
+    if (reason != StopReason::signal && reason != StopReason::spike && !session.validated_now()) validate_now();
   } catch (const StopRequested&) {
     reason = StopReason::signal;
   } catch (const NumericalError& e) {
-    session.record_failure(e.what(), [&](const TrainState& s) -> CheckpointContent {
-      return {.image = checkpoint_image(meta, t.recipe.parameters(), nullptr, s, artifacts)};
-    });
-    throw;
+    // Only of what all processes have met may they speak.
+    const bool shared = t.comm != nullptr && dynamic_cast<const NotFinite*>(&e) != nullptr;
+    statistics.put_back();
+    const FailedStep failed{.work = work, .key = key(), .parts = exchange.parts(), .learning_rate = t.schedule(state.step)};
+    const FailureReport report = examine_failure(t.recipe, state, work.batches > 0 ? &failed : nullptr, e, shared ? t.comm : nullptr);
+    statistics.put_back();
+    const std::string message = join_text(e.what(), report.where);
+    const std::string dump = session.record_failure(
+        message,
+        [&](const TrainState& s) -> CheckpointContent {
+          return {.image = checkpoint_image(meta, t.recipe.parameters(), nullptr, s, artifacts)};
+        },
+        report.json);
+    throw NumericalError(message + dump);
   } catch (const std::bad_alloc&) {
     session.record_error("out of memory", whole ? last_image : TrainSession::Image());
     throw;
@@ -187,6 +231,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   if (!session.saved_now() || session.checkpoint_due()) session.save(image);
   if (t.profile != nullptr) t.profile->finish();
   session.finish(reason);
+  require<NumericalError>(spikes.stopped_by().empty(), spikes.stopped_by());
   return reason;
 }
 

@@ -38,7 +38,8 @@ void restore(const Training& training, TrainSession& session, const Checkpoint& 
 
 /// Trains until a reason to stop; the session has been started or restored. A signal is heard between steps, between the batches of a
 /// validation (which then counts for nothing, and is made good on resume) and while the loader is waited for. Throws NumericalError for a
-/// loss, gradient or validation metric that is not finite (nothing is saved over then), IoError when saving fails for good. Any other
+/// loss, gradient, parameter or validation metric that is not finite (nothing is saved over then, and a dump says what is known of it,
+/// failure.h) and for a spike that ends the run (spikes.h), IoError when saving fails for good. Any other
 /// error goes on after it was logged and, where the state is that of a whole step and of one process, what was learnt since the last save
 /// was saved.
 StopReason train(const Training& training, TrainSession& session, const EngineOptions& options, const CheckpointMeta& meta);

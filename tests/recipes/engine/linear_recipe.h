@@ -70,6 +70,9 @@ struct SquaredError {
 /// What goes wrong or slowly in the recipes below, for tests that need it; set in the process that trains.
 struct Trouble {
   static inline std::int64_t broken_row = -1;             ///< training batches with this row throw a DataError
+  static inline std::int64_t nan_row = -1;                ///< its input is NaN in training
+  static inline std::int64_t wild_row = -1;               ///< its target is a thousand times as large ...
+  static inline std::int64_t wild_epoch = -1;             ///< ... in this epoch of training
   static inline std::chrono::milliseconds batch{0};       ///< what a training batch takes
   static inline std::chrono::milliseconds evaluation{0};  ///< what a batch of a validation takes
 };
@@ -172,7 +175,10 @@ class LinearBase {
         b.x.span<float>()[static_cast<std::size_t>(i * config_.width + j)] = v;
         sum += v;
       }
-      b.y.span<float>()[static_cast<std::size_t>(i)] = sum;
+      const std::int64_t row = rows[static_cast<std::size_t>(i)];
+      const bool wild = row == Trouble::wild_row && kind == 100 + static_cast<std::uint64_t>(Trouble::wild_epoch);
+      b.y.span<float>()[static_cast<std::size_t>(i)] = wild ? 1000 * sum : sum;
+      if (kind >= 100 && row == Trouble::nan_row) b.x.span<float>()[static_cast<std::size_t>(i * config_.width)] = std::nanf("");
     }
     return b;
   }

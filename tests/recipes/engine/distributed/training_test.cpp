@@ -128,5 +128,38 @@ TEST_F(TrainingTogether, ALossThatIsNotFiniteIsReportedByAll) {
   EXPECT_TRUE(std::filesystem::exists(run + "/nan_dump.h5"));
 }
 
+TEST_F(TrainingTogether, AFailureIsFoundByWhoHasItAndToldByAll) {
+  Trouble::nan_row = 17;
+  EXPECT_EQ(train_together(3, "linear", {}), kNumerical);
+  Trouble::nan_row = -1;
+  EXPECT_THAT(err.str(), HasSubstr("first in layer layer (squared_error), whose input is not finite for sample 17; dump in "));
+  EXPECT_THAT(content(run + "/nan_dump.json"), HasSubstr("\"samples\":[17]"));
+  // Each of both has one half of the weights.
+  EXPECT_EQ(train_together(2, "linear",
+                           {"train.shard_optimizer=true", "optimizer.kind=sgd", "optimizer.learning_rate=3e38", "model.width=128",
+                            "run.dir=" + (scratch / "other")}),
+            kNumerical);
+  EXPECT_THAT(err.str(), HasSubstr("sgd: layer/weight is not finite any more after a step"));
+}
+
+TEST_F(TrainingTogether, ASpikeIsAnsweredAlike) {
+  Trouble::wild_row = 17;
+  Trouble::wild_epoch = 2;
+  for (const std::string action : {"skip", "rewind"}) {
+    const std::vector<std::string> options{"train.reduce=ordered",     "guard.on_spike=" + action, "guard.spike_window=8",
+                                           "guard.spike_threshold=20", "checkpoint.every=5",       "optimizer.learning_rate=0.01",
+                                           "train.epochs=9",           "guard.layers_every=2"};
+    const std::vector<double> alone = weights(1, 20, options);
+    EXPECT_THAT(content(run + "/log.txt"), HasSubstr(action == "skip" ? "the step changes nothing" : "goes on from step 10"));
+    const std::string layers = content(run + "/layers.jsonl");
+    EXPECT_EQ(weights(2, 20, options), alone) << action;
+    std::vector<std::string> sharded = options;
+    sharded.emplace_back("train.shard_optimizer=true");
+    EXPECT_EQ(weights(3, 20, sharded), alone) << action;
+    EXPECT_EQ(content(run + "/layers.jsonl"), layers) << "of shares, too";
+  }
+  Trouble::wild_row = Trouble::wild_epoch = -1;
+}
+
 }  // namespace
 }  // namespace capstan::engine::test
