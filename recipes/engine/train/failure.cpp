@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t kMostSamples = 16;  // that are looked for
 constexpr std::size_t kToldSamples = 4;   // that a message names
+constexpr std::string_view kEvery = "*";
 
 /// How many elements of a tensor are which.
 struct Extremes {
@@ -169,7 +170,10 @@ struct Found {
   std::int64_t number = 0;             // of its batch in the step
   std::vector<std::int64_t> of_piece;  // its samples
   std::vector<std::int64_t> samples;   // those that fail alone
+  bool spared = false;                 // a part did not fail
   bool together = false;               // parts fail of which no part does
+
+  bool every_tried() const { return samples.size() > 1 && !spared; }
 };
 
 /// Halves a batch of samples for as long as a part fails.
@@ -213,9 +217,11 @@ class SampleSearch {
     const std::int64_t middle = begin + (end - begin) / 2;
     bool any = false;
     for (const auto& [from, to] : {std::pair(begin, middle), std::pair(middle, end)})
-      if (found.samples.size() < kMostSamples && fails(from, to)) {
-        any = true;
-        halve(from, to, found);
+      if (found.samples.size() < kMostSamples) {
+        const bool failed = fails(from, to);
+        any = any || failed;
+        found.spared = found.spared || !failed;
+        if (failed) halve(from, to, found);
       }
     if (!any && found.samples.size() < kMostSamples) found.together = true;
   }
@@ -283,6 +289,7 @@ std::string json_of(const Found& found, int rank, std::int64_t position) {
   if (found.failed)
     out += join_text(",\n   \"samples\":[", list_text(found.samples, ","),
                      "],\"more_samples\":", found.samples.size() >= kMostSamples ? "true" : "false",
+                     ",\"every_sample_tried\":", found.every_tried() ? "true" : "false",
                      ",\"only_together\":", found.together ? "true" : "false", ",\n   \"samples_of_batch\":[",
                      list_text(found.of_piece, ","), "]");
   if (!found.outcome.first_gradient.empty()) out += join_text(",\n   \"first_gradient\":", data::json_string(found.outcome.first_gradient));
@@ -307,8 +314,11 @@ std::vector<std::string> texts_of_all(Comm* comm, std::string_view mine) {
   return texts;
 }
 
+/// Of the words of all processes: a sample's number, or kEvery for all that were tried.
 std::string samples_text(std::vector<std::string> names) {
   if (names.empty()) return "";
+  if (std::ranges::all_of(names, [](const std::string& name) { return name == kEvery; })) return " for every sample that was tried";
+  std::erase(names, kEvery);
   const bool more = names.size() > kToldSamples;
   names.resize(std::min(names.size(), kToldSamples));
   std::string text;
@@ -339,7 +349,7 @@ FailureReport examine_failure(AnyRecipe& recipe, const TrainState& state, const 
     std::string where;
     for (const std::string& theirs : texts_of_all(comm, own_where(found)))
       if (where.empty()) where = theirs;
-    for (const std::string& theirs : texts_of_all(comm, list_text(found.samples, " ")))
+    for (const std::string& theirs : texts_of_all(comm, found.every_tried() ? std::string(kEvery) : list_text(found.samples, " ")))
       for (std::size_t at = 0; at < theirs.size();) {
         const std::size_t end = std::min(theirs.find(' ', at), theirs.size());
         samples.push_back(theirs.substr(at, end - at));
@@ -364,7 +374,7 @@ FailureReport examine_failure(AnyRecipe& recipe, const TrainState& state, const 
     head.emplace_back("learning_rate", step->learning_rate);
   }
   if (of != nullptr) {
-    head.emplace_back("gradient_norm", of->loss().gradient_norm);
+    if (of->of() != NotFinite::Of::loss) head.emplace_back("gradient_norm", of->loss().gradient_norm);
     const std::vector<std::string> terms = recipe.loss_terms();
     for (std::size_t k = 0; k < terms.size() && k < of->loss().sums.size(); ++k)
       head.emplace_back("loss/" + terms[k], of->loss().sums[k] / of->loss().counts[k]);

@@ -48,6 +48,9 @@ void move_running(Comm& comm, std::span<const PieceNumbers> mine, const nn::Para
     }
 }
 
+/// Without the sign that a NaN may have.
+std::string not_finite_text(double v) { return std::isnan(v) ? "nan" : join_text(v); }
+
 }  // namespace
 
 std::string without_gradient_text(std::span<const std::string> names) {
@@ -95,7 +98,8 @@ StepGradients gradient_step(AnyRecipe& recipe, const StepWork& work, const StepK
   result.sums.resize(terms.size());
   const auto require_finite = [&] {
     if (!std::isfinite(result.total()))
-      throw NotFinite(NotFinite::Of::loss, result, join_text("train: the loss is not finite: ", result.total(), " at step ", key.step));
+      throw NotFinite(NotFinite::Of::loss, result,
+                      join_text("train: the loss is not finite: ", not_finite_text(result.total()), " at step ", key.step));
   };
   // Parts that are summed in order move running statistics in that order too.
   const bool in_order = comm.size() > 1 && exchange.ordered();
@@ -151,9 +155,9 @@ StepGradients clipped_step(AnyRecipe& recipe, const StepWork& work, const StepKe
   const optim::Clipped clipped = optim::clip_norm(std::sqrt(squares), clip_norm > 0 ? clip_norm : std::numeric_limits<double>::infinity());
   step.loss.gradient_norm = clipped.norm;
   if (!std::isfinite(clipped.norm))
-    throw NotFinite(
-        NotFinite::Of::gradient, result,
-        join_text("train: the norm of the gradient is not finite: ", clipped.norm, " at step ", key.step, ", loss ", result.total()));
+    throw NotFinite(NotFinite::Of::gradient, result,
+                    join_text("train: the norm of the gradient is not finite: ", not_finite_text(clipped.norm), " at step ", key.step,
+                              ", loss ", result.total()));
   step.scale = clipped.scale;
   return step;
 }

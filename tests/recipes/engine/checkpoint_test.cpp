@@ -59,6 +59,8 @@ struct CheckpointTest : testing::Test {
     state.items = 224;
     state.window = {1, 2, 3};
     state.kept = {{5, 0.25}, {7, std::nan("")}};
+    state.guard = {
+        .losses = {3, 2.5}, .norms = {1, 0.5}, .rewind_step = 6, .rewind_best = 5, .rewinds = 1, .left_out = {{0, 2, 0, 4}, {0, 9, 1, 3}}};
     state.recipe = {{"hidden", Tensor::full({2, 2}, 0.5)}, {"cursor", Tensor::from<std::int64_t>({9}, {1})}};
   }
   std::vector<std::byte> image() { return checkpoint_image(meta, store, &adam, state, {{"vocabulary", text_tensor("a b")}}); }
@@ -76,6 +78,30 @@ struct CheckpointTest : testing::Test {
     return "accepted";
   }
 };
+
+TEST_F(CheckpointTest, AFileOfAVersionWithoutGuardsIsRead) {
+  const data::Hdf5Reader reader(file());
+  data::Hdf5Writer out(1 << 20);
+  const auto is_guard = [](const std::string& name) { return name.starts_with("/train/guard"); };
+  for (const std::string& group : reader.groups()) {
+    if (is_guard(group) || group == "/") continue;
+    out.group(group);
+    for (const auto& [name, value] : reader.attributes(group)) out.set(group, name, value);
+  }
+  for (const auto& e : reader.entries()) {
+    if (is_guard(e.name)) continue;
+    if (e.is_text) {
+      out.write_text(e.name, reader.read_text(e.name));
+    } else {
+      out.write(e.name, reader.read(e.name));
+    }
+  }
+  data::write_file_durably(scratch / "old.h5", out.finish());
+  const TrainState s = Checkpoint(scratch / "old.h5").train_state();
+  EXPECT_EQ(s.step, 7);
+  EXPECT_THAT(s.guard.losses, ElementsAre());
+  EXPECT_EQ(s.guard.rewind_step, -1);
+}
 
 TEST_F(CheckpointTest, EverythingComesBack) {
   const Checkpoint c(file());
@@ -95,6 +121,10 @@ TEST_F(CheckpointTest, EverythingComesBack) {
   ASSERT_EQ(s.kept.size(), 2u);
   EXPECT_EQ(s.kept[0].metric, 0.25);
   EXPECT_TRUE(std::isnan(s.kept[1].metric));
+  EXPECT_THAT(s.guard.losses, ElementsAre(3, 2.5));
+  EXPECT_THAT(s.guard.norms, ElementsAre(1, 0.5));
+  EXPECT_THAT((std::vector{s.guard.rewind_step, s.guard.rewind_best, s.guard.rewinds}), ElementsAre(6, 5, 1));
+  EXPECT_EQ(s.guard.left_out, state.guard.left_out);
   EXPECT_EQ(s.recipe.at("hidden").to_vector(), state.recipe.at("hidden").to_vector());
   EXPECT_EQ(s.recipe.at("cursor").dtype(), DType::i64);
   EXPECT_EQ(tensor_text(c.artifacts().at("vocabulary")), "a b");

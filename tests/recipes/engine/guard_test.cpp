@@ -252,10 +252,8 @@ TEST_F(GuardTest, BatchesThatFollowFromEachOtherAreNamedWhole) {
 
 TEST_F(GuardTest, ARateThatIsTooLargeIsFoundInLossOrParameters) {
   EXPECT_EQ(train("linear", {"optimizer.learning_rate=1e30"}), kNumerical);
-  EXPECT_THAT(
-      err.str(),
-      AllOf(HasSubstr("the loss is not finite: inf at step 1 (epoch 1, batch 2): first in layer layer (squared_error) for samples "),
-            HasSubstr(" and others; dump in")));
+  EXPECT_THAT(err.str(), HasSubstr("the loss is not finite: inf at step 1 (epoch 1, batch 2): first in layer layer (squared_error) for "
+                                   "every sample that was tried; dump in"));
   std::filesystem::remove_all(run);
   EXPECT_EQ(train("linear", {"optimizer.kind=sgd", "optimizer.learning_rate=3e38"}), kNumerical);
   EXPECT_THAT(err.str(), AllOf(HasSubstr("train: at step 0: sgd: layer/weight is not finite any more after a step: "),
