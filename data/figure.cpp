@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "data/markup.h"
 #include "data/text/unicode.h"
 
 namespace capstan::data {
@@ -24,47 +25,12 @@ std::string short_number(double v) {
   return text == "-0" ? "0" : text;
 }
 
-/// Text inside an element or attribute: what XML reserves is written as entities, what it forbids is left out.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char32_t c : unicode::to_utf32(text)) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else if (c == '\t') {
-      out += ' ';
-    } else if (c >= 0x20 && c != 0xFFFE && c != 0xFFFF) {
-      unicode::append_utf8(out, c);
-    }
-  }
-  return out;
-}
-
 /// About how wide a text of this size is drawn: wide characters (from the Hangul and ideographs on) count twice.
 double width_of(std::string_view text) {
   constexpr double kCharacter = 7.5;
   double width = 0;
   for (const char32_t c : unicode::to_utf32(text)) width += c >= 0x1100 ? 2 * kCharacter : kCharacter;
   return width;
-}
-
-/// RFC 4648.
-std::string base64(std::span<const std::byte> bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t held = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (k < held ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += k <= held ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
 }
 
 /// An SVG drawing that grows by elements.
@@ -82,7 +48,7 @@ class Drawing {
     text_ += join_text("<text x=\"", short_number(x), "\" y=\"", short_number(y), "\" text-anchor=\"",
                        names[static_cast<std::size_t>(anchor)], "\" fill=\"", fill, "\"");
     if (turn != 0) text_ += join_text(" transform=\"rotate(", short_number(turn), " ", short_number(x), " ", short_number(y), ")\"");
-    text_.append(">").append(escaped(words)).append("</text>\n");
+    text_.append(">").append(escaped_markup(words)).append("</text>\n");
   }
   void line(double x1, double y1, double x2, double y2, std::string_view stroke = "black") {
     text_ += join_text("<line x1=\"", short_number(x1), "\" y1=\"", short_number(y1), "\" x2=\"", short_number(x2), "\" y2=\"",
@@ -90,7 +56,7 @@ class Drawing {
   }
   void cell(double x, double y, double size, std::string_view fill, std::string_view tooltip) {
     text_ += join_text("<rect x=\"", short_number(x), "\" y=\"", short_number(y), "\" width=\"", short_number(size), "\" height=\"",
-                       short_number(size), "\" fill=\"", fill, "\"><title>", escaped(tooltip), "</title></rect>\n");
+                       short_number(size), "\" fill=\"", fill, "\"><title>", escaped_markup(tooltip), "</title></rect>\n");
   }
   void frame(double x, double y, double width, double height) {
     text_ += join_text("<rect x=\"", short_number(x), "\" y=\"", short_number(y), "\" width=\"", short_number(width), "\" height=\"",
@@ -185,7 +151,8 @@ std::vector<double> round_ticks(double low, double high, int count) {
   for (const double factor : {5., 2., 1.})
     if (factor * power >= raw) step = factor * power;
   std::vector<double> ticks;
-  const double first = std::floor(low / step), last = std::ceil(high / step);
+  constexpr double kRounding = 1e-9;  // 3e-5 / 1e-5 is a little more than 3
+  const double first = std::floor(low / step + kRounding), last = std::ceil(high / step - kRounding);
   for (double k = first; k <= last; ++k) ticks.push_back(k * step);
   return ticks;
 }
