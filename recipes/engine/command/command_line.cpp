@@ -21,6 +21,7 @@
 #include "recipes/engine/command/configure.h"
 #include "recipes/engine/command/export.h"
 #include "recipes/engine/command/inspect.h"
+#include "recipes/engine/command/report.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/score_files.h"
 #include "recipes/engine/command/tokenize.h"
@@ -216,6 +217,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   if (command == "tokenize") return tokenize(rest, console);
   if (command == "export") return export_model(recipes, rest, console);
   if (command == "average") return average_checkpoints(recipes, rest, console);
+  if (command == "report") return report_runs(rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
   if (command == "inspect") {
     const auto directory = value_in(rest, "run.dir");

@@ -21,7 +21,10 @@
 #include "recipes/engine/pretrained/adopted.h"
 #include "recipes/engine/profile/profile_table.h"
 #include "recipes/engine/profile/step_profile.h"
+#include "recipes/engine/report/finding_file.h"
+#include "recipes/engine/report/live_report.h"
 #include "recipes/engine/report/run_log.h"
+#include "recipes/engine/report/run_record.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
 #include "recipes/engine/terminal/terminal.h"
@@ -122,6 +125,25 @@ int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, cons
   if (metric) out << "selects by " << metric->name << ", " << (metric->goal == Goal::minimize ? "lower" : "higher") << " is better\n";
   if (!loss.without_gradient.empty()) out << without_gradient_text(loss.without_gradient) << "\n";
   return kOk;
+}
+
+/// What is known of a run before its first step, in its directory. One that goes on by its own config.cfg keeps the name of the
+/// configuration that it began with.
+void write_about(const Command& c, AnyRecipe& recipe, Evaluator& evaluator, const std::string& metric, const std::string& directory) {
+  const std::string path = join_text(directory, "/", kAboutFile);
+  std::string config = c.line.config_name;
+  std::error_code error;
+  if (std::filesystem::equivalent(c.line.config_path, join_text(directory, "/", kRunConfig), error))
+    if (const auto before = read_run(directory, /*own=*/true).about) config = before->config;
+  const RunAbout about{.recipe = std::string(recipe.name()),
+                       .config = std::move(config),
+                       .metric = metric,
+                       .metrics = evaluator.metrics(Split::validation),
+                       .parameters = recipe.parameters().numel(),
+                       .batches_per_epoch = recipe.batches_per_epoch(),
+                       .batches_per_step = recipe.setup().batches_per_step,
+                       .data = recipe.data_report()};
+  data::write_file_durably(path, std::string_view(about_json(about)));
 }
 
 /// A digest for the value of each parameter, a line each.
@@ -249,7 +271,11 @@ int train_command(const Command& c) {
   }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
   if (!shortened.empty()) session.say(shortened);
-  if (leads) data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
+  if (leads) {
+    write_about(c, *recipe, evaluator, metric ? metric->name : "", directory);
+    data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
+    if (options.train.report) evaluator.want_findings([&session](const Metrics& metrics) { return session.is_best(metrics); });
+  }
 
   std::optional<StepProfile> profile;
   if (profiled)
@@ -280,12 +306,18 @@ int evaluate_command(const Command& c) {
   const Split split = split_named(c.arguments.value("split", name_of(Split::test)));
   const auto recipe = recipe_of(c, Purpose::evaluate);
   const bool json = c.arguments.has("json");
+  const std::string findings = c.arguments.has("findings") ? expand_home(c.arguments.value("findings")) : "";
+  if (!findings.empty()) named_by("evaluate: --findings", [&] { data::require_output(findings); });
   Evaluator evaluator(*recipe, c.options().evaluate, c.console.progress_fd);
+  if (!findings.empty()) evaluator.want_findings([](const Metrics&) { return true; });
   require<DataError>(!evaluator.metrics(split).empty(), "evaluate: with this configuration there is no ", name_of(split),
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
   print_metrics(evaluator.run(split), split, *c.line.model, json, c.console);
+  if (findings.empty()) return kOk;
+  if (evaluator.findings().empty()) c.console.err << "capstan: the recipe " << recipe->name() << " shows nothing beside its metrics\n";
+  data::write_output(findings, findings_json(c.line.model->step(), name_of(split), evaluator.findings()));
   return kOk;
 }
 

@@ -70,9 +70,10 @@ Metrics Evaluator::run(Split split) {
   }
   if (comm_.rank() == 0) evaluation->finish();
   examples_ = evaluation->examples();
-  findings_ = evaluation->findings();
   Metrics out = reported(evaluation->accumulators());
   for (Metric& m : out) comm_.broadcast(std::as_writable_bytes(std::span(&m.value, 1)), 0);
+  findings_.clear();
+  if (wanted_ && comm_.rank() == 0 && wanted_(out)) findings_ = evaluation->findings();
   if (options_.baselines && comm_.rank() == 0) {
     auto& baselines = baselines_[static_cast<std::size_t>(split)];
     if (!baselines) baselines = recipe_.baselines(split);

@@ -2,7 +2,9 @@
 // The evaluation loop: the batches of a split through the recipe's accumulators.
 
 #include <array>
+#include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "optim/optimizer.h"
@@ -26,7 +28,9 @@ class Evaluator {
   Metrics run(Split split);
   /// Answers to a few samples of the last run(), a line each; most recipes have none.
   const std::vector<std::string>& examples() const { return examples_; }
-  /// What the last run() shows beside its metrics; of several processes the first one's.
+  /// Which runs are asked what they show beside their metrics, which takes time: those with metrics of which this is true. Without it none.
+  void want_findings(std::function<bool(const Metrics&)> wanted) { wanted_ = std::move(wanted); }
+  /// What the last run() shows where it was asked, on the first of several processes.
   const std::vector<Finding>& findings() const { return findings_; }
 
  private:
@@ -37,6 +41,7 @@ class Evaluator {
   Comm& comm_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
   std::vector<std::string> examples_;
+  std::function<bool(const Metrics&)> wanted_;
   std::vector<Finding> findings_;
 };
 

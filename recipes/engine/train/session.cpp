@@ -35,6 +35,12 @@ TrainSession::TrainSession(const EngineOptions& options, Description description
     total_steps_ = options_.train.max_steps;
 }
 
+void TrainSession::open_records(std::int64_t restored_step) {
+  log_.emplace(about_.directory, restored_step);
+  if (options_.train.tensorboard) events_.emplace(about_.directory + "/tensorboard", restored_step + 1);
+  if (options_.train.report) report_.emplace(about_.directory, [this](std::string_view text) { say(text); });
+}
+
 void TrainSession::start_clock() {
   state_.window.resize(1 + 2 * about_.loss_terms.size(), 0.0);
   progress_.emplace(about_.progress_fd, Progress::mode_of(about_.progress_fd), state_.step);
@@ -46,7 +52,7 @@ void TrainSession::start_fresh() {
   require<ConfigError>(!checkpoints_ || checkpoints_->steps().empty(), about_.directory,
                        ": holds checkpoints of an earlier run: go on with --resume auto, or choose another run.dir");
   if (about_.selection) state_.metric = about_.selection->name;
-  if (checkpoints_) log_.emplace(about_.directory, -1);
+  if (checkpoints_) open_records(-1);
   begin("new run");
 }
 
@@ -88,7 +94,7 @@ void TrainSession::start_from(const Checkpoint& checkpoint) {
   forget_course();
   state_ = checkpoint.train_state();
   in_new_place_ = !checkpoints_->holds(checkpoint.path());
-  log_.emplace(about_.directory, state_.step);
+  open_records(state_.step);
   saved_step_ = !in_new_place_ && checkpoint.path() == checkpoints_->file_of(state_.step) ? state_.step : -1;
   // Files of earlier versions hold but what the configuration said.
   if (state_.metric.empty()) state_.metric = stored_value(checkpoint, "train.metric");
@@ -200,6 +206,8 @@ void TrainSession::layer_rows(std::span<const JsonRow> rows) {
 
 void TrainSession::log_row(const JsonRow& row) {
   if (log_) log_->row(row);
+  if (events_ && !events_->row(row) && !std::exchange(events_failed_, true))
+    say("warning: the events for TensorBoard could not be written, training goes on without them");
 }
 
 void TrainSession::write_row(const StepReport& report) {
@@ -225,6 +233,17 @@ bool TrainSession::validation_owed() const {
   return state_.step > 0 && !validated_now() && (every > 0 ? state_.step % every == 0 : state_.position == 0);
 }
 
+bool TrainSession::is_best(const Metrics& metrics) const {
+  if (metrics.empty() || !about_.selection) return false;
+  const double value = value_of(metrics, about_.selection->name);
+  if (state_.best_step < 0) return !std::isnan(value);
+  return about_.selection->goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric;
+}
+
+void TrainSession::show(const std::vector<Finding>& findings) {
+  if (report_ && best_now_) report_->findings(state_.step, findings);
+}
+
 void TrainSession::after_validation(const Metrics& metrics, double seconds) {
   validated_step_ = state_.step;
   row_start_ += seconds;
@@ -234,12 +253,12 @@ void TrainSession::after_validation(const Metrics& metrics, double seconds) {
   row.emplace_back("seconds", seconds);
   validation_metric_ = std::numeric_limits<double>::quiet_NaN();
   if (metrics.empty() || !about_.selection) return;
-  const auto& [metric, goal] = *about_.selection;
+  const std::string& metric = about_.selection->name;
   const double value = value_of(metrics, metric);
   log_row(row);
   require<NumericalError>(!std::isnan(value), "train: the validation metric ", metric, " is NaN at step ", state_.step);
   validation_metric_ = value;
-  const bool better = state_.best_step < 0 || (goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric);
+  const bool better = is_best(metrics);
   if (better) {
     state_.best_metric = value;
     state_.best_step = state_.step;
@@ -321,7 +340,8 @@ void TrainSession::save(const Image& image) {
   saved_step_ = state_.step;
   best_now_ = in_new_place_ = false;
   last_save_time_ = wall_seconds();
-  row_start_ += last_save_time_ - start;
+  if (report_) report_->page(/*goes_on=*/true);
+  row_start_ += wall_seconds() - start;
 }
 
 void TrainSession::report_saves() {
@@ -345,6 +365,7 @@ void TrainSession::finish(StopReason reason) {
   // A run shorter than log_every has a row too; a longer one has the rows of one that goes on.
   if (last_ && state_.step < options_.train.log_every) log_row(row_of(*last_));
   say(join_text("stopped at step ", state_.step, ": ", text_of(reason)));
+  if (report_) report_->page(/*goes_on=*/false);
   if (log_->dropped() > 0) progress_->message(join_text("warning: ", log_->dropped(), " records of the run could not be written"));
   require<IoError>(last_save_error_.empty(), "checkpoint: the last state could not be saved: ", last_save_error_);
 }
@@ -370,6 +391,7 @@ std::string TrainSession::record_failure(std::string_view message, const Image& 
   };
   const bool known = written(".json", [&] { return dump; });
   if (written(".h5", [&] { return image(state_).image; })) log_->text(join_text("the weights are in ", path, ".h5"));
+  if (report_) report_->page(/*goes_on=*/false);
   return known ? join_text("; dump in ", path, ".json") : "";
 }
 
@@ -383,6 +405,7 @@ void TrainSession::record_error(std::string_view message, const Image& image) {
   } catch (const std::exception& e) {
     say(join_text("warning: what was learnt since the last save could not be saved: ", e.what()));
   }
+  if (report_) report_->page(/*goes_on=*/false);
 }
 
 void TrainSession::say(std::string_view text) {

@@ -14,6 +14,8 @@
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "recipes/engine/config/options.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/report/event_file.h"
+#include "recipes/engine/report/live_report.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/terminal/progress.h"
 
@@ -80,6 +82,10 @@ class TrainSession {
   /// Records a validation and decides whether it is the best. Throws NumericalError if the deciding metric is NaN.
   void after_validation(const Metrics& metrics, double seconds);
   bool validated_now() const { return validated_step_ == state_.step; }
+  /// Whether a validation with these metrics would be the best so far.
+  bool is_best(const Metrics& metrics) const;
+  /// What the validation that was just recorded shows, for the report; where it was the best so far.
+  void show(const std::vector<Finding>& findings);
 
   /// Reasons to stop now.
   StopReason stop() const;
@@ -120,6 +126,8 @@ class TrainSession {
   void log_row(const JsonRow& row);
   void write_row(const StepReport& report);
   void report_save(const SaveReport& report);
+  /// Opens the records of a run restored at this step; -1: a new one.
+  void open_records(std::int64_t restored_step);
   void start_clock();
   void begin(std::string_view text);
   bool due_by_number() const;  ///< or by its validation
@@ -133,10 +141,12 @@ class TrainSession {
   TrainState state_;
   std::optional<CheckpointDirectory> checkpoints_;
   std::optional<RunLog> log_;
+  std::optional<EventFile> events_;
+  std::optional<LiveReport> report_;
   std::optional<Progress> progress_;
   std::int64_t first_step_ = 0, validated_step_ = -1, saved_step_ = -1, total_steps_ = 0;
   double validation_metric_ = 0;  // at validated_step_
-  bool best_now_ = false, baselines_said_ = false, in_new_place_ = false;
+  bool best_now_ = false, baselines_said_ = false, in_new_place_ = false, events_failed_ = false;
   std::optional<StepReport> last_;  // without its sums
   double last_save_time_ = 0;
   std::optional<bool> due_by_time_;  // what was agreed

@@ -108,6 +108,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     const double start = wall_seconds();
     const Metrics metrics = validate(t, constants);
     session.after_validation(metrics, wall_seconds() - start);
+    session.show(t.evaluator.findings());
     for (const std::string& example : t.evaluator.examples()) session.say(example);
   };
 
