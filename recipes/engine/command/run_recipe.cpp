@@ -274,7 +274,6 @@ int train_command(const Command& c) {
   if (leads) {
     write_about(c, *recipe, evaluator, metric ? metric->name : "", directory);
     data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
-    if (options.train.report) evaluator.want_findings([&session](const Metrics& metrics) { return session.is_best(metrics); });
   }
 
   std::optional<StepProfile> profile;
@@ -309,15 +308,15 @@ int evaluate_command(const Command& c) {
   const std::string findings = c.arguments.has("findings") ? expand_home(c.arguments.value("findings")) : "";
   if (!findings.empty()) named_by("evaluate: --findings", [&] { data::require_output(findings); });
   Evaluator evaluator(*recipe, c.options().evaluate, c.console.progress_fd);
-  if (!findings.empty()) evaluator.want_findings([](const Metrics&) { return true; });
   require<DataError>(!evaluator.metrics(split).empty(), "evaluate: with this configuration there is no ", name_of(split),
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
   print_metrics(evaluator.run(split), split, *c.line.model, json, c.console);
   if (findings.empty()) return kOk;
-  if (evaluator.findings().empty()) c.console.err << "capstan: the recipe " << recipe->name() << " shows nothing beside its metrics\n";
-  data::write_output(findings, findings_json(c.line.model->step(), name_of(split), evaluator.findings()));
+  const std::vector<Finding> shown = evaluator.findings();
+  if (shown.empty()) c.console.err << "capstan: the recipe " << recipe->name() << " shows nothing beside its metrics\n";
+  data::write_output(findings, findings_json(c.line.model->step(), name_of(split), shown));
   return kOk;
 }
 

@@ -47,7 +47,8 @@ std::vector<MetricInfo> Evaluator::metrics(Split split) {
 
 Metrics Evaluator::run(Split split) {
   const NoGrad paused;
-  const auto evaluation = recipe_.evaluation(split);
+  last_.reset();
+  auto evaluation = recipe_.evaluation(split);
   const bool shares = comm_.size() > 1 && evaluation->divides();
   const Part part = shares ? Part{.index = comm_.rank(), .count = comm_.size()} : Part{};
   const BatchSource batches = evaluation_batches(recipe_, split, options_.batch_size, part);
@@ -72,14 +73,18 @@ Metrics Evaluator::run(Split split) {
   examples_ = evaluation->examples();
   Metrics out = reported(evaluation->accumulators());
   for (Metric& m : out) comm_.broadcast(std::as_writable_bytes(std::span(&m.value, 1)), 0);
-  findings_.clear();
-  if (wanted_ && comm_.rank() == 0 && wanted_(out)) findings_ = evaluation->findings();
   if (options_.baselines && comm_.rank() == 0) {
     auto& baselines = baselines_[static_cast<std::size_t>(split)];
     if (!baselines) baselines = recipe_.baselines(split);
     out.insert(out.end(), baselines->begin(), baselines->end());
   }
+  last_ = std::move(evaluation);
   return out;
+}
+
+std::vector<Finding> Evaluator::findings() const {
+  const NoGrad paused;
+  return last_ != nullptr && comm_.rank() == 0 ? last_->findings() : std::vector<Finding>();
 }
 
 MetricInfo selection(const AnyRecipe& recipe, const std::vector<MetricInfo>& declared, std::string_view wanted) {

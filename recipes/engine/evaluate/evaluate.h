@@ -2,9 +2,8 @@
 // The evaluation loop: the batches of a split through the recipe's accumulators.
 
 #include <array>
-#include <functional>
+#include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "optim/optimizer.h"
@@ -28,10 +27,9 @@ class Evaluator {
   Metrics run(Split split);
   /// Answers to a few samples of the last run(), a line each; most recipes have none.
   const std::vector<std::string>& examples() const { return examples_; }
-  /// Which runs are asked what they show beside their metrics, which takes time: those with metrics of which this is true. Without it none.
-  void want_findings(std::function<bool(const Metrics&)> wanted) { wanted_ = std::move(wanted); }
-  /// What the last run() shows where it was asked, on the first of several processes.
-  const std::vector<Finding>& findings() const { return findings_; }
+  /// What the last run() shows beside its metrics, made of its cases when it is asked for, with the parameters as they are then; of several
+  /// processes on the first one alone. Nothing before a run.
+  std::vector<Finding> findings() const;
 
  private:
   AnyRecipe& recipe_;
@@ -41,8 +39,7 @@ class Evaluator {
   Comm& comm_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
   std::vector<std::string> examples_;
-  std::function<bool(const Metrics&)> wanted_;
-  std::vector<Finding> findings_;
+  std::unique_ptr<const AnyEvaluation> last_;
 };
 
 /// The metric that selects the best checkpoint: `wanted`, the recipe's choice, or the first declared one that has a direction. Throws

@@ -28,9 +28,9 @@ void LiveReport::attempt(const std::string& path, const std::function<void()>& w
   }
 }
 
-void LiveReport::findings(std::int64_t step, const std::vector<Finding>& findings) {
+void LiveReport::findings(std::int64_t step, const std::function<std::vector<Finding>()>& findings) {
   const std::string path = join_text(directory_, "/", kFindingsFile);
-  attempt(path, [&] { data::write_file_durably(path, std::string_view(findings_json(step, "validation", findings))); });
+  attempt(path, [&] { data::write_file_durably(path, std::string_view(findings_json(step, "validation", findings()))); });
 }
 
 void LiveReport::page(bool goes_on) {

@@ -22,7 +22,7 @@ class LiveReport {
   LiveReport(std::string directory, std::function<void(std::string_view)> say);
 
   /// findings.json, of the validation after `step`.
-  void findings(std::int64_t step, const std::vector<Finding>& findings);
+  void findings(std::int64_t step, const std::function<std::vector<Finding>()>& findings);
   /// report.html, of all that the directory says. One of a run that goes on loads itself again now and then.
   void page(bool goes_on);
 

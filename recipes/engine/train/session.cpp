@@ -240,8 +240,8 @@ bool TrainSession::is_best(const Metrics& metrics) const {
   return about_.selection->goal == Goal::maximize ? value > state_.best_metric : value < state_.best_metric;
 }
 
-void TrainSession::show(const std::vector<Finding>& findings) {
-  if (report_ && best_now_) report_->findings(state_.step, findings);
+void TrainSession::show(const Metrics& metrics, const std::function<std::vector<Finding>()>& findings) {
+  if (report_ && is_best(metrics)) report_->findings(state_.step, findings);
 }
 
 void TrainSession::after_validation(const Metrics& metrics, double seconds) {

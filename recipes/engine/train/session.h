@@ -82,10 +82,8 @@ class TrainSession {
   /// Records a validation and decides whether it is the best. Throws NumericalError if the deciding metric is NaN.
   void after_validation(const Metrics& metrics, double seconds);
   bool validated_now() const { return validated_step_ == state_.step; }
-  /// Whether a validation with these metrics would be the best so far.
-  bool is_best(const Metrics& metrics) const;
-  /// What the validation that was just recorded shows, for the report; where it was the best so far.
-  void show(const std::vector<Finding>& findings);
+  /// For the report: what a validation with these metrics, still to be recorded, shows. It is made only where it is the best so far.
+  void show(const Metrics& metrics, const std::function<std::vector<Finding>()>& findings);
 
   /// Reasons to stop now.
   StopReason stop() const;
@@ -121,6 +119,8 @@ class TrainSession {
   std::string best_text() const;
 
  private:
+  /// Whether a validation with these metrics is the best so far.
+  bool is_best(const Metrics& metrics) const;
   /// Of the steps since the last row.
   JsonRow row_of(const StepReport& report) const;
   void log_row(const JsonRow& row);

@@ -50,12 +50,14 @@ class MovingConstants {
   std::vector<std::uint64_t> versions_;
 };
 
-Metrics validate(const Training& t, MovingConstants& constants) {
+Metrics validate(const Training& t, MovingConstants& constants, TrainSession& session) {
   t.optimizer.synchronize();  // rows that are behind (SparsePolicy::catch_up)
   constants.share();
   std::optional<optim::WeightAverage::Swapped> averaged;
   if (t.average != nullptr) averaged.emplace(*t.average);
-  return t.evaluator.run(Split::validation);
+  Metrics metrics = t.evaluator.run(Split::validation);
+  session.show(metrics, [&] { return t.evaluator.findings(); });  // of the same weights
+  return metrics;
 }
 
 }  // namespace
@@ -106,9 +108,8 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
   const auto validate_now = [&] {
     note("validation");
     const double start = wall_seconds();
-    const Metrics metrics = validate(t, constants);
+    const Metrics metrics = validate(t, constants, session);
     session.after_validation(metrics, wall_seconds() - start);
-    session.show(t.evaluator.findings());
     for (const std::string& example : t.evaluator.examples()) session.say(example);
   };
 

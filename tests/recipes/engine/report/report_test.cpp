@@ -29,9 +29,11 @@ struct Showing : test::Linear {
   static constexpr std::string_view name = "showing";
   using Linear::Linear;
   static inline int asked = 0;
+  static inline bool broken = false;
   struct Evaluation : LinearBase::Evaluation {
     std::vector<Finding> findings() const {
       ++asked;
+      require<DataError>(!broken, "no picture");
       data::Image grey(2, 3, 1);
       grey.at(1, 2, 0) = 200;
       return {{"Confusion <1>", "all", FindingMatrix{"true", "said", {"a", "b\"&"}, {"a", "b\"&"}, {3, 1, 0, 4}}},
@@ -111,6 +113,14 @@ TEST_F(ReportTest, AReportThatCannotBeWrittenStopsNothing) {
   const auto first = log.find("report.html could not be written, training goes on");
   ASSERT_NE(first, std::string::npos);
   EXPECT_EQ(log.find("could not be written", first + 40), std::string::npos) << "said once";
+}
+
+TEST_F(ReportTest, FindingsThatCannotBeMadeStopNothing) {
+  Showing::broken = true;
+  ASSERT_EQ(shown({"train", config("showing"), "train.report=yes"}), kOk) << err.str();
+  Showing::broken = false;
+  EXPECT_THAT(content(run + "/log.txt"), HasSubstr("findings.json could not be written, training goes on: no picture"));
+  EXPECT_THAT(page(), HasSubstr("all epochs done"));
 }
 
 TEST_F(ReportTest, EventsOfARunThatGoesOnDoNotOverlap) {
