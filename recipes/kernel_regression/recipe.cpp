@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -109,12 +110,14 @@ class KernelRegression {
   };
 
   struct Evaluation {
-    explicit Evaluation(std::int64_t cases) : numbers(cases), predicted(static_cast<std::size_t>(cases)) {}
+    Evaluation(std::int64_t cases, std::function<std::vector<engine::Finding>(const std::vector<double>& predicted)> show)
+        : numbers(cases), predicted(static_cast<std::size_t>(cases)), show_(std::move(show)) {}
     engine::Regression numbers;
     std::vector<double> predicted;   ///< [cases]
     std::vector<float> weights;      ///< [cases, known points of each]
     std::vector<std::int64_t> kept;  ///< the cases that are there
     std::vector<engine::Accumulator*> accumulators() { return {&numbers}; }
+    std::vector<engine::Finding> findings() const { return show_(predicted); }
     void keep(std::int64_t place, double value, std::span<const float> of_points) {
       weights.resize(predicted.size() * of_points.size());
       predicted.at(static_cast<std::size_t>(place)) = value;
@@ -138,6 +141,9 @@ class KernelRegression {
         keep(place, value, in.list<float>());
       }
     }
+
+   private:
+    std::function<std::vector<engine::Finding>(const std::vector<double>& predicted)> show_;
   };
 
   KernelRegression(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
@@ -198,7 +204,9 @@ class KernelRegression {
 
   // ---- use
 
-  Evaluation evaluation(Split split) const { return Evaluation(size(split)); }
+  Evaluation evaluation(Split split) const {
+    return {size(split), [this, split](const std::vector<double>& predicted) { return findings(split, predicted); }};
+  }
   void evaluate(const Batch& b, Evaluation& to, const nn::Run&) const {
     const auto [values, weights] = model_(b.x, b.keys, b.values, config_.model.form);
     const std::vector<double> predicted = values.to_vector(), truth = b.truth.to_vector();
@@ -257,6 +265,23 @@ class KernelRegression {
   }
 
  private:
+  /// The curve that is known and the one that is predicted, of the places of the split.
+  std::vector<engine::Finding> findings(Split split, const std::vector<double>& predicted) const {
+    const bool known = split != Split::test;
+    std::vector<engine::FindingCurves::Curve> curves{
+        {.name = "true curve", .points = {}}, {.name = "predicted", .points = {}}, {.name = "known points", .points = {}}};
+    for (std::int64_t i = 0; i < kGrid; ++i) curves[0].points.emplace_back(grid(i), data::NoisyCurve::truth(grid(i)));
+    for (std::size_t i = 0; i < predicted.size(); ++i)
+      curves[1].points.emplace_back(known ? points_.x[i] : grid(static_cast<std::int64_t>(i)), predicted[i]);
+    for (std::size_t i = 0; i < points_.x.size(); ++i) curves[2].points.emplace_back(points_.x[i], points_.y[i]);
+    for (auto& c : curves) std::ranges::sort(c.points);
+    return {
+        {.title = "Curve",
+         .text = join_text("Kernel regression, ", form(), ": what is predicted ",
+                           known ? "at each known point from all others" : "between the known points", ", beside the curve without noise."),
+         .shown = engine::FindingCurves{.x_title = "x", .y_title = "y", .curves = std::move(curves)}}};
+  }
+
   static double grid(std::int64_t i) { return kGridStep * static_cast<double>(i); }
 
   template <class Draw>

@@ -10,6 +10,8 @@
 #include <ostream>
 #include <set>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "autograd/tape/tape.h"
@@ -197,7 +199,8 @@ struct Process {
   std::unique_ptr<AnyConfig> config;
   std::unique_ptr<AnyRecipe> recipe;
 
-  Process(const Small& small, const data::Scratch& scratch, int rank = 0, int ranks = 1) : config(small.recipe().configuration()) {
+  Process(const Small& small, const data::Scratch& scratch, int rank = 0, int ranks = 1, std::int64_t evaluation_size = 0)
+      : config(small.recipe().configuration()) {
     std::vector<Assignment> settings{{"run.data", scratch.path(), "test"}, {"run.threads", "1", "test"}};
     const std::string quickstart = join_text(CAPSTAN_SOURCE_DIR "/recipes/", small.recipe().name, "/quickstart.cfg");
     if (std::filesystem::exists(quickstart)) assign(config->table(), read_config_file(quickstart));
@@ -210,6 +213,7 @@ struct Process {
     Setup setup = make_setup(config->engine(), Purpose::train);
     setup.rank = rank;
     setup.ranks = ranks;
+    if (evaluation_size > 0) setup.evaluation_size = evaluation_size;
     recipe = config->make(setup);
   }
 };
@@ -350,27 +354,27 @@ TEST_P(Parts, OfABatchAddUpToIt) {
 struct Result {
   Metrics metrics;
   std::multiset<std::byte> rest;  // in any order
+  std::vector<Finding> findings;
 };
 
-Result evaluated(const Small& small, const data::Scratch& scratch, int ranks) {
-  constexpr std::int64_t kBatch = 3;
+Result evaluated(const Small& small, const data::Scratch& scratch, int ranks, std::int64_t batch_size = 3) {
   const NoGrad paused;
   std::vector<Process> processes;
   std::vector<std::unique_ptr<AnyEvaluation>> shares;
   std::vector<std::vector<std::byte>> rests;
   for (int rank = 0; rank < ranks; ++rank) {
-    AnyRecipe& recipe = *processes.emplace_back(small, scratch, rank, ranks).recipe;
+    AnyRecipe& recipe = *processes.emplace_back(small, scratch, rank, ranks, batch_size).recipe;
     AnyEvaluation& share = *shares.emplace_back(recipe.evaluation(Split::validation));
     if (recipe.sequential()) {
       const BatchSource source = recipe.evaluation_batches(Split::validation);
       for (auto batch = source(); batch; batch = source()) share.add(*batch);
     } else {
-      const std::int64_t size = recipe.size(Split::validation), batches = (size + kBatch - 1) / kBatch;
+      const std::int64_t size = recipe.size(Split::validation), batches = (size + batch_size - 1) / batch_size;
       const Part part{.index = rank, .count = ranks};
       for (std::int64_t i = part.begin(batches); i < part.end(batches); ++i) {
-        std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(kBatch, size - i * kBatch)));
-        std::iota(samples.begin(), samples.end(), i * kBatch);
-        share.add(recipe.batch({.split = Split::validation, .first = i * kBatch, .indices = samples}));
+        std::vector<std::int64_t> samples(static_cast<std::size_t>(std::min(batch_size, size - i * batch_size)));
+        std::iota(samples.begin(), samples.end(), i * batch_size);
+        share.add(recipe.batch({.split = Split::validation, .first = i * batch_size, .indices = samples}));
       }
     }
     rests.push_back(share.rest());
@@ -381,7 +385,59 @@ Result evaluated(const Small& small, const data::Scratch& scratch, int ranks) {
   }
   if (ranks > 1) shares[0]->set_rest(rests);
   const std::vector<std::byte> rest = shares[0]->rest();
-  return {reported(shares[0]->accumulators()), {rest.begin(), rest.end()}};
+  shares[0]->finish();
+  return {reported(shares[0]->accumulators()), {rest.begin(), rest.end()}, shares[0]->findings()};
+}
+
+/// The words of a finding, and its numbers.
+struct Content {
+  std::vector<std::string> words;
+  std::vector<double> numbers;
+  std::vector<data::Image> pictures;
+};
+
+Content content_of(const Finding& finding) {
+  Content out{.words = {finding.title, finding.text}, .numbers = {}, .pictures = {}};
+  if (const auto* table = std::get_if<FindingTable>(&finding.shown)) {
+    out.words.insert(out.words.end(), table->columns.begin(), table->columns.end());
+    for (const auto& row : table->rows) {
+      EXPECT_EQ(row.size(), table->columns.size()) << finding.title;
+      out.words.insert(out.words.end(), row.begin(), row.end());
+    }
+  } else if (const auto* matrix = std::get_if<FindingMatrix>(&finding.shown)) {
+    EXPECT_EQ(matrix->counts.size(), matrix->rows.size() * matrix->columns.size()) << finding.title;
+    out.words.insert(out.words.end(), matrix->rows.begin(), matrix->rows.end());
+    out.words.insert(out.words.end(), matrix->columns.begin(), matrix->columns.end());
+    out.numbers = matrix->counts;
+  } else if (const auto* curves = std::get_if<FindingCurves>(&finding.shown)) {
+    for (const auto& curve : curves->curves) {
+      out.words.push_back(curve.name);
+      for (const auto& [x, y] : curve.points) out.numbers.insert(out.numbers.end(), {x, y});
+    }
+  } else {
+    for (const auto& picture : std::get<FindingPictures>(finding.shown).pictures) {
+      out.words.push_back(picture.caption);
+      out.pictures.push_back(picture.image);
+    }
+  }
+  return out;
+}
+
+TEST_P(Parts, OfASplitShowTheSame) {
+  const std::vector<Finding> whole = evaluated(GetParam(), scratch, 1).findings;
+  EXPECT_EQ(whole.empty(), GetParam().name == "text_average") << "every recipe but the one of the README shows something";
+  for (const auto& [ranks, batch] : {std::pair(1, 1), {1, 64}, {2, 3}, {3, 2}}) {
+    const std::vector<Finding> other = evaluated(GetParam(), scratch, ranks, batch).findings;
+    ASSERT_EQ(other.size(), whole.size()) << ranks << " processes, batches of " << batch;
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      const Content a = content_of(whole[i]), b = content_of(other[i]);
+      EXPECT_EQ(a.words, b.words) << ranks << " processes, batches of " << batch;
+      ASSERT_EQ(a.numbers.size(), b.numbers.size()) << whole[i].title;
+      for (std::size_t k = 0; k < a.numbers.size(); ++k)
+        EXPECT_NEAR(a.numbers[k], b.numbers[k], 1e-5 * std::max(1.0, std::abs(a.numbers[k]))) << whole[i].title;
+      EXPECT_TRUE(a.pictures == b.pictures) << whole[i].title;
+    }
+  }
 }
 
 TEST_P(Parts, OfASplitHaveItsMetrics) {

@@ -30,6 +30,7 @@ class ConfusionMatrix : public Accumulator {
   /// Throws InternalError for a class outside 0 .. classes - 1.
   void add(std::int64_t truth, std::int64_t predicted, std::int64_t count = 1);
   std::int64_t classes() const { return static_cast<std::int64_t>(names_.size()); }
+  const std::vector<std::string>& names() const { return names_; }
   std::int64_t count(std::int64_t truth, std::int64_t predicted) const;
   std::int64_t total() const;
   double accuracy() const;                         ///< NaN without cases

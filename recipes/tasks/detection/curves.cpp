@@ -6,7 +6,6 @@
 
 #include "autograd/core/error.h"
 #include "data/at.h"
-#include "data/figure.h"
 
 namespace capstan::detection {
 namespace {
@@ -38,29 +37,35 @@ std::string rounded(double v) { return join_text(std::round(v * 1000) / 1000); }
 
 }  // namespace
 
-std::string curves_svg(const CocoMetric::Result& result, std::span<const std::string> names) {
+std::vector<data::Curve> precision_curves(const CocoMetric::Result& result, std::span<const std::string> names) {
   std::vector<std::int64_t> categories;
   for (std::int64_t c = 0; c < result.categories(); ++c)
     if (result.precision(kThresholdHalf, c)[0] >= 0) categories.push_back(c);
   const auto title = [&](const char* what, std::string_view number) {
     return join_text(what, ' ', rounded(engine::value_of(result.numbers(), number)));
   };
-  if (categories.empty()) {
-    data::CurveFigure nothing{.title = "nothing to be found", .x_title = "recall", .y_title = "precision", .curves = {}};
-    nothing.curves.push_back(curve_named("precision"));
-    return data::svg_of(nothing);
-  }
-  data::CurveFigure figure{.title = "precision and recall", .x_title = "recall", .y_title = "precision", .curves = {}};
-  figure.curves.push_back(mean_curve(title("AP50", "ap50"), result, categories, kThresholdHalf, kThresholdHalf));
-  figure.curves.push_back(mean_curve(title("AP75", "ap75"), result, categories, kThresholdThreeQuarters, kThresholdThreeQuarters));
-  figure.curves.push_back(mean_curve(title("AP", "ap"), result, categories, 0, CocoMetric::kThresholds - 1));
+  if (categories.empty()) return {};
+  std::vector<data::Curve> curves;
+  curves.push_back(mean_curve(title("AP50", "ap50"), result, categories, kThresholdHalf, kThresholdHalf));
+  curves.push_back(mean_curve(title("AP75", "ap75"), result, categories, kThresholdThreeQuarters, kThresholdThreeQuarters));
+  curves.push_back(mean_curve(title("AP", "ap"), result, categories, 0, CocoMetric::kThresholds - 1));
   std::ranges::stable_sort(categories, std::ranges::greater{}, [&](std::int64_t c) { return result.truths(c); });
   if (categories.size() > 1)
     for (std::size_t i = 0; i < std::min(categories.size(), kMostCategories); ++i) {
       const std::int64_t c = categories[i];
-      figure.curves.push_back(mean_curve(join_text(names[data::at(c)], ' ', rounded(result.ap_at(kThresholdHalf, c))), result,
-                                         std::span(&c, 1), kThresholdHalf, kThresholdHalf));
+      curves.push_back(mean_curve(join_text(names[data::at(c)], ' ', rounded(result.ap_at(kThresholdHalf, c))), result, std::span(&c, 1),
+                                  kThresholdHalf, kThresholdHalf));
     }
+  return curves;
+}
+
+std::string curves_svg(const CocoMetric::Result& result, std::span<const std::string> names) {
+  data::CurveFigure figure{
+      .title = "precision and recall", .x_title = "recall", .y_title = "precision", .curves = precision_curves(result, names)};
+  if (figure.curves.empty()) {
+    figure.title = "nothing to be found";
+    figure.curves.push_back(curve_named("precision"));
+  }
   return data::svg_of(figure);
 }
 

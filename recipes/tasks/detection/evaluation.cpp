@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
@@ -144,13 +145,15 @@ std::vector<double> SetLossMean::values() const {
 
 // ---- evaluation
 
-Evaluation::Evaluation(const Dataset& data, engine::Split part, const Options& options)
+Evaluation::Evaluation(const Dataset& data, engine::Split part, const Options& options, FoundBoxes found)
     : data_(&data),
       part_(part),
       loss_options_(options.loss),
       keeps_results_(!options.evaluate.results.empty()),
       rank_(ranks_of(data.class_names())),
-      coco_(std::ssize(named(data.class_names())), {.per_category = options.evaluate.per_class, .categories = named(data.class_names())}) {}
+      coco_(std::ssize(named(data.class_names())), {.per_category = options.evaluate.per_class, .categories = named(data.class_names())}),
+      found_(std::move(found)),
+      threshold_(options.predict.threshold) {}
 
 std::vector<std::byte> Evaluation::rest() const {
   data::Packer out;
@@ -170,6 +173,12 @@ void Evaluation::add_rest(std::span<const std::byte> rest) {
     std::string example = in.text();
     if (examples_.size() < kExamples) examples_.push_back(std::move(example));
   }
+}
+
+std::vector<engine::Finding> Evaluation::findings() const {
+  std::vector<engine::Finding> out = findings_of(coco_.result(), names());
+  if (found_ && data_->size(part_) > 0) out.push_back(boxes_finding(*data_, part_, found_, threshold_));
+  return out;
 }
 
 std::vector<std::string> Evaluation::names() const { return named(data_->class_names()); }

@@ -19,6 +19,7 @@
 #include "recipes/tasks/detection/batch.h"
 #include "recipes/tasks/detection/coco_metric.h"
 #include "recipes/tasks/detection/dataset.h"
+#include "recipes/tasks/detection/findings.h"
 #include "recipes/tasks/detection/network.h"
 #include "recipes/tasks/detection/options.h"
 
@@ -44,8 +45,8 @@ class SetLossMean : public engine::Accumulator {
 
 class Evaluation {
  public:
-  /// `part`: where the images come from.
-  Evaluation(const Dataset& data, engine::Split part, const Options& options);
+  /// `part`: where the images come from. `found`: for the pictures among the findings, there are none without.
+  Evaluation(const Dataset& data, engine::Split part, const Options& options, FoundBoxes found = {});
 
   void add(const Batch& batch, const Answers& answers);
   std::vector<engine::Accumulator*> accumulators() { return {&coco_, &loss_}; }
@@ -58,6 +59,7 @@ class Evaluation {
   const data::CocoResults& results() const { return results_; }
   /// What was found in the first images, a line each.
   std::vector<std::string> examples() const { return examples_; }
+  std::vector<engine::Finding> findings() const;
 
  private:
   const Dataset* data_;
@@ -69,6 +71,8 @@ class Evaluation {
   SetLossMean loss_;
   data::CocoResults results_;
   std::vector<std::string> examples_;
+  FoundBoxes found_;
+  double threshold_;
 };
 
 /// What predicting the same boxes for every image comes to. The boxes: of a hundred drawn from the training part those that lie apart, each

@@ -1,7 +1,6 @@
 #include "recipes/tasks/detection/preview.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
@@ -15,27 +14,13 @@
 #include "data/sampler.h"
 #include "recipes/tasks/detection/batch.h"
 #include "recipes/tasks/detection/dataset.h"
+#include "recipes/tasks/detection/frames.h"
 
 namespace capstan::detection {
 namespace {
 
 constexpr std::int64_t kRows = 6, kDraws = 4, kHeight = 180, kWidth = 240;
 constexpr std::uint8_t kPaper = 236;
-using Colour = std::array<std::uint8_t, 3>;
-constexpr std::array<Colour, 6> kColours{{{240, 80, 40}, {40, 140, 240}, {70, 200, 90}, {240, 200, 40}, {200, 90, 220}, {60, 210, 210}}};
-
-/// Draws a frame of two pixels into an image of colours.
-void frame(data::Image& image, const data::Box& box, const Colour& colour) {
-  const auto at_most = [](double v, std::int64_t size) { return std::clamp<std::int64_t>(std::llround(v), 0, size - 1); };
-  const std::int64_t left = at_most(box.x, image.width), right = at_most(box.x + box.width - 1, image.width),
-                     top = at_most(box.y, image.height), bottom = at_most(box.y + box.height - 1, image.height);
-  constexpr std::int64_t kThick = 2;
-  for (std::int64_t y = top; y <= bottom; ++y)
-    for (std::int64_t x = left; x <= right; ++x) {
-      if (std::min({x - left, right - x, y - top, bottom - y}) >= kThick) continue;
-      for (std::int64_t c = 0; c < 3; ++c) image.at(y, x, c) = colour[data::at(c)];
-    }
-}
 
 /// An image of a batch without its padding, with its boxes, in the middle of a panel.
 data::Image panel_of(const Batch& batch, const ImageForm& form) {
@@ -47,8 +32,8 @@ data::Image panel_of(const Batch& batch, const ImageForm& form) {
   data::Image fitted = data::resize(image, scaled(height), scaled(width), scale > 1 ? data::Filter::box : data::Filter::bilinear);
   const BatchImage& part = batch.parts[0];
   for (std::size_t i = 0; i < part.boxes.size(); ++i)
-    frame(fitted, data::box_of(part.boxes[i], static_cast<double>(fitted.width), static_cast<double>(fitted.height)),
-          kColours[data::at(part.labels[i]) % kColours.size()]);
+    draw_frame(fitted, data::box_of(part.boxes[i], static_cast<double>(fitted.width), static_cast<double>(fitted.height)),
+               class_colour(part.labels[i]).rgb);
   data::Image panel(kHeight, kWidth, 3);
   std::ranges::fill(panel.pixels, kPaper);
   const std::int64_t top = (kHeight - fitted.height) / 2, left = (kWidth - fitted.width) / 2;

@@ -89,6 +89,16 @@ std::array<Tensor, 6> Task::loss(const Batch& batch, nn::Run run) const {
   return set_loss(said, batch, matches_of(said, batch, options_.loss.cost), options_.loss);
 }
 
+Evaluation Task::evaluation(Split split) const {
+  return {dataset(), split, options_, [this, split](std::int64_t index) {
+            const Batch batch = evaluation_batch(dataset(), split, form_, network_.queries, std::span(&index, 1));
+            std::vector<data::DetectedBox> out;
+            for (const Detection& d : detections_of(answers(batch.images, batch.real, {}), 0, batch.parts[0].height, batch.parts[0].width))
+              out.push_back(d.found);
+            return out;
+          }};
+}
+
 void Task::evaluated(Split, const Evaluation& evaluation) const {
   if (setup_.purpose != Purpose::evaluate) return;
   const EvaluateOptions& o = options_.evaluate;

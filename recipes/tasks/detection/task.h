@@ -45,7 +45,7 @@ class Task {
   std::array<Tensor, 6> loss(const Batch& batch, nn::Run run) const;
   std::array<double, 6> loss_counts(const Batch& batch) const { return detection::loss_counts(batch, network_.queries, options_.loss); }
 
-  Evaluation evaluation(engine::Split split) const { return {dataset(), split, options_}; }
+  Evaluation evaluation(engine::Split split) const;
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const { to.add(batch, answers(batch.images, batch.real, run)); }
   /// Writes evaluate.results and evaluate.curves.
   void evaluated(engine::Split split, const Evaluation& evaluation) const;

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "data/packing.h"
 #include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::image_classification {
 
-Evaluation::Evaluation(const Dataset& data, const std::vector<std::string>& class_names, const Options& options)
-    : confusion(class_names, {.recalls = options.evaluate.per_class}), data_(&data) {
+Evaluation::Evaluation(const Dataset& data, engine::Split part, const std::vector<std::string>& class_names, const Options& options,
+                       ShownImages::Look look)
+    : confusion(class_names, {.recalls = options.evaluate.per_class}), shown(data, part, std::move(look)), data_(&data) {
   if (class_names.size() > 5) in_top_five.emplace("top5_accuracy");
   if (options.data.broken == data::Broken::skip) skipped.emplace("skipped_images");
 }
@@ -28,6 +30,7 @@ void Evaluation::add(const Batch& batch, const Tensor& logits) {
     confusion.add(truth, best.at(0));
     if (in_top_five) in_top_five->add(std::ranges::count(best, truth) > 0 ? 1 : 0);
     loss.add(engine::cross_entropy_of(row, truth));
+    shown.add(batch.samples.span<const std::int64_t>()[i], truth, best[0], engine::said_class(row).probability);
   }
 }
 
@@ -35,12 +38,14 @@ std::vector<engine::Accumulator*> Evaluation::accumulators() {
   std::vector<engine::Accumulator*> all{&confusion};
   if (in_top_five) all.push_back(&*in_top_five);
   all.push_back(&loss);
+  all.push_back(&shown.sums());
   if (skipped) all.push_back(&*skipped);
   return all;
 }
 
 std::vector<std::byte> Evaluation::rest() const {
   data::Packer out;
+  shown.pack(out);
   for (const auto& [path, fault] : broken()) {
     out.put_text(path);
     out.put_text(fault);
@@ -49,7 +54,9 @@ std::vector<std::byte> Evaluation::rest() const {
 }
 
 void Evaluation::add_rest(std::span<const std::byte> rest) {
-  for (data::Unpacker in(rest); !in.done();) {
+  data::Unpacker in(rest);
+  shown.add_packed(in);
+  while (!in.done()) {
     const std::string path = in.text();
     broken_elsewhere_.insert_or_assign(path, in.text());
   }

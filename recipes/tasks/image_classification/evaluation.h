@@ -15,18 +15,21 @@
 #include "recipes/engine/metrics/classification.h"
 #include "recipes/tasks/image_classification/batch.h"
 #include "recipes/tasks/image_classification/dataset.h"
+#include "recipes/tasks/image_classification/findings.h"
 #include "recipes/tasks/image_classification/options.h"
 
 namespace capstan::image_classification {
 
 struct Evaluation {
-  /// `data` outlives this.
-  Evaluation(const Dataset& data, const std::vector<std::string>& class_names, const Options& options);
+  /// `data` outlives this. `part`: where the images come from.
+  Evaluation(const Dataset& data, engine::Split part, const std::vector<std::string>& class_names, const Options& options,
+             ShownImages::Look look = {});
 
   /// `logits` f32 [B, classes] of the images of the batch. Throws NumericalError if one is NaN.
   void add(const Batch& batch, const Tensor& logits);
   std::vector<engine::Accumulator*> accumulators();
-  /// The broken files that this process has met.
+  std::vector<engine::Finding> findings() const { return shown.findings(confusion); }
+  /// The broken files that this process has met, and what is shown of its images.
   std::vector<std::byte> rest() const;
   void add_rest(std::span<const std::byte> rest);
   /// Those of all processes, and why each is.
@@ -36,6 +39,7 @@ struct Evaluation {
   std::optional<engine::Mean> in_top_five;
   engine::CrossEntropy loss;
   std::optional<engine::Count> skipped;
+  ShownImages shown;
 
  private:
   const Dataset* data_;

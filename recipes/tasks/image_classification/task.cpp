@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <ostream>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
@@ -10,7 +11,9 @@
 #include "autograd/ops/loss.h"
 #include "autograd/ops/shape_ops.h"
 #include "data/output_file.h"
+#include "recipes/engine/report/finding_parts.h"
 #include "recipes/engine/system.h"
+#include "recipes/tasks/image_classification/pictures.h"
 
 namespace capstan::image_classification {
 namespace {
@@ -139,6 +142,25 @@ Tensor Task::logits(const Tensor& images, const nn::Run& run) const {
   const Tensor y = network_.logits(in_precision(setup_.precision, images), run);
   if (!options_.evaluate.flip) return y;
   return affine(add(y, network_.logits(in_precision(setup_.precision, flip(images, 3)), run)), 0.5);
+}
+
+Evaluation Task::evaluation(Split split) const {
+  ShownImages::Look look;
+  if (network_.attention) look = [this](const data::ImageView& image) { return this->look(image); };
+  return {dataset(), split, class_names_, options_, std::move(look)};
+}
+
+ShownImages::Looked Task::look(const data::ImageView& image) const {
+  constexpr std::int64_t kSide = 128;
+  const data::PipelineOptions& form = pipeline_.options();
+  const data::Image shown = pipeline_.shown(image);
+  const Tensor one(Shape{1, form.channels, form.size, form.size});
+  data::normalize(shown, form.normalization, one.span<float>());
+  const Tensor scores = logits(one, {}).contiguous();
+  const auto [said, probability] = engine::said_class(scores.span<const float>());
+  const Attention attention = network_.attention(in_precision(setup_.precision, one));
+  return {.said = join_text(class_names_[static_cast<std::size_t>(said)], " ", engine::decimals(probability, 3)),
+          .page = attention_pictures(shown, attention.probabilities, attention.grid, attention.class_token, kSide).rollout};
 }
 
 void Task::evaluated(Split split, const Evaluation& evaluation) const {

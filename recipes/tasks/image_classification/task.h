@@ -42,7 +42,7 @@ class Task {
   std::int64_t repeats() const { return options_.augment.repeats; }
   Tensor loss(const Batch& batch, nn::Run run) const;
 
-  Evaluation evaluation(engine::Split) const { return {dataset(), class_names_, options_}; }
+  Evaluation evaluation(engine::Split split) const;
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const { to.add(batch, logits(batch.images, run)); }
   /// Writes evaluate.confusion and data.broken_list. Throws DataError if no image could be read.
   void evaluated(engine::Split split, const Evaluation& evaluation) const;
@@ -71,6 +71,8 @@ class Task {
   void check_batches() const;
   /// Of images f32 [B, C, H, W]; with evaluate.flip and out of training the mean with those of their mirror images.
   Tensor logits(const Tensor& images, const nn::Run& run) const;
+  /// What the model says of an image, and what it looks at.
+  ShownImages::Looked look(const data::ImageView& image) const;
 
   Options options_;
   engine::Setup setup_;

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <string_view>
 #include <unordered_map>
 
+#include "autograd/core/error.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
@@ -14,6 +16,19 @@
 #include "recipes/engine/metrics/ranking.h"
 
 namespace capstan::language_modelling {
+namespace {
+
+/// For the log: the lines of a text below each other.
+std::string indented(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out.push_back(c);
+    if (c == '\n') out += "    ";
+  }
+  return out;
+}
+
+}  // namespace
 
 std::vector<engine::MetricInfo> TextLoss::metrics() const {
   return {{"bits_per_byte", engine::Goal::minimize}, {"word_perplexity", engine::Goal::minimize}};
@@ -22,6 +37,18 @@ std::vector<engine::MetricInfo> TextLoss::metrics() const {
 std::vector<double> TextLoss::values() const {
   const double nats = sums_[1] > 0 ? sums_[0] : std::numeric_limits<double>::quiet_NaN();
   return {nats / bytes_ / std::numbers::ln2, std::exp(nats / words_)};
+}
+
+std::vector<std::string> Evaluation::examples() const {
+  std::vector<std::string> out;
+  for (const Continuation& c : continuations)
+    out.push_back(join_text("  prompt\n    ", indented(c.prompt), "\n  goes on\n    ", indented(c.written)));
+  return out;
+}
+
+std::vector<engine::Finding> Evaluation::findings() const {
+  if (part == nullptr || network == nullptr) return {};
+  return findings_of(continuations, loss_by_position(*network, part->tokens, length));
 }
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run) {

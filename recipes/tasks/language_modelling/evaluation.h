@@ -10,6 +10,7 @@
 
 #include "recipes/engine/metrics/classification.h"
 #include "recipes/tasks/language_modelling/dataset.h"
+#include "recipes/tasks/language_modelling/findings.h"
 #include "recipes/tasks/language_modelling/network.h"
 
 namespace capstan::language_modelling {
@@ -32,10 +33,14 @@ struct Evaluation {
   engine::CrossEntropy loss{"loss", "perplexity"};
   engine::Mean accuracy{"accuracy"};
   TextLoss text{0, 0};
-  std::vector<std::string> shown = {};
+  std::vector<Continuation> continuations = {};
+  const Network* network = nullptr;  ///< for the findings, with the length of a window
+  std::int64_t length = 0;
 
   std::vector<engine::Accumulator*> accumulators() { return {&loss, &accuracy, &text}; }
-  std::vector<std::string> examples() const { return shown; }
+  /// For the log.
+  std::vector<std::string> examples() const;
+  std::vector<engine::Finding> findings() const;
 };
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run);

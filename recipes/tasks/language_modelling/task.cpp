@@ -20,16 +20,6 @@ using engine::Split;
 
 constexpr std::int64_t kExamplePrompt = 32;  // tokens of the part that an example goes on with
 
-/// For the log: the lines of a text below each other.
-std::string indented(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    out.push_back(c);
-    if (c == '\n') out += "    ";
-  }
-  return out;
-}
-
 }  // namespace
 
 Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& scope, const MakeNetwork& make)
@@ -119,6 +109,8 @@ Evaluation Task::evaluation(Split split) const {
   Evaluation out;
   out.part = data_ ? data_->part(split) : nullptr;
   if (out.part != nullptr) out.text = TextLoss(out.part->bytes, out.part->words);
+  out.network = &network_;
+  out.length = options_.evaluation_length();
   return out;
 }
 
@@ -136,8 +128,7 @@ void Task::evaluated(Split, Evaluation& evaluation) const {
   const auto written = writer(prompts);
   for (std::size_t i = 0; i < written.size(); ++i) {
     const std::vector<std::int32_t> before(prompts[i].tokens.begin(), prompts[i].tokens.end());
-    evaluation.shown.push_back(
-        join_text("  prompt\n    ", indented(vocabulary_->decode(before)), "\n  goes on\n    ", indented(written[i].front().text)));
+    evaluation.continuations.push_back({.prompt = vocabulary_->decode(before), .written = written[i].front().text});
   }
 }
 

@@ -15,10 +15,13 @@ namespace {
 constexpr std::int64_t kRows = 256;  // of logits at a time
 
 /// Adds the losses of all rows, and how many have their largest logit (the first of equals) at the label.
-void add_rows(const Tensor& logits, const Tensor& labels, engine::CrossEntropy& loss, engine::Mean& accuracy) {
+void add_rows(const Tensor& logits, const Tensor& labels, engine::CrossEntropy& loss, engine::Mean& accuracy, ShownMasks* shown = nullptr) {
   const Tensor best = argmax(logits, 1);
   const auto of = best.span<const std::int64_t>(), wanted = labels.span<const std::int64_t>();
-  for (std::size_t r = 0; r < wanted.size(); ++r) accuracy.add(of[r] == wanted[r] ? 1 : 0);
+  for (std::size_t r = 0; r < wanted.size(); ++r) {
+    accuracy.add(of[r] == wanted[r] ? 1 : 0);
+    if (shown != nullptr) shown->add(wanted[r], of[r] == wanted[r]);
+  }
   const auto count = static_cast<double>(wanted.size());
   loss.add(cross_entropy(logits, labels, {.reduction = Reduction::sum()}).value.item() / count, count);
 }
@@ -32,7 +35,7 @@ void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, 
   for (std::int64_t row = 0; row < batch.predictions(); row += kRows) {
     const std::int64_t rows = std::min(kRows, batch.predictions() - row);
     add_rows(vocabulary_logits(network, slice(h, 0, row, rows)), slice(batch.labels, 0, row, rows).contiguous(), to.masked_loss,
-             to.masked_accuracy);
+             to.masked_accuracy, to.shown ? &*to.shown : nullptr);
   }
 }
 

@@ -5,6 +5,7 @@
 // perplexity = exp(masked_lm_loss). Dropout is off.
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "data/text/pretraining.h"
@@ -12,6 +13,7 @@
 #include "recipes/engine/metrics/classification.h"
 #include "recipes/engine/metrics/metric.h"
 #include "recipes/tasks/masked_lm/batch.h"
+#include "recipes/tasks/masked_lm/findings.h"
 #include "recipes/tasks/masked_lm/network.h"
 
 namespace capstan::masked_lm {
@@ -22,10 +24,14 @@ struct Evaluation {
   engine::CrossEntropy next_loss{"next_sentence_loss"};
   engine::Mean next_accuracy{"next_sentence_accuracy"};
   bool next_sentence = true;  ///< instances are pairs
+  std::optional<ShownMasks> shown = {};
   std::vector<engine::Accumulator*> accumulators() {
-    if (!next_sentence) return {&masked_loss, &masked_accuracy};
-    return {&masked_loss, &masked_accuracy, &next_loss, &next_accuracy};
+    std::vector<engine::Accumulator*> all{&masked_loss, &masked_accuracy};
+    if (next_sentence) all.insert(all.end(), {&next_loss, &next_accuracy});
+    if (shown) all.push_back(&shown->sums());
+    return all;
   }
+  std::vector<engine::Finding> findings() const { return shown ? shown->findings() : std::vector<engine::Finding>(); }
 };
 
 void evaluate_batch(const Network& network, const Batch& batch, Evaluation& to, const nn::Run& run);

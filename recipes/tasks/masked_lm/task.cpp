@@ -4,6 +4,8 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/rng.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/softmax.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/masked_lm/losses.h"
 #include "recipes/tasks/masked_lm/prepare.h"
@@ -90,8 +92,30 @@ Batch Task::bench_batch(std::int64_t index) const {
 
 // ---- evaluation
 
+Evaluation Task::evaluation(engine::Split split) const {
+  Evaluation out;
+  out.next_sentence = options_.instances.next_sentence;
+  out.shown.emplace(ShownSource{.vocabulary = vocabulary_.get(),
+                                .size = size(split),
+                                .instance = [this, split](std::int64_t index) { return dataset().instance(split, 0, index); },
+                                .probabilities = [this](const data::Instance& instance) { return probabilities(instance); },
+                                .token_counts = [this]() -> const std::vector<std::int64_t>& { return token_counts(); }});
+  return out;
+}
+
+const std::vector<std::int64_t>& Task::token_counts() const {
+  if (token_counts_.empty()) token_counts_ = dataset().token_counts();
+  return token_counts_;
+}
+
+Tensor Task::probabilities(const data::Instance& instance) const {
+  const Batch batch = make_batch(std::span(&instance, 1), options_.instances.max_length, network_.packed, vocabulary_->id("[PAD]"));
+  const Tensor x = network_.encode(batch.ids, batch.segments, batch.layout, {});
+  return softmax(cast(vocabulary_logits(network_, network_.transformed(x, batch.masked)), DType::f32), 1);
+}
+
 engine::Metrics Task::baselines(engine::Split split) const {
-  FrequencyBaselines frequencies(dataset().token_counts());
+  FrequencyBaselines frequencies(token_counts());
   for (std::int64_t i = 0; i < size(split); ++i) {
     engine::throw_if_stopped();
     frequencies.add(dataset().instance(split, 0, i));

@@ -46,11 +46,7 @@ class Task {
   std::array<double, 2> loss_counts(const Batch& batch) const;
   std::array<Tensor, 2> loss(const Batch& batch, nn::Run run) const;
 
-  Evaluation evaluation(engine::Split) const {
-    Evaluation out;
-    out.next_sentence = options_.instances.next_sentence;
-    return out;
-  }
+  Evaluation evaluation(engine::Split split) const;
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const { evaluate_batch(network_, batch, to, run); }
   engine::Metrics baselines(engine::Split split) const;
   std::string protocol(engine::Split split) const;
@@ -75,6 +71,10 @@ class Task {
  private:
   const Dataset& dataset() const;
   void open_data();
+  /// Of the training text; counted once.
+  const std::vector<std::int64_t>& token_counts() const;
+  /// Of the tokens at the positions of an instance: f32 [positions, vocabulary].
+  Tensor probabilities(const data::Instance& instance) const;
   std::int64_t most_predictions() const;
   std::int64_t vocab_size() const { return vocabulary_ ? vocabulary_->size() : options_.bench.vocab_size; }
 
@@ -85,6 +85,7 @@ class Task {
   std::unique_ptr<Dataset> data_;  // none for bench and predict
   Network network_;
   std::optional<Predictor> predictor_;  // for predict
+  mutable std::vector<std::int64_t> token_counts_;
 };
 
 }  // namespace capstan::masked_lm

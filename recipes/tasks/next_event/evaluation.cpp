@@ -34,18 +34,36 @@ void Evaluation::add_rest(std::span<const std::byte> rest) {
   cases.insert(cases.end(), more.begin(), more.end());
 }
 
-void rank_step(const Network& network, const Batch& batch, nn::Hidden& hidden, const nn::Run& run,
-               const std::function<void(std::int64_t slot, const engine::Rank& rank)>& f) {
+void Evaluation::add(std::int64_t session, std::int64_t item, double rank) {
+  if (!shown) return;
+  shown->add(item, ++met[at(session)], rank);
+}
+
+std::vector<engine::Accumulator*> Evaluation::accumulators() {
+  std::vector<engine::Accumulator*> all{&ranks, &unknown_events};
+  if (shown)
+    for (engine::Accumulator* sums : shown->sums()) all.push_back(sums);
+  return all;
+}
+
+void score_step(const Network& network, const Batch& batch, nn::Hidden& hidden, const nn::Run& run,
+                const std::function<void(std::int64_t slot, std::span<const float> scores)>& f) {
   hidden = nn::continued(hidden, network.start, batch.kept, batch.reset);
   const Tensor output = network.step(batch.inputs, hidden, run);
   const std::int64_t slots = output.size(0), items = network.item_count(), block = recommendation::score_rows(items);
-  const auto targets = batch.candidates.items.span<const std::int64_t>();
   for (std::int64_t first = 0; first < slots; first += block) {
     const std::int64_t count = std::min(block, slots - first);
     const Tensor scores = network.scores(output.view(output.layout().slice(0, first, count))).contiguous();
     const auto all = scores.span<const float>();
-    for (std::int64_t m = 0; m < count; ++m) f(first + m, engine::rank_of(all.subspan(at(m * items), at(items)), targets[at(first + m)]));
+    for (std::int64_t m = 0; m < count; ++m) f(first + m, all.subspan(at(m * items), at(items)));
   }
+}
+
+void rank_step(const Network& network, const Batch& batch, nn::Hidden& hidden, const nn::Run& run,
+               const std::function<void(std::int64_t slot, const engine::Rank& rank)>& f) {
+  const auto targets = batch.candidates.items.span<const std::int64_t>();
+  score_step(network, batch, hidden, run,
+             [&](std::int64_t slot, std::span<const float> scores) { f(slot, engine::rank_of(scores, targets[at(slot)])); });
 }
 
 std::vector<engine::Rank> ranks_of(const Network& network, const data::Interactions& events, std::int64_t slots) {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "recipes/tasks/next_event/dataset.h"
 #include "recipes/tasks/next_event/network.h"
 #include "recipes/tasks/next_event/options.h"
+#include "recipes/tasks/recommendation/findings.h"
 
 namespace capstan::next_event {
 
@@ -33,12 +35,21 @@ struct Evaluation {
   engine::Count unknown_events{"unknown_events"};
   nn::Hidden hidden = {};            ///< of the slots of the batch before; empty at the start
   std::vector<CaseRank> cases = {};  ///< with evaluate.output, step by step
-  std::vector<engine::Accumulator*> accumulators() { return {&ranks, &unknown_events}; }
+  std::optional<recommendation::ShownRecommendations> shown = {};
+  std::vector<std::int32_t> met = {};  ///< events of each session that were met so far, where `shown` is there
+
+  /// Counts the case of a session's next event.
+  void add(std::int64_t session, std::int64_t item, double rank);
+  std::vector<engine::Accumulator*> accumulators();
+  std::vector<engine::Finding> findings() const { return shown ? shown->findings() : std::vector<engine::Finding>(); }
   std::vector<std::byte> rest() const;
   void add_rest(std::span<const std::byte> rest);
 };
 
-/// Takes one step and calls f(slot, rank of the next event) for every slot in order.
+/// Takes one step and calls f(slot, the scores of all items) for every slot in order.
+void score_step(const Network& network, const Batch& batch, nn::Hidden& hidden, const nn::Run& run,
+                const std::function<void(std::int64_t slot, std::span<const float> scores)>& f);
+/// The same with the rank of the next event.
 void rank_step(const Network& network, const Batch& batch, nn::Hidden& hidden, const nn::Run& run,
                const std::function<void(std::int64_t slot, const engine::Rank& rank)>& f);
 

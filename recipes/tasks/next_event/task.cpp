@@ -13,6 +13,7 @@
 #include "data/output_file.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/checkpoint/initial_weights.h"
+#include "recipes/engine/report/finding_parts.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/next_event/update.h"
 #include "recipes/tasks/recommendation/item_names.h"
@@ -186,12 +187,51 @@ Evaluation Task::evaluation(engine::Split split) const {
   Evaluation out(options_.evaluate);
   const Sessions* const sessions = dataset().split(split);
   if (sessions != nullptr && setup_.rank == 0) out.unknown_events.add(static_cast<double>(sessions->unknown_events));
+  if (sessions == nullptr) return out;
+  out.met.resize(static_cast<std::size_t>(sessions->events.sequences()));
+  out.shown.emplace(recommendation::ShownSource{.who = "session",
+                                                .among = "all items",
+                                                .popularity = support_,
+                                                .name = [this](std::int64_t item) { return std::string((*item_names_)[item]); },
+                                                .lists = [this, sessions] { return lists(*sessions); }});
+  return out;
+}
+
+std::vector<recommendation::ShownList> Task::lists(const Sessions& sessions) const {
+  constexpr std::int64_t kSlots = 64;
+  const data::Interactions& events = sessions.events;
+  std::vector<std::int64_t> all;
+  for (std::int64_t s = 0; s < events.sequences(); ++s)
+    if (events.length(s) > 1) all.push_back(s);
+  data::Interactions some;
+  std::vector<recommendation::ShownList> out;
+  for (const std::int64_t i : engine::spread_places(std::ssize(all), recommendation::kMeasuredLists)) {
+    const std::int64_t s = all[static_cast<std::size_t>(i)];
+    const auto items = events.sequence(s);
+    some.items.insert(some.items.end(), items.begin(), items.end());
+    some.offsets.push_back(std::ssize(some.items));
+    some.users.push_back(0);
+    out.push_back({.who = sessions.name(s), .history = {items.begin(), items.end() - 1}, .next = items.back()});
+  }
+  std::vector<std::size_t> met(out.size());
+  const auto steps = evaluation_steps(some, kSlots);
+  nn::Hidden hidden;
+  while (const auto batch = steps())
+    score_step(network_, *batch, hidden, {}, [&](std::int64_t slot, std::span<const float> scores) {
+      const auto s = static_cast<std::size_t>(batch->sessions[static_cast<std::size_t>(slot)]);
+      recommendation::ShownList& list = out[s];
+      if (++met[s] < list.history.size()) return;
+      list.rank = engine::rank_of(scores, list.next).at(options_.evaluate.ties);
+      list.items = engine::top_k(scores, recommendation::kShownTop);
+    });
   return out;
 }
 
 void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
   rank_step(network_, batch, to.hidden, run, [&](std::int64_t slot, const engine::Rank& rank) {
     to.ranks.add(rank);
+    to.add(batch.sessions[static_cast<std::size_t>(slot)], batch.candidates.items.data<const std::int64_t>()[slot],
+           rank.at(options_.evaluate.ties));
     if (!options_.evaluate.output.empty())
       to.cases.push_back({.session = batch.sessions[static_cast<std::size_t>(slot)],
                           .item = batch.candidates.items.data<const std::int64_t>()[slot],

@@ -87,6 +87,9 @@ class Task {
   const Dataset& dataset() const;
 
  private:
+  /// What is recommended before the last event of some sessions.
+  std::vector<recommendation::ShownList> lists(const Sessions& sessions) const;
+
   Options options_;
   engine::Setup setup_;
   std::unique_ptr<Dataset> data_;                  // none for bench and predict

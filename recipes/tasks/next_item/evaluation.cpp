@@ -154,6 +154,8 @@ std::vector<engine::Accumulator*> Evaluation::accumulators() {
   std::vector<engine::Accumulator*> out;
   for (auto* ranks : {&sampled, &filtered, &unfiltered})
     if (*ranks) out.push_back(&**ranks);
+  if (shown)
+    for (engine::Accumulator* sums : shown->sums()) out.push_back(sums);
   return out;
 }
 
@@ -180,28 +182,55 @@ Evaluation Protocols::start(std::string_view prefix) const {
           .unfiltered = ranks(options_.unfiltered, "full_unfiltered")};
 }
 
-void Protocols::add(Evaluation& to, const Case& c, std::span<const float> scores) const {
+Ranked Protocols::rank(const Case& c, std::span<const float> scores) const {
   const std::int32_t target = data_.target(c);
   const float score = scores[at(target)];
-  CaseRanks ranks{.of = c};
-  const auto keep = [](engine::RankMetrics& metrics, const Rank& rank, double& place) {
-    metrics.add(rank);
-    place = rank.at(engine::Ties::median);
-  };
-  if (to.filtered || to.unfiltered) {
+  Ranked out;
+  if (options_.filtered || options_.unfiltered) {
     Rank rank = count_against(scores.subspan(1), score);
-    if (to.unfiltered) keep(*to.unfiltered, rank, ranks.unfiltered);
+    if (options_.unfiltered) out.unfiltered = rank;
     for (const std::int32_t item : distinct(data_.history(c)))
       if (item != target) count_in(rank, scores[at(item)], score, -1);
-    if (to.filtered) keep(*to.filtered, rank, ranks.filtered);
+    if (options_.filtered) out.filtered = rank;
   }
-  if (to.sampled) {
+  if (options_.sampled_negatives > 0) {
     require<NumericalError>(score == score, "evaluate: the score of a target is NaN");
-    Rank rank;
-    for (const std::int32_t item : negatives(c)) count_in(rank, scores[at(item)], score, 1);
-    keep(*to.sampled, rank, ranks.sampled);
+    out.sampled.emplace();
+    for (const std::int32_t item : negatives(c)) count_in(*out.sampled, scores[at(item)], score, 1);
   }
+  return out;
+}
+
+void Protocols::add(Evaluation& to, const Case& c, std::span<const float> scores) const {
+  const Ranked ranked = rank(c, scores);
+  CaseRanks ranks{.of = c};
+  const auto keep = [](std::optional<engine::RankMetrics>& metrics, const std::optional<Rank>& of, double& place) {
+    if (!metrics) return;
+    metrics->add(of.value());
+    place = of->at(engine::Ties::median);
+  };
+  keep(to.unfiltered, ranked.unfiltered, ranks.unfiltered);
+  keep(to.filtered, ranked.filtered, ranks.filtered);
+  keep(to.sampled, ranked.sampled, ranks.sampled);
+  if (to.shown) to.shown->add(data_.target(c) - 1, c.place, ranked.shown());
   if (!options_.output.empty()) to.cases.push_back(ranks);
+}
+
+std::string Protocols::shown_among() const {
+  if (options_.filtered) return "all items but those of the user's history";
+  if (options_.unfiltered) return "all items";
+  return join_text("for the rank ", options_.sampled_negatives, " drawn items, for the recommendations all");
+}
+
+recommendation::ShownList Protocols::list(const Case& c, std::span<float> scores) const {
+  const std::int32_t target = data_.target(c);
+  recommendation::ShownList out{.who = std::string(data_.user_name(c.user)), .next = target - 1, .rank = rank(c, scores).shown()};
+  for (const std::int32_t item : data_.history(c)) out.history.push_back(item - 1);
+  if (options_.filtered)
+    for (const std::int32_t item : data_.history(c))
+      if (item != target) scores[at(item)] = -std::numeric_limits<float>::infinity();
+  out.items = engine::top_k(scores.subspan(1), recommendation::kShownTop);
+  return out;
 }
 
 std::string Protocols::table(std::span<const CaseRanks> cases) const {

@@ -23,6 +23,7 @@
 #include "recipes/engine/recipe.h"
 #include "recipes/tasks/next_item/dataset.h"
 #include "recipes/tasks/next_item/options.h"
+#include "recipes/tasks/recommendation/findings.h"
 
 namespace capstan::next_item {
 
@@ -32,11 +33,20 @@ struct CaseRanks {
   double sampled = 0, filtered = 0, unfiltered = 0;
 };
 
-/// The ranks under the protocols that are on.
+/// The ranks of a case under the protocols that are on.
+struct Ranked {
+  std::optional<engine::Rank> sampled, filtered, unfiltered;
+  /// Under the first of full_filtered, full_unfiltered and sampled that is on.
+  double shown() const { return (filtered ? *filtered : unfiltered ? *unfiltered : sampled.value()).at(engine::Ties::median); }
+};
+
+/// Those of all cases.
 struct Evaluation {
   std::optional<engine::RankMetrics> sampled, filtered, unfiltered;
   std::vector<CaseRanks> cases = {};  ///< with evaluate.output
+  std::optional<recommendation::ShownRecommendations> shown = {};
   std::vector<engine::Accumulator*> accumulators();
+  std::vector<engine::Finding> findings() const { return shown ? shown->findings() : std::vector<engine::Finding>(); }
   std::vector<std::byte> rest() const;
   void add_rest(std::span<const std::byte> rest);
 };
@@ -56,6 +66,15 @@ class Protocols {
   Evaluation start(std::string_view prefix = {}) const;
   /// Ranks the target of a case by a row of scores [item_count + 1].
   void add(Evaluation& to, const Case& c, std::span<const float> scores) const;
+
+  /// The same without counting it.
+  Ranked rank(const Case& c, std::span<const float> scores) const;
+
+  /// In words, what Ranked::shown() is taken among.
+  std::string shown_among() const;
+  /// What is recommended in a case by a row of scores, which it may change: without the items of the history if full_filtered is on, but
+  /// for the target.
+  recommendation::ShownList list(const Case& c, std::span<float> scores) const;
 
   /// All cases through a scorer that is no network.
   engine::Metrics run(engine::Split split, const Scorer& scorer, std::string_view prefix = {}) const;

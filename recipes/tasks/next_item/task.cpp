@@ -8,6 +8,7 @@
 #include "autograd/ops/shape_ops.h"
 #include "data/output_file.h"
 #include "data/sampler.h"
+#include "recipes/engine/report/finding_parts.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/next_item/losses.h"
 #include "recipes/tasks/recommendation/item_names.h"
@@ -139,18 +140,47 @@ Batch Task::bench_batch(std::int64_t index) const {
 
 // ---- use
 
-void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
+Evaluation Task::evaluation(engine::Split split) const {
+  Evaluation out = protocols().start();
+  const std::vector<std::int64_t>& popularity = dataset().popularity();
+  out.shown.emplace(recommendation::ShownSource{.who = "user",
+                                                .among = protocols().shown_among(),
+                                                .popularity = {popularity.begin() + 1, popularity.end()},
+                                                .name = [this](std::int64_t item) { return std::string(dataset().item_names()[item]); },
+                                                .lists = [this, split] { return lists(split); }});
+  return out;
+}
+
+void Task::score(const Batch& batch, const nn::Run& run, const std::function<void(const Case&, std::span<float>)>& f) const {
   const Tensor hidden = last_hidden(network_, batch, run);  // [cases, d]
   const std::int64_t cases = hidden.size(0), width = network_.item_table.value().size(0);
   const std::int64_t block = recommendation::score_rows(width);
   for (std::int64_t first = 0; first < cases; first += block) {
     const std::int64_t count = std::min(block, cases - first);
     const Tensor rows = scores(network_, slice(hidden, 0, first, count));  // [count, items + 1]
-    const auto all = rows.span<const float>();
+    const auto all = rows.span<float>();
     for (std::int64_t i = 0; i < count; ++i)
-      protocols().add(to, batch.cases[static_cast<std::size_t>(first + i)],
-                      all.subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(width)));
+      f(batch.cases[static_cast<std::size_t>(first + i)],
+        all.subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(width)));
   }
+}
+
+void Task::evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const {
+  score(batch, run, [&](const Case& c, std::span<float> scores) { protocols().add(to, c, scores); });
+}
+
+std::vector<recommendation::ShownList> Task::lists(engine::Split split) const {
+  constexpr std::size_t kCases = 64;  // at a time
+  const std::span<const Case> all = protocols().cases(split);
+  const std::vector<std::int64_t> places = engine::spread_places(std::ssize(all), recommendation::kMeasuredLists);
+  std::vector<recommendation::ShownList> out;
+  for (std::size_t first = 0; first < places.size(); first += kCases) {
+    std::vector<Case> some;
+    for (std::size_t i = first; i < std::min(first + kCases, places.size()); ++i) some.push_back(all[static_cast<std::size_t>(places[i])]);
+    score(evaluation_batch(dataset(), network_.form, std::move(some)), {},
+          [&](const Case& c, std::span<float> scores) { out.push_back(protocols().list(c, scores)); });
+  }
+  return out;
 }
 
 void Task::evaluated(engine::Split, const Evaluation& evaluation) const {

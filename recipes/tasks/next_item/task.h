@@ -7,6 +7,7 @@
 // dataset.h, batch.h, losses.h, evaluation.h and recommend.h say what is computed.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,7 +43,7 @@ class Task {
   std::array<double, 1> loss_counts(const Batch& batch) const { return {static_cast<double>(batch.layout.real_tokens())}; }
   Tensor loss(const Batch& batch, nn::Run run) const;
 
-  Evaluation evaluation(engine::Split) const { return protocols().start(); }
+  Evaluation evaluation(engine::Split split) const;
   void evaluate(const Batch& batch, Evaluation& to, const nn::Run& run) const;
   /// Writes evaluate.output.
   void evaluated(engine::Split split, const Evaluation& evaluation) const;
@@ -63,6 +64,10 @@ class Task {
  private:
   const Dataset& dataset() const;
   const Protocols& protocols() const;
+  /// Calls f with the cases of a batch and their scores of all items, [items + 1], which it may change.
+  void score(const Batch& batch, const nn::Run& run, const std::function<void(const Case& c, std::span<float> scores)>& f) const;
+  /// What is recommended in some cases of a split.
+  std::vector<recommendation::ShownList> lists(engine::Split split) const;
 
   Options options_;
   engine::Setup setup_;

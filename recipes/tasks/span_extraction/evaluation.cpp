@@ -18,7 +18,11 @@ Scores scores_of(const Questions& questions, const DecodeOptions& options) {
 }  // namespace
 
 Evaluation::Evaluation(const Questions& questions, const Decoder& decoder, bool keep, bool begins)
-    : questions_(&questions), decoder_(decoder), keep_(keep), scores_(scores_of(questions, decoder.options)) {
+    : questions_(&questions),
+      decoder_(decoder),
+      keep_(keep),
+      scores_(scores_of(questions, decoder.options)),
+      shown_(questions, *decoder.vocabulary) {
   for (std::int64_t q = 0; begins && q < questions.questions(); ++q)
     if (questions.document(q).pieces() == 0) finish(q, {}, {});  // there is no window that would
 }
@@ -45,6 +49,7 @@ void Evaluation::add(std::int64_t question, std::int64_t window, WindowLogits lo
 
 std::vector<std::byte> Evaluation::rest() const {
   data::Packer out;
+  shown_.pack(out);
   out.put(pending_.size());
   for (const auto& [question, pending] : pending_) {
     out.put(question);
@@ -70,6 +75,7 @@ std::vector<std::byte> Evaluation::rest() const {
 
 void Evaluation::add_rest(std::span<const std::byte> rest) {
   data::Unpacker in(rest);
+  shown_.add_packed(in);
   for (auto questions = in.get<std::size_t>(); questions > 0; --questions) {
     const auto question = in.get<std::int64_t>();
     const auto windows = in.get<std::size_t>();
@@ -99,7 +105,9 @@ void Evaluation::finish(std::int64_t number, std::span<const Span> windows, std:
   const Question& q = questions_->question(number);
   Answers answers = decoder_({questions_->document(number), windows, std::ssize(q.ids)}, logits);
   const std::string& text = answers.answer().text;
-  scores_.add(number, best_score(q.answers, text), answers.null_odds, text.empty());
+  const AnswerScore score = best_score(q.answers, text);
+  scores_.add(number, score, answers.null_odds, text.empty());
+  shown_.add(number, text, score.f1, answers.answer().probability);
   if (keep_) answers_.insert_or_assign(number, std::move(answers));
 }
 

@@ -12,6 +12,7 @@
 #include "data/text/tokenizer.h"
 #include "recipes/engine/metrics/metric.h"
 #include "recipes/tasks/span_extraction/decode.h"
+#include "recipes/tasks/span_extraction/findings.h"
 #include "recipes/tasks/span_extraction/predictions.h"
 #include "recipes/tasks/span_extraction/questions.h"
 #include "recipes/tasks/span_extraction/scorer.h"
@@ -37,7 +38,8 @@ class Evaluation {
   /// `indices`: the numbers of the windows.
   void add(std::span<const std::int64_t> indices, std::vector<WindowLogits> logits);
   std::vector<engine::Accumulator*> accumulators() { return {&scores_}; }
-  /// Windows of questions that are not complete in this share, and the answers kept.
+  std::vector<engine::Finding> findings() const { return shown_.findings(); }
+  /// Windows of questions that are not complete in this share, what is shown, and the answers kept.
   std::vector<std::byte> rest() const;
   void add_rest(std::span<const std::byte> rest);
   const Scores& scores() const { return scores_; }
@@ -56,6 +58,7 @@ class Evaluation {
   Decoder decoder_;
   bool keep_;
   Scores scores_;
+  ShownAnswers shown_;
   std::map<std::int64_t, Pending> pending_;  // by question
   std::map<std::int64_t, Answers> answers_;
 };

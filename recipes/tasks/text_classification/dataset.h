@@ -61,6 +61,7 @@ class Dataset {
   const std::vector<std::int64_t>& short_first(engine::Split split) const { return part(split).short_first; }
 
   bool regression() const { return options_.regression(); }
+  const data::Vocabulary& vocabulary() const { return encoder_.vocabulary(); }
   const Labels& labels() const { return labels_; }
   const LabelCounts& training_counts() const { return training_counts_; }
   /// "rte/dev.tsv", and why it serves.

@@ -54,6 +54,7 @@ class Encoder {
 
   void add(std::string_view a, EncodedTexts& to) const;
   void add(std::string_view a, std::string_view b, EncodedTexts& to) const;
+  const data::Vocabulary& vocabulary() const { return *vocabulary_; }
   std::int32_t pad_id() const { return pad_; }
   std::int32_t unknown_id() const { return unknown_; }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "data/packing.h"
@@ -22,7 +23,7 @@ void append_number(std::string& out, float value) {
 
 }  // namespace
 
-Evaluation::Evaluation(const Dataset& data, engine::Split split, bool keeps) {
+Evaluation::Evaluation(const Dataset& data, engine::Split split, bool keeps, ShownTexts::Look look) : shown(data, split, std::move(look)) {
   const std::vector<std::string>& names = data.labels().names();
   if (!data.regression()) width = static_cast<std::int64_t>(names.size());
   if (keeps) outputs.resize(static_cast<std::size_t>(data.size(split) * width));
@@ -42,7 +43,21 @@ void Evaluation::add(const Batch& batch, const Tensor& logits) {
   if (numbers)
     for (std::size_t b = 0; b < batch.places.size(); ++b)
       numbers->add(batch.places[b], static_cast<double>(batch.numbers.span<const float>()[b]), static_cast<double>(values[b]));
+  if (classes || numbers) show(batch, values);
   if (!outputs.empty()) keep(batch.places, values);
+}
+
+void Evaluation::show(const Batch& batch, std::span<const float> values) {
+  const auto count = static_cast<std::size_t>(width);
+  for (std::size_t b = 0; b < batch.places.size(); ++b) {
+    const auto row = values.subspan(b * count, count);
+    if (numbers) {
+      shown.add(batch.places[b], static_cast<double>(batch.numbers.span<const float>()[b]), static_cast<double>(row[0]));
+    } else {
+      const auto [said, probability] = engine::said_class(row);
+      shown.add(batch.places[b], batch.labels.span<const std::int64_t>()[b], said, probability);
+    }
+  }
 }
 
 void Evaluation::keep(std::span<const std::int64_t> places, std::span<const float> rows) {
@@ -57,6 +72,7 @@ std::vector<std::byte> Evaluation::rest() const {
   std::vector<float> rows;
   for (const std::int64_t place : kept) rows.insert(rows.end(), outputs.begin() + place * width, outputs.begin() + (place + 1) * width);
   data::Packer out;
+  shown.pack(out);
   out.put_list(std::span(kept));
   out.put_list(std::span<const float>(rows));
   return std::move(out).bytes();
@@ -64,13 +80,18 @@ std::vector<std::byte> Evaluation::rest() const {
 
 void Evaluation::add_rest(std::span<const std::byte> rest) {
   data::Unpacker in(rest);
+  shown.add_packed(in);
   const auto places = in.list<std::int64_t>();
   keep(places, in.list<float>());
 }
 
 std::vector<engine::Accumulator*> Evaluation::accumulators() {
   if (numbers) return {&*numbers};
-  if (classes) return classes->accumulators();
+  if (classes) {
+    std::vector<engine::Accumulator*> all = classes->accumulators();
+    all.push_back(&shown.sums());
+    return all;
+  }
   return {&texts};
 }
 

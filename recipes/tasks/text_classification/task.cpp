@@ -11,6 +11,7 @@
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/softmax.h"
 #include "data/output_file.h"
+#include "recipes/engine/report/finding_parts.h"
 #include "recipes/engine/system.h"
 #include "recipes/tasks/text/vocabulary.h"
 
@@ -151,7 +152,21 @@ Evaluation Task::evaluation(Split split) const {
     require<ConfigError>(!options_.regression() || options_.evaluate.confusion.empty(),
                          "text_classification: evaluate.confusion is of classes, but data.target is number");
   }
-  return {dataset(), split, !options_.evaluate.output.empty()};
+  ShownTexts::Look look;
+  if (network_.attention) look = [this, split](std::int64_t place) { return this->look(split, place); };
+  return {dataset(), split, !options_.evaluate.output.empty(), std::move(look)};
+}
+
+ShownTexts::Looked Task::look(Split split, std::int64_t place) const {
+  const text::TokenBatch batch = make_batch(dataset(), split, std::span(&place, 1), network_.packed, encoder_->pad_id()).tokens;
+  const Tensor y = network_.logits(batch, {}).contiguous();  // [1, outputs]
+  const auto row = y.span<const float>();
+  std::string said = engine::decimals(static_cast<double>(row[0]), 3);
+  if (!options_.regression()) {
+    const auto [best, probability] = engine::said_class(row);
+    said = join_text(class_names_[static_cast<std::size_t>(best)], " ", engine::decimals(probability, 3));
+  }
+  return {.said = std::move(said), .weights = network_.attention(batch, {}).to_vector()};
 }
 
 void Task::evaluated(Split split, Evaluation& evaluation) const {

@@ -77,6 +77,7 @@ class Task {
  private:
   const Dataset& dataset() const;
   std::int64_t outputs() const;
+  ShownTexts::Looked look(engine::Split split, std::int64_t place) const;
   Tensor logits(std::span<const Query> queries, const nn::Run& run) const;  // [queries, outputs]
 
   Options options_;

@@ -71,11 +71,25 @@ void finish(Evaluation& e) {
   const std::int64_t size = std::ssize(e.part->pairs), count = std::min(e.example_count, size);
   for (std::int64_t i = 0; i < count; ++i) numbers.push_back(i * size / count);
   const std::vector<std::string> texts = translate(e, numbers);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto at = static_cast<std::size_t>(numbers[i]);
-    e.shown.push_back(join_text("  source       ", e.part->texts.source[at], "\n  reference    ", e.part->texts.target[at],
-                                "\n  translation  ", texts[i]));
+  for (std::size_t i = 0; i < texts.size(); ++i) e.examples_of.insert_or_assign(numbers[i], texts[i]);
+}
+
+std::vector<std::string> Evaluation::examples() const {
+  std::vector<std::string> out;
+  for (const auto& [number, text] : examples_of) {
+    const auto at = static_cast<std::size_t>(number);
+    out.push_back(
+        join_text("  source       ", part->texts.source[at], "\n  reference    ", part->texts.target[at], "\n  translation  ", text));
   }
+  return out;
+}
+
+std::vector<engine::Finding> Evaluation::findings() const {
+  if (part == nullptr) return {};
+  if (!all) return findings_of(*part, examples_of, attention);
+  std::map<std::int64_t, std::string> texts;
+  for (std::size_t i = 0; i < translations.size(); ++i) texts.emplace(static_cast<std::int64_t>(i), translations[i]);
+  return findings_of(*part, texts, attention);
 }
 
 engine::Metrics baselines(const Dataset& dataset, engine::Split split) {

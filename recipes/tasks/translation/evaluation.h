@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "recipes/engine/metrics/classification.h"
 #include "recipes/engine/metrics/translation.h"
 #include "recipes/tasks/translation/dataset.h"
+#include "recipes/tasks/translation/findings.h"
 #include "recipes/tasks/translation/network.h"
 #include "recipes/tasks/translation/translator.h"
 
@@ -28,14 +30,17 @@ struct Evaluation {
   engine::Mean accuracy{"accuracy"};
   engine::Bleu bleu;
   engine::ChrF chrf;
-  std::vector<std::string> translations = {};  ///< of the texts of the part in their order, where all are translated
-  std::vector<std::string> shown = {};
+  std::vector<std::string> translations = {};            ///< of the texts of the part in their order, where all are translated
+  std::map<std::int64_t, std::string> examples_of = {};  ///< the translations of examples, by the numbers of their texts
+  AttentionOf attention = {};                            ///< of a model that has it
 
   std::vector<engine::Accumulator*> accumulators() {
     if (!all) return {&loss, &accuracy};
     return {&loss, &accuracy, &bleu, &chrf};
   }
-  std::vector<std::string> examples() const { return shown; }
+  /// For the log.
+  std::vector<std::string> examples() const;
+  std::vector<engine::Finding> findings() const;
   std::vector<std::byte> rest() const;
   void add_rest(std::span<const std::byte> rest);
 };

@@ -2,6 +2,7 @@
 #include "recipes/engine/report/answer_pictures.h"
 
 #include <algorithm>
+#include <cmath>
 #include <ostream>
 #include <utility>
 
@@ -170,6 +171,10 @@ Evaluation Task::evaluation(Split split) const {
   out.all = setup_.purpose == Purpose::evaluate || options_.evaluate.translate;
   out.example_count = setup_.purpose == Purpose::evaluate ? 0 : options_.evaluate.examples;
   if (out.all && out.part != nullptr) out.translator = std::make_shared<Translator>(network_, *vocabularies_, options_.generation);
+  if (network_.attention && out.part != nullptr)
+    out.attention = [this, part = out.part](std::int64_t number) {
+      return attention(part->pairs[static_cast<std::size_t>(number)].source, number);
+    };
   return out;
 }
 
@@ -177,6 +182,7 @@ void Task::evaluated(Split, Evaluation& evaluation) const {
   if (evaluation.example_count > 0 && evaluation.translator == nullptr)
     evaluation.translator = std::make_shared<Translator>(network_, *vocabularies_, options_.generation);
   finish(evaluation);
+  evaluation.translator.reset();  // it holds memory for its search
   if (setup_.purpose != Purpose::evaluate || options_.evaluate.output.empty()) return;
   std::string text;
   for (const std::string& t : evaluation.translations) text += line_of(t) + "\n";
@@ -218,21 +224,37 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
   return answers;
 }
 
-void Task::draw(const Query& query, const Translation& translation) const {
+engine::FindingMatrix Task::attention(const std::vector<std::int32_t>& read, std::span<const std::int64_t> written) const {
   const data::SubwordModel &source = *vocabularies_->source, &target = *vocabularies_->target;
-  EncodedPair pair{.source = query.source, .target = {target.begin()}};
-  for (const std::int64_t token : translation.tokens) pair.target.push_back(static_cast<std::int32_t>(token));
+  EncodedPair pair{.source = read, .target = {target.begin()}};
+  for (const std::int64_t token : written) pair.target.push_back(static_cast<std::int32_t>(token));
   pair.target.push_back(target.end());
   const std::int64_t first = 0;
   const Tensor weights =
-      network_.attention(make_batch(std::span(&pair, 1), std::span(&first, 1), network_.max_positions, target.padding_or_unknown()))
-          .contiguous();  // [T, S]
-  data::MatrixFigure figure{
-      .title = translation.text, .columns_title = "source", .rows_title = "translation", .columns = {}, .rows = {}, .values = {}};
-  for (const std::int32_t id : pair.source) figure.columns.push_back(source.piece(id));
-  for (std::size_t t = 1; t < pair.target.size(); ++t) figure.rows.push_back(target.piece(pair.target[t]));
-  figure.values.assign(weights.span<const float>().begin(), weights.span<const float>().end());
-  text::draw_attention(options_.predict.pictures, query.number, figure);
+      network_.attention(make_batch(std::span(&pair, 1), std::span(&first, 1), network_.max_positions, target.padding_or_unknown()));
+  engine::FindingMatrix out{
+      .row_title = "translation", .column_title = "source", .rows = {}, .columns = {}, .counts = weights.to_vector()};  // [T, S]
+  for (const std::int32_t id : pair.source) out.columns.push_back(source.piece(id));
+  for (std::size_t t = 1; t < pair.target.size(); ++t) out.rows.push_back(target.piece(pair.target[t]));
+  return out;
+}
+
+engine::FindingMatrix Task::attention(const std::vector<std::int32_t>& source, std::int64_t number) const {
+  Translator translator(network_, *vocabularies_, options_.generation);
+  engine::FindingMatrix out = attention(source, translator(std::span(&source, 1), std::span(&number, 1)).front().front().tokens);
+  for (double& weight : out.counts) weight = std::round(weight * 1000) / 1000;
+  return out;
+}
+
+void Task::draw(const Query& query, const Translation& translation) const {
+  engine::FindingMatrix weights = attention(query.source, translation.tokens);
+  text::draw_attention(options_.predict.pictures, query.number,
+                       {.title = translation.text,
+                        .columns_title = "source",
+                        .rows_title = "translation",
+                        .columns = std::move(weights.columns),
+                        .rows = std::move(weights.rows),
+                        .values = {weights.counts.begin(), weights.counts.end()}});
 }
 
 std::string Task::bench_of(std::string_view what) const {

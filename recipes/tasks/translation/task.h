@@ -79,6 +79,9 @@ class Task {
  private:
   const Dataset& dataset() const;
   std::int64_t bench_pairs() const;
+  /// How much of each piece of a source is taken for each piece that was written, or would be.
+  engine::FindingMatrix attention(const std::vector<std::int32_t>& read, std::span<const std::int64_t> written) const;
+  engine::FindingMatrix attention(const std::vector<std::int32_t>& source, std::int64_t number) const;
   /// The source's tokens against those of the translation.
   void draw(const Query& query, const Translation& translation) const;
 

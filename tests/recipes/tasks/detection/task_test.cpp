@@ -288,6 +288,25 @@ TEST_F(DetectionData, EvaluationScoresAndKeepsWhatWasFound) {
   EXPECT_EQ(evaluation.results().size(), 1);
   EXPECT_THAT(evaluation.results().text(), AllOf(HasSubstr("\"image_id\":9"), HasSubstr("\"category_id\":1")));
   EXPECT_THAT(evaluation.examples(), ElementsAre(HasSubstr("image 9, 1 objects: cat 1 at 13,27 3x6; dog 0.88 at 0,0 15x30")));
+
+  const std::vector<engine::Finding> found = evaluation.findings();
+  ASSERT_EQ(found.size(), 2U) << "no pictures where nobody draws";
+  const auto& curves = std::get<engine::FindingCurves>(found[0].shown).curves;
+  ASSERT_EQ(curves.size(), 3U) << "one class needs no curve of its own";
+  EXPECT_EQ(curves[0].name, "AP50 1");
+  EXPECT_EQ(curves[0].points.size(), 101U);
+  EXPECT_THAT(std::get<engine::FindingTable>(found[1].shown).rows,
+              ElementsAre(ElementsAre("dog", "1", "1", "1.000", "1.000", "1.000", "1.000")));
+
+  const engine::Finding boxes = boxes_finding(
+      data, engine::Split::test,
+      [](std::int64_t) {
+        return std::vector<data::DetectedBox>{{.box = {2, 2, 8, 8}, .category = 5, .score = .4}};
+      },
+      .5);
+  const auto& pictures = std::get<engine::FindingPictures>(boxes.shown).pictures;
+  ASSERT_EQ(pictures.size(), 1U);
+  EXPECT_EQ(pictures[0].caption, "true: 1 dog (turquoise); found: none");
 }
 
 TEST_F(DetectionData, ClassesOfNoCategoryAreNotReported) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "autograd/core/error.h"
+#include "recipes/tasks/text/readable.h"
 #include "recipes/tasks/text_classification/batch.h"
 #include "recipes/tasks/text_classification/evaluation.h"
 #include "recipes/tasks/text_classification/length_order.h"
@@ -284,6 +285,14 @@ TEST_F(DatasetTest, EvaluatesInAnyOrder) {
   const std::string results = results_text(e, 343);
   EXPECT_THAT(results, HasSubstr("eval_accuracy = 0.5\n"));
   EXPECT_THAT(results, HasSubstr("\nglobal_step = 343\nloss = "));
+
+  const std::vector<engine::Finding> found = e.findings();
+  ASSERT_EQ(found.size(), 4U) << "confusion, classes, mistakes, reliability";
+  const auto& mistakes = std::get<engine::FindingTable>(found[2].shown).rows;
+  ASSERT_EQ(mistakes.size(), 2U);
+  EXPECT_EQ(mistakes[0][3], "0.953");  // of text 2: 1 / (1 + exp(-3))
+  EXPECT_EQ(mistakes[1][3], "0.500");
+  EXPECT_EQ(mistakes[0][0], text::readable(d.tokens(Split::validation, 2).ids, *letters()));
 }
 
 TEST(Predict, AnswersInBothForms) {
