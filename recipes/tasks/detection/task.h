@@ -5,7 +5,7 @@
 //     class Mine : public detection::Task { ... : Task(config, channels, classes, setup, scope, [](const nn::Scope&, std::int64_t classes)
 //     {...}) };
 //
-// dataset.h, batch.h, set_loss.h, evaluation.h, detect.h, pictures.h and preview.h say what is computed.
+// dataset.h, batch.h, set_loss.h, evaluation.h, findings.h, detect.h, pictures.h and preview.h say what is computed.
 
 #include <array>
 #include <cstdint>

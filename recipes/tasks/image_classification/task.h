@@ -5,7 +5,7 @@
 //     class Mine : public image_classification::Task { ... : Task(config, form, setup, scope, [](const nn::Scope&, std::int64_t classes)
 //     {...}) };
 //
-// dataset.h, batch.h, evaluation.h, classify.h, pictures.h and preview.h say what is computed.
+// dataset.h, batch.h, evaluation.h, findings.h, classify.h, pictures.h and preview.h say what is computed.
 
 #include <cstdint>
 #include <iosfwd>

@@ -4,7 +4,7 @@
 //
 //     class Mine : public masked_lm::Task { ... : Task(config, setup, scope, [](const nn::Scope&, std::int64_t vocab_size) {...}) };
 //
-// prepare.h, dataset.h, batch.h, losses.h, evaluation.h and predict.h say what is computed.
+// prepare.h, dataset.h, batch.h, losses.h, evaluation.h, findings.h and predict.h say what is computed.
 
 #include <array>
 #include <cstdint>

@@ -4,8 +4,8 @@
 //
 //     class Mine : public span_extraction::Task { ... : Task(config, setup, scope, [](const nn::Scope&, std::int64_t vocab_size) {...}) };
 //
-// A sample is a window of a context beside its question. dataset.h, questions.h, document.h, batch.h, decode.h, scorer.h, evaluation.h and
-// predict.h say what is computed.
+// A sample is a window of a context beside its question. dataset.h, questions.h, document.h, batch.h, decode.h, scorer.h, evaluation.h,
+// findings.h and predict.h say what is computed.
 
 #include <cstdint>
 #include <memory>

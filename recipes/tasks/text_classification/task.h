@@ -4,7 +4,7 @@
 //
 //     class Mine : public text_classification::Task { ... : Task(config, setup, scope, [](scope, tokens, outputs) {...}) };
 //
-// encoded_texts.h, dataset.h, batch.h, evaluation.h and predict.h say what is computed.
+// encoded_texts.h, dataset.h, batch.h, evaluation.h, findings.h and predict.h say what is computed.
 
 #include <array>
 #include <cstdint>

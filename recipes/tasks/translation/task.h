@@ -4,7 +4,7 @@
 //
 //     class Mine : public translation::Task { ... : Task(config, setup, scope, [](scope, source_vocabulary, target_vocabulary) {...}) };
 //
-// vocabulary.h, dataset.h, batch.h, translator.h and evaluation.h say what is computed. An item is a target token.
+// vocabulary.h, dataset.h, batch.h, translator.h, evaluation.h and findings.h say what is computed. An item is a target token.
 
 #include <array>
 #include <cstdint>
