@@ -22,11 +22,13 @@
 #include "recipes/engine/command/export.h"
 #include "recipes/engine/command/inspect.h"
 #include "recipes/engine/command/report.h"
+#include "recipes/engine/command/manual.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/score_files.h"
 #include "recipes/engine/command/tokenize.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/distributed/team.h"
+#include "recipes/engine/selftest/selftest.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/terminal.h"
 
@@ -47,16 +49,16 @@ class Nothing final : public std::streambuf {
 constexpr std::string_view kUsageStart = "usage: capstan COMMAND ...\n";
 constexpr std::string_view kUsageEnd =
     "CONFIG is a file or recipe/name, such as those of `capstan list`. `capstan COMMAND CONFIG --help` shows all keys.\n"
-    "Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 input/output or disk full, 5 not a finite number,\n"
-    "6 bad checkpoint, 70 internal error, 129, 130, 138 or 143 stopped by a signal (training after saving), 141 nobody reads\n"
-    "the output any more.\n";
+    "Exit codes:\n";
 std::string usage_text() {
   std::string text(kUsageStart);
   for (const CommandText& c : commands()) {
     text += "  " + padded(c.name, 12) + std::string(c.arguments) + "\n";
     text += "              " + std::string(c.help) + "\n";
   }
-  return text.append(kUsageEnd);
+  text.append(kUsageEnd);
+  for (const ExitText& e : exit_texts()) text += "  " + padded(e.codes, 22) + std::string(e.meaning) + "\n";
+  return text;
 }
 
 /// The first line of a configuration's opening comment.
@@ -157,9 +159,9 @@ int run_on_recipe(std::span<const RecipeEntry> recipes, const CommandText& text,
                   const Console& console) {
   const bool has_config = !arguments.empty() && !is_setting(arguments[0]);
   const auto named = text.uses_checkpoint() ? value_in(arguments, "checkpoint") : std::nullopt;
-  require<ConfigError>(has_config || named, text.name, ": the first argument must be CONFIG, a file or recipe/name",
-                       text.uses_checkpoint() ? ", where --checkpoint FILE is not given" : "", "\nusage: capstan ", text.name, " ",
-                       text.arguments);
+  require<ConfigError>(
+      has_config || named, text.name, ": the first argument must be CONFIG, a file or one of the names that `capstan list` shows",
+      text.uses_checkpoint() ? ", where --checkpoint FILE is not given" : "", "\nusage: capstan ", text.name, " ", text.arguments);
   CommandLine line;
   line.command = text.name;
   line.arguments.assign(arguments.begin() + (has_config ? 1 : 0), arguments.end());
@@ -188,7 +190,11 @@ int run_on_recipe(std::span<const RecipeEntry> recipes, const CommandText& text,
 
 int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,
                      std::span<const FileScorer> scorers) {
-  require<ConfigError>(!arguments.empty(), "no command is given", kSeeHelp);
+  if (arguments.empty()) {
+    const std::string first = first_quickstart(recipes);
+    throw ConfigError(
+        join_text("no command is given", kSeeHelp, first.empty() ? "" : "; a first one, which needs no data: capstan train ", first));
+  }
   std::string command = arguments[0];
   auto rest = arguments.subspan(1);
   if (command == "--version" || command == "-v" || command == "version") {
@@ -206,7 +212,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   }
   const CommandText& text = command_text(command);
   if (help || (!rest.empty() && is_help(rest[0]))) {
-    console.out << "capstan " << command << " " << text.arguments << "\n" << text.help << "\n";
+    console.out << "capstan " << command << (text.arguments.empty() ? "" : " ") << text.arguments << "\n" << text.help << "\n";
     print_flags(text.flags, console.out);
     if (text.on_recipe) console.out << "`capstan " << command << " CONFIG --help` lists the keys of a recipe too.\n";
     if (text.uses_checkpoint())
@@ -219,6 +225,12 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   if (command == "average") return average_checkpoints(recipes, rest, console);
   if (command == "report") return report_runs(rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
+  if (command == "selftest") return selftest(recipes, rest, console);
+  if (command == "manual") {
+    require<ConfigError>(rest.empty(), "manual: takes no arguments, got ", rest.size());
+    console.out << manual_page();
+    return kOk;
+  }
   if (command == "inspect") {
     const auto directory = value_in(rest, "run.dir");
     require<ConfigError>(rest.size() == (directory ? 2 : 1) && !is_setting(rest[0]), "inspect: needs one file, got ", rest.size(),
@@ -287,6 +299,13 @@ std::vector<std::string> configs_of(std::string_view recipe) {
     if (entry.path().extension() == kExtension) names.push_back(std::string(recipe) + "/" + entry.path().stem().string());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+std::string first_quickstart(std::span<const RecipeEntry> recipes) {
+  for (const RecipeEntry& r : recipes)
+    for (std::string& config : configs_of(r.name))
+      if (config.ends_with("/quickstart")) return config;
+  return "";
 }
 
 int exit_code_of(const std::exception& error) {

@@ -43,6 +43,9 @@ int run_program(std::span<const RecipeEntry> recipes, std::span<const std::strin
 /// The names of a recipe's configurations, "vit/tiny", in byte order.
 std::vector<std::string> configs_of(std::string_view recipe);
 
+/// The first configuration of these recipes that is named quickstart, "vit/quickstart": it needs no data. Empty: there is none.
+std::string first_quickstart(std::span<const RecipeEntry> recipes);
+
 /// The folder that holds the recipes' configurations, found from where the program is: of an installed tree, or of a build directory.
 std::string recipes_directory();
 

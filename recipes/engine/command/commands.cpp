@@ -106,8 +106,30 @@ std::span<const CommandText> commands() {
        "Prints what completes commands, configurations, flags and keys: source <(capstan completion bash)",
        {},
        false},
+      {"manual", "", "Prints the manual page: capstan manual | man -l -", {}, false},
+      {"selftest",
+       "",
+       "Checks that the installed program computes, trains, saves and resumes on this machine as it should; takes some seconds and no "
+       "data.",
+       {},
+       false},
   };
   return all;
+}
+
+std::span<const ExitText> exit_texts() {
+  static constexpr ExitText kAll[] = {
+      {"0", "ok"},
+      {"2", "usage or configuration"},
+      {"3", "data"},
+      {"4", "input/output or disk full"},
+      {"5", "not a finite number"},
+      {"6", "bad checkpoint"},
+      {"70", "internal error, or a self-test that failed"},
+      {"129, 130, 138 or 143", "stopped by a signal (training after saving)"},
+      {"141", "nobody reads the output any more"},
+  };
+  return kAll;
 }
 
 bool CommandText::uses_checkpoint() const {

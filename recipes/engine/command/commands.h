@@ -22,6 +22,11 @@ struct CommandText {
 std::span<const CommandText> commands();
 /// Throws ConfigError with the nearest name if there is no such command.
 const CommandText& command_text(std::string_view name);
+/// What the program ends with, as help and the manual page say it.
+struct ExitText {
+  std::string_view codes, meaning;
+};
+std::span<const ExitText> exit_texts();
 /// The flags of a command, --help among them.
 std::vector<Flag> flags_of(std::string_view command);
 
