@@ -82,7 +82,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME capstan)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS "bash-completion, openmpi-bin")
-set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "training of sequence and vision models on processors
+set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "training of sequence and vision models on CPUs
 Capstan trains, evaluates and uses recommenders, language models, translators,
 classifiers of texts and images and detectors of objects. Each is a recipe with
 configurations of published settings: one command trains it on a user's files,
@@ -106,7 +106,7 @@ if(PNG IN_LIST CAPSTAN_IMAGE_LIBRARIES)
 endif()
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${depends}")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS cmake)
-set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "library for training of models on processors: development files
+set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "library for training of models on CPUs: development files
 Capstan's tensors with tape-based automatic differentiation, layers, networks,
 optimisers and readers of data, for programs in C++20.
 .

@@ -41,3 +41,10 @@ dpkg-deb -x "$program" "$room/root"
 diff <("$room/root/usr/bin/capstan" completion bash) "$room/root/usr/share/bash-completion/completions/capstan" >/dev/null ||
   fail "the completion is of another program"
 (cd "$room" && root/usr/bin/capstan list | grep -q sasrec/quickstart) || fail "the program does not find its configurations"
+# Pages lead to pages.
+doc=$room/root/usr/share/doc/capstan
+while read -r page; do
+  for link in $(grep -oE '\]\([^)#: ]+\.(md|txt|png)[)#]' "$page" | sed -E 's/^\]\(//; s/[)#]$//'); do
+    [ -e "$(dirname "$page")/$link" ] || fail "${page#"$doc"/} leads to $link, which is not installed"
+  done
+done < <(find "$doc" -name '*.md')

@@ -141,7 +141,7 @@ std::string manual_page() {
   page.line(".nh", "");  // names and values are read letter by letter
   page.line(".ad l", "");
   page.section("NAME");
-  page.line("capstan \\- ", troff("train sequence and vision models on processors"));
+  page.line("capstan \\- ", troff("train sequence and vision models on CPUs"));
   page.section("SYNOPSIS");
   page.line(".B ", "capstan");
   page.line("", "\\fICOMMAND\\fR ...");
