@@ -2,7 +2,9 @@
 # lintian finds nothing in the packages but what is said here to be meant.
 set -euo pipefail
 reasons='
-initial-upload-closes-no-bugs      packed from the sources, not uploaded to Debian
+bogus-mail-host                       the project has no address; CAPSTAN_MAINTAINER or DEBEMAIL gives one
+bogus-mail-host-in-debian-changelog   likewise
+copyright-without-copyright-notice    the sources state neither years nor a licence, and the package invents none
 '
 tags=$(awk 'NF { print $1 }' <<<"$reasons" | paste -sd,)
 # As root it wants to be told that this is meant.
