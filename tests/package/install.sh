@@ -37,7 +37,7 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
 [ -n "$mirror" ] || skip "apt knows no mirror of $suite; name one: --mirror URL"
 
 room=$(mktemp -d)
-trap 'umount -R "$room"/root/* 2>/dev/null || true; rm -rf --one-file-system "$room"' EXIT
+trap 'umount "$room/root/dev/shm" "$room/root/proc" 2>/dev/null; rm -rf --one-file-system "$room"' EXIT
 started=$SECONDS
 say() { echo "[$((SECONDS - started)) s] $*"; }
 

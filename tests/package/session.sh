@@ -23,7 +23,7 @@ program() {
   expect 2 "did you mean 'train'?" capstan trian
   expect 2 "did you mean 'sasrec/quickstart'?" capstan train sasrec/quikstart
   expect 2 "did you mean 'train.epochs'?" capstan train sasrec/quickstart train.epoch=3
-  expect 3 'nothing.txt' capstan train sasrec/ml1m data.path=nothing.txt
+  expect 4 'nothing.txt: open failed' capstan train sasrec/ml1m data.path=nothing.txt
   expect 0 'sasrec/quickstart' capstan list
   expect 0 '.TH CAPSTAN 1' capstan manual
   [ -z "$(ls -A)" ] || fail "these wrote into the directory: $(ls -A)"

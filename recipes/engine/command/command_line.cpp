@@ -50,10 +50,12 @@ constexpr std::string_view kUsageStart = "usage: capstan COMMAND ...\n";
 constexpr std::string_view kUsageEnd =
     "CONFIG is a file or recipe/name, such as those of `capstan list`. `capstan COMMAND CONFIG --help` shows all keys.\n"
     "Exit codes:\n";
-std::string usage_text() {
+std::string usage_text(std::span<const RecipeEntry> recipes) {
   std::string text(kUsageStart);
+  if (const std::string first = first_quickstart(recipes); !first.empty())
+    text += "A first model, which needs no data: capstan train " + first + "\n";
   for (const CommandText& c : commands()) {
-    text += "  " + padded(c.name, 12) + std::string(c.arguments) + "\n";
+    text += "  " + (c.arguments.empty() ? std::string(c.name) : padded(c.name, 12) + std::string(c.arguments)) + "\n";
     text += "              " + std::string(c.help) + "\n";
   }
   text.append(kUsageEnd);
@@ -204,7 +206,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   bool help = false;
   if (is_help(command) || command == "help") {
     if (rest.empty()) {
-      console.out << usage_text();
+      console.out << usage_text(recipes);
       return kOk;
     }
     command = rest[0];
