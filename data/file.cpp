@@ -21,6 +21,8 @@
 namespace capstan::data {
 namespace {
 
+constexpr std::string_view kTemporary = ".tmp.";  // then the number of the process
+
 [[noreturn]] void fail(const std::string& path, std::string_view step, int code) {
   throw IoError(join_text(path, ": ", step, " failed: ", std::strerror(code)));
 }
@@ -59,6 +61,15 @@ constexpr auto kCrcTable = [] {
   }
   return t;
 }();
+
+/// Makes what has happened to names in the folder of a file outlive a power cut.
+void sync_folder_of(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string(), directory = parent.empty() ? "." : parent;
+  const Descriptor folder(open_retrying(directory.c_str(), O_RDONLY | O_DIRECTORY));
+  if (folder.get() < 0) fail(directory, "open", errno);
+  // Some file systems know no sync of directories.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) fail(directory, "fsync", errno);
+}
 
 std::span<const std::byte> as_span(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 
@@ -105,14 +116,33 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
 
 void rename_durably(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail(to, "rename of " + from + " to it", errno);
-  const std::string parent = std::filesystem::path(to).parent_path().string(), directory = parent.empty() ? "." : parent;
-  Descriptor folder(open_retrying(directory.c_str(), O_RDONLY | O_DIRECTORY));
-  if (folder.get() < 0) fail(directory, "open", errno);
-  // Some file systems know no sync of directories.
-  if (::fsync(folder.get()) != 0 && errno != EINVAL) fail(directory, "fsync", errno);
+  sync_folder_of(to);
 }
 
-Replacement::Replacement(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp." + std::to_string(::getpid())) {
+void remove_durably(const std::string& path) {
+  if (::unlink(path.c_str()) == 0) return sync_folder_of(path);
+  if (errno != ENOENT) fail(path, "removal", errno);
+}
+
+void create_directories_durably(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (fs::path at = fs::path(path).lexically_normal(); !at.empty() && !fs::exists(at, error); at = at.parent_path()) {
+    if (at.has_filename()) missing.push_back(at);
+    if (at == at.parent_path()) break;
+  }
+  require<IoError>(!missing.empty() || fs::is_directory(path), path, ": cannot create the directory: there is a file of this name");
+  for (auto folder = missing.rbegin(); folder != missing.rend(); ++folder) {
+    fs::create_directory(*folder, error);
+    require<IoError>(!error || fs::is_directory(*folder), path, ": cannot create the directory: ", error.message());
+    const fs::path above = folder->has_parent_path() ? folder->parent_path() : fs::path(".");
+    if (::access(above.c_str(), R_OK) == 0) sync_folder_of(folder->string());  // one that may not be read cannot be synced
+  }
+}
+
+Replacement::Replacement(std::string path)
+    : path_(std::move(path)), temporary_(path_ + std::string(kTemporary) + std::to_string(::getpid())) {
   constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
   constexpr mode_t kMode = 0666;  // less the umask
   fd_ = open_retrying(temporary_.c_str(), kFlags, kMode);
@@ -136,6 +166,19 @@ void Replacement::commit() {
   if (::close(std::exchange(fd_, -1)) != 0) fail(temporary_, "close", errno);
   rename_durably(temporary_, path_);
   temporary_.clear();
+}
+
+void remove_unfinished(const std::string& folder) {
+  constexpr std::string_view kDigits = "0123456789";
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename();
+    const std::size_t mark = name.rfind(kTemporary);
+    if (mark == std::string::npos || mark + kTemporary.size() == name.size()) continue;
+    std::error_code ignored;
+    if (name.find_first_not_of(kDigits, mark + kTemporary.size()) == std::string::npos) std::filesystem::remove(entries->path(), ignored);
+  }
 }
 
 void write_file_durably(const std::string& path, std::span<const std::byte> bytes) {

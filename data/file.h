@@ -29,6 +29,12 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
 /// Renames a file that has been synced, so that after a crash or a power cut the old or the new content is at `to`, never a mixture.
 void rename_durably(const std::string& from, const std::string& to);
 
+/// Removes a file, if it is there, for good: a power cut does not bring it back beside what replaces what it described.
+void remove_durably(const std::string& path);
+
+/// Makes a folder, and those above it that are not there, so that their names outlive a power cut too.
+void create_directories_durably(const std::string& path);
+
 /// The new content of `path` until it is whole: the file `<path>.tmp.<pid>`, of the mode that the umask allows. Two threads must not
 /// replace one path at once. Throws IoError that names the step that failed; the old file is untouched then.
 class Replacement {
@@ -48,6 +54,9 @@ class Replacement {
   std::string path_, temporary_;
   int fd_ = -1;
 };
+
+/// Removes from a folder what killed processes left of Replacements. The caller knows that nobody writes there now.
+void remove_unfinished(const std::string& folder);
 
 /// Replaces `path` by `bytes` as a Replacement does.
 void write_file_durably(const std::string& path, std::span<const std::byte> bytes);

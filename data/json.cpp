@@ -152,6 +152,7 @@ Json Json::made(const Element& element, std::string place) const {
 
 Json parse_json(std::string_view text, const std::string& name, NotFinite not_finite) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  if (text.empty()) text = "";  // simdjson copies from its pointer, which must not be null
   auto document = std::make_shared<Json::Document>();
   element root;
   const auto error = document->parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root);

@@ -92,6 +92,16 @@ std::vector<std::byte> bytes_written(const Tensor& value, std::string_view type)
   return out;
 }
 
+constexpr std::string_view kNoChecksum = "00000000";
+
+std::string checksum_entry(std::string_view digits) { return join_text(json_string(kSafetensorsChecksum), ":", json_string(digits)); }
+
+std::string hexadecimal(std::uint32_t number) {
+  std::string digits(kNoChecksum.size(), '0');
+  for (std::size_t i = digits.size(); i > 0; number >>= 4) digits[--i] = "0123456789abcdef"[number & 15];
+  return digits;
+}
+
 }  // namespace
 
 Spec SafetensorsEntry::spec() const {
@@ -159,6 +169,24 @@ void SafetensorsReader::read_header(const Options& options) {
     index_.emplace(entries_[i].name, i);
   }
   if (at != size && !options.allow_trailing_bytes) throw fault("the tensors end at byte ", at, " of ", size, " behind the header");
+  if (const auto written = metadata_.find(std::string(kSafetensorsChecksum)); written != metadata_.end()) compare_checksum(written->second);
+}
+
+void SafetensorsReader::compare_checksum(std::string_view written) const {
+  const std::string entry = checksum_entry(written);
+  const std::string_view header(reinterpret_cast<const char*>(file_.bytes().data()), buffer_);
+  const std::size_t found = header.find(entry);
+  require<DataError>(written.size() == kNoChecksum.size() && found != std::string_view::npos, "safetensors: ", path(), ": ",
+                     kSafetensorsChecksum, " is ", json_string(written), ", expected eight hexadecimal digits");
+  const std::size_t digits = found + entry.size() - 1 - kNoChecksum.size();
+  constexpr std::size_t kPart = std::size_t{1} << 22;
+  std::uint32_t crc = crc32c(kNoChecksum, crc32c(header.substr(0, digits)));
+  for (auto rest = file_.bytes().subspan(digits + kNoChecksum.size()); !rest.empty(); rest = rest.subspan(std::min(kPart, rest.size()))) {
+    crc = crc32c(rest.first(std::min(kPart, rest.size())), crc);
+    file_.release();
+  }
+  require<DataError>(hexadecimal(crc) == written, "safetensors: ", path(), ": its checksum is ", hexadecimal(crc), ", the file says ",
+                     written, ": it is damaged, or another program has changed it and left ", kSafetensorsChecksum, " in its metadata");
 }
 
 const SafetensorsEntry* SafetensorsReader::find(std::string_view name) const {
@@ -244,10 +272,14 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
                        " stands twice");
 
   std::string header = "{";
+  std::size_t digits = 0;  // where those of the checksum stand in the file
   if (!metadata.empty()) {
     header += json_string(kMetadata) + ":{";
-    for (const auto& [key, value] : metadata)
-      header += join_text(header.ends_with('{') ? "" : ",", json_string(key), ":", json_string(value));
+    for (const auto& [key, value] : metadata) {
+      if (!header.ends_with('{')) header += ",";
+      header += key == kSafetensorsChecksum ? checksum_entry(kNoChecksum) : join_text(json_string(key), ":", json_string(value));
+      if (key == kSafetensorsChecksum) digits = 8 + header.size() - 1 - kNoChecksum.size();
+    }
     header += "}";
   }
   std::uint64_t at = 0;
@@ -266,6 +298,8 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
   file.append(std::as_bytes(std::span(&length, 1)));
   file.append(std::as_bytes(std::span(header)));
   for (const Item& item : items) file.append(bytes_written(item.tensor->value, item.type));
+  const std::string checksum = hexadecimal(file.crc());
+  if (digits > 0) file.overwrite(digits, std::as_bytes(std::span(checksum)));
   file.commit();
 }
 

@@ -5,6 +5,7 @@
 // header's length, UTF-8, one object without a name that stands twice, shapes whose size overflows, ranges that do not fit their shape,
 // holes, overlaps, bytes behind the last tensor. A broken rule is a DataError that names file, tensor and numbers.
 // Writing gives the bytes of the reference writer: tensors by element size, the largest first, then by name. It replaces the file durably.
+// The format has no checksum; a file whose metadata has kSafetensorsChecksum carries one of ours, which reading compares.
 //
 // Source: the format's description (huggingface.co/docs/safetensors) and its reference implementation.
 
@@ -20,6 +21,9 @@
 #include "data/streamed_file.h"
 
 namespace capstan::data {
+
+/// The key of metadata under which CRC-32C of the whole file stands, eight hexadecimal digits, which themselves count as zeros.
+inline constexpr std::string_view kSafetensorsChecksum = "capstan.crc32c";
 
 /// An element type of the format: its name in files, and its bits.
 struct SafetensorsType {
@@ -56,6 +60,7 @@ class SafetensorsReader {
 
  private:
   void read_header(const Options& options);
+  void compare_checksum(std::string_view written) const;
   MappedFile file_;
   std::size_t buffer_ = 0;  // where the tensors begin
   std::vector<SafetensorsEntry> entries_;
@@ -88,7 +93,8 @@ struct NamedTensor {
   Tensor value;
 };
 
-/// Replaces `path`. f64 stays F64; f32 and bf16 become `floats`. Throws DataError for a name that stands twice or is "__metadata__".
+/// Replaces `path`. f64 stays F64; f32 and bf16 become `floats`. The value of kSafetensorsChecksum is filled in. Throws DataError for a
+/// name that stands twice or is "__metadata__".
 void write_safetensors(const std::string& path, std::span<const NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}},
                        SafetensorsFloat floats = SafetensorsFloat::f32);

@@ -119,8 +119,14 @@ SubwordModel SubwordModel::read(const std::string& path) {
 
 SubwordModel::SubwordModel(std::string bytes, std::string_view name) : bytes_(std::move(bytes)) {
   const auto processor = std::make_shared<Processor>();
-  const sp::util::Status status = processor->model.LoadFromSerializedProto(bytes_);
-  require<DataError>(!bytes_.empty() && status.ok(), name, ": is no model of sentencepiece: ", status.ToString());
+  std::string wrong;
+  try {
+    const sp::util::Status status = processor->model.LoadFromSerializedProto(bytes_);
+    if (bytes_.empty() || !status.ok()) wrong = status.ToString();
+  } catch (const std::exception& e) {  // of the libraries below it: an empty piece
+    wrong = e.what();
+  }
+  require<DataError>(wrong.empty(), name, ": is no model of sentencepiece: ", wrong);
   padding_ = processor->model.pad_id();
   unknown_ = processor->model.unk_id();
   begin_ = processor->model.bos_id();

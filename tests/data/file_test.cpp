@@ -108,6 +108,37 @@ TEST(DurableWrite, FailureNamesPathStepAndReason) {
   EXPECT_THAT(message_of([&] { read_file(dir / "folder"); }), HasSubstr("Is a directory"));
 }
 
+TEST(DurableWrite, MakesAndRemovesWhatMayBeThereAlready) {
+  const Scratch dir;
+  create_directories_durably(dir / "a/b/c");
+  create_directories_durably(dir / "a/b/c/");
+  EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b/c"));
+  dir.write("a/file", "x");
+  const auto message = [](auto&& f) -> std::string {
+    try {
+      f();
+    } catch (const IoError& e) {
+      return e.what();
+    }
+    return "no IoError";
+  };
+  EXPECT_THAT(message([&] { create_directories_durably(dir / "a/file/d"); }),
+              HasSubstr("a/file/d: cannot create the directory: Not a directory"));
+  EXPECT_THAT(message([&] { create_directories_durably(dir / "a/file"); }), HasSubstr("there is a file of this name"));
+  remove_durably(dir / "a/file");
+  remove_durably(dir / "a/file");
+  EXPECT_FALSE(std::filesystem::exists(dir / "a/file"));
+  EXPECT_THAT(message([&] { remove_durably(dir / "a/b"); }), HasSubstr("a/b: removal failed"));
+}
+
+TEST(DurableWrite, WhatKilledProcessesLeftGoes) {
+  const Scratch dir;
+  for (const char* name : {"a.h5.tmp.12", "b.tmp.7", "b.tmp.", "b.tmp.x1", "tmp.7", "b"}) dir.write(name, "x");
+  remove_unfinished(dir.path());
+  EXPECT_THAT(files_in(dir.path()), testing::UnorderedElementsAre("b.tmp.", "b.tmp.x1", "tmp.7", "b"));
+  remove_unfinished(dir / "none");
+}
+
 TEST(DurableWrite, AFullDiskKeepsTheOldFile) {
   const Scratch dir;
   write_file_durably(dir / "f", "old");

@@ -59,6 +59,12 @@ TEST(Json, RefusesWhatIsNone) {
             "file: /a/0: the name \"b\" stands twice in one object");
 }
 
+TEST(Json, RefusesAnEmptyFile) {
+  const Scratch scratch;
+  const std::string path = scratch.write("empty.json", "");
+  EXPECT_THAT(message_of([&] { read_json(path); }), HasSubstr("empty.json: is no valid JSON"));
+}
+
 TEST(Json, SaysWhereANumberIsNone) {
   const std::string text = R"({"a": {"x": [1, [2, NaN]]}, "b\"[": -Infinity, "NaN": "NaN, [", "small": 1e-400, "large": 1e400})";
   EXPECT_EQ(message_of<DataError>([&] { parse_json(text, "file"); }), "file: /a/x/1/1: expected a finite number, found NaN");

@@ -179,6 +179,27 @@ TEST_F(Safetensors, SurvivesTwoThousandMutations) {
   EXPECT_GT(read, 50) << "a changed number of a tensor is none of the format's business";
 }
 
+TEST_F(Safetensors, ACheckedFileIsRefusedAfterAnyChange) {
+  const std::string path = scratch / "checked.safetensors";
+  const std::vector<NamedTensor> tensors{{"a", Tensor::from({1.f, 2.f, 3.f, 4.f}, {2, 2})}, {"b", Tensor::from({5.f}, {1})}};
+  write_safetensors(path, tensors, {{"format", "pt"}, {std::string(kSafetensorsChecksum), ""}});
+  EXPECT_EQ(SafetensorsReader(path).read("a").to_vector(), (std::vector<double>{1, 2, 3, 4}));
+  const std::string whole = content(path);
+  const std::size_t key = whole.find(kSafetensorsChecksum);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    if (i >= key && i < key + kSafetensorsChecksum.size()) continue;  // another key: nothing is compared, and the numbers are as they were
+    for (const int bit : {0, 6}) {
+      std::string bytes = whole;
+      bytes[i] = static_cast<char>(bytes[i] ^ (1 << bit));
+      EXPECT_THROW(SafetensorsReader(scratch.write("changed.safetensors", bytes)), DataError) << "byte " << i << ", bit " << bit;
+    }
+  }
+  std::string other = whole;
+  other.back() = '\1';
+  EXPECT_THAT(message_of<DataError>([&] { SafetensorsReader(scratch.write("other.safetensors", other)); }),
+              HasSubstr("it is damaged, or another program has changed it and left capstan.crc32c in its metadata"));
+}
+
 TEST_F(Safetensors, RoundTripsInEveryWidth) {
   const std::vector<float> numbers{1.f, -0.f, 0x1p-24f, 65504.f, 1e-8f, 3.14159274f};
   const std::string path = scratch / "r.safetensors";

@@ -1,5 +1,10 @@
 #include "autograd/kernels/onednn/engine.h"
 
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <new>
+
 #include "autograd/core/error.h"
 #include "autograd/core/storage.h"
 #include "autograd/kernels/onednn/compat.h"
@@ -23,6 +28,15 @@ void* scratchpad(std::size_t bytes) {
     memory = Storage(bytes);
   }
   return memory.data();
+}
+
+void require_room_for_code() {
+  constexpr std::size_t kRoom = std::size_t{32} << 20;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  void* const room = ::mmap(nullptr, kRoom, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) throw std::bad_alloc();
+  ::munmap(room, kRoom);
 }
 
 bool computes_bfloat16() {

@@ -13,6 +13,10 @@ dnnl::stream& cpu_stream();
 /// At least `bytes` of memory for the primitive that runs next on this thread. It is kept and grows.
 void* scratchpad(std::size_t bytes);
 
+/// Throws std::bad_alloc if a limit of this process's memory (ulimit -v) leaves none for what the library makes of a new primitive: without
+/// memory for the code that it generates, oneDNN 2 writes through a null pointer.
+void require_room_for_code();
+
 /// Whether products and convolutions of bf16 can be computed: the library has them only where the processor has vectors for them.
 bool computes_bfloat16();
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "autograd/kernels/onednn/engine.h"
+
 namespace capstan::kernels::onednn {
 
 /// A problem as plain numbers without padding, so that comparing and hashing are loops.
@@ -22,6 +24,7 @@ class PrimitiveCache {
     const auto found = cache_.find(key);
     if (found != cache_.end()) return found->second;
     if (cache_.size() >= kCapacity) cache_.clear();
+    require_room_for_code();
     return cache_.emplace(key, prepare()).first->second;
   }
 

@@ -124,22 +124,15 @@ RunLock::~RunLock() { ::close(fd_); }
 
 CheckpointDirectory::CheckpointDirectory(std::string path, const CheckpointOptions& options, Goal goal)
     : path_(std::move(path)), options_(options), goal_(goal) {
+  data::create_directories_durably(path_);
+  data::remove_unfinished(path_);
   std::error_code error;
-  fs::create_directories(path_, error);
-  require<IoError>(!error, path_, ": cannot create the directory: ", error.message());
-  remove_leftovers();
+  for (const auto& entry : fs::directory_iterator(path_, error))
+    if (entry.path().filename().string().ends_with(kUnverified)) fs::remove(entry.path(), error);
 }
 
 CheckpointDirectory::~CheckpointDirectory() {
   if (under_way_.valid()) under_way_.wait();
-}
-
-void CheckpointDirectory::remove_leftovers() const {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(path_, error)) {
-    const std::string name = entry.path().filename();
-    if (name.ends_with(kUnverified) || name.find(".tmp.") != std::string::npos) fs::remove(entry.path(), error);
-  }
 }
 
 std::string CheckpointDirectory::file_of(std::int64_t step) const { return path_in(path_, step); }
@@ -205,6 +198,30 @@ void CheckpointDirectory::resume_at(const TrainState& state) {
   kept_.clear();
   for (const KeptCheckpoint& k : state.kept)
     if (fs::exists(file_of(k.step))) kept_.push_back(k);
+  describe_newest();
+}
+
+std::string CheckpointDirectory::latest_file() const { return path_ + "/LATEST.json"; }
+
+std::string CheckpointDirectory::latest_text(std::int64_t step, double metric, const data::Digest& digest) const {
+  JsonRow row{{"file", fs::path(file_of(step)).filename().string()},
+              {"bytes", static_cast<std::int64_t>(digest.bytes)},
+              {"digest", to_text(digest)},
+              {"step", step}};
+  if (!std::isnan(metric)) row.emplace_back("metric", metric);
+  return to_json(row) + "\n";
+}
+
+void CheckpointDirectory::describe_newest() const {
+  const std::vector<std::int64_t> there = steps();
+  if (there.empty()) return;
+  const auto kept = std::ranges::find(kept_, there.front(), &KeptCheckpoint::step);
+  const double metric = kept == kept_.end() ? std::nan("") : kept->metric;
+  const std::string text = latest_text(there.front(), metric, data::digest_file(file_of(there.front())));
+  std::error_code error;
+  const auto now = fs::exists(latest_file(), error) ? data::read_file(latest_file()) : std::vector<std::byte>();
+  if (text != std::string_view(reinterpret_cast<const char*>(now.data()), now.size()))
+    data::write_file_durably(latest_file(), std::string_view(text));
 }
 
 std::vector<KeptCheckpoint> CheckpointDirectory::kept_with(std::int64_t step, double metric) const {
@@ -281,13 +298,7 @@ SaveReport CheckpointDirectory::publish(Written written, std::int64_t step, doub
     Checkpoint(unverified, Checkpoint::Reading::in_parts).verify();
     data::rename_durably(unverified, report.path);
     kept_ = with_file(kept_, {step, metric});
-    const auto describe = [&](const std::string& name) {
-      const data::Digest& digest = written.digest;
-      JsonRow row{{"file", name}, {"bytes", static_cast<std::int64_t>(digest.bytes)}, {"digest", to_text(digest)}, {"step", step}};
-      if (!std::isnan(metric)) row.emplace_back("metric", metric);
-      return to_json(row) + "\n";
-    };
-    data::write_file_durably(path_ + "/LATEST.json", std::string_view(describe(fs::path(report.path).filename())));
+    data::write_file_durably(latest_file(), std::string_view(latest_text(step, metric, written.digest)));
     if (best && options_.keep_best > 0) link_or_copy(report.path, best_file());
     prune(options_.keep_last);
   } catch (const std::exception& e) {

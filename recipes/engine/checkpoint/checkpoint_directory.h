@@ -74,7 +74,7 @@ class CheckpointDirectory {
   /// Refuses to go on from a file of another place where this directory has checkpoints already. Throws ConfigError.
   void require_room_for(const std::string& file) const;
   /// After a resume: of the checkpoint's list of kept files those that are here count. Later files, of a run that was given up, are renamed
-  /// to *.superseded, so that a later resume does not jump back to them.
+  /// to *.superseded, so that a later resume does not jump back to them. LATEST.json names the newest one that is left.
   void resume_at(const TrainState& state);
   /// Makes best.h5 name the checkpoint of a step after a resume from `resumed`, beside which it is looked for if it is not here, and
   /// brought from there. False if it is nowhere: what best.h5 named, of a run that was given up, becomes best.h5.superseded. Nothing to do
@@ -107,9 +107,12 @@ class CheckpointDirectory {
   Written written(const CheckpointContent& content, std::int64_t step);
   Written written(const std::vector<std::byte>& image, std::int64_t step);
   SaveReport publish(Written written, std::int64_t step, double metric, bool best);
+  std::string latest_file() const;
+  std::string latest_text(std::int64_t step, double metric, const data::Digest& digest) const;
+  /// Makes LATEST.json name the newest file: the run before may have ended between saving it and saying so.
+  void describe_newest() const;
   void make_room(std::size_t bytes);
   void prune(std::int64_t keep_last);
-  void remove_leftovers() const;
 
   std::string path_;
   CheckpointOptions options_;

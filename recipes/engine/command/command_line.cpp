@@ -21,11 +21,12 @@
 #include "recipes/engine/command/configure.h"
 #include "recipes/engine/command/export.h"
 #include "recipes/engine/command/inspect.h"
-#include "recipes/engine/command/report.h"
 #include "recipes/engine/command/manual.h"
+#include "recipes/engine/command/report.h"
 #include "recipes/engine/command/run_recipe.h"
 #include "recipes/engine/command/score_files.h"
 #include "recipes/engine/command/tokenize.h"
+#include "recipes/engine/command/verify.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/distributed/team.h"
 #include "recipes/engine/selftest/selftest.h"
@@ -226,6 +227,7 @@ int dispatch_command(std::span<const RecipeEntry> recipes, std::span<const std::
   if (command == "export") return export_model(recipes, rest, console);
   if (command == "average") return average_checkpoints(recipes, rest, console);
   if (command == "report") return report_runs(rest, console);
+  if (command == "verify") return verify_files(recipes, rest, console);
   if (command == "completion") return print_completion(recipes, rest, console);
   if (command == "selftest") return selftest(recipes, rest, console);
   if (command == "manual") {

@@ -82,6 +82,12 @@ std::span<const CommandText> commands() {
        "Shows what is in a checkpoint, a data file, a model directory, or a .safetensors, .npz or .npy file.",
        {},
        false},
+      {"verify",
+       "FILE|DIR...",
+       "Checks that runs, checkpoints, prepared data, weights and model directories are whole: a line each, and exit code 6 for a bad "
+       "checkpoint, 3 for other bad files.",
+       {},
+       false},
       {"average", "CHECKPOINT... FILE", "Writes a model whose weights are the means of those of several checkpoints.", {}, false},
       {"export",
        "CHECKPOINT FILE.safetensors|DIR [--as capstan|hf|timm|torch]",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <ostream>
 #include <utility>
 #include <vector>
@@ -102,7 +103,9 @@ int export_model(std::span<const RecipeEntry> recipes, std::span<const std::stri
     for (const auto& [name, content] : files) data::write_file_durably(join_text(to, "/", name), std::string_view(content));
     written = join_text(to, "/", kWeights);
   }
-  data::write_safetensors(written, tensors);
+  std::map<std::string, std::string> metadata{{"format", "pt"}};
+  if (form == nullptr) metadata.emplace(data::kSafetensorsChecksum, "");  // other programs' forms to the byte as these write them
+  data::write_safetensors(written, tensors, metadata);
   std::int64_t numbers = 0;
   for (const data::NamedTensor& t : tensors) numbers += t.value.numel();
   console.out << to << ": " << tensors.size() << " tensors, " << numbers << " parameters, of " << model->path() << " (" << model->recipe()

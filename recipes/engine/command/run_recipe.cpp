@@ -214,10 +214,9 @@ int train_command(const Command& c) {
   c.config.table().find("run.dir")->set(directory);  // so that config.cfg leads back here
   std::optional<RunLock> lock;
   if (leads) {
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
-    require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
+    data::create_directories_durably(directory);
     lock.emplace(directory);
+    data::remove_unfinished(directory);
   }
   const CheckpointMeta meta = meta_of(c, *recipe);
   TrainSession session(options, {.directory = leads ? directory : "",

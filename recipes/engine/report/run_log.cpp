@@ -97,12 +97,15 @@ RunLog::~RunLog() {
 }
 
 bool RunLog::append(int fd, const std::string& bytes) {
+  const off_t before = ::lseek(fd, 0, SEEK_END);
   std::size_t done = 0;
   while (done < bytes.size()) {
     const auto n = ::write(fd, bytes.data() + done, bytes.size() - done);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       ++dropped_;
+      // A disk that got full in the middle of a row: the next one must not be written behind half of this.
+      if (done > 0 && before >= 0 && ::ftruncate(fd, before) != 0) return false;  // a resume leaves the half out
       return false;
     }
     done += static_cast<std::size_t>(n);

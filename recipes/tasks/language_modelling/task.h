@@ -4,7 +4,8 @@
 //
 //     class Mine : public language_modelling::Task { ... : Task(config, setup, scope, [](scope, vocabulary) {...}) };
 //
-// vocabulary.h, dataset.h, windows.h, batch.h, evaluation.h, findings.h and writer.h say what is computed. A sample is a window, an item a token.
+// vocabulary.h, dataset.h, windows.h, batch.h, evaluation.h, findings.h and writer.h say what is computed. A sample is a window, an item a
+// token.
 
 #include <array>
 #include <cstdint>

@@ -139,12 +139,13 @@ class Preparation {
     if (auto there = current(file, key, report)) return *std::move(there);
     require<DataError>(setup_.purpose != engine::Purpose::evaluate, directory_,
                        ": does not hold what these texts and options make, and evaluate prepares nothing: run `capstan prepare` first");
-    std::error_code error;
-    fs::create_directories(directory_, error);
-    require<IoError>(!error, directory_, ": cannot create the directory: ", error.message());
+    data::create_directories_durably(directory_);
     const data::PreparationLock lock(file);
+    data::remove_unfinished(directory_);
     if (auto there = current(file, key, nullptr)) return *std::move(there);  // made by another process meanwhile
-    for (const std::string& old : {file, path(kValidation), path(kTest)}) fs::remove(old, error);
+    data::remove_durably(file);
+    std::error_code error;
+    for (const std::string& old : {path(kValidation), path(kTest)}) fs::remove(old, error);
     for (const std::string& old : instance_files()) fs::remove(path(old), error);
     Record record{.key = key, .made = make(report), .lists_files = true};
     record.notes = notes_;

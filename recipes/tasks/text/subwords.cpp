@@ -28,8 +28,9 @@ PreparedSubwords prepared_subwords(const std::string& directory, const std::vect
                                    const std::function<std::vector<SharedSubwords>()>& learn) {
   const auto path = [&](std::string_view name) { return join_text(directory, "/", name); };
   const std::string key_path = path("key");
-  fs::create_directories(directory);
+  data::create_directories_durably(directory);
   const data::PreparationLock lock(key_path);
+  data::remove_unfinished(directory);
   const bool kept = std::ranges::all_of(files, [&](const std::string& f) { return fs::exists(path(f)); });
   PreparedSubwords out;
   if (kept && fs::exists(key_path) && file_text(key_path) == key) {
@@ -37,8 +38,7 @@ PreparedSubwords prepared_subwords(const std::string& directory, const std::vect
     return out;
   }
   out = {.models = learn(), .learned = true};
-  std::error_code ignored;
-  fs::remove(key_path, ignored);  // until the models are whole
+  data::remove_durably(key_path);  // until the models are whole
   for (std::size_t i = 0; i < files.size(); ++i) data::write_file_durably(path(files[i]), std::string_view(out.models[i]->bytes()));
   data::write_file_durably(key_path, key);
   return out;

@@ -108,6 +108,12 @@ TEST(SubwordModel, SaysWhatIsWrong) {
   EXPECT_THAT(message_of([] { learned({.size = 9}); }), HasSubstr("9 pieces cannot be learned from 4 texts"));
   const SubwordModel model = learned({.size = 60});
   EXPECT_THAT(message_of([&] { model.decode(std::vector<std::int32_t>{60}); }), HasSubstr("ids must be below"));
+  // A piece that is a NUL character, for which the library below sentencepiece throws an exception of its own.
+  std::string with_nul = learned({.kind = SubwordKind::unigram, .size = 60}).bytes();
+  const std::size_t at = with_nul.find(std::string_view("\n\1g", 3));
+  ASSERT_NE(at, std::string::npos);
+  with_nul[at + 2] = '\0';
+  EXPECT_THAT(message_of<DataError>([&] { SubwordModel(with_nul, "some.model"); }), HasSubstr("some.model: is no model of sentencepiece"));
 }
 
 }  // namespace

@@ -368,6 +368,13 @@ TEST_F(DirectoryTest, ResumeSetsLaterFilesAside) {
   again.resume_at(at_one);
   EXPECT_THAT(again.steps(), ElementsAre(1));
   EXPECT_TRUE(std::filesystem::exists(d.file_of(2) + ".superseded"));
+  const auto latest = [&] { return data::content(path + "/LATEST.json"); };
+  EXPECT_THAT(latest(), testing::AllOf(HasSubstr("step-000000001.h5"), HasSubstr("\"metric\":0.5")));
+  // A power cut between a second save of a step and LATEST.json leaves it with the digest of the first.
+  const std::string right = latest();
+  scratch.write("checkpoints/LATEST.json", "{\"file\":\"step-000000001.h5\",\"digest\":\"of an earlier save\"}");
+  again.resume_at(at_one);
+  EXPECT_EQ(latest(), right);
 }
 
 TEST_F(DirectoryTest, FindsTheNewestGoodOneAndTellsWhyOthersAreNot) {

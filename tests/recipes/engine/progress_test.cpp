@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -167,6 +168,24 @@ TEST(RunLog, RowsAreJsonWithNanNamed) {
             R"({"step":3,"loss":0.1,"split":"a\"b\\\n","ok":true})");
   EXPECT_EQ(to_json({{"step", std::int64_t{1}}, {"loss", std::nan("")}, {"norm", -std::numeric_limits<double>::infinity()}}),
             R"({"step":1,"loss":null,"norm":null,"not_finite":{"loss":"nan","norm":"-inf"}})");
+}
+
+TEST(RunLog, ADiskThatGetsFullWithinARowLeavesNoHalfOfIt) {
+  const Scratch scratch;
+  const auto child = [&] {
+    ignore_write_signals();
+    RunLog log(scratch.path(), -1);
+    const JsonRow row{{"step", std::int64_t{1}}, {"loss", 0.5}};
+    const auto size = to_json(row).size() + 1;
+    const rlimit limit{.rlim_cur = size + 5, .rlim_max = RLIM_INFINITY};  // the second row gets five bytes
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const bool first = log.row(row), second = log.row(row);
+    const rlimit none{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+    std::_Exit(first && !second && log.row(row) ? 42 : 1);
+  };
+  EXPECT_EXIT(child(), testing::ExitedWithCode(42), "");
+  EXPECT_EQ(data::content(scratch / "metrics.jsonl"), "{\"step\":1,\"loss\":0.5}\n{\"step\":1,\"loss\":0.5}\n");
 }
 
 TEST(RunLog, ResumeRemovesRowsPastTheRestoredStep) {
