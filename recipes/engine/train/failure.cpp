@@ -143,7 +143,7 @@ Outcome run_batch(AnyRecipe& recipe, const AnyBatch& batch, const nn::Run& run, 
     const std::vector<double> counts = recipe.loss_counts(batch);
     std::vector<Tensor> cotangents;
     for (std::size_t k = 0; k < terms.size(); ++k) cotangents.push_back(Tensor::full(terms[k].shape(), 1.0 / counts[k], terms[k].dtype()));
-    tape.backward(terms, cotangents, [&](std::uint64_t leaf, Gradient gradient) {
+    tape.backward(terms, cotangents, [&](std::uint64_t leaf, const Gradient& gradient) {
       const auto parameters = recipe.parameters().parameters();
       const auto p = std::ranges::find(parameters, leaf, &Parameter::leaf);
       if (p == parameters.end()) return;

@@ -71,7 +71,7 @@ class LayerWatch {
   LayerWatch(const nn::ParameterStore& parameters, std::int64_t every, Comm* comm) : parameters_(parameters), every_(every), comm_(comm) {}
   bool due(std::int64_t step) const { return every_ > 0 && step % every_ == 0; }
   /// Before the update; all processes call it.
-  void before(const StepGradients& gradients);
+  void before(const StepGradients& step);
   /// After it.
   std::vector<JsonRow> rows(std::int64_t step) const;
 
