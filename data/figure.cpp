@@ -216,12 +216,14 @@ std::string svg_of(const ImageFigure& f) {
     high = std::max(high, static_cast<double>(p.image.height));
   }
   const double scale = std::max(1.0, kLeast / wide);
-  const auto count = static_cast<std::int64_t>(f.panels.size()), columns = std::min(f.columns, count);
+  const auto count = static_cast<std::int64_t>(f.panels.size()), columns = std::min(f.columns, count),
+             rows = (count + columns - 1) / columns;
   const double step_x = wide * scale + kGap, step_y = high * scale + kCaption + kGap;
-  Drawing d(kGap + static_cast<double>(columns) * step_x, kGap + static_cast<double>((count + columns - 1) / columns) * step_y);
+  Drawing d(kGap + static_cast<double>(columns) * step_x, kGap + static_cast<double>(rows) * step_y);
   for (std::int64_t i = 0; i < count; ++i) {
     const ImagePanel& p = f.panels[static_cast<std::size_t>(i)];
-    const double left = kGap + static_cast<double>(i % columns) * step_x, top = kGap + static_cast<double>(i / columns) * step_y;
+    const std::int64_t row = i / columns;
+    const double left = kGap + static_cast<double>(i % columns) * step_x, top = kGap + static_cast<double>(row) * step_y;
     d.image(left, top, static_cast<double>(p.image.width) * scale, static_cast<double>(p.image.height) * scale, p.image);
     for (const FramedBox& b : p.boxes) {
       require<DataError>(std::isfinite(b.x) && std::isfinite(b.y) && std::isfinite(b.width) && std::isfinite(b.height), "figure: the box '",

@@ -311,9 +311,12 @@ int evaluate_command(const Command& c) {
                      " part to evaluate on");
   for (const std::string& line : data::lines_of(recipe->data_report())) c.console.err << line << "\n";
   if (!json) c.console.out << recipe->protocol(split);
-  print_metrics(evaluator.run(split), split, *c.line.model, json, c.console);
+  std::vector<Finding> shown;
+  const Metrics metrics = evaluator.run(split, [&](const Metrics&, const std::function<std::vector<Finding>()>& find) {
+    if (!findings.empty()) shown = find();
+  });
+  print_metrics(metrics, split, *c.line.model, json, c.console);
   if (findings.empty()) return kOk;
-  const std::vector<Finding> shown = evaluator.findings();
   if (shown.empty()) c.console.err << "capstan: the recipe " << recipe->name() << " shows nothing beside its metrics\n";
   data::write_output(findings, findings_json(c.line.model->step(), name_of(split), shown));
   return kOk;

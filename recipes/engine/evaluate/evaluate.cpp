@@ -45,10 +45,9 @@ std::vector<MetricInfo> Evaluator::metrics(Split split) {
   return declared(recipe_.evaluation(split)->accumulators());
 }
 
-Metrics Evaluator::run(Split split) {
+Metrics Evaluator::run(Split split, const Use& use) {
   const NoGrad paused;
-  last_.reset();
-  auto evaluation = recipe_.evaluation(split);
+  const auto evaluation = recipe_.evaluation(split);
   const bool shares = comm_.size() > 1 && evaluation->divides();
   const Part part = shares ? Part{.index = comm_.rank(), .count = comm_.size()} : Part{};
   const BatchSource batches = evaluation_batches(recipe_, split, options_.batch_size, part);
@@ -78,13 +77,8 @@ Metrics Evaluator::run(Split split) {
     if (!baselines) baselines = recipe_.baselines(split);
     out.insert(out.end(), baselines->begin(), baselines->end());
   }
-  last_ = std::move(evaluation);
+  if (use && comm_.rank() == 0) use(out, [&] { return evaluation->findings(); });
   return out;
-}
-
-std::vector<Finding> Evaluator::findings() const {
-  const NoGrad paused;
-  return last_ != nullptr && comm_.rank() == 0 ? last_->findings() : std::vector<Finding>();
 }
 
 MetricInfo selection(const AnyRecipe& recipe, const std::vector<MetricInfo>& declared, std::string_view wanted) {

@@ -2,7 +2,7 @@
 // The evaluation loop: the batches of a split through the recipe's accumulators.
 
 #include <array>
-#include <memory>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -24,12 +24,13 @@ class Evaluator {
   std::vector<MetricInfo> metrics(Split split);
   /// The metrics of a split and those of the baselines, which are taken once; empty: there is no such split. Throws DataError if it has no
   /// case, StopRequested between two batches when a signal asks for a stop.
-  Metrics run(Split split);
+  Metrics run(Split split) { return run(split, {}); }
+  /// The same, and beside the metrics what the pass shows. Finding it takes time and is left to the call of the function that is handed
+  /// over, inside `use`, which is called once before run() returns, on the first of several processes alone.
+  using Use = std::function<void(const Metrics&, const std::function<std::vector<Finding>()>& findings)>;
+  Metrics run(Split split, const Use& use);
   /// Answers to a few samples of the last run(), a line each; most recipes have none.
   const std::vector<std::string>& examples() const { return examples_; }
-  /// What the last run() shows beside its metrics, made of its cases when it is asked for, with the parameters as they are then; of several
-  /// processes on the first one alone. Nothing before a run.
-  std::vector<Finding> findings() const;
 
  private:
   AnyRecipe& recipe_;
@@ -39,7 +40,6 @@ class Evaluator {
   Comm& comm_;
   std::array<std::optional<Metrics>, 3> baselines_;  // by split
   std::vector<std::string> examples_;
-  std::unique_ptr<const AnyEvaluation> last_;
 };
 
 /// The metric that selects the best checkpoint: `wanted`, the recipe's choice, or the first declared one that has a direction. Throws

@@ -101,7 +101,7 @@ Extents extents_of(const Chart& chart) {
 
 ChartAxis x_axis_of(const Chart& chart, Extent x) {
   if (chart.x_scale == ChartScale::logarithmic && x.low > 0) return ChartAxis::logarithmic(x.low, x.high);
-  if (x.low > 0 && x.low < .15 * x.high) x.low = 0;
+  if (chart.x_from_zero) x.low = std::min(x.low, 0.);
   return ChartAxis::linear(x.low, x.high, 5, /*round=*/false);
 }
 
@@ -266,8 +266,7 @@ std::string values_table(const Chart& chart) {
   for (const ChartSeries& s : chart.series)
     for (const ChartPoint& p : s.points) all.push_back(p.x);
   std::ranges::sort(all);
-  const auto rest = std::ranges::unique(all);
-  all.erase(rest.begin(), rest.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   if (all.empty()) return "";
   std::set<double> shown;
   const std::size_t count = std::min(kValueRows, all.size());

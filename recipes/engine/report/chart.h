@@ -48,6 +48,7 @@ struct Chart {
   ChartScale x_scale = ChartScale::linear;
   ChartScale y_scale = ChartScale::fitting;  ///< fitting: logarithmic where all is positive and spans much
   bool from_zero = false;                    ///< the y axis begins at 0
+  bool x_from_zero = true;                   ///< so does a linear x axis
   bool legend = false;                       ///< names of the series below; otherwise the page says whose the colours are
   std::vector<ChartSeries> series = {};
   std::vector<ChartLevel> levels = {};

@@ -14,7 +14,7 @@
 
 namespace capstan::engine {
 
-/// Rows of text, such as source, reference and translation. A cell that reads as a number is set to the right.
+/// Rows of text, such as source, reference and translation. A column of numbers is set to the right.
 struct FindingTable {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;

@@ -34,6 +34,6 @@ struct StoredFindings {
 
 std::string findings_json(std::int64_t step, std::string_view split, const std::vector<Finding>& findings);
 /// Throws DataError.
-StoredFindings parse_findings(std::string_view json, const std::string& name);
+StoredFindings parse_findings(std::string_view text, const std::string& name);
 
 }  // namespace capstan::engine

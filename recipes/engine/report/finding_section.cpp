@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <vector>
 
 #include "autograd/core/error.h"
 #include "data/markup.h"
@@ -17,24 +18,35 @@ constexpr std::size_t kMatrixSide = 64;   // rows and columns that are shown
 constexpr std::size_t kManyColumns = 12;  // from here on names stand upright
 constexpr double kShades = 10;
 
+/// Also "1,234", "12.5%".
 bool reads_as_number(std::string_view text) {
-  if (text.ends_with('%')) text.remove_suffix(1);
+  std::string digits(text);
+  if (digits.ends_with('%')) digits.pop_back();
+  std::erase(digits, ',');
   double value = 0;
-  const auto r = std::from_chars(text.data(), text.data() + text.size(), value);
-  return !text.empty() && r.ec == std::errc() && r.ptr == text.data() + text.size();
+  const auto r = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return !digits.empty() && r.ec == std::errc() && r.ptr == digits.data() + digits.size();
+}
+
+/// A column of numbers, some of which may be missing.
+bool holds_numbers(const FindingTable& table, std::size_t column) {
+  const auto missing = [&](const auto& row) { return row[column].empty() || row[column] == "-"; };
+  return std::ranges::all_of(table.rows, [&](const auto& row) { return missing(row) || reads_as_number(row[column]); }) &&
+         !std::ranges::all_of(table.rows, missing);
 }
 
 std::string shown_section(const FindingTable& table, const std::string&) {
   std::string out = "<div class=\"scroll\"><table class=\"words\"><thead><tr>";
+  std::vector<bool> numbers;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    const bool numbers = !table.rows.empty() && std::ranges::all_of(table.rows, [&](const auto& row) { return reads_as_number(row[c]); });
-    out += join_text("<th scope=\"col\"", numbers ? " class=\"number\"" : "", ">", escaped_markup(table.columns[c]), "</th>");
+    numbers.push_back(holds_numbers(table, c));
+    out += join_text("<th scope=\"col\"", numbers.back() ? " class=\"number\"" : "", ">", escaped_markup(table.columns[c]), "</th>");
   }
   out += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
-    for (const std::string& cell : row)
-      out += join_text("<td", reads_as_number(cell) ? " class=\"number\"" : "", ">", escaped_markup(cell), "</td>");
+    for (std::size_t c = 0; c < row.size(); ++c)
+      out += join_text("<td", numbers[c] ? " class=\"number\"" : "", ">", escaped_markup(row[c]), "</td>");
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>";
@@ -69,8 +81,12 @@ std::string shown_section(const FindingMatrix& m, const std::string&) {
 }
 
 std::string shown_section(const FindingCurves& curves, const std::string& id) {
-  Chart chart{
-      .title = "", .x_title = curves.x_title, .y_title = curves.y_title, .y_scale = ChartScale::linear, .legend = curves.curves.size() > 1};
+  Chart chart{.title = "",
+              .x_title = curves.x_title,
+              .y_title = curves.y_title,
+              .y_scale = ChartScale::linear,
+              .x_from_zero = false,
+              .legend = curves.curves.size() > 1};
   for (std::size_t i = 0; i < curves.curves.size(); ++i) {
     ChartSeries& s = chart.series.emplace_back(ChartSeries{.name = curves.curves[i].name, .run = i, .points = {}});
     for (const auto& [x, y] : curves.curves[i].points)

@@ -365,7 +365,8 @@ class PageWriter {
 
   std::string validation() {
     std::vector<std::string> order = metrics_;
-    std::ranges::stable_partition(order, [&](const std::string& m) { return std::ranges::find(selecting_, m) != selecting_.end(); });
+    std::stable_partition(order.begin(), order.end(),
+                          [&](const std::string& m) { return std::ranges::find(selecting_, m) != selecting_.end(); });
     std::string out, more;
     for (std::size_t k = 0; k < order.size(); ++k) (k < kFirstMetrics ? out : more) += metric_chart(order[k]);
     if (out.empty()) return "";

@@ -31,7 +31,7 @@ struct RunAbout {
 };
 std::string about_json(const RunAbout& about);
 /// Throws DataError.
-RunAbout parse_run_about(std::string_view json, const std::string& name);
+RunAbout parse_run_about(std::string_view text, const std::string& name);
 
 struct RunRecord {
   enum class State : std::uint8_t {
@@ -90,8 +90,8 @@ std::string_view text_in(const JsonRow& row, std::string_view name);
 /// A line of metrics.jsonl. Throws DataError.
 JsonRow parse_row(std::string_view line, const std::string& name);
 
-/// `path` names the directory of a run, or its metrics.jsonl. `own`: this process has the directory, so that its lock says nothing. Throws
+/// `given` names the directory of a run, or its metrics.jsonl. `own`: this process has the directory, so that its lock says nothing. Throws
 /// ConfigError if it is not there, DataError if it is none of a run, IoError.
-RunRecord read_run(const std::string& path, bool own = false);
+RunRecord read_run(const std::string& given, bool own = false);
 
 }  // namespace capstan::engine

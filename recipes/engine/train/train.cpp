@@ -1,6 +1,7 @@
 #include "recipes/engine/train/train.h"
 
 #include <exception>
+#include <functional>
 #include <new>
 #include <optional>
 #include <span>
@@ -55,9 +56,9 @@ Metrics validate(const Training& t, MovingConstants& constants, TrainSession& se
   constants.share();
   std::optional<optim::WeightAverage::Swapped> averaged;
   if (t.average != nullptr) averaged.emplace(*t.average);
-  Metrics metrics = t.evaluator.run(Split::validation);
-  session.show(metrics, [&] { return t.evaluator.findings(); });  // of the same weights
-  return metrics;
+  return t.evaluator.run(Split::validation, [&](const Metrics& metrics, const std::function<std::vector<Finding>()>& findings) {
+    session.show(metrics, findings);
+  });
 }
 
 }  // namespace
