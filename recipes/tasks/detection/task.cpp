@@ -17,7 +17,7 @@ using engine::Purpose;
 using engine::Split;
 
 constexpr std::string_view kClassNames = "class_names";  // artifact of a checkpoint
-constexpr std::string_view kTypicalBoxes = "typical_boxes";
+constexpr std::string_view kTypicalBoxesName = "typical_boxes";
 constexpr std::int64_t kBenchClasses = 91;  // COCO's, where the model leaves it to the data
 
 }  // namespace
@@ -33,7 +33,7 @@ Task::Task(const Options& options, std::int64_t channels, std::int64_t classes, 
   if (setup_.purpose != Purpose::bench && (setup_.purpose != Purpose::predict || by_number)) {
     data_ = std::make_unique<Dataset>(options_, setup_, class_names_);
     class_names_ = data_->class_names();
-    const auto kept = setup_.artifacts.find(kTypicalBoxes);
+    const auto kept = setup_.artifacts.find(kTypicalBoxesName);
     typical_boxes_ = data_->size(Split::train) > 0 ? typical_boxes(*data_) : kept != setup_.artifacts.end() ? kept->second : Tensor{};
   }
   classes_ = classes_for(classes);
@@ -122,7 +122,7 @@ std::vector<std::string> Task::answer(std::span<const Query> queries, const nn::
 engine::NamedTensors Task::artifacts() const {
   engine::NamedTensors out;
   engine::store_lines(out, kClassNames, class_names_);
-  if (typical_boxes_.defined()) out.emplace(kTypicalBoxes, typical_boxes_);
+  if (typical_boxes_.defined()) out.emplace(kTypicalBoxesName, typical_boxes_);
   return out;
 }
 
