@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string command = arguments.empty() ? "" : arguments[0];
   // What these leave is in files; all others only serve who reads them.
-  const bool goes_on = command == "train" || command == "prepare";
+  const bool goes_on = command == "train" || command == "prepare" || command == "sweep";
   engine::InputBuffer input(STDIN_FILENO, "standard input",
                             command == "predict" ? engine::InputBuffer::Content::lines : engine::InputBuffer::Content::any);
   engine::OutputBuffer output =

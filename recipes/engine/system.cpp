@@ -18,10 +18,10 @@
 #include <ctime>
 #include <fstream>
 #include <set>
-#include <sstream>
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "recipes/engine/control_groups.h"
 
 namespace capstan::engine {
 namespace {
@@ -43,26 +43,6 @@ extern "C" void on_stop_signal(int signal) {
       static_cast<double>(now.tv_sec - requested_at.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - requested_at.tv_nsec);
   const bool again = requested_stop == signal && passed < (signal == SIGHUP ? 1.0 : 0.01);
   if (!again) _exit(128 + signal);
-}
-
-/// Where a hierarchy of control groups is seen, and which of its folders that is.
-struct Mount {
-  std::string root, point;
-};
-Mount mount_of(const std::string& root, bool unified) {
-  std::ifstream mounts(root + "/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {  // 36 35 98:0 /root /point options ... - type source super-options
-    const auto dash = line.find(" - ");
-    if (dash == std::string::npos) continue;
-    std::istringstream head(line), tail(line.substr(dash + 3));
-    std::string number, parent, device, type, source, options;
-    Mount mount;
-    head >> number >> parent >> device >> mount.root >> mount.point;
-    tail >> type >> source >> options;
-    const bool fits = unified ? type == "cgroup2" : type == "cgroup" && join_text(",", options, ",").find(",cpu,") != std::string::npos;
-    if (fits) return mount;
-  }
-  return {};
 }
 
 /// Cores' worth of processor time from "quota period", in one file or two; nothing: no limit, or no such file.
@@ -110,26 +90,11 @@ int usable_cores() {
 
 std::optional<double> cpu_quota(const std::string& root) {
   std::optional<double> least;
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string group; std::getline(groups, group);) {  // "0::/user.slice" of version 2, "4:cpu,cpuacct:/user.slice" of version 1
-    const auto first = group.find(':'), second = group.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = join_text(",", group.substr(first + 1, second - first - 1), ","), path = group.substr(second + 1);
-    const bool unified = group.starts_with("0::");
-    if (!unified && controllers.find(",cpu,") == std::string::npos) continue;
-    const Mount mount = mount_of(root, unified);
-    if (mount.point.empty()) continue;
-    // A container may see its own group, or a part of the tree, as the root.
-    const std::string top = root + mount.point, prefix = mount.root == "/" ? "" : mount.root;
-    std::string folder = top + (path.starts_with(prefix) ? path.substr(prefix.size()) : "");
-    for (;;) {
-      if (const auto q = unified ? quota_of_group(folder + "/cpu.max", "")
-                                 : quota_of_group(folder + "/cpu.cfs_quota_us", folder + "/cpu.cfs_period_us"))
-        least = std::min(least.value_or(*q), *q);
-      if (folder.size() <= top.size()) break;
-      folder.resize(folder.rfind('/'));
-    }
-  }
+  visit_control_groups("cpu", root, [&](const std::string& folder, bool unified) {
+    const auto q =
+        unified ? quota_of_group(folder + "/cpu.max", "") : quota_of_group(folder + "/cpu.cfs_quota_us", folder + "/cpu.cfs_period_us");
+    if (q) least = std::min(least.value_or(*q), *q);
+  });
   return least;
 }
 

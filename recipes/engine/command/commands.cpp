@@ -12,16 +12,27 @@ std::span<const CommandText> commands() {
   static const Flag kPrintConfig{"print-config", "", "print the resolved configuration with the origin of every value, then stop"};
   static const std::vector<CommandText> all = {
       {"train",
-       "CONFIG [section.key=value]... [--resume auto|best|latest|FILE] [--check] [--profile N:M] "
-       "[--print-config]",
+       "CONFIG [section.key=value]... [--resume auto|best|latest|FILE] [--check [--parameters]] [--lr-range LOW:HIGH "
+       "[--steps N]] [--profile N:M] [--print-config]",
        "Trains a recipe and keeps checkpoints, metrics.jsonl and log.txt in run.dir.",
        {{"resume", "auto|best|latest|FILE",
          "go on from the newest usable checkpoint of run.dir, from its best or newest one, or from a file, of another run where run.dir "
          "holds none"},
-        {"check", "", "build the model, make one batch, run it forward and backward; train nothing"},
+        {"check", "",
+         "keep nothing: read the data, build the model and do a few steps; print the model by layers, and what the run would need of memory, "
+         "disk and time"},
+        {"parameters", "", "with --check: a line for each parameter, with its whole name, instead of the table by layers"},
+        {"lr-range", "LOW:HIGH",
+         "keep nothing but run.dir/lr_range.jsonl: let the learning rate grow from LOW to HIGH, print how the loss goes, and suggest a rate"},
+        {"steps", "N", "with --lr-range: over so many steps (default 100)"},
         {"profile", "N:M",
          "report what the steps N to M, counted from 1, spend their time on: a table in the log, and run.dir/trace.json for a browser"},
         kPrintConfig}},
+      {"sweep",
+       "CONFIG section.key=a,b,c... [section.key=value]... [--jobs N]",
+       "Trains a run for each combination of values, below run.dir, and compares them in a table; the same command goes on where it was "
+       "stopped.",
+       {{"jobs", "N", "so many runs at a time, which share the processors (default 1)"}}},
       {"evaluate",
        "[CONFIG] --checkpoint FILE|best|latest [section.key=value]... [--split validation|test] [--findings FILE] [--json], or CONFIG "
        "--detections FILE "

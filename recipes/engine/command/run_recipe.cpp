@@ -10,9 +10,13 @@
 #include "data/output_file.h"
 #include "recipes/engine/checkpoint/initial_weights.h"
 #include "recipes/engine/checkpoint/resume.h"
+#include "recipes/engine/child_process.h"
 #include "recipes/engine/command/bench.h"
+#include "recipes/engine/command/check.h"
 #include "recipes/engine/command/generate.h"
+#include "recipes/engine/command/lr_range.h"
 #include "recipes/engine/command/predict.h"
+#include "recipes/engine/command/sweep.h"
 #include "recipes/engine/config/config_file.h"
 #include "recipes/engine/config/config_text.h"
 #include "recipes/engine/config/value.h"
@@ -25,6 +29,7 @@
 #include "recipes/engine/report/live_report.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/report/run_record.h"
+#include "recipes/engine/report/run_result.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/metric_table.h"
 #include "recipes/engine/terminal/terminal.h"
@@ -89,43 +94,23 @@ CheckpointMeta meta_of(const Command& c, const AnyRecipe& recipe) {
           .precision = to_text(recipe.setup().precision)};
 }
 
-AnyBatch first_batch(AnyRecipe& recipe) {
-  recipe.begin_epoch(0);
-  if (recipe.sequential()) {
-    auto batch = recipe.next_batch();
-    require<DataError>(batch.has_value(), "train: the first epoch has no batch");
-    return *batch;
+/// What a run does in place of training, if anything. Throws ConfigError for flags that do not go together.
+struct LookAhead {
+  bool check = false;
+  std::optional<RateCurve> rates;
+
+  explicit LookAhead(const Arguments& arguments) : check(arguments.has("check")) {
+    require<ConfigError>(check || !arguments.has("parameters"), "train: --parameters goes with --check");
+    if (arguments.has("lr-range"))
+      rates.emplace(named_by("train: --lr-range", [&] { return parse_rate_range(arguments.value("lr-range")); }),
+                    named_by("train: --steps", [&] { return parse_integer(arguments.value("steps", "100")); }));
+    require<ConfigError>(rates || !arguments.has("steps"), "train: --steps goes with --lr-range");
+    for (const std::string_view other : {"check", "resume", "profile"})
+      require<ConfigError>(!rates || !arguments.has(other), "train: --lr-range starts from the initial weights and keeps nothing: it does not go with --",
+                           other);
   }
-  require<DataError>(recipe.batches_per_epoch() > 0, "train: the first epoch has no batch");
-  EpochOrder order(recipe);
-  return training_batch(recipe, order, 0, 0);
-}
-
-/// "  learning rate x 0.65", or nothing.
-std::string scale_text(const Parameter& parameter) {
-  return parameter.learning_rate_scale() == 1 ? "" : join_text("  learning rate x ", parameter.learning_rate_scale());
-}
-
-/// train --check: everything that can fail before training does, backward too; nothing is updated.
-int check(const Command& c, AnyRecipe& recipe, optim::Optimizer& optimizer, const std::optional<MetricInfo>& metric) {
-  std::ostream& out = c.console.out;
-  const Setup& setup = recipe.setup();
-  for (const std::string& line : data::lines_of(recipe.data_report())) out << line << "\n";
-  const AnyBatch batch = first_batch(recipe);
-  const StepLoss loss = gradient_step(recipe, std::span(&batch, 1),
-                                      {.seed = setup.seed, .step = 0, .checkpoint_activations = c.options().train.checkpoint_activations})
-                            .loss;
-  for (const Parameter& parameter : recipe.parameters().parameters())
-    out << parameter.name() << "  " << to_text(parameter.value()) << (parameter.trainable() ? "" : "  fixed") << scale_text(parameter)
-        << "\n";
-  const auto image = checkpoint_image(meta_of(c, recipe), recipe.parameters(), &optimizer, {}, {});
-  out << recipe.parameters().numel() << " parameters, checkpoint " << bytes_text(static_cast<double>(image.size())) << ", "
-      << recipe.batches_per_epoch() << " batches of " << setup.batch_size << " an epoch, " << setup.batches_per_step << " a step\n"
-      << "loss of the first batch " << loss.total() << ", peak memory so far " << bytes_text(static_cast<double>(peak_rss_bytes())) << "\n";
-  if (metric) out << "selects by " << metric->name << ", " << (metric->goal == Goal::minimize ? "lower" : "higher") << " is better\n";
-  if (!loss.without_gradient.empty()) out << without_gradient_text(loss.without_gradient) << "\n";
-  return kOk;
-}
+  bool any() const { return check || rates; }
+};
 
 /// What is known of a run before its first step, in its directory. One that goes on by its own config.cfg keeps the name of the
 /// configuration that it began with.
@@ -161,6 +146,7 @@ int train_command(const Command& c) {
   const EngineOptions& options = c.options();
   std::optional<StepRange> profiled;
   if (c.arguments.has("profile")) profiled = named_by("train: --profile", [&] { return parse_step_range(c.arguments.value("profile")); });
+  const LookAhead look(c.arguments);
   const std::vector<ForeignForm> forms = c.config.foreign_forms();
   Comm* comm = c.console.comm;
   std::optional<Watch> watch;
@@ -171,7 +157,7 @@ int train_command(const Command& c) {
     watch->note(0, "reading the data");
   }
   const bool leads = comm == nullptr || comm->rank() == 0;
-  require<ConfigError>(comm == nullptr || (!c.arguments.has("check") && !profiled), "train: --check and --profile run as one process");
+  require<ConfigError>(comm == nullptr || (!look.any() && !profiled), "train: --check, --lr-range and --profile run as one process");
   if (comm != nullptr) require_same_run(*comm, c.config.table());
   Setup setup = make_setup(options, Purpose::train, comm);
   const InitialModel initial = initial_model_of(c.line, c.arguments, c.config);
@@ -203,14 +189,24 @@ int train_command(const Command& c) {
     recipe->parameters().draw_waiting();  // all: of a table, init.from may fill some rows
     if (!options.init.from.empty()) start_report = start_from_weights(options.init, forms, *recipe);
   };
-  if (c.arguments.has("check")) {
+  const std::string directory = run_directory(c.line, c.config);
+  const CheckpointMeta meta = meta_of(c, *recipe);
+  std::optional<optim::WeightAverage> average;
+  if (look.any()) {
     if (!shortened.empty()) c.console.out << shortened << "\n";
     take_initial_weights();
     for (const std::string& line : start_report) c.console.out << line << "\n";
-    return check(c, *recipe, optimizer, metric);
+    if (look.rates) return run_rate_range(training, options, *look.rates, directory, c.console);
+    if (options.train.ema_decay > 0) training.average = &average.emplace(recipe->parameters().parameters(), options.train.ema_decay);
+    return check_run({.training = training,
+                      .options = options,
+                      .meta = meta,
+                      .directory = directory,
+                      .metric = metric,
+                      .parameters = c.arguments.has("parameters")},
+                     c.console);
   }
 
-  const std::string directory = run_directory(c.line, c.config);
   c.config.table().find("run.dir")->set(directory);  // so that config.cfg leads back here
   std::optional<RunLock> lock;
   if (leads) {
@@ -218,7 +214,6 @@ int train_command(const Command& c) {
     lock.emplace(directory);
     data::remove_unfinished(directory);
   }
-  const CheckpointMeta meta = meta_of(c, *recipe);
   TrainSession session(options, {.directory = leads ? directory : "",
                                  .meta = meta,
                                  .loss_terms = recipe->loss_terms(),
@@ -227,7 +222,6 @@ int train_command(const Command& c) {
                                  .batches_per_epoch = batches,
                                  .batches_per_step = setup.batches_per_step,
                                  .progress_fd = c.console.progress_fd});
-  std::optional<optim::WeightAverage> average;
   if (options.train.ema_decay > 0) training.average = &average.emplace(recipe->parameters().parameters(), options.train.ema_decay);
 
   std::optional<Checkpoint> from;
@@ -270,6 +264,7 @@ int train_command(const Command& c) {
   }
   for (const std::string& line : data::lines_of(recipe->data_report())) session.say(line);
   if (!shortened.empty()) session.say(shortened);
+  if (const std::string text = overfit_text(options.train); !text.empty()) session.say(text);
   if (leads) {
     write_about(c, *recipe, evaluator, metric ? metric->name : "", directory);
     data::write_file_durably(join_text(directory, "/", kRunConfig), std::string_view(to_config_text(c.config.table())));
@@ -280,7 +275,21 @@ int train_command(const Command& c) {
     training.profile = &profile.emplace(*profiled, join_text(directory, "/trace.json"), setup.precision,
                                         [&session](const std::string& line) { session.say(line); });
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
+  if (leads) remove_result(directory);
   const StopReason reason = train(training, session, options, meta);
+  if (leads && reason != StopReason::signal) {
+    const TrainState& ended = session.state();
+    try {
+      write_result(directory, {.step = ended.step,
+                               .epoch = ended.epoch,
+                               .stopped = std::string(text_of(reason)),
+                               .metric = metric,
+                               .best = ended.best_metric,
+                               .best_step = ended.best_step});
+    } catch (const IoError& e) {  // what has been learnt is saved
+      c.console.err << "capstan: warning: " << e.what() << "\n";
+    }
+  }
   c.console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";
   return reason == StopReason::signal ? 128 + stop_signal() : kOk;
 }
@@ -427,6 +436,7 @@ int bench_command(const Command& c) {
 }  // namespace
 
 int run_recipe(const RecipeEntry& recipe, const CommandLine& line, const Console& console) {
+  if (line.command == "sweep") return sweep(recipe, line, console, become_this_program);
   const auto config = recipe.configuration();
   Arguments arguments;
   if (configure(line, *config, arguments, console)) return kOk;

@@ -115,7 +115,8 @@ struct TrainOptions {
     v("metric", metric, "validation metric that picks the best checkpoint; empty: the recipe's");
     v("patience", patience, "validations without improvement before stopping early; 0: never", V::non_negative());
     v("overfit_batches", overfit_batches,
-      "train on the first so many batches alone, over and over, to see that the model can learn them by heart; 0: on all",
+      "train on the first so many batches alone, over and over, with what was drawn for them, to see that the model can learn them by "
+      "heart; 0: on all. An epoch has as many steps as ever, and validation goes on as it is set",
       V::between(0, 1e6));
     v("report", report, "write run.dir/report.html, a page to look at, at each save").of_machine();
     v("tensorboard", tensorboard, "write what metrics.jsonl says as events for TensorBoard too, in run.dir/tensorboard").of_machine();

@@ -65,16 +65,23 @@ BatchStream::BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t pos
     : recipe_(recipe),
       division_(division),
       per_epoch_(recipe.sequential() ? 0 : recipe.batches_per_epoch()),
+      repeated_(std::min(options.train.overfit_batches * recipe.setup().batches_per_step, recipe.batches_per_epoch())),
       order_(recipe, 2 + (per_epoch_ > 0 ? options.loader.depth / per_epoch_ : 0)) {
   require<ConfigError>(division_.parts == 1 || recipe_.divides(), recipe_.name(),
                        ": its batches cannot be computed in parts: train on one process, with train.reduce = fast");
-  if (recipe_.sequential()) return;
+  if (recipe_.sequential()) {
+    if (repeated_ == 0 || position == 0) return;
+    const NamedTensors state = recipe_.state();  // in the first epoch now
+    recipe_.begin_epoch(0);
+    recipe_.set_state(state);
+    return;
+  }
   require<DataError>(per_epoch_ > 0, "train: the data makes no batch of ", options.train.batch_size, " items");
   if (mine() == 0) return;
   // Positions run on over epochs, so that the first batches of the next epoch are made while this one ends.
   const auto make = [this](std::int64_t i) {
-    const std::int64_t batch = i / mine();
-    return Made{training_part(recipe_, order_, batch / per_epoch_, batch % per_epoch_,
+    const std::int64_t batch = i / mine(), place = batch % per_epoch_;
+    return Made{training_part(recipe_, order_, repeated_ > 0 ? 0 : batch / per_epoch_, repeated_ > 0 ? place % repeated_ : place,
                               {.index = division_.first + i % mine(), .count = division_.parts})};
   };
   loader_.emplace(make, (epoch * per_epoch_ + position) * mine(), options.train.epochs * per_epoch_ * mine(),
@@ -91,6 +98,11 @@ StepWork BatchStream::next(std::int64_t count, std::int64_t position) {
     if (per_epoch_ > 0) {
       for (std::int64_t part = division_.first; part < division_.end; ++part) add(part, take_made());
       continue;
+    }
+    if (repeated_ > 0) {
+      const std::int64_t place = position + step.batches;
+      if (place >= recipe_.batches_per_epoch()) break;
+      if (place % repeated_ == 0) recipe_.begin_epoch(0);
     }
     const std::optional<AnyBatch> whole = take_next();
     if (!whole) break;
@@ -115,6 +127,14 @@ std::optional<AnyBatch> BatchStream::take_next() {
   std::optional<AnyBatch> batch = recipe_.next_batch();
   wait_ += wall_seconds() - start;
   return batch;
+}
+
+std::string overfit_text(const TrainOptions& options) {
+  const std::int64_t n = options.overfit_batches;
+  if (n == 0) return "";
+  return join_text("train.overfit_batches = ", n, ": ",
+                   n == 1 ? "every step is of the first batch" : join_text("the steps go over the first ", n, " batches again and again"),
+                   ", as drawn for the first epoch; validation is of other data");
 }
 
 BatchSource evaluation_batches(AnyRecipe& recipe, Split split, std::int64_t batch_size, const Part& part) {

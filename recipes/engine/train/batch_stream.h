@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "data/loader.h"
@@ -45,7 +46,8 @@ struct Division {
   std::int64_t parts = 1, first = 0, end = 1;
 };
 
-/// The batches of a run from (epoch, position) on, step by step.
+/// The batches of a run from (epoch, position) on, step by step. With train.overfit_batches they are those of the first so many steps of the
+/// first epoch, as they were drawn there, over and over; an epoch still has as many as ever.
 class BatchStream {
  public:
   BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options, const Division& division = {});
@@ -67,10 +69,14 @@ class BatchStream {
   AnyRecipe& recipe_;
   Division division_;
   std::int64_t per_epoch_;  // 0: not known before, the batches follow from each other
+  std::int64_t repeated_;   // batches of the first epoch that come over and over; 0: all come in their epoch
   EpochOrder order_;
   double wait_ = 0;
   std::optional<data::Loader<Made>> loader_;  // of sampled batches
 };
+
+/// What train.overfit_batches does, in words; empty: nothing.
+std::string overfit_text(const TrainOptions& options);
 
 /// The batches of a split in order, made ahead on one thread, of which process `part.index` of `part.count` gets its share; the recipe's
 /// own where they follow from each other. Undefined: there is no such split.
