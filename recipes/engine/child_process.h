@@ -13,8 +13,8 @@ namespace capstan::engine {
 class ChildProcess {
  public:
   /// Runs `body` in a new process, whose exit code it returns. Its standard output and error are read here, its standard input is empty. It
-  /// is a process group of its own, so that a terminal's signals come from here alone, and is told to stop (SIGTERM) when this process ends.
-  /// Throws IoError.
+  /// is a process group of its own, so that a terminal's signals come from here alone, and is told to stop (SIGTERM) when this process
+  /// ends. Throws IoError.
   explicit ChildProcess(const std::function<int()>& body);
   ~ChildProcess();  ///< ends it at once if it still runs
   ChildProcess(const ChildProcess&) = delete;

@@ -22,8 +22,9 @@
 namespace capstan::engine {
 namespace {
 
-constexpr std::int64_t kTimedSteps = 3;
-constexpr double kPatientSeconds = 10, kValidationSeconds = 1.5;  // for the timed steps, and the timed batches of a validation
+constexpr std::int64_t kTimedSteps = 3, kMostTimedSteps = 100;
+constexpr double kShortSeconds = 0.3, kPatientSeconds = 10;  // more steps where they are short, fewer where they are long
+constexpr double kValidationSeconds = 1.5;                   // for the timed batches of a validation
 constexpr std::size_t kInputsShown = 6;
 
 AnyBatch first_batch(AnyRecipe& recipe) {
@@ -72,7 +73,7 @@ FirstStep first_step(AnyRecipe& recipe, const AnyBatch& batch, const StepKey& ke
 }
 
 struct Timing {
-  std::int64_t steps = 0;  ///< timed; 0: `step` is the first one's, warm-up and all
+  std::int64_t steps = 0;                ///< timed; 0: `step` is the first one's, warm-up and all
   double step = 0, items = 0, wait = 0;  ///< a step: seconds, items, seconds waited for batches
   double make = 0;                       ///< seconds that a loader's thread takes for the batches of a step
 };
@@ -101,7 +102,7 @@ Timing time_steps(const Check& check) {
   if (t.step > kPatientSeconds) return t;
   const double waited = steps.wait_seconds();
   double seconds = 0;
-  while (t.steps < kTimedSteps && seconds < kPatientSeconds) {
+  while ((t.steps < kTimedSteps && seconds < kPatientSeconds) || (t.steps < kMostTimedSteps && seconds < kShortSeconds)) {
     seconds += step();
     ++t.steps;
   }
@@ -152,7 +153,9 @@ std::string seconds_text(double seconds) {
   return join_text(whole / unit.seconds, " ", unit.name, " ", whole % unit.seconds / unit.of_below, " ", unit.below);
 }
 
-std::string plural(std::int64_t n, std::string_view one, std::string_view many) { return join_text(data::grouped(n), " ", n == 1 ? one : many); }
+std::string plural(std::int64_t n, std::string_view one, std::string_view many) {
+  return join_text(data::grouped(n), " ", n == 1 ? one : many);
+}
 
 /// Lines below each other under a heading.
 class Section {
@@ -198,8 +201,8 @@ void print_room(const Check& check, const FirstStep& first, double image, std::o
   if (t.average != nullptr) memory.line("averages", some(weights));
   memory.line("activations", join_text(some(first.activations), ", of a forward pass over ", t.recipe.setup().batch_size,
                                        ", measured; with gradients and scratch memory ", some(first.most)));
-  memory.line("this process", join_text(some(static_cast<double>(peak_rss_bytes())), " at most so far; a save takes up to ", some(3 * image),
-                                        " more for a moment"));
+  memory.line("this process", join_text(some(static_cast<double>(peak_rss_bytes())), " at most so far; a save takes up to ",
+                                        some(3 * image), " more for a moment"));
   const auto room = memory_room();
   if (room) memory.line("left", join_text(some(room->bytes), " (", room->limited_by, ")"));
 
@@ -212,8 +215,8 @@ void print_room(const Check& check, const FirstStep& first, double image, std::o
                                       ", one while it is written"));
   if (disk) space.line("left", join_text(some(*disk), " for ", check.directory));
   if (room && room->bytes < 3 * image)
-    out << "warning: memory may not do for saving a checkpoint: " << some(3 * image) << " for a moment, " << some(room->bytes) << " are left ("
-        << room->limited_by << ")\n";
+    out << "warning: memory may not do for saving a checkpoint: " << some(3 * image) << " for a moment, " << some(room->bytes)
+        << " are left (" << room->limited_by << ")\n";
   if (disk && *disk < files)
     out << "warning: the checkpoints will not fit on the disk: they need " << some(files) << ", " << some(*disk) << " are left for "
         << check.directory << "\n";
@@ -236,8 +239,9 @@ void print_time(const Check& check, const Timing& t, std::optional<double> valid
     of_a_step += join_text(", ", short_number(100 * t.wait / t.step), " % of it waiting for batches");
   }
   time.line("a step", of_a_step);
-  time.line("an epoch", join_text(plural(steps, "step", "steps"), " of ", o.train.batch_size,
-                                  of_step > 1 ? join_text(" in ", of_step, " batches") : "", ", ", seconds_text(step * static_cast<double>(steps))));
+  time.line("an epoch",
+            join_text(plural(steps, "step", "steps"), " of ", o.train.batch_size, of_step > 1 ? join_text(" in ", of_step, " batches") : "",
+                      ", ", seconds_text(step * static_cast<double>(steps))));
   double total = step * static_cast<double>(all);
   std::string beside = "without validation";
   if (check.metric) {
@@ -253,8 +257,9 @@ void print_time(const Check& check, const Timing& t, std::optional<double> valid
     }
   }
   const bool cut = limit > 0 && all == limit;
-  time.line("the run", join_text(plural(all, "step", "steps"), cut ? " (train.max_steps)" : join_text(" (", plural(o.train.epochs, "epoch", "epochs"), ")"),
-                                 " ", beside, ", ", seconds_text(total), o.train.patience > 0 ? "; train.patience may end it sooner" : ""));
+  time.line("the run", join_text(plural(all, "step", "steps"),
+                                 cut ? " (train.max_steps)" : join_text(" (", plural(o.train.epochs, "epoch", "epochs"), ")"), " ", beside,
+                                 ", ", seconds_text(total), o.train.patience > 0 ? "; train.patience may end it sooner" : ""));
 }
 
 }  // namespace
@@ -271,8 +276,8 @@ int check_run(const Check& check, const Console& console) {
       first_step(t.recipe, first_batch(t.recipe),
                  {.seed = t.recipe.setup().seed, .step = 0, .checkpoint_activations = check.options.train.checkpoint_activations});
   print_model(check, first, console);
-  const auto image = static_cast<double>(
-      checkpoint_image(check.meta, t.recipe.parameters(), &t.optimizer, {}, t.recipe.artifacts(), t.average).size());
+  const auto image =
+      static_cast<double>(checkpoint_image(check.meta, t.recipe.parameters(), &t.optimizer, {}, t.recipe.artifacts(), t.average).size());
   console.out << std::flush;
   const Timing timing = time_steps(check);
   const auto validation = check.metric ? validation_seconds(check) : std::nullopt;

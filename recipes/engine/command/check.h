@@ -1,6 +1,6 @@
 #pragma once
-// `capstan train CONFIG --check`: what a run would be, before it is one. Everything that can fail before training does, and a few steps that
-// nothing keeps: the model by layers, what a step, a checkpoint and the whole run need of memory, disk and time. It leaves no file.
+// `capstan train CONFIG --check`: what a run would be, before it is one. Everything that can fail before training does, and a few steps
+// that nothing keeps: the model by layers, what a step, a checkpoint and the whole run need of memory, disk and time. It leaves no file.
 
 #include <cstddef>
 #include <optional>

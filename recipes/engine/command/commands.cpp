@@ -19,11 +19,13 @@ std::span<const CommandText> commands() {
          "go on from the newest usable checkpoint of run.dir, from its best or newest one, or from a file, of another run where run.dir "
          "holds none"},
         {"check", "",
-         "keep nothing: read the data, build the model and do a few steps; print the model by layers, and what the run would need of memory, "
+         "keep nothing: read the data, build the model and do a few steps; print the model by layers, and what the run would need of "
+         "memory, "
          "disk and time"},
         {"parameters", "", "with --check: a line for each parameter, with its whole name, instead of the table by layers"},
         {"lr-range", "LOW:HIGH",
-         "keep nothing but run.dir/lr_range.jsonl: let the learning rate grow from LOW to HIGH, print how the loss goes, and suggest a rate"},
+         "keep nothing but run.dir/lr_range.jsonl: let the learning rate grow from LOW to HIGH, print how the loss goes, and suggest a "
+         "rate"},
         {"steps", "N", "with --lr-range: over so many steps (default 100)"},
         {"profile", "N:M",
          "report what the steps N to M, counted from 1, spend their time on: a table in the log, and run.dir/trace.json for a browser"},

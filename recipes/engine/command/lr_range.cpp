@@ -57,7 +57,8 @@ int run_rate_range(const Training& training, const EngineOptions& options, RateC
   if (!why.empty()) {
     out << "ended after " << curve.trials().size() << " of " << curve.steps() << " steps: " << why << "\n";
   } else if (std::ssize(curve.trials()) < curve.steps()) {
-    out << "ended after " << curve.trials().size() << " of " << curve.steps() << " steps: the smoothed loss is four times its lowest value\n";
+    out << "ended after " << curve.trials().size() << " of " << curve.steps()
+        << " steps: the smoothed loss is four times its lowest value\n";
   }
   if (const auto rate = curve.steepest()) {
     out << "the loss falls fastest at " << short_number(*rate) << ", and is lowest at " << short_number(*curve.lowest())

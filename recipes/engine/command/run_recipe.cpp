@@ -106,8 +106,8 @@ struct LookAhead {
                     named_by("train: --steps", [&] { return parse_integer(arguments.value("steps", "100")); }));
     require<ConfigError>(rates || !arguments.has("steps"), "train: --steps goes with --lr-range");
     for (const std::string_view other : {"check", "resume", "profile"})
-      require<ConfigError>(!rates || !arguments.has(other), "train: --lr-range starts from the initial weights and keeps nothing: it does not go with --",
-                           other);
+      require<ConfigError>(!rates || !arguments.has(other),
+                           "train: --lr-range starts from the initial weights and keeps nothing: it does not go with --", other);
   }
   bool any() const { return check || rates; }
 };
@@ -277,7 +277,7 @@ int train_command(const Command& c) {
   const StopSignals signals;  // until here a signal ends the program at once: there is nothing to save
   if (leads) remove_result(directory);
   const StopReason reason = train(training, session, options, meta);
-  if (leads && reason != StopReason::signal) {
+  if (leads && reason != StopReason::signal && reason != StopReason::spike) {
     const TrainState& ended = session.state();
     try {
       write_result(directory, {.step = ended.step,

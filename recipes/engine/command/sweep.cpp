@@ -209,8 +209,9 @@ std::string table_for_programs(std::span<const SweepAxis> axes, std::span<const 
   const auto number = [](double v) { return std::isnan(v) ? std::string() : join_text(v); };
   for (const SweepRun* run : ranked(runs)) {
     for (const std::string& value : run->values) text += one_line(text_of_value(value)) + "\t";
-    text += number(run->best) + "\t" + (run->best_step < 0 ? std::string() : std::to_string(run->best_step)) + "\t" + number(run->last_loss) +
-            "\t" + join_text(std::round(10 * run->seconds) / 10) + "\t" + one_line(state_text(*run)) + "\t" + run->name + "\n";
+    text += number(run->best) + "\t" + (run->best_step < 0 ? std::string() : std::to_string(run->best_step)) + "\t" +
+            number(run->last_loss) + "\t" + join_text(std::round(10 * run->seconds) / 10) + "\t" + one_line(state_text(*run)) + "\t" +
+            run->name + "\n";
   }
   return text;
 }
@@ -272,7 +273,10 @@ class Sweep {
       if (under_way_.empty()) break;
       wait_for_output();
       if (stop_signal() != 0 && !std::exchange(told, true)) {
-        console_.err << "sweep: stopping; the run that is under way is saved first" << std::endl;
+        console_.err << "sweep: stopping; "
+                     << (under_way_.size() == 1 ? "the run that is under way is saved first"
+                                                : "the runs that are under way are saved first")
+                     << std::endl;
         for (UnderWay& u : under_way_) u.process->signal(stop_signal());
       }
     }
@@ -324,7 +328,8 @@ class Sweep {
     say(run, goes_on ? "goes on" : "starts");
     console_.err.flush();
     console_.out.flush();
-    under_way_.push_back({.run = &run, .process = std::make_unique<ChildProcess>([&] { return start_(arguments); }), .began = wall_seconds()});
+    under_way_.push_back(
+        {.run = &run, .process = std::make_unique<ChildProcess>([&] { return start_(arguments); }), .began = wall_seconds()});
   }
 
   void wait_for_output() {
@@ -357,7 +362,9 @@ class Sweep {
     if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGUSR1) {
       run.state = RunState::stopped;
     } else if (run.code != 0) {
-      run.reason = !u.last_error.empty() ? u.last_error : number > 0 ? join_text("ended by signal ", number) : join_text("exit code ", run.code);
+      run.reason = !u.last_error.empty() ? u.last_error
+                   : number > 0          ? join_text("ended by signal ", number)
+                                         : join_text("exit code ", run.code);
     }
     look_at(run);
     if (run.code == 0 && run.state != RunState::done) run.reason = "it left no result.json";

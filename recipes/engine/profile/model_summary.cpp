@@ -142,7 +142,8 @@ std::vector<Row> rows_of(std::span<const Parameter> parameters, const std::map<s
   }
   for (const auto& [path, of_path] : work) {
     if (of_path.forward + of_path.backward <= 0 || std::ranges::find(rows, path, &Row::path) != rows.end()) continue;
-    rows.insert(path.empty() ? rows.end() : std::ranges::find_if(rows, [&](const Row& r) { return is_below(r.path, path); }), {.path = path});
+    rows.insert(path.empty() ? rows.end() : std::ranges::find_if(rows, [&](const Row& r) { return is_below(r.path, path); }),
+                {.path = path});
   }
   return rows;
 }
@@ -204,7 +205,8 @@ std::vector<std::string> inputs_of_pass(std::span<const profile::Event> events, 
   std::vector<std::string> inputs;
   for (const LoggedOperation& operation : operations)
     for (const auto& operand : operation.operands) {
-      if (operand.computed || operand.spec.shape.numel() < 2 || known.find(operand) != nullptr || !seen.insert(operand.memory).second) continue;
+      if (operand.computed || operand.spec.shape.numel() < 2 || known.find(operand) != nullptr || !seen.insert(operand.memory).second)
+        continue;
       inputs.push_back(join_text(operand.spec, " (", events[static_cast<std::size_t>(operation.event)].name, ")"));
     }
   return inputs;
@@ -288,7 +290,8 @@ std::string layer_table(std::span<const LayerLine> lines, std::size_t columns) {
     const double share = all.parameters > 0 ? 100 * static_cast<double>(line.parameters) / static_cast<double>(all.parameters) : 0;
     const auto tenths = static_cast<std::int64_t>(10 * share + 0.5);
     c.numbers = {line.parameters > 0 ? data::grouped(line.parameters) : "-",
-                 line.parameters > 0 ? join_text(tenths / 10, ".", tenths % 10, " %") : "", flops(line.work.forward), flops(line.work.backward)};
+                 line.parameters > 0 ? join_text(tenths / 10, ".", tenths % 10, " %") : "", flops(line.work.forward),
+                 flops(line.work.backward)};
     c.tensors = line.tensors;
     return c;
   };

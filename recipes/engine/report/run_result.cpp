@@ -33,8 +33,8 @@ std::optional<RunResult> read_result(const std::string& directory) {
     const data::Json json = data::read_json(result_file(directory));
     RunResult result{.step = json["step"].integer(), .epoch = json["epoch"].integer(), .stopped = std::string(json["stopped"].text())};
     if (json.has("metric")) {
-      result.metric = MetricInfo{.name = std::string(json["metric"].text()),
-                                 .goal = json["better"].text() == kLower ? Goal::minimize : Goal::maximize};
+      result.metric =
+          MetricInfo{.name = std::string(json["metric"].text()), .goal = json["better"].text() == kLower ? Goal::minimize : Goal::maximize};
       result.best = json["best"].number();
       result.best_step = json["best_step"].integer();
     }

@@ -46,8 +46,8 @@ struct Division {
   std::int64_t parts = 1, first = 0, end = 1;
 };
 
-/// The batches of a run from (epoch, position) on, step by step. With train.overfit_batches they are those of the first so many steps of the
-/// first epoch, as they were drawn there, over and over; an epoch still has as many as ever.
+/// The batches of a run from (epoch, position) on, step by step. With train.overfit_batches they are those of the first so many steps of
+/// the first epoch, as they were drawn there, over and over; an epoch still has as many as ever.
 class BatchStream {
  public:
   BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t position, const EngineOptions& options, const Division& division = {});

@@ -57,7 +57,7 @@ struct OptimizerOptions {
       "what adam, sgd and lion do to rows of embedding tables that a step does not name. dense: what a gradient of zero does; lazy: "
       "nothing",
       {{"dense", SparseRows::dense}, {"lazy", SparseRows::lazy}});
-    v("freeze", freeze, "prefixes of parameters that are not trained, such as encoder/0; --check lists the names");
+    v("freeze", freeze, "prefixes of parameters that are not trained, such as encoder/0; --check --parameters lists the names");
     v("layer_decay", layer_decay,
       "layer-wise decay: each layer learns at this share of the rate of the one behind it, embeddings at the least; the last normalisation "
       "and the head at the whole rate. Multiplies with learning_rate_scale",

@@ -28,7 +28,8 @@ RateRange parse_rate_range(std::string_view text) {
 
 RateCurve::RateCurve(const RateRange& range, std::int64_t steps)
     : range_(range), steps_(steps), kept_(std::clamp(1 - 10.0 / static_cast<double>(steps), 0.5, 0.98)) {
-  require<ConfigError>(steps >= kFewestSteps && steps <= 1'000'000, "steps must be between ", kFewestSteps, " and 1000000, got ", steps);
+  require<ConfigError>(steps >= kFewestSteps && steps <= 1'000'000, "a learning-rate range test takes ", kFewestSteps,
+                       " to 1000000 steps, got ", steps);
 }
 
 double RateCurve::next_rate() const {
@@ -73,7 +74,8 @@ std::string rate_table(std::span<const RateTrial> trials) {
   if (trials.empty()) return "";
   // On the scale of what comes before the lowest loss: where it grows without bound the fall would be too small to see.
   const auto lowest = std::ranges::min_element(trials, {}, &RateTrial::smoothed);
-  const double low = lowest->smoothed, high = std::ranges::max(std::ranges::subrange(trials.begin(), lowest + 1), {}, &RateTrial::smoothed).smoothed,
+  const double low = lowest->smoothed,
+               high = std::ranges::max(std::ranges::subrange(trials.begin(), lowest + 1), {}, &RateTrial::smoothed).smoothed,
                range = std::max(high - low, 1e-300);
   std::string text = "learning rate  smoothed loss\n";
   const auto count = std::ssize(trials), lines = std::min(kTrialLines, static_cast<std::int64_t>(count));
@@ -81,7 +83,8 @@ std::string rate_table(std::span<const RateTrial> trials) {
     const RateTrial& t = trials[static_cast<std::size_t>(lines == 1 ? 0 : line * (count - 1) / (lines - 1))];
     const double share = (t.smoothed - low) / range;
     text += padded(short_number(t.rate), 13, /*right=*/true) + "  " + padded(short_number(t.smoothed), 13, /*right=*/true) + "  " +
-            std::string(1 + static_cast<std::size_t>(std::lround(kBarWidth * std::min(share, 1.0))), '#') + (share > 1 ? " ..." : "") + "\n";
+            std::string(1 + static_cast<std::size_t>(std::lround(kBarWidth * std::min(share, 1.0))), '#') + (share > 1 ? " ..." : "") +
+            "\n";
   }
   return text;
 }

@@ -21,8 +21,7 @@ TrialSteps::TrialSteps(const Training& training, const EngineOptions& options)
     : training_(training),
       options_(without_end(options)),
       exchange_(alone_, training.recipe.parameters(), training.exchange),
-      stream_(training.recipe, 0, 0, options_,
-              {.parts = exchange_.parts(), .first = exchange_.first_part(), .end = exchange_.end_part()}) {
+      stream_(training.recipe, 0, 0, options_, {.parts = exchange_.parts(), .first = exchange_.first_part(), .end = exchange_.end_part()}) {
   training_.recipe.initialize(training_.optimizer);
   training_.recipe.begin_epoch(0);
 }
@@ -39,10 +38,9 @@ StepLoss TrialSteps::next(double learning_rate) {
     require<DataError>(work.batches > 0, "train: epoch ", epoch_ + 1, " has no batch");
   }
   position_ += work.batches;
-  StepGradients gradients =
-      clipped_step(recipe, work,
-                   {.seed = recipe.setup().seed, .step = step_++, .checkpoint_activations = options_.train.checkpoint_activations},
-                   options_.train.clip_norm, exchange_);
+  StepGradients gradients = clipped_step(
+      recipe, work, {.seed = recipe.setup().seed, .step = step_++, .checkpoint_activations = options_.train.checkpoint_activations},
+      options_.train.clip_norm, exchange_);
   update(training_.optimizer, gradients, learning_rate);
   return std::move(gradients.loss);
 }

@@ -34,6 +34,21 @@ TEST_F(Gru4RecProgram, KeepsWhatTheEnginePromises) {
          .input = "s\t1\nt\t2\ns\tnew\n"});
 }
 
+// Streams begin anew with their hidden states and negatives every three steps, wherever the run is stopped.
+TEST_F(Gru4RecProgram, LearnsItsFirstBatchesByHeart) {
+  const Arguments settings{"train.overfit_batches=3", "train.evaluate_every=1000", "model.dropout_hidden=0"};
+  ASSERT_EQ(train_generated("whole", joined(settings, {"train.max_steps=60"})), engine::kOk) << err.str();
+  ASSERT_EQ(train_generated("parts", joined(settings, {"train.max_steps=31"})), engine::kOk) << err.str();
+  ASSERT_EQ(train_generated("parts", joined(settings, {"train.max_steps=60", "--resume", "auto"})), engine::kOk) << err.str();
+  EXPECT_EQ(tensors(checkpoint("parts")), tensors(checkpoint("whole")));
+  std::vector<double> losses;
+  std::istringstream rows(engine::test::text_of(scratch / "whole/metrics.jsonl"));
+  for (std::string row; std::getline(rows, row);)
+    if (const auto at = row.find("\"loss\":"); row.find("\"train\"") != std::string::npos) losses.push_back(std::stod(row.substr(at + 7)));
+  ASSERT_EQ(losses.size(), 60u);
+  for (std::size_t i = 57; i < 60; ++i) EXPECT_LT(losses[i], 0.5 * losses[i - 57]) << "each of them";
+}
+
 TEST_F(Gru4RecProgram, ATrainedModelRecommends) {
   ASSERT_EQ(train_generated("run", {"train.epochs=1"}), engine::kOk) << err.str();
   ASSERT_EQ(

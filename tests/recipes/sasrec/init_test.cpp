@@ -93,13 +93,14 @@ TEST_F(InitFrom, AveragesBeginWithTheWeightsAndRatesAreScaled) {
 
 TEST_F(InitFrom, RatesDecayByLayerAndCheckListsThem) {
   const std::string data = "data.path=" + table("t.tsv", {"a", "b", "c", "d"});
-  ASSERT_EQ(train("check", {data, "model.blocks=1", "optimizer.layer_decay=0.5", "optimizer.learning_rate_scale=last_norm=0.1", "--check"}),
+  ASSERT_EQ(train("check", {data, "model.blocks=1", "optimizer.layer_decay=0.5", "optimizer.learning_rate_scale=last_norm=0.1", "--check",
+                            "--parameters"}),
             engine::kOk)
       << err.str();
   EXPECT_THAT(out.str(), AllOf(HasSubstr("position_embedding/weight  f32[8, 8]  learning rate x 0.25\n"),
                                HasSubstr("blocks/0/query/weight  f32[8, 8]  learning rate x 0.5\n"),
                                HasSubstr("last_norm/weight  f32[8]  learning rate x 0.1\n")));
-  ASSERT_EQ(train("check", {data, "model.blocks=1", "--check"}), engine::kOk) << err.str();
+  ASSERT_EQ(train("check", {data, "model.blocks=1", "--check", "--parameters"}), engine::kOk) << err.str();
   EXPECT_EQ(out.str().find("learning rate x"), std::string::npos);
 }
 

@@ -52,6 +52,14 @@ TEST_F(TrainingTogether, OrderedSumsAreTheSameBits) {
   }
 }
 
+// Of the batches that are learnt by heart each process has its part, too.
+TEST_F(TrainingTogether, OverfittedBatchesAreThoseOfOneProcess) {
+  const std::vector<std::string> options{"train.reduce=ordered", "train.overfit_batches=2"};
+  const std::vector<double> alone = weights(1, 9, options);
+  EXPECT_EQ(weights(3, 9, options), alone);
+  EXPECT_NE(weights(1, 9, {"train.reduce=ordered"}), alone);
+}
+
 TEST_F(TrainingTogether, ARunGoesOnWithAnotherNumberOfProcesses) {
   const std::vector<std::string> ordered{"train.reduce=ordered", "data.noise=0"};
   const std::vector<double> whole = weights(1, 12, ordered);
