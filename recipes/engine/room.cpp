@@ -1,7 +1,6 @@
 #include "recipes/engine/room.h"
 
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -60,12 +59,6 @@ std::optional<double> disk_room(const std::string& path) {
   struct statvfs disk {};
   if (error || ::statvfs(there.c_str(), &disk) != 0) return std::nullopt;
   return static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
-}
-
-double resident_bytes() {
-  std::ifstream in("/proc/self/statm");
-  double total = 0, resident = 0;
-  return in >> total >> resident ? resident * static_cast<double>(::sysconf(_SC_PAGESIZE)) : 0;
 }
 
 }  // namespace capstan::engine

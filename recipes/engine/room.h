@@ -18,7 +18,4 @@ std::optional<MemoryRoom> memory_room(const std::string& root = "");
 /// Free bytes for this user on the disk that a path is on, or would be; nothing where it cannot be told.
 std::optional<double> disk_room(const std::string& path);
 
-/// Bytes of memory that this process has at present.
-double resident_bytes();
-
 }  // namespace capstan::engine

@@ -23,7 +23,7 @@ namespace capstan::engine {
 namespace {
 
 constexpr std::int64_t kTimedSteps = 3, kMostTimedSteps = 100;
-constexpr double kShortSeconds = 0.3, kPatientSeconds = 10;  // more steps where they are short, fewer where they are long
+constexpr double kShortSeconds = 0.1, kPatientSeconds = 10;  // more steps where they are short, fewer where they are long
 constexpr double kValidationSeconds = 1.5;                   // for the timed batches of a validation
 constexpr std::size_t kInputsShown = 6;
 

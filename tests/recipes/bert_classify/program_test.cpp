@@ -211,7 +211,7 @@ TEST_F(BertClassifyProgram, StartsFromPretrainingWithItsShapeAndVocabulary) {
                  "run.threads=1", "run.dir=" + scratch / "pretraining"}),
             engine::kOk)
       << err.str();
-  ASSERT_EQ(run({"train", config, "--check", "data.train=" + scratch / "train.csv", "data.max_length=16", "run.threads=1",
+  ASSERT_EQ(run({"train", config, "--check", "--parameters", "data.train=" + scratch / "train.csv", "data.max_length=16", "run.threads=1",
                  "init.from=" + checkpoint("pretraining")}),
             engine::kOk)
       << err.str();
