@@ -9,7 +9,7 @@ namespace capstan::engine {
 namespace {
 
 /// Whether "cpu" is in "cpu,cpuacct".
-bool lists(std::string_view names, std::string_view name) {
+bool is_listed(std::string_view names, std::string_view name) {
   return join_text(",", names, ",").find(join_text(",", name, ",")) != std::string::npos;
 }
 
@@ -27,7 +27,7 @@ Mount mount_of(std::string_view controller, const std::string& root, bool unifie
     Mount mount;
     head >> number >> parent >> device >> mount.root >> mount.point;
     tail >> type >> source >> options;
-    if (unified ? type == "cgroup2" : type == "cgroup" && lists(options, controller)) return mount;
+    if (unified ? type == "cgroup2" : type == "cgroup" && is_listed(options, controller)) return mount;
   }
   return {};
 }
@@ -41,7 +41,7 @@ void visit_control_groups(std::string_view controller, const std::string& root,
     const auto first = group.find(':'), second = group.find(':', first + 1);
     if (second == std::string::npos) continue;
     const bool unified = group.starts_with("0::");
-    if (!unified && !lists(group.substr(first + 1, second - first - 1), controller)) continue;
+    if (!unified && !is_listed(group.substr(first + 1, second - first - 1), controller)) continue;
     const Mount mount = mount_of(controller, root, unified);
     if (mount.point.empty()) continue;
     // A container may see its own group, or a part of the tree, as the root.

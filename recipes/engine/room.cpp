@@ -11,7 +11,7 @@
 namespace capstan::engine {
 namespace {
 
-std::optional<double> number_in(const std::string& file) {
+std::optional<double> first_number(const std::string& file) {
   std::ifstream in(file);
   double value = 0;
   if (in >> value) return value;
@@ -32,8 +32,8 @@ std::optional<double> number_behind(const std::string& file, std::string_view wo
 /// What a group still grants: its limit less what it uses, but for files that are kept in memory for later.
 std::optional<double> room_of_group(const std::string& folder, bool unified) {
   constexpr double kUnlimited = 0x1p60;  // version 1 writes a number of this size for none
-  const auto limit = number_in(folder + (unified ? "/memory.max" : "/memory.limit_in_bytes"));
-  const auto used = number_in(folder + (unified ? "/memory.current" : "/memory.usage_in_bytes"));
+  const auto limit = first_number(folder + (unified ? "/memory.max" : "/memory.limit_in_bytes"));
+  const auto used = first_number(folder + (unified ? "/memory.current" : "/memory.usage_in_bytes"));
   if (!limit || !used || *limit >= kUnlimited) return std::nullopt;
   const double files = number_behind(folder + "/memory.stat", unified ? "inactive_file" : "total_inactive_file").value_or(0);
   return std::max(0.0, *limit - std::max(0.0, *used - files));

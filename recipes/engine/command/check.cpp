@@ -158,9 +158,9 @@ std::string plural(std::int64_t n, std::string_view one, std::string_view many) 
 }
 
 /// Lines below each other under a heading.
-class Section {
+class CheckSection {
  public:
-  Section(std::ostream& out, std::string_view heading) : out_(out) { out_ << "\n" << heading << "\n"; }
+  CheckSection(std::ostream& out, std::string_view heading) : out_(out) { out_ << "\n" << heading << "\n"; }
   void line(std::string_view what, std::string_view value) { out_ << "  " << padded(what, 16) << value << "\n"; }
 
  private:
@@ -194,7 +194,7 @@ void print_room(const Check& check, const FirstStep& first, double image, std::o
   for (const Parameter& p : t.recipe.parameters().parameters()) weights += bytes_of(p.value());
   for (const optim::OptimizerState& s : t.optimizer.state()) state += bytes_of(s.value);
   const auto some = [](double bytes) { return bytes_text(bytes); };
-  Section memory(out, "memory");
+  CheckSection memory(out, "memory");
   memory.line("weights", some(weights));
   memory.line("gradients", some(first.gradients));
   memory.line("optimiser", join_text(some(state), " of ", t.optimizer.name()));
@@ -209,7 +209,7 @@ void print_room(const Check& check, const FirstStep& first, double image, std::o
   const CheckpointOptions& c = check.options.checkpoint;
   const double files = static_cast<double>(c.keep_last + c.keep_best + 1) * image;
   const auto disk = disk_room(check.directory);
-  Section space(out, "disk");
+  CheckSection space(out, "disk");
   space.line("a checkpoint", some(image));
   space.line("all of them", join_text(some(files), ": checkpoint.keep_last = ", c.keep_last, ", checkpoint.keep_best = ", c.keep_best,
                                       ", one while it is written"));
@@ -229,8 +229,8 @@ void print_time(const Check& check, const Timing& t, std::optional<double> valid
                      steps = (batches + of_step - 1) / of_step, limit = o.train.max_steps;
   const std::int64_t all = limit > 0 ? std::min(limit, o.train.epochs * steps) : o.train.epochs * steps;
   const double made = t.make / static_cast<double>(std::max<std::int64_t>(1, o.loader.workers)), step = std::max(t.step, made);
-  Section time(out, t.steps == 0 ? "time, an estimate from one step"
-                                 : join_text("time, an estimate from ", plural(t.steps, "step", "steps"), " after one to warm up"));
+  CheckSection time(out, t.steps == 0 ? "time, an estimate from one step"
+                                      : join_text("time, an estimate from ", plural(t.steps, "step", "steps"), " after one to warm up"));
   std::string of_a_step = join_text(seconds_text(step), ", ", short_number(t.items / step), " items/s");
   if (made > t.step) {
     of_a_step += join_text("; the loader sets the pace: loader.workers = ", o.loader.workers, " make its batches in ", seconds_text(made),

@@ -36,7 +36,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostRuns = 10'000, kLongestName = 120;
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
 
 enum class RunState { waiting, done, stopped, failed };
 
@@ -49,7 +49,7 @@ struct SweepRun {
   int code = 0;
   double seconds = 0;  // in all calls
   std::optional<MetricInfo> metric = {};
-  double best = kNan, last_loss = kNan;
+  double best = kNoNumber, last_loss = kNoNumber;
   std::int64_t best_step = -1;
 };
 
@@ -119,7 +119,7 @@ void read_rows(SweepRun& run) {
       const std::string_view split = row["split"].text();
       if (split == "train") {
         const auto loss = row.find("loss");
-        run.last_loss = loss ? loss->number() : kNan;
+        run.last_loss = loss ? loss->number() : kNoNumber;
       } else if (split == "validation" && run.metric && run.state != RunState::done) {
         const auto value = row.find(run.metric->name);
         if (!value) continue;
@@ -165,7 +165,7 @@ std::string metric_name(std::span<const SweepRun> runs) {
   return "metric";
 }
 
-std::vector<std::string> heads(std::span<const SweepAxis> axes, std::span<const SweepRun> runs) {
+std::vector<std::string> sweep_heads(std::span<const SweepAxis> axes, std::span<const SweepRun> runs) {
   std::vector<std::string> names;
   for (const SweepAxis& axis : axes) names.push_back(axis.short_name);
   for (std::string name : {metric_name(runs), std::string("at step"), std::string("last loss")}) names.push_back(std::move(name));
@@ -173,7 +173,7 @@ std::vector<std::string> heads(std::span<const SweepAxis> axes, std::span<const 
 }
 
 std::string table_for_people(std::span<const SweepAxis> axes, std::span<const SweepRun> runs) {
-  std::vector<std::vector<std::string>> rows{heads(axes, runs)};
+  std::vector<std::vector<std::string>> rows{sweep_heads(axes, runs)};
   rows[0].insert(rows[0].end(), {"time", "state"});
   for (const SweepRun* run : ranked(runs)) {
     std::vector<std::string> cells;
@@ -355,7 +355,7 @@ class Sweep {
     SweepRun& run = *u.run;
     run.code = u.process->wait();
     run.seconds += wall_seconds() - u.began;
-    run.best = run.last_loss = kNan;
+    run.best = run.last_loss = kNoNumber;
     run.best_step = -1;
     run.state = RunState::failed;
     const int number = run.code - 128;

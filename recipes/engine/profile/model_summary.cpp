@@ -113,7 +113,7 @@ std::string kind_text(const Parameter& p) {
   return text;
 }
 
-struct Row {
+struct LayerRow {
   std::string path;
   std::vector<const Parameter*> parameters = {};
 
@@ -132,17 +132,17 @@ struct Row {
 };
 
 /// Rows in the order of the parameters, with one more for each path that only has work.
-std::vector<Row> rows_of(std::span<const Parameter> parameters, const std::map<std::string, LayerWork>& work) {
-  std::vector<Row> rows;
+std::vector<LayerRow> layer_rows(std::span<const Parameter> parameters, const std::map<std::string, LayerWork>& work) {
+  std::vector<LayerRow> rows;
   for (const Parameter& p : parameters) {
     const std::string layer = layer_of(p.name());
-    auto row = std::ranges::find(rows, layer, &Row::path);
+    auto row = std::ranges::find(rows, layer, &LayerRow::path);
     if (row == rows.end()) row = rows.insert(rows.end(), {.path = layer});
     row->parameters.push_back(&p);
   }
   for (const auto& [path, of_path] : work) {
-    if (of_path.forward + of_path.backward <= 0 || std::ranges::find(rows, path, &Row::path) != rows.end()) continue;
-    rows.insert(path.empty() ? rows.end() : std::ranges::find_if(rows, [&](const Row& r) { return is_below(r.path, path); }),
+    if (of_path.forward + of_path.backward <= 0 || std::ranges::find(rows, path, &LayerRow::path) != rows.end()) continue;
+    rows.insert(path.empty() ? rows.end() : std::ranges::find_if(rows, [&](const LayerRow& r) { return is_below(r.path, path); }),
                 {.path = path});
   }
   return rows;
@@ -150,18 +150,18 @@ std::vector<Row> rows_of(std::span<const Parameter> parameters, const std::map<s
 
 struct LayerBlock {
   std::string path;  // empty: one row that belongs to no block
-  std::vector<Row> rows;
+  std::vector<LayerRow> rows;
 
   bool alike(const LayerBlock& other) const {
-    return std::ranges::equal(rows, other.rows, [&](const Row& a, const Row& b) {
+    return std::ranges::equal(rows, other.rows, [&](const LayerRow& a, const LayerRow& b) {
       return a.path.substr(path.size()) == b.path.substr(other.path.size()) && a.tensors() == b.tensors();
     });
   }
 };
 
-std::vector<LayerBlock> blocks_of(std::vector<Row> rows) {
+std::vector<LayerBlock> blocks_of(std::vector<LayerRow> rows) {
   std::vector<LayerBlock> blocks;
-  for (Row& row : rows) {
+  for (LayerRow& row : rows) {
     const std::string path = block_of(row.path);
     if (blocks.empty() || path.empty() || blocks.back().path != path) blocks.push_back({.path = path, .rows = {}});
     blocks.back().rows.push_back(std::move(row));
@@ -213,8 +213,8 @@ std::vector<std::string> inputs_of_pass(std::span<const profile::Event> events, 
 }
 
 std::vector<LayerLine> layer_lines(std::span<const Parameter> parameters, const std::map<std::string, LayerWork>& work) {
-  const std::vector<LayerBlock> blocks = blocks_of(rows_of(parameters, work));
-  const auto add = [&](LayerLine& line, const Row& row) {
+  const std::vector<LayerBlock> blocks = blocks_of(layer_rows(parameters, work));
+  const auto add = [&](LayerLine& line, const LayerRow& row) {
     for (const Parameter* p : row.parameters) {
       line.parameters += p->shape().numel();
       if (!p->trainable()) line.fixed += p->shape().numel();
