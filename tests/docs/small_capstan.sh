@@ -109,4 +109,8 @@ case $command in
     ;;
   bench) narrow+=(run.threads=1) arguments+=(--steps 1) ;;
 esac
-exec "$DOCS_CAPSTAN" "${arguments[@]}" "${narrow[@]}"
+# What the page sets itself stays.
+for setting in ${narrow[@]+"${narrow[@]}"}; do
+  [[ " ${arguments[*]} " == *" ${setting%%=*}="* ]] || arguments+=("$setting")
+done
+exec "$DOCS_CAPSTAN" "${arguments[@]}"

@@ -166,6 +166,7 @@ stand_ins() {  # PAGE
     recipes/bert/README.md)
       wikitext
       sentences 20 | tee text.txt >lines.txt
+      mkdir texts && sentences 300 >texts/a.txt
       ;;
     recipes/bert_classify/README.md)
       trec
@@ -175,13 +176,14 @@ stand_ins() {  # PAGE
       capstan train bert/novels
       vocabulary >trec/vocab.txt
       cp trec/TREC.test.all trec/test.tsv
-      cp trec/TREC.test.all test.tsv
+      reviews | sed "s/\",/\"\t/; s/text,label/text\tlabel/" >test.tsv
       printf 'who is the king\nwhere is it\n' >lines.txt
       ;;
     recipes/bert_spans/README.md)
       squad squad/train-v1.1.json 1.1 && squad squad/dev-v1.1.json 1.1
       squad squad-2.0/train-v2.0.json v2.0 && squad squad-2.0/dev-v2.0.json v2.0
       squad xquad-en/xquad.en.json 1.1
+      squad mine.json 1.1
       bert_dir bert-base-uncased
       cp -r bert-base-uncased all-MiniLM-L6-v2
       ;;
@@ -192,6 +194,7 @@ stand_ins() {  # PAGE
       model_dir MODEL_DIR detr/quickstart model.anchors=no model.backbone.stem=large model.backbone.norm=frozen
       weights resnet50.safetensors
       annotations instances_val.json mine/*.png
+      ls mine/*.png >pictures.txt
       echo '[{"image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 11], "score": 0.9}]' >results.json
       ;;
     recipes/gru4rec/README.md)
@@ -220,11 +223,13 @@ stand_ins() {  # PAGE
     recipes/translate/README.md | recipes/lstm_translate/README.md)
       pairs multi30k-en-de en de train val test_2016_flickr
       pairs DIR en fr train val test
-      sentences 2 >stdin.txt
+      pairs mine en fr train val test
+      sentences 2 | tee lines.txt >stdin.txt
       ;;
     recipes/resnet/README.md)
       idx fashion-mnist
       folders photos
+      ls "$PWD"/photos/test/*/*.png >paths.txt
       model_dir MODEL resnet/quickstart model.stem=large
       weights resnet50.safetensors
       ;;

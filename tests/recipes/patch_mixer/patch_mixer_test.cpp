@@ -26,7 +26,7 @@ TEST_F(PatchMixerProgram, StandsInTheTutorial) {
 }
 
 TEST_F(PatchMixerProgram, KeepsWhatTheEnginePromises) {
-  prove({.settings = joined(small, {"train.batch_size=24", "train.epochs=2"}), .steps = 12, .stops = {5, 10}});
+  prove({.settings = joined(small, {"train.batch_size=24", "train.epochs=1"}), .steps = 6, .stops = {2, 5}});
 }
 
 TEST_F(PatchMixerProgram, LearnsToTellShapesApart) {
