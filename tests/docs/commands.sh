@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the commands of the pages, as a reader would who pastes them one after another: every line of a block ```sh of a README.md or of
 # recipes/guide/*.md. Each page has a directory of its own with small files under the names that it uses (stand_ins.sh); `capstan` is the
-# program on narrow models and for two steps (small_capstan.sh). The first command that fails ends its page, with page and line.
+# program on narrow models and for two steps (small_capstan.sh). A command that fails is named with page and line, and ends its page.
 #   commands.sh CAPSTAN SOURCE_DIR [PAGE]...          runs the commands
 #   commands.sh --keys CAPSTAN SOURCE_DIR [PAGE]...   only resolves the configuration of each, those between `` in sentences and tables too
 #   commands.sh --pages SOURCE_DIR                    names the pages that have commands
@@ -25,7 +25,7 @@ elsewhere=(
 
 # LINE <tab> COMMAND of each line of a block of sh.
 commands_of() {  # FILE
-  awk '/^```/ { inside = !inside && /^```sh *$/; next } inside && !/^ *(#|$)/ { print NR "\t" $0 }' "$1"
+  awk '/^```/ { block = !block; inside = block && /^```sh *$/; next } inside && !/^ *(#|$)/ { print NR "\t" $0 }' "$1"
 }
 # The same of what stands between ` and ` and begins with capstan, and is whole: no dots, brackets, or a letter for a number.
 spans_of() {  # FILE
@@ -49,7 +49,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1  # containers h
 export GOMP_SPINCOUNT=10000                                       # spares each command its second start
 
 run_page() {  # PAGE
-  local page=$1 line text known
+  local page=$1 line text known bad=
   mkdir -p "$room/pages/$page" && cd "$room/pages/$page"
   export HOME=$PWD
   mkdir -p build/release && ln -s "$room/bin/capstan" build/release/capstan
@@ -66,9 +66,15 @@ run_page() {  # PAGE
     if ! eval "$text" <stdin.txt >log 2>&1; then
       tail -40 log >&2
       echo "$source_dir/$page:$line: failed: $text" >&2
-      return 1
+      [[ $mode == keys ]] || return 1
+      bad=yes
     fi
   done < <(commands_of "$source_dir/$page"; [[ $mode == run ]] || spans_of "$source_dir/$page")
+  if [[ $mode == keys ]]; then
+    text=$(awk '/^```/ { block = !block; inside = block && /^``` *$/; next } inside && /^[^#]*(^|[ |$])capstan +[a-z]/ { print FILENAME ":" NR ": " $0 }' "$source_dir/$page")
+    [[ -z $text ]] || { printf 'not run, for its block begins with ``` instead of ```sh:\n%s\n' "$text" >&2 && bad=yes; }
+  fi
+  [[ -z $bad ]]
 }
 
 failed=
