@@ -20,6 +20,8 @@ source_dir=$(realpath "$1") && shift
 elsewhere=(
   "recipes/quickstart.sh"  # packages, build and training: what .ci and a fresh machine run
   "tests/run.sh"           # this test is part of it
+  "sudo "                  # installs into the system
+  "man "                   # waits for a reader
   "cmake "                 # the build that made the program; tests/consumer/run.sh installs and uses it
 )
 

@@ -7,12 +7,12 @@ set -euo pipefail
 command=${1:-}
 config=
 case $command in
-  train | evaluate | predict | generate | prepare | bench) [[ ${2:--} == -* || $2 == *=* || $2 != */* ]] || config=$2 ;;
+  train | sweep | evaluate | predict | generate | prepare | bench) [[ ${2:--} == -* || $2 == *=* || $2 != */* ]] || config=$2 ;;
 esac
 
 if [[ $DOCS_MODE == keys ]]; then
   case $command in train | evaluate | predict | generate | prepare | bench) ;; *) exit 0 ;; esac
-  # Of files only the names are looked at. Without a configuration the run that is named tells which it was.
+  # Of files only the names are looked at, and several values of a key are no value. Without a configuration the run that is named tells which it was.
   kept=() leave=
   for argument in "${@:2}"; do
     if [[ -z $config && $argument =~ runs/([a-z0-9_]+)-([a-z0-9_]+) && -e $DOCS_RECIPES/${BASH_REMATCH[1]}/${BASH_REMATCH[2]}.cfg ]]; then
@@ -99,7 +99,7 @@ esac
 case $config in */fashion_mnist* | vit/image_folder | swin/tiny_imagenet_20 | resnet/tiny_imagenet_20) narrow+=(data.held_out=4) ;; esac
 
 case $command in
-  train)
+  train | sweep)
     [[ -n $config ]] || exec "$DOCS_CAPSTAN" "${arguments[@]}"
     narrow+=(run.threads=1)
     [[ -n $profile ]] && narrow+=(train.max_steps=112) || narrow+=(train.max_steps=2)

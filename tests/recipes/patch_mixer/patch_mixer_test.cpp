@@ -36,5 +36,13 @@ TEST_F(PatchMixerProgram, LearnsToTellShapesApart) {
   EXPECT_GE(metric("accuracy"), 0.8);  // chance: .5
 }
 
+TEST_F(PatchMixerProgram, ComputesInBf16AndRefusesWhatDoesNotFit) {
+  EXPECT_EQ(capstan(joined({"train", config, "--check", "train.precision=bf16"}, small)), engine::kOk) << err.str();
+  for (const char* bad : {"model.patch_size=5", "data.image_size=48"}) {
+    EXPECT_EQ(capstan(joined({"train", config, "--check"}, joined(small, {bad}))), engine::kUsage) << bad;
+    EXPECT_THAT(err.str(), HasSubstr("they must have model.image_size = 32 pixels")) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace capstan::patch_mixer

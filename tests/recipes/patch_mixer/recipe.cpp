@@ -27,17 +27,14 @@ struct Options {  // the section [model]
 };
 
 struct Layer {  // on N patches of C numbers: each number across the patches, then each patch across its numbers
-  nn::LayerNorm before_patches, before_numbers;
-  nn::Linear across_patches, across_numbers;
+  nn::LayerNorm norm;
+  nn::Linear across, within;
 
   Layer(const nn::Scope& scope, std::int64_t n, std::int64_t c)
-      : before_patches(scope / "before_patches", {.width = c}),
-        before_numbers(scope / "before_numbers", {.width = c}),
-        across_patches(scope / "across_patches", {.in = n, .out = n}),
-        across_numbers(scope / "across_numbers", {.in = c, .out = c}) {}
+      : norm(scope / "norm", {.width = c}), across(scope / "across", {.in = n, .out = n}), within(scope / "within", {.in = c, .out = c}) {}
   Tensor operator()(const Tensor& x) const {  // [B, N, C] -> [B, N, C]
-    const Tensor y = x + transpose(gelu(across_patches(transpose(before_patches(x), 1, 2))), 1, 2);
-    return y + gelu(across_numbers(before_numbers(y)));
+    const Tensor y = x + transpose(gelu(across(transpose(norm(x), 1, 2))), 1, 2);
+    return y + gelu(within(norm(y)));
   }
 };
 
@@ -55,13 +52,20 @@ struct Mixer {
   Tensor operator()(const Tensor& images) const {  // [B, channels, H, W] -> [B, classes]
     Tensor x = patches(images);
     for (const Layer& layer : layers) x = layer(x);
-    return head(mean(x, {1}));
+    return cast(head(mean(x, {1})), DType::f32);
   }
 };
 
 struct PatchMixer : task::Task {
   static constexpr std::string_view name = "patch_mixer";
-  using Config = task::RecipeOptions<Options>;
+  struct Config : task::RecipeOptions<Options> {
+    void validate() const {
+      const bool fits = image_size(form()) == model.image_size && model.image_size % model.patch_size == 0;
+      require<ConfigError>(fits, "images of ", image_size(form()), " pixels: they must have model.image_size = ", model.image_size,
+                           " pixels, a multiple of model.patch_size = ", model.patch_size);
+      task::Options::validate(form());
+    }
+  };
 
   PatchMixer(const Config& config, const engine::Setup& setup, const nn::Scope& scope)
       : Task(config, config.form(), setup, scope, [&](const nn::Scope& below, std::int64_t classes) -> task::Network {
