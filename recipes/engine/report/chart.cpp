@@ -127,10 +127,10 @@ class Plot {
   }
 
   std::string svg(std::string_view id) const {
-    std::string out =
-        join_text("<svg viewBox=\"0 0 ", at(kWidth), " ", at(kHeight), "\" role=\"img\" aria-labelledby=\"", id, "-t ", id,
-                  "-d\" data-x=\"", at(left_), " ", at(kWidth - kRight), " ", at(top_), " ", at(kHeight - kBottom), "\"><title id=\"", id,
-                  "-t\">", escaped_markup(chart_.title), "</title><desc id=\"", id, "-d\">", escaped_markup(description()), "</desc>\n");
+    std::string out = join_text("<svg viewBox=\"0 0 ", at(kWidth), " ", at(kHeight), "\" role=\"img\" aria-labelledby=\"", id,
+                                "-t\" aria-describedby=\"", id, "-d\" data-x=\"", at(left_), " ", at(kWidth - kRight), " ", at(top_), " ",
+                                at(kHeight - kBottom), "\"><title id=\"", id, "-t\">", escaped_markup(spoken_title()),
+                                "</title><desc id=\"", id, "-d\">", escaped_markup(description()), "</desc>\n");
     out += axes();
     for (const ChartSeries& s : chart_.series) out += series(s);
     out += levels();
@@ -229,6 +229,8 @@ class Plot {
                      escaped_markup(m.label), "</text>");
     return out + "</g>\n";
   }
+
+  std::string spoken_title() const { return chart_.title.empty() ? join_text(chart_.y_title, " by ", chart_.x_title) : chart_.title; }
 
   std::string description() const {
     constexpr std::size_t kMost = 8;
@@ -450,8 +452,10 @@ std::string figure_of(const Chart& chart, std::string_view id) {
   std::string outside;
   for (const ChartLevel& l : extents.outside) outside += join_text(outside.empty() ? "" : ", ", l.name, " ", page_number(l.value));
   if (!outside.empty()) note += join_text(note.empty() ? "" : "; ", "beyond this picture: ", outside);
-  std::string out = join_text("<figure class=\"chart\" id=\"", id, "\"><figcaption><span class=\"name\">", escaped_markup(chart.title),
-                              "</span> <span class=\"note\">", escaped_markup(note), "</span></figcaption>\n");
+  std::string out = join_text("<figure class=\"chart\" id=\"", id, "\">");
+  if (!chart.title.empty() || !note.empty())
+    out += join_text("<figcaption><span class=\"name\">", escaped_markup(chart.title), "</span> <span class=\"note\">",
+                     escaped_markup(note), "</span></figcaption>\n");
   out += Plot(chart, extents).svg(id);
   if (chart.legend && !chart.series.empty()) {
     out += "<ul class=\"legend\">";

@@ -167,6 +167,12 @@ inline constexpr std::string_view kPageScript = R"js(
       });
       if (!found) return leave();
       if (!tip) {
+        var name = svg.querySelector('title');
+        if (name) {  // which the browser would show over the values
+          svg.setAttribute('aria-label', name.textContent);
+          svg.removeAttribute('aria-labelledby');
+          name.remove();
+        }
         tip = figure.appendChild(document.createElement('div'));
         tip.className = 'tip';
         line = svg.appendChild(document.createElementNS('http://www.w3.org/2000/svg', 'path'));
@@ -193,6 +199,6 @@ inline constexpr std::string_view kPageScript = R"js(
 )js";
 
 /// Of the script, base64 of SHA-256: the page allows this one and no other. tests/recipes/engine/report/page.sh says what it must be.
-inline constexpr std::string_view kPageScriptHash = "aNvGkY8JvcSczfVvBTS5xC/f8OTVYd5fopw22p6IVw0=";
+inline constexpr std::string_view kPageScriptHash = "pX212gRc2i0YhtQSoWoJY9x86CDNolc1EtG60QzIGqk=";
 
 }  // namespace capstan::engine

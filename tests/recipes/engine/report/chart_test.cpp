@@ -112,7 +112,7 @@ TEST(Figure, SaysInWordsWhatIsDrawn) {
               HasSubstr("model: from 0.2500 at step 50 to 0.5000 at step 150, lowest 0.2500 at step 50, highest 0.7500 at step 100."));
   EXPECT_THAT(html, HasSubstr("popularity: 0.1250."));
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">100</th><td>0.7500</td>"));
-  EXPECT_THAT(html, HasSubstr("aria-labelledby=\"f1-t f1-d\""));
+  EXPECT_THAT(html, HasSubstr("aria-labelledby=\"f1-t\" aria-describedby=\"f1-d\""));
   EXPECT_THAT(html, HasSubstr(">best: 0.75</text>"));
 }
 
