@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using data::Json;
 
-constexpr std::string_view kWords[] = {"minimize", "maximize", "none"};
+constexpr std::string_view kGoalWords[] = {"minimize", "maximize", "none"};
 constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
 
 std::string content_of(const std::string& path) {
@@ -258,7 +258,7 @@ bool better(Goal goal, double a, double b) { return goal == Goal::minimize ? b <
 std::string about_json(const RunAbout& about) {
   std::string metrics, facts, warnings;
   for (const MetricInfo& m : about.metrics)
-    metrics += join_text(metrics.empty() ? "" : ",", json_string(m.name), ":\"", kWords[static_cast<std::size_t>(m.goal)], "\"");
+    metrics += join_text(metrics.empty() ? "" : ",", json_string(m.name), ":\"", kGoalWords[static_cast<std::size_t>(m.goal)], "\"");
   for (const auto& f : about.data.facts)
     facts += join_text(facts.empty() ? "" : ",\n  ", "[", json_string(f.what), ",", json_string(f.text), "]");
   for (const std::string& w : about.data.warnings) warnings += join_text(warnings.empty() ? "" : ",", json_string(w));
@@ -279,9 +279,9 @@ RunAbout parse_run_about(std::string_view text, const std::string& name) {
                  .batches_per_step = json["batches_per_step"].integer(),
                  .data = {}};
   for (const auto& [metric, goal] : json["metrics"].members()) {
-    const auto word = std::ranges::find(kWords, goal.text());
-    if (word == std::end(kWords)) goal.fail("minimize, maximize or none");
-    about.metrics.push_back({std::string(metric), static_cast<Goal>(word - std::begin(kWords))});
+    const auto word = std::ranges::find(kGoalWords, goal.text());
+    if (word == std::end(kGoalWords)) goal.fail("minimize, maximize or none");
+    about.metrics.push_back({std::string(metric), static_cast<Goal>(word - std::begin(kGoalWords))});
   }
   for (const Json& fact : json["data"].items()) {
     const auto parts = fact.items();
