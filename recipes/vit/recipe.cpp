@@ -27,7 +27,7 @@ struct Config : task::RecipeOptions<nn::VitOptions> {
 task::Network network(nn::VitOptions options, const nn::Scope& scope, std::int64_t classes) {
   options.classes = classes;
   const auto model = std::make_shared<const nn::Vit>(scope, options);
-  return {
+  task::Network out{
       .logits = [model](const Tensor& images, const nn::Run& run) { return model->logits(images, run); },
       .smallest_batch = [options](std::int64_t height, std::int64_t width) { return nn::smallest_training_batch(options, height, width); },
       .class_parameters = model->class_parameters(),
@@ -36,6 +36,8 @@ task::Network network(nn::VitOptions options, const nn::Scope& scope, std::int64
                 .grid = model->grid(image.size(2), image.size(3)),
                 .class_token = model->has_class_token()};
       }};
+  if (options.layers == 0) out.attention = {};
+  return out;
 }
 
 class Vit : public task::Task {

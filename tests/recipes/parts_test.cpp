@@ -147,6 +147,7 @@ std::vector<Small> all_recipes() {
        {"data.generated=100", "data.length=16", "model.layers=1", "model.hidden_size=16", "model.heads=2", "model.intermediate_size=32",
         "model.max_positions=64", "model.dropout=0.2", "model.attention_dropout=0.2", "train.batch_size=7"}},
       {"vit_mixup", vit::recipe, with(with(images, vit), {"augment.mix_mode=batch"})},
+      {"vit_without_layers", vit::recipe, with(with(images, vit), {"model.layers=0"})},
       {"vit_cutmix", vit::recipe, with(with(images, vit), {"augment.mix_mode=image", "augment.cutmix=1", "augment.mix_probability=0.8"})},
       {"swin", swin::recipe,
        with(images,

@@ -26,7 +26,7 @@ double GroupSums::mean(std::int64_t group, std::int64_t column) const {
 
 std::int64_t DoublingGroups::of(std::int64_t number) const {
   const auto below = static_cast<std::uint64_t>(std::max<std::int64_t>(number, 1) - 1);
-  return std::min<std::int64_t>(std::bit_width(below), count - 1);
+  return std::min(static_cast<std::int64_t>(std::bit_width(below)), count - 1);
 }
 
 std::string DoublingGroups::name(std::int64_t group) const {

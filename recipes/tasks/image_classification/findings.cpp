@@ -27,10 +27,9 @@ engine::Finding ShownImages::worst(const std::vector<std::string>& names) const 
                                                    names[static_cast<std::size_t>(c.numbers.at(0))], " ", engine::decimals(c.score, 3)),
                               .image = engine::page_picture(example.view)});
   }
-  return {.title = "Worst mistakes",
-          .text = join_text("The ", shown.pictures.size(),
-                            " wrong answers that the model was surest of: the true class, what it said and with which probability."),
-          .shown = std::move(shown)};
+  std::string text = join_text("The ", shown.pictures.size(),
+                               " wrong answers that the model was surest of: the true class, what it said and with which probability.");
+  return {.title = "Worst mistakes", .text = std::move(text), .shown = std::move(shown)};
 }
 
 engine::Finding ShownImages::looked_at(const std::vector<std::string>& names) const {

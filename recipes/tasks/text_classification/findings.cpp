@@ -65,10 +65,9 @@ engine::Finding ShownTexts::looked_at() const {
       words += join_text(i > 0 ? ", " : "", data_->vocabulary().token(ids[order[i]]), " ", engine::decimals(looked.weights[order[i]], 2));
     table.rows.push_back({text(place), truth(place), looked.said, std::move(words)});
   }
-  return {.title = "Attention",
-          .text = join_text("The words that weigh most in the answer, the weights of all words of a text being 1 together. ",
-                            table.rows.size(), " texts at equal distances in the split."),
-          .shown = std::move(table)};
+  std::string how = join_text("The words that weigh most in the answer, the weights of all words of a text being 1 together. ",
+                              table.rows.size(), " texts at equal distances in the split.");
+  return {.title = "Attention", .text = std::move(how), .shown = std::move(table)};
 }
 
 std::vector<engine::Finding> ShownTexts::findings(const engine::ConfusionMatrix* confusion) const {
