@@ -140,8 +140,9 @@ std::vector<LayerRow> layer_rows(std::span<const Parameter> parameters, const st
     if (row == rows.end()) row = rows.insert(rows.end(), {.path = layer});
     row->parameters.push_back(&p);
   }
-  for (const auto& [path, of_path] : work) {
-    if (of_path.forward + of_path.backward <= 0 || std::ranges::find(rows, path, &LayerRow::path) != rows.end()) continue;
+  for (const auto& of_path : work) {
+    const std::string& path = of_path.first;
+    if (of_path.second.forward + of_path.second.backward <= 0 || std::ranges::find(rows, path, &LayerRow::path) != rows.end()) continue;
     rows.insert(path.empty() ? rows.end() : std::ranges::find_if(rows, [&](const LayerRow& r) { return is_below(r.path, path); }),
                 {.path = path});
   }

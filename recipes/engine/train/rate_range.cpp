@@ -73,10 +73,9 @@ std::optional<double> RateCurve::lowest() const {
 std::string rate_table(std::span<const RateTrial> trials) {
   if (trials.empty()) return "";
   // On the scale of what comes before the lowest loss: where it grows without bound the fall would be too small to see.
-  const auto lowest = std::ranges::min_element(trials, {}, &RateTrial::smoothed);
-  const double low = lowest->smoothed,
-               high = std::ranges::max(std::ranges::subrange(trials.begin(), lowest + 1), {}, &RateTrial::smoothed).smoothed,
-               range = std::max(high - low, 1e-300);
+  const auto lowest = std::ranges::min_element(trials, {}, &RateTrial::smoothed),
+             highest = std::ranges::max_element(trials.begin(), lowest + 1, {}, &RateTrial::smoothed);
+  const double low = lowest->smoothed, range = std::max(highest->smoothed - low, 1e-300);
   std::string text = "learning rate  smoothed loss\n";
   const auto count = std::ssize(trials), lines = std::min(kTrialLines, static_cast<std::int64_t>(count));
   for (std::int64_t line = 0; line < lines; ++line) {
