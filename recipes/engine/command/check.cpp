@@ -39,7 +39,7 @@ AnyBatch first_batch(AnyRecipe& recipe) {
   return training_batch(recipe, order, 0, 0);
 }
 
-double bytes_of(const Tensor& t) { return static_cast<double>(t.numel()) * static_cast<double>(size_of(t.dtype())); }
+double tensor_bytes(const Tensor& t) { return static_cast<double>(t.numel()) * static_cast<double>(size_of(t.dtype())); }
 
 /// What the first batch tells.
 struct FirstStep {
@@ -60,7 +60,7 @@ FirstStep first_step(AnyRecipe& recipe, const AnyBatch& batch, const StepKey& ke
     StepGradients step = gradient_step(recipe, std::span(&batch, 1), key);
     first.most = static_cast<double>(memory_stats().peak_live - live);
     for (const Gradient& g : step.gradients)
-      if (g.defined()) first.gradients += bytes_of(g.is_sparse() ? g.row_values() : g.dense());
+      if (g.defined()) first.gradients += tensor_bytes(g.is_sparse() ? g.row_values() : g.dense());
     first.lines = layer_lines(parameters, work_of_layers(recorder.events(), log.operations(), parameters));
     first.inputs = inputs_of_pass(recorder.events(), log.operations(), parameters);
     first.loss = std::move(step.loss);
@@ -188,11 +188,28 @@ void print_model(const Check& check, const FirstStep& first, const Console& cons
     out << "selects by " << check.metric->name << ", " << (check.metric->goal == Goal::minimize ? "lower" : "higher") << " is better\n";
 }
 
-void print_room(const Check& check, const FirstStep& first, double image, std::ostream& out) {
+/// Bytes of the file of a checkpoint, about: building one would take three times as many.
+double checkpoint_bytes(const Check& check, double weights, double state) {
+  constexpr double kOfATensor = 1024;  // that describe it
+  const Training& t = check.training;
+  const double models = t.average != nullptr ? 2 : 1;
+  double bytes = static_cast<double>(check.meta.config.size()) + models * weights + state;
+  double tensors =
+      models * static_cast<double>(t.recipe.parameters().parameters().size()) + static_cast<double>(t.optimizer.state().size());
+  for (const NamedTensors& named : {t.recipe.artifacts(), t.recipe.state()})
+    for (const auto& [name, tensor] : named) {
+      bytes += tensor_bytes(tensor);
+      tensors += 1;
+    }
+  return bytes + kOfATensor * tensors;
+}
+
+void print_room(const Check& check, const FirstStep& first, std::ostream& out) {
   const Training& t = check.training;
   double weights = 0, state = 0;
-  for (const Parameter& p : t.recipe.parameters().parameters()) weights += bytes_of(p.value());
-  for (const optim::OptimizerState& s : t.optimizer.state()) state += bytes_of(s.value);
+  for (const Parameter& p : t.recipe.parameters().parameters()) weights += tensor_bytes(p.value());
+  for (const optim::OptimizerState& s : t.optimizer.state()) state += tensor_bytes(s.value);
+  const double image = checkpoint_bytes(check, weights, state);
   const auto some = [](double bytes) { return bytes_text(bytes); };
   CheckSection memory(out, "memory");
   memory.line("weights", some(weights));
@@ -210,7 +227,7 @@ void print_room(const Check& check, const FirstStep& first, double image, std::o
   const double files = static_cast<double>(c.keep_last + c.keep_best + 1) * image;
   const auto disk = disk_room(check.directory);
   CheckSection space(out, "disk");
-  space.line("a checkpoint", some(image));
+  space.line("a checkpoint", join_text("about ", some(image)));
   space.line("all of them", join_text(some(files), ": checkpoint.keep_last = ", c.keep_last, ", checkpoint.keep_best = ", c.keep_best,
                                       ", one while it is written"));
   if (disk) space.line("left", join_text(some(*disk), " for ", check.directory));
@@ -266,22 +283,16 @@ void print_time(const Check& check, const Timing& t, std::optional<double> valid
 
 int check_run(const Check& check, const Console& console) {
   const Training& t = check.training;
-  const std::string report = [&] {
-    std::string text;
-    for (const std::string& line : data::lines_of(t.recipe.data_report())) text += line + "\n";
-    return text;
-  }();
-  console.out << report << std::flush;
+  for (const std::string& line : data::lines_of(t.recipe.data_report())) console.out << line << "\n";
+  console.out << std::flush;
   const FirstStep first =
       first_step(t.recipe, first_batch(t.recipe),
                  {.seed = t.recipe.setup().seed, .step = 0, .checkpoint_activations = check.options.train.checkpoint_activations});
   print_model(check, first, console);
-  const auto image =
-      static_cast<double>(checkpoint_image(check.meta, t.recipe.parameters(), &t.optimizer, {}, t.recipe.artifacts(), t.average).size());
   console.out << std::flush;
   const Timing timing = time_steps(check);
   const auto validation = check.metric ? validation_seconds(check) : std::nullopt;
-  print_room(check, first, image, console.out);
+  print_room(check, first, console.out);
   print_time(check, timing, validation, console.out);
   return kOk;
 }

@@ -7,6 +7,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/output_file.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
 #include "recipes/engine/system.h"
 #include "recipes/engine/terminal/progress.h"
@@ -22,7 +23,7 @@ int run_rate_range(const Training& training, const EngineOptions& options, RateC
   require<IoError>(!error, directory, ": cannot create the directory: ", error.message());
   const RunLock lock(directory);
   const std::string file = directory + "/" + std::string(kRateRangeFile);
-  data::write_file_durably(file, std::string_view());  // rather now than after all steps
+  data::require_output(file);  // rather now than after all steps
 
   const StopSignals signals;
   std::string why;
