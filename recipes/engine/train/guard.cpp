@@ -20,7 +20,7 @@ constexpr double kLeastDeviation = 0.01;  // of the mean
 constexpr std::int64_t kLeastSteps = 8;   // in the window before anything is said
 
 /// Compares with a window and adds to it.
-std::optional<Spike> judge(const GuardOptions& options, std::vector<double>& window, std::string_view of, double value) {
+std::optional<Spike> judge(const GuardOptions& options, std::vector<double>& window, std::string_view of, double value, double share) {
   const auto steps = std::ssize(window);
   std::optional<Spike> spike;
   double entered = value;
@@ -30,11 +30,12 @@ std::optional<Spike> judge(const GuardOptions& options, std::vector<double>& win
     for (const double v : window) mean += v / n;
     for (const double v : window) squares += (v - mean) * (v - mean) / n;
     const double deviation = std::max(std::sqrt(squares), kLeastDeviation * std::abs(mean));
-    if (deviation > 0 && value - mean > options.spike_threshold * deviation) {
+    if (deviation > 0 && share * (value - mean) > options.spike_threshold * deviation) {
       spike = Spike{.of = of, .value = value, .mean = mean, .deviations = (value - mean) / deviation, .steps = steps};
       entered = mean + options.spike_threshold * deviation;
     }
   }
+  if (share < 1) return spike;
   window.push_back(entered);
   if (std::ssize(window) > options.spike_window) window.erase(window.begin(), window.end() - options.spike_window);
   return spike;
@@ -90,14 +91,14 @@ std::string to_text(const Spike& s) {
                    short_number(s.mean), ", the mean of ", s.steps, " steps");
 }
 
-std::optional<Spike> find_spike(const GuardOptions& options, GuardState& state, double loss, double gradient_norm) {
+std::optional<Spike> find_spike(const GuardOptions& options, GuardState& state, double loss, double gradient_norm, double share) {
   if (options.spike_threshold == 0) {
     state.losses.clear();
     state.norms.clear();
     return std::nullopt;
   }
-  const auto of_loss = judge(options, state.losses, "loss", loss);
-  const auto of_norm = judge(options, state.norms, "gradient norm", gradient_norm);
+  const auto of_loss = judge(options, state.losses, "loss", loss, share);
+  const auto of_norm = judge(options, state.norms, "gradient norm", gradient_norm, share);
   return of_loss ? of_loss : of_norm;
 }
 

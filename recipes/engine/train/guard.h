@@ -5,8 +5,9 @@
 // Spikes. A loss or a gradient norm that lies guard.spike_threshold standard deviations above the mean of the guard.spike_window steps
 // before is one. Nothing is said before half of the window is filled. A deviation counts as at least a hundredth of the mean, so that a
 // flat course makes no spike of a small change. A spike enters the window as what lies at the threshold: one does not hide the next, and a
-// course that has moved to another level is believed after some steps. What is compared is part of a checkpoint, so that a run that was
-// resumed judges as one that was not.
+// course that has moved to another level is believed after some steps. The last step of an epoch may have fewer samples than the others,
+// and varies more: it stands out only by so many times more, and enters no window. What is compared is part of a checkpoint, so that a run
+// that was resumed judges as one that was not.
 
 #include <cstdint>
 #include <optional>
@@ -34,8 +35,8 @@ struct Spike {
 /// "loss 9.214 is 8.1 standard deviations above 3.105, the mean of 128 steps".
 std::string to_text(const Spike& spike);
 
-/// Judges a step and adds it to what the next ones are compared with.
-std::optional<Spike> find_spike(const GuardOptions& options, GuardState& state, double loss, double gradient_norm);
+/// Judges a step and adds it to what the next ones are compared with. `share`: of the samples of a usual step that it has, at most 1.
+std::optional<Spike> find_spike(const GuardOptions& options, GuardState& state, double loss, double gradient_norm, double share = 1);
 
 /// "epoch 2, batch 5" or "epoch 2, batches 5 to 8", counted from 1, of a step of so many batches that begins here.
 std::string place_text(const TrainState& state, std::int64_t batches);

@@ -25,6 +25,15 @@ void pass_over_until(const Training& t, const LeftOut& left_out, const TrainStat
   }
 }
 
+/// How many of the samples of a usual step the one has that begins here.
+double share_of_samples(const AnyRecipe& recipe, const TrainState& state) {
+  if (recipe.sequential()) return 1;
+  const Setup& setup = recipe.setup();
+  const std::int64_t usual = setup.batches_per_step * setup.batch_size,
+                     left = recipe.samples_per_epoch() - state.position * setup.batch_size;
+  return left < usual ? static_cast<double>(left) / static_cast<double>(usual) : 1;
+}
+
 }  // namespace
 
 void SpikeGuard::warn(const std::string& text) {
@@ -58,7 +67,8 @@ bool SpikeGuard::go_back(const std::string& text, const LeftOut& step) {
 
 SpikeGuard::Verdict SpikeGuard::judge(const StepWork& work, const StepLoss& loss) {
   TrainState& state = run_.session.state();
-  const auto spike = find_spike(run_.options, state.guard, loss.total(), loss.gradient_norm);
+  const double share = share_of_samples(run_.training.recipe, state);
+  const auto spike = find_spike(run_.options, state.guard, loss.total(), loss.gradient_norm, share);
   if (!spike) return Verdict::learn;
   const std::string text = join_text("spike at step ", state.step, " (", place_text(state, work.batches), "): ", to_text(*spike));
   if (run_.options.on_spike == OnSpike::warn) {

@@ -55,6 +55,18 @@ TEST(Spikes, ANewLevelIsBelievedAndOneSpikeDoesNotHideTheNext) {
   EXPECT_FALSE(find_spike(off, state, 1e30, 1e30));
 }
 
+TEST(Spikes, AStepOfFewerSamplesStandsOutByMoreAndEntersNoWindow) {
+  const GuardOptions options{.spike_window = 16};
+  GuardState state;
+  for (int i = 0; i < 16; ++i) find_spike(options, state, 1.0 + 0.1 * (i % 2), 1);
+  const std::vector<double> window = state.losses;
+  EXPECT_FALSE(find_spike(options, state, 1.6, 1, 0.5)) << "11 standard deviations";
+  EXPECT_TRUE(find_spike(options, state, 1.7, 1, 0.5)) << "13";
+  EXPECT_EQ(state.losses, window);
+  EXPECT_TRUE(find_spike(options, state, 1.6, 1));
+  EXPECT_NE(state.losses, window);
+}
+
 TEST(StatisticsBefore, UndoesWhatAPassMovedAndCopiesNothingElse) {
   nn::ParameterStore store;
   const nn::Initializer zeros = [](const Tensor& t, std::uint64_t) { std::ranges::fill(t.span<float>(), 0.0f); };
