@@ -1,14 +1,26 @@
 #!/usr/bin/env bash
-# ThreadSanitizer on what has threads: loader, the writer of checkpoints, signals, the threads of several processes.
+# ThreadSanitizer on what has threads of its own: threads.sh [FOLDER]
 #
-# Builds the preset `tsan` and runs those tests with one OpenMP thread: Debian's libgomp is not instrumented, so that its barriers look
-# like races (tsan.supp). That kernels give the same bits with 1, 2 and 3 threads is tested elsewhere (autograd/kernels/threads_test.cpp and the op table).
+# Compiles the loader of batches, the threads of processes that exchange gradients and the readers and writers that share libhdf5, with their tests, and
+# runs these. None of it computes with OpenMP, whose library is not instrumented in Debian: its barriers would look like races. That kernels give
+# the same bits with 1, 2 and 3 threads is tested in autograd/kernels/threads_test.cpp and the op table.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
+folder=${1:-$(mktemp -d)}
 cd "$root"
-build=${CAPSTAN_TSAN_BUILD:-build/tsan}
-cmake --preset tsan -B "$build" > /dev/null
-cmake --build "$build" --parallel 2 --target test_data_fast test_recipes_fast
-export OMP_NUM_THREADS=1 TSAN_OPTIONS="suppressions=$root/tests/faults/tsan.supp halt_on_error=1 second_deadlock_stack=1"
-"$build/tests/test_data_fast" --gtest_filter='Loader*:Hdf5.UsedFromSeveralThreads:Prepared.OnePreparesTheOthersWait:*Thread*'
-"$build/tests/test_recipes_fast" --gtest_filter='DirectoryTest*:InterruptionTest*:ThreadComm*:Watch*:*Comm*'
+export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1"
+core=(autograd/core/{error,rng,shape,layout,storage,tensor}.cpp)
+hdf5=$(pkg-config --cflags --libs hdf5 2> /dev/null || echo "-I/usr/include/hdf5/serial -L/usr/lib/x86_64-linux-gnu/hdf5/serial -lhdf5")
+
+# checked NAME FILTER SOURCE...
+checked() {
+  local name=$1 filter=$2
+  shift 2
+  # shellcheck disable=SC2086
+  g++ -std=c++20 -Og -g1 -fsanitize=thread -I. -DCAPSTAN_SOURCE_DIR="\"$root\"" -o "$folder/$name" "$@" -lgtest -lgtest_main -lgmock -lz -lpthread $hdf5
+  "$folder/$name" --gtest_brief=1 --gtest_filter="$filter"
+}
+checked loader '*' tests/data/loader_test.cpp "${core[@]}"
+checked comm 'Comm.*' tests/recipes/engine/distributed/comm_test.cpp recipes/engine/distributed/{comm,launch,parts,thread_comm}.cpp "${core[@]}"
+checked hdf5 'Hdf5.UsedFromSeveralThreads:Hdf5.SeveralOpenFilesAreDistinct' tests/data/hdf5_test.cpp data/hdf5/*.cpp data/file.cpp \
+  data/streamed_file.cpp "${core[@]}"
