@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <initializer_list>
@@ -9,14 +10,16 @@
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 #include "data/file.h"
 #include "data/hdf5/hdf5.h"
 #include "data/json.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/checkpoint/checkpoint_directory.h"
+#include "recipes/engine/child_process.h"
 #include "recipes/engine/command/command_line.h"
-#include "recipes/engine/selftest/child_process.h"
 #include "recipes/engine/system.h"
 
 namespace capstan::engine {
@@ -99,7 +102,7 @@ class Runs {
       if (i + 1 < kPlaces) bytes[place] = whole[place];
     }
     const std::string said = o_.directory + "/damaged.txt";
-    const int code = ChildProcess(o_.program, std::vector<std::string>{"evaluate", "--checkpoint", damaged}, said).wait();
+    const int code = wait_for(*started({"evaluate", "--checkpoint", damaged}, said));
     require<CheckFailed>(code == kBadCheckpoint, "expected capstan evaluate to end with ", static_cast<int>(kBadCheckpoint), ", got ", code,
                          last_words(said));
   }
@@ -123,11 +126,22 @@ class Runs {
                                        "train.log_every=1",
                                        "checkpoint.every=1"};
     arguments.insert(arguments.end(), more);
-    return std::make_unique<ChildProcess>(o_.program, arguments, said_by(name));
+    return started(std::move(arguments), said_by(name));
+  }
+  std::unique_ptr<ChildProcess> started(std::vector<std::string> arguments, const std::string& said) const {
+    return std::make_unique<ChildProcess>([&] { return become(o_.program, arguments); }, said);
+  }
+  /// Its exit code. Throws StopRequested where a signal asks this process to stop.
+  static int wait_for(ChildProcess& process) {
+    while (!process.ended()) {
+      throw_if_stopped();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return process.wait();
   }
 
   void finish(const std::string& name, std::initializer_list<std::string> more) const {
-    const int code = start(name, more)->wait();
+    const int code = wait_for(*start(name, more));
     require_success(code, name);
   }
 
@@ -146,10 +160,10 @@ class Runs {
       // The names alone: files come and go while they are counted.
       const std::vector<std::string> all = checkpoints_of(run(name));
       if (!all.empty() && std::filesystem::path(all.front()).filename() >= step_name(step)) {
-        process->kill();
+        process->signal(SIGKILL);
         return process->wait() == 128 + SIGKILL && newest_step(name) < o_.steps;
       }
-      pause_for(1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     const int code = process->wait();
     require_success(code, name);

@@ -10,7 +10,6 @@
 #include <cstdlib>
 
 #include "autograd/ops/operators.h"
-#include "recipes/engine/selftest/child_process.h"
 #include "recipes/engine/selftest/numeric_checks.h"
 #include "recipes/engine/selftest/run_checks.h"
 #include "tests/message_of.h"
@@ -100,17 +99,6 @@ TEST_F(SelftestTest, ComparesCheckpointsBitByBit) {
   EXPECT_NO_THROW(require_same_tensors(checkpoint(2), checkpoint(2)));
   EXPECT_THAT(message_of<CheckFailed>([&] { require_same_tensors(checkpoint(1), checkpoint(2)); }),
               AllOf(HasSubstr(", number 0 of "), HasSubstr(" as in the run that was left alone, got ")));
-}
-
-TEST_F(SelftestTest, ChildProcessesAreReapedAndKilled) {
-  const std::string said = scratch / "said";
-  ChildProcess sleeper("/bin/sleep", std::vector<std::string>{"60"}, said);
-  EXPECT_FALSE(sleeper.ended());
-  sleeper.kill();
-  EXPECT_EQ(sleeper.wait(), 128 + SIGKILL);
-  EXPECT_EQ(ChildProcess("/bin/sh", std::vector<std::string>{"-c", "echo out; echo err >&2; read x; exit 7"}, said).wait(), 7);
-  EXPECT_EQ(data::content(said), "out\nerr\n");
-  EXPECT_EQ(ChildProcess(scratch / "none", {}, said).wait(), 127);
 }
 
 TEST_F(SelftestTest, TheTemporaryDirectoryIsTmpdirsAndGoes) {
