@@ -98,7 +98,8 @@ std::optional<Spike> find_spike(const GuardOptions& options, GuardState& state, 
     return std::nullopt;
   }
   const auto of_loss = judge(options, state.losses, "loss", loss, share);
-  const auto of_norm = judge(options, state.norms, "gradient norm", gradient_norm, share);
+  auto of_norm = judge(options, state.norms, "gradient norm", gradient_norm * std::sqrt(share), share);
+  if (of_norm) of_norm->value = gradient_norm;
   return of_loss ? of_loss : of_norm;
 }
 

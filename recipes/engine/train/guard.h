@@ -5,8 +5,9 @@
 // Spikes. A loss or a gradient norm that lies guard.spike_threshold standard deviations above the mean of the guard.spike_window steps
 // before is one. Nothing is said before half of the window is filled. A deviation counts as at least a hundredth of the mean, so that a
 // flat course makes no spike of a small change. A spike enters the window as what lies at the threshold: one does not hide the next, and a
-// course that has moved to another level is believed after some steps. The last step of an epoch may have fewer samples than the others,
-// and varies more: it stands out only by so many times more, and enters no window. What is compared is part of a checkpoint, so that a run
+// course that has moved to another level is believed after some steps. The last step of an epoch may have fewer samples than the others, a
+// share s of them. Its gradient, where it is mostly noise, is longer by 1 / sqrt(s), which is taken off, and all of it varies more: it
+// stands out only by 1 / s times as much, and enters no window. What is compared is part of a checkpoint, so that a run
 // that was resumed judges as one that was not.
 
 #include <cstdint>

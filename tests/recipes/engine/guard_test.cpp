@@ -62,6 +62,8 @@ TEST(Spikes, AStepOfFewerSamplesStandsOutByMoreAndEntersNoWindow) {
   const std::vector<double> window = state.losses;
   EXPECT_FALSE(find_spike(options, state, 1.6, 1, 0.5)) << "11 standard deviations";
   EXPECT_TRUE(find_spike(options, state, 1.7, 1, 0.5)) << "13";
+  EXPECT_FALSE(find_spike(options, state, 1, 1.5, 0.5)) << "a norm of 1.06 by the root of the share";
+  EXPECT_TRUE(find_spike(options, state, 1, 1.7, 0.5));
   EXPECT_EQ(state.losses, window);
   EXPECT_TRUE(find_spike(options, state, 1.6, 1));
   EXPECT_NE(state.losses, window);
