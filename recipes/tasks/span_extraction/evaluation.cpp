@@ -107,7 +107,7 @@ void Evaluation::finish(std::int64_t number, std::span<const Span> windows, std:
   const std::string& text = answers.answer().text;
   const AnswerScore score = best_score(q.answers, text);
   scores_.add(number, score, answers.null_odds, text.empty());
-  shown_.add(number, text, score.f1, answers.answer().probability);
+  shown_.add(number, answers.answer(), score.f1);
   if (keep_) answers_.insert_or_assign(number, std::move(answers));
 }
 

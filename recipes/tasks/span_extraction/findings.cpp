@@ -33,7 +33,10 @@ ShownAnswers::ShownAnswers(const Questions& questions, const data::Vocabulary& v
   for (const std::int64_t q : engine::spread_places(questions.questions(), kSome)) chosen_.insert(q);
 }
 
-void ShownAnswers::add(std::int64_t question, const std::string& text, double f1, double probability) {
+void ShownAnswers::add(std::int64_t question, const Answer& answer, double f1) {
+  const bool nothing = answer.begin < 0 && answer.text == kNothing;
+  const std::string text = nothing ? "" : answer.text;
+  const double probability = nothing ? 0 : answer.probability;
   const engine::KeptCase c{.score = probability * (1 - f1), .index = question, .numbers = {f1, probability}, .text = text};
   if (chosen_.contains(question)) some_.add({.score = 0, .index = question, .numbers = c.numbers, .text = text});
   if (f1 < 1 && worst_.wants(c.score, question)) worst_.add(c);

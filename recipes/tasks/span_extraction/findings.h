@@ -8,6 +8,7 @@
 
 #include "recipes/engine/report/finding.h"
 #include "recipes/engine/report/kept_cases.h"
+#include "recipes/tasks/span_extraction/decode.h"
 #include "recipes/tasks/span_extraction/questions.h"
 
 namespace capstan::span_extraction {
@@ -16,8 +17,8 @@ class ShownAnswers {
  public:
   /// Both outlive this.
   ShownAnswers(const Questions& questions, const data::Vocabulary& vocabulary);
-  /// What was answered, empty for "no answer", with its F1, 0 .. 1, and its probability among the answers looked at.
-  void add(std::int64_t question, const std::string& text, double f1, double probability);
+  /// What was answered, with its F1, 0 .. 1. That nothing could be found (kNothing) is no answer, and nobody is sure of it.
+  void add(std::int64_t question, const Answer& answer, double f1);
   void pack(data::Packer& to) const;
   void add_packed(data::Unpacker& from);
   std::vector<engine::Finding> findings() const;

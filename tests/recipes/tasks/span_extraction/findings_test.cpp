@@ -18,19 +18,22 @@ const engine::FindingTable& table(const engine::Finding& finding) { return std::
 
 TEST(SpanFindings, AreTheSurestMistakes) {
   const Questions questions(golden_squad(), golden_tokenizer(), {}, Questions::Use::evaluation, true);
-  ASSERT_GE(questions.questions(), 4);
+  ASSERT_GE(questions.questions(), 5);
   ShownAnswers shown(questions, golden_vocabulary());
-  shown.add(0, "right", 1, .9);
-  shown.add(1, "wrong", 0, .5);
-  shown.add(2, "", .5, .8);
-  shown.add(3, "half", .5, .9);
+  shown.add(0, {.text = "right", .probability = .9, .begin = 3, .end = 8}, 1);
+  shown.add(1, {.text = "wrong", .probability = .5, .begin = 3, .end = 8}, 0);
+  shown.add(2, {.text = "", .probability = .8}, .5);
+  shown.add(3, {.text = "half", .probability = .9, .begin = 3, .end = 7}, .5);
+  shown.add(4, {.text = std::string(kNothing), .probability = 1}, 0);
   const std::vector<engine::Finding> all = shown.findings();
   ASSERT_EQ(all.size(), 2U);
   const auto& worst = table(all[1]).rows;
-  ASSERT_EQ(worst.size(), 3U) << "the right one is no mistake";
+  ASSERT_EQ(worst.size(), 4U) << "the right one is no mistake";
   EXPECT_EQ(worst[0][2], "wrong");  // .5 * 1
   EXPECT_EQ(worst[1][2], "half");   // .9 * .5
   EXPECT_EQ(worst[2][2], "(no answer)");
+  EXPECT_EQ(worst[3][2], "(no answer)") << "nobody is sure of having found nothing";
+  EXPECT_EQ(worst[3][4], "0.000");
   EXPECT_EQ(worst[0][0], text::readable(questions.question(1).ids, golden_vocabulary()));
   EXPECT_EQ(worst[0][3], "0.00");
   EXPECT_EQ(worst[0][4], "0.500");
