@@ -80,9 +80,10 @@ BatchStream::BatchStream(AnyRecipe& recipe, std::int64_t epoch, std::int64_t pos
   if (mine() == 0) return;
   // Positions run on over epochs, so that the first batches of the next epoch are made while this one ends.
   const auto make = [this](std::int64_t i) {
-    const std::int64_t batch = i / mine(), place = batch % per_epoch_;
-    return Made{training_part(recipe_, order_, repeated_ > 0 ? 0 : batch / per_epoch_, repeated_ > 0 ? place % repeated_ : place,
-                              {.index = division_.first + i % mine(), .count = division_.parts})};
+    const std::int64_t batch = i / mine();
+    const BatchPlace place = drawn_at({batch / per_epoch_, batch % per_epoch_});
+    return Made{
+        training_part(recipe_, order_, place.epoch, place.index, {.index = division_.first + i % mine(), .count = division_.parts})};
   };
   loader_.emplace(make, (epoch * per_epoch_ + position) * mine(), options.train.epochs * per_epoch_ * mine(),
                   static_cast<int>(options.loader.workers), static_cast<int>(options.loader.depth * mine()));

@@ -41,6 +41,11 @@ AnyBatch training_batch(const AnyRecipe& recipe, EpochOrder& order, std::int64_t
 /// A part of it; nothing if the batch has too few samples for it to have one.
 std::optional<AnyBatch> training_part(const AnyRecipe& recipe, EpochOrder& order, std::int64_t epoch, std::int64_t index, const Part& part);
 
+/// A batch by its epoch and its number there, both from 0.
+struct BatchPlace {
+  std::int64_t epoch = 0, index = 0;
+};
+
 /// Into how many parts batches are divided, and which of them this process computes: first .. end - 1.
 struct Division {
   std::int64_t parts = 1, first = 0, end = 1;
@@ -55,6 +60,8 @@ class BatchStream {
   /// The next step: at most `count` batches; none at the end of the epoch. `position`: batches of the present epoch that are done. Throws
   /// StopRequested if a signal asks for a stop while they are waited for.
   StepWork next(std::int64_t count, std::int64_t position);
+  /// Where the samples of a batch of this epoch were drawn, which with train.overfit_batches is another place.
+  BatchPlace drawn_at(const BatchPlace& place) const { return repeated_ > 0 ? BatchPlace{0, place.index % repeated_} : place; }
   double wait_seconds() const { return loader_ ? loader_->wait_seconds() : wait_; }
 
  private:

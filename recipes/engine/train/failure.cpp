@@ -15,7 +15,6 @@
 #include "data/json.h"
 #include "optim/coalesce.h"
 #include "recipes/engine/report/run_log.h"
-#include "recipes/engine/train/batch_stream.h"
 #include "recipes/engine/train/guard.h"
 
 namespace capstan::engine {
@@ -179,11 +178,11 @@ struct Found {
 /// Halves a batch of samples for as long as a part fails.
 class SampleSearch {
  public:
-  SampleSearch(AnyRecipe& recipe, const TrainState& state, const nn::Run& run, std::int64_t batch, bool with_gradients)
-      : recipe_(recipe), epoch_(state.epoch), run_(run), with_gradients_(with_gradients) {
+  SampleSearch(AnyRecipe& recipe, const BatchPlace& drawn, const nn::Run& run, bool with_gradients)
+      : recipe_(recipe), epoch_(drawn.epoch), run_(run), with_gradients_(with_gradients) {
     EpochOrder order(recipe);
     const std::int64_t size = recipe.setup().batch_size;
-    first_ = (state.position + batch) * size;
+    first_ = drawn.index * size;
     whole_ = order.samples(epoch_, first_, std::min(size, recipe.samples_per_epoch() - first_));
   }
 
@@ -249,7 +248,7 @@ Found look_again(AnyRecipe& recipe, const TrainState& state, const FailedStep& s
     }
     if (!found.failed) continue;
     if (recipe.sequential()) break;
-    SampleSearch search(recipe, state, run, piece.number, with_gradients);
+    SampleSearch search(recipe, {step.drawn.epoch, step.drawn.index + piece.number}, run, with_gradients);
     const Part part{.index = piece.place - piece.number * step.parts, .count = step.parts};
     const auto n = std::ssize(search.whole());
     found.of_piece.assign(search.whole().begin() + part.begin(n), search.whole().begin() + part.end(n));

@@ -10,6 +10,7 @@
 #include "recipes/engine/any_recipe.h"
 #include "recipes/engine/checkpoint/checkpoint.h"
 #include "recipes/engine/distributed/comm.h"
+#include "recipes/engine/train/batch_stream.h"
 #include "recipes/engine/train/step.h"
 
 namespace capstan::engine {
@@ -17,6 +18,7 @@ namespace capstan::engine {
 struct FailedStep {
   const StepWork& work;  ///< this process's pieces
   StepKey key;
+  BatchPlace drawn;        ///< of the first of its batches (BatchStream::drawn_at)
   std::int64_t parts = 1;  ///< that its batches are computed in
   double learning_rate = 0;
 };

@@ -213,7 +213,11 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     // Only of what all processes have met may they speak.
     const bool shared = t.comm != nullptr && dynamic_cast<const NotFinite*>(&e) != nullptr;
     statistics.put_back();
-    const FailedStep failed{.work = work, .key = key(), .parts = exchange.parts(), .learning_rate = t.schedule(state.step)};
+    const FailedStep failed{.work = work,
+                            .key = key(),
+                            .drawn = stream.drawn_at({state.epoch, state.position}),
+                            .parts = exchange.parts(),
+                            .learning_rate = t.schedule(state.step)};
     const FailureReport report = examine_failure(t.recipe, state, work.batches > 0 ? &failed : nullptr, e, shared ? t.comm : nullptr);
     statistics.put_back();
     const std::string message = join_text(e.what(), report.where);
