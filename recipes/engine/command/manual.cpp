@@ -23,7 +23,14 @@ constexpr Entry kFiles[] = {
      "the newest checkpoint.keep_last and the best checkpoint.keep_best checkpoints: HDF5 files that any reader opens"},
     {"checkpoints/best.h5", "a second name of the best one"},
     {"checkpoints/LATEST.json", "file, bytes, digest, step and metric of the newest one"},
-    {"nan_dump.h5", "after a numerical stop: the last finite weights"},
+    {"layers.jsonl",
+     "every guard.layers_every steps a row for each parameter: its largest weight and gradient, and how far a step moves it"},
+    {"run.json", "what the run is: recipe, configuration, metrics, what it read"},
+    {"result.json", "how it ended and its best metric, once it has done all it was asked to"},
+    {"report.html, findings.json", "with train.report: a page to look at, and what the best model so far does"},
+    {"tensorboard/", "with train.tensorboard: the numbers of metrics.jsonl as events"},
+    {"lr_range.jsonl", "of --lr-range: a row a step, then the rate that is suggested"},
+    {"nan_dump.h5, nan_dump.json", "after a numerical stop: the last finite weights, and what is known of it"},
     {"run.lock", "keeps a second process out"},
 };
 

@@ -232,7 +232,7 @@ class SampleSearch {
   std::vector<std::int64_t> whole_;
 };
 
-Found look_again(AnyRecipe& recipe, const TrainState& state, const FailedStep& step, bool with_gradients, bool find_samples) {
+Found look_again(AnyRecipe& recipe, const FailedStep& step, bool with_gradients, bool find_samples) {
   Found found;
   for (const Piece& piece : step.work.pieces) {
     const nn::Run run = step.key.run(piece.number);
@@ -343,7 +343,7 @@ FailureReport examine_failure(AnyRecipe& recipe, const TrainState& state, const 
   if (step != nullptr) {
     const bool with_gradients = of != nullptr && of->of() == NotFinite::Of::gradient;
     const bool moved = of != nullptr && of->of() == NotFinite::Of::parameter;  // the step cannot be repeated
-    const Found found = moved ? Found{} : look_again(recipe, state, *step, with_gradients, bad_parameter.empty());
+    const Found found = moved ? Found{} : look_again(recipe, *step, with_gradients, bad_parameter.empty());
     std::vector<std::string> samples;
     std::string where;
     for (const std::string& theirs : texts_of_all(comm, own_where(found)))
