@@ -20,7 +20,7 @@ using data::at;
 constexpr std::size_t kExamples = 4;
 
 /// Boxes of a prior that knows no image.
-constexpr std::int64_t kTypicalBoxes = 100, kTypicalImages = 1000;
+constexpr std::int64_t kMostTypicalBoxes = 100, kTypicalImages = 1000;
 constexpr double kMeets = 0.5;
 constexpr std::int64_t kTypicalNumbers = 6;
 
@@ -215,9 +215,9 @@ Tensor typical_boxes(const Dataset& data) {
     seen.push_back(boxes_to_meet(data.annotated(engine::Split::train, i * images / looked_at)));
     for (const LabelledBox& b : seen.back()) all.push_back({b.box, b.label, 0});
   }
-  for (std::size_t i = 0; i < all.size() && i < at(kTypicalBoxes); ++i)
+  for (std::size_t i = 0; i < all.size() && i < at(kMostTypicalBoxes); ++i)
     std::swap(all[i], all[i + static_cast<std::size_t>(rng.below(all.size() - i))]);
-  if (std::ssize(all) > kTypicalBoxes) all.resize(at(kTypicalBoxes));
+  if (std::ssize(all) > kMostTypicalBoxes) all.resize(at(kMostTypicalBoxes));
   for (TypicalBox& t : all) {
     const data::Corners own = data::corners_of(t.box);
     const auto met = std::ranges::count_if(seen, [&](const std::vector<LabelledBox>& boxes) {

@@ -15,7 +15,6 @@ namespace capstan::image_classification {
 namespace {
 
 using engine::Split;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(ImageFindings, AreTheMistakesItWasSurestOf) {

@@ -12,7 +12,6 @@ namespace capstan::recommendation {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 const engine::FindingTable& table(const engine::Finding& finding) { return std::get<engine::FindingTable>(finding.shown); }
 
