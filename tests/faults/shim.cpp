@@ -146,6 +146,7 @@ int open_any(int folder, const char* path, int flags, mode_t mode) {
 
 }  // namespace
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): libc names its parameters in its own way.
 extern "C" {
 
 int open(const char* path, int flags, ...) {
@@ -269,3 +270,4 @@ int close(int fd) {
 }
 
 }  // extern "C"
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

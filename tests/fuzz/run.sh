@@ -29,8 +29,12 @@ for reader in "${readers[@]}"; do
   ln -sf "$program" "$build/by_name/$reader"
   mkdir -p "$build/corpus/$reader"
   log="$build/findings/$reader.log" result=ok
-  "$build/by_name/$reader" -detect_leaks=$([ "$reader" = hdf5_unsealed ] && echo 0 || echo 1) -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
-    -artifact_prefix="$build/findings/$reader-" "$build/corpus/$reader" "$build/seeds/$reader" >"$log" 2>&1 || result=FOUND
+  leaks=1 options=
+  # libhdf5 leaks what it has read of a file that it then refuses, and asks for sizes that damaged bytes say, which fails outside the sanitizer.
+  [ "$reader" != hdf5_unsealed ] || leaks=0 options=allocator_may_return_null=1
+  ASAN_OPTIONS=$options "$build/by_name/$reader" -detect_leaks=$leaks -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    -malloc_limit_mb=$((leaks * 1024)) -max_len=65536 -print_final_stats=1 -artifact_prefix="$build/findings/$reader-" "$build/corpus/$reader" \
+    "$build/seeds/$reader" >"$log" 2>&1 || result=FOUND
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   total=$((total + ${executions:-0}))
   printf '%-18s %12s %8s  %s\n' "$reader" "${executions:-0}" "$(find "$build/corpus/$reader" -type f | wc -l)" "$result"
