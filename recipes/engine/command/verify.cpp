@@ -48,17 +48,17 @@ bool is_temporary(std::string_view name) { return name.ends_with(kUnverifiedEnd)
 
 std::string beside(const std::string& folder, std::string_view name) { return (fs::path(folder) / name).string(); }
 
-std::string size_text(const std::string& path) {
+std::string file_size_text(const std::string& path) {
   std::error_code error;
   const auto bytes = fs::file_size(path, error);
   return error ? "unknown size" : bytes_text(static_cast<double>(bytes));
 }
 
 /// "3 files", "1 file".
-std::string counted(std::size_t count, std::string_view what) { return join_text(count, " ", what, count == 1 ? "" : "s"); }
+std::string count_text(std::size_t count, std::string_view what) { return join_text(count, " ", what, count == 1 ? "" : "s"); }
 
 /// The names of what lies in a folder, sorted. Throws IoError.
-std::vector<std::string> names_in(const std::string& folder) {
+std::vector<std::string> sorted_names_in(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
   fs::directory_iterator entries(folder, error);
@@ -124,7 +124,7 @@ class Verification {
 
   /// The last line; the exit code.
   int finish() {
-    out_ << counted(files_, "file") << ": " << files_ - bad_ << " ok, " << bad_ << " BAD\n";
+    out_ << count_text(files_, "file") << ": " << files_ - bad_ << " ok, " << bad_ << " BAD\n";
     return bad_checkpoint_ ? kBadCheckpoint : bad_data_ ? kData : bad_ > 0 ? kIo : kOk;
   }
 
@@ -167,7 +167,7 @@ class Verification {
     const std::string checkpoints = beside(path, kCheckpointFolder);
     for (const std::string& sign : {checkpoints, beside(path, kRunConfig), beside(path, "run.lock")})
       if (fs::exists(sign, error)) return run(path, checkpoints);
-    const std::vector<std::string> names = names_in(path);
+    const std::vector<std::string> names = sorted_names_in(path);
     const auto is_step = [](const std::string& name) { return name.starts_with("step-") && name.ends_with(".h5"); };
     if (std::ranges::any_of(names, is_step)) {
       const std::optional<std::string> holder = holder_of(beside(fs::absolute(path).parent_path().string(), "run.lock"));
@@ -231,8 +231,8 @@ class Verification {
       sound.best_step = state.best_step;
       (void)c.optimizer_steps();
     }
-    sound.text =
-        join_text("checkpoint of ", c.meta().recipe, ", step ", sound.step, sound.resumes ? "" : ", weights only", ", ", size_text(path));
+    sound.text = join_text("checkpoint of ", c.meta().recipe, ", step ", sound.step, sound.resumes ? "" : ", weights only", ", ",
+                           file_size_text(path));
     return sound;
   }
 
@@ -252,7 +252,7 @@ class Verification {
     std::error_code error;
     std::optional<SoundCheckpoint> newest;  // that is sound
     std::string newest_file;
-    for (const std::string& name : names_in(path)) {
+    for (const std::string& name : sorted_names_in(path)) {
       const std::string inside = beside(path, name);
       const bool superseded = name.ends_with(kSupersededEnd);
       const std::string_view plain = std::string_view(name).substr(0, name.size() - (superseded ? kSupersededEnd.size() : 0));
@@ -280,7 +280,7 @@ class Verification {
   void look_at_best(const std::string& path, const std::optional<SoundCheckpoint>& newest) {
     std::error_code error;
     const std::string folder = fs::path(path).parent_path().string();
-    for (const std::string& name : names_in(folder.empty() ? "." : folder))
+    for (const std::string& name : sorted_names_in(folder.empty() ? "." : folder))
       if (name.starts_with("step-") && name.ends_with(".h5") && fs::equivalent(beside(folder, name), path, error))
         return ok(path, "another name of " + name);
     const auto best = look_at_checkpoint(path, std::nullopt);
@@ -330,15 +330,15 @@ class Verification {
       }
     }
     require<DataError>(last == '\n', path, ":", lines.line_number(), ": the row is cut short; a resume leaves it out");
-    return counted(static_cast<std::size_t>(rows), "row");
+    return count_text(static_cast<std::size_t>(rows), "row");
   }
 
   /// What killed processes left of files that they were writing.
   void leftovers(const std::string& folder, bool at_work) {
-    for (const std::string& name : names_in(folder))
+    for (const std::string& name : sorted_names_in(folder))
       if (const std::string inside = beside(folder, name); is_temporary(name) && fs::is_regular_file(inside))
         ok(inside,
-           join_text("an unfinished file, ", size_text(inside),
+           join_text("an unfinished file, ", file_size_text(inside),
                      at_work ? ": being written, or left by a killed process" : ": left by a killed process; the next run removes it"));
   }
 
@@ -404,7 +404,7 @@ class Verification {
 
   static std::string json(const std::string& path) {
     (void)data::read_json(path);
-    return "JSON, " + size_text(path);
+    return "JSON, " + file_size_text(path);
   }
 
   /// A file of a known kind. False: it is of none.
@@ -412,13 +412,13 @@ class Verification {
     if (path.ends_with(".safetensors.index.json")) {
       look(path, [&] {
         const data::SafetensorsSet set(path);
-        return "set of " + counted(set.tensors().size(), "tensor");
+        return "set of " + count_text(set.tensors().size(), "tensor");
       });
     } else if (path.ends_with(".safetensors")) {
       look(path, [&] {
         const data::SafetensorsReader reader(path, {.allow_trailing_bytes = true});
         const bool checked = reader.metadata().contains(std::string(data::kSafetensorsChecksum));
-        return join_text(counted(reader.entries().size(), "tensor"), ", ", size_text(path),
+        return join_text(count_text(reader.entries().size(), "tensor"), ", ", file_size_text(path),
                          checked ? "" : "; it has no checksum of the numbers");
       });
     } else if (path.ends_with(".npz")) {
@@ -455,7 +455,7 @@ class Verification {
   static std::string npz(const std::string& path) {
     const data::NpzReader reader(path);
     for (const data::NpzEntry& e : reader.entries()) (void)reader.read(e.name);
-    return join_text(counted(reader.entries().size(), "array"), ", ", size_text(path));
+    return join_text(count_text(reader.entries().size(), "array"), ", ", file_size_text(path));
   }
 
   /// A checkpoint or data.
@@ -479,7 +479,7 @@ class Verification {
         held += e.stored_bytes;
         if (held >= kHeldWhileVerifying) reader.release(), held = 0;
       }
-      return join_text("data, ", counted(reader.entries().size(), "dataset"), ", ", size_text(path));
+      return join_text("data, ", count_text(reader.entries().size(), "dataset"), ", ", file_size_text(path));
     });
   }
 
