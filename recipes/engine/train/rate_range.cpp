@@ -55,9 +55,10 @@ std::optional<double> RateCurve::steepest() const {
   // Rates grow by one factor a step, so a difference over steps is one over the logarithm of the rate.
   if (!done_) return std::nullopt;
   const auto first = static_cast<std::size_t>(steps_ / 10);
+  const auto end = static_cast<std::size_t>(std::ranges::min_element(trials_, {}, &RateTrial::smoothed) - trials_.begin());
   double best = 0;
   std::optional<double> rate;
-  for (std::size_t i = std::max<std::size_t>(first, 1); i + 1 < trials_.size(); ++i)
+  for (std::size_t i = std::max<std::size_t>(first, 1); i < end; ++i)
     if (const double slope = trials_[i + 1].smoothed - trials_[i - 1].smoothed; slope < best) {
       best = slope;
       rate = trials_[i].rate;

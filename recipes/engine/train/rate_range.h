@@ -37,8 +37,8 @@ class RateCurve {
   void add(double loss);
 
   std::span<const RateTrial> trials() const { return trials_; }
-  /// Where the smoothed loss falls fastest for a factor on the rate; nothing if it nowhere falls, or before the test is done. The first
-  /// steps, whose average is of few losses, do not count.
+  /// Where the smoothed loss falls fastest for a factor on the rate, on its way to the lowest; nothing if it nowhere falls, or before the
+  /// test is done. The first steps, whose average is of few losses, do not count, nor do those behind the lowest, where it leaps.
   std::optional<double> steepest() const;
   /// Where it is lowest.
   std::optional<double> lowest() const;

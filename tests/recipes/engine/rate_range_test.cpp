@@ -47,6 +47,15 @@ TEST(RateCurve, SuggestsTheSteepestDescent) {
   EXPECT_THAT(rate_table(curve.trials()), AllOf(HasSubstr("smoothed loss\n"), HasSubstr("####"), HasSubstr(" ...\n")));
 }
 
+TEST(RateCurve, AFallBehindTheLowestIsNoFall) {
+  RateCurve curve({1e-4, 1}, 100);
+  for (int i = 0; i < 60; ++i) curve.add(5 - 0.02 * i);
+  for (int i = 0; i < 20; ++i) curve.add(9);
+  for (int i = 0; i < 20; ++i) curve.add(5);  // steeper than ever before
+  ASSERT_TRUE(curve.steepest().has_value());
+  EXPECT_LT(*curve.steepest(), *curve.lowest());
+}
+
 TEST(RateCurve, TheAverageOfAConstantIsTheConstant) {
   RateCurve curve({0.1, 1}, 20);
   while (!curve.done()) curve.add(3);
