@@ -103,6 +103,11 @@ std::vector<std::byte> read_file(const std::string& path) {
   return bytes;
 }
 
+std::string read_text(const std::string& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& name) {
   while (!bytes.empty()) {
     const auto n = ::write(descriptor, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));

@@ -17,6 +17,7 @@ namespace capstan::data {
 
 /// The content of a file. Throws IoError.
 std::vector<std::byte> read_file(const std::string& path);
+std::string read_text(const std::string& path);
 
 /// The reader of what is written has gone: a program whose output nobody wants any more ends, and nothing is wrong.
 class ClosedPipe : public IoError {

@@ -177,10 +177,7 @@ Json parse_json(std::string_view text, const std::string& name, NotFinite not_fi
   return Json(std::move(document), tape, at, name + ": ");
 }
 
-Json read_json(const std::string& path, NotFinite not_finite) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, not_finite);
-}
+Json read_json(const std::string& path, NotFinite not_finite) { return parse_json(read_text(path), path, not_finite); }
 
 void Json::fail(std::string_view expected) const {
   constexpr std::size_t kShown = 40;

@@ -219,8 +219,7 @@ void CheckpointDirectory::describe_newest() const {
   const double metric = kept == kept_.end() ? std::nan("") : kept->metric;
   const std::string text = latest_text(there.front(), metric, data::digest_file(file_of(there.front())));
   std::error_code error;
-  const auto now = fs::exists(latest_file(), error) ? data::read_file(latest_file()) : std::vector<std::byte>();
-  if (text != std::string_view(reinterpret_cast<const char*>(now.data()), now.size()))
+  if (!fs::exists(latest_file(), error) || data::read_text(latest_file()) != text)
     data::write_file_durably(latest_file(), std::string_view(text));
 }
 

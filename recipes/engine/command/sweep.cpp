@@ -112,8 +112,7 @@ std::string difference_from(const std::string& directory, const OptionTable& tab
 void read_rows(SweepRun& run) {
   const std::string file = run.directory + "/metrics.jsonl";
   if (!fs::exists(file)) return;
-  const std::vector<std::byte> bytes = data::read_file(file);
-  std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  std::istringstream lines(data::read_text(file));
   for (std::string line; std::getline(lines, line);) try {
       const data::Json row = data::parse_json(line, file);
       const std::string_view split = row["split"].text();
@@ -220,8 +219,7 @@ std::string table_for_programs(std::span<const SweepAxis> axes, std::span<const 
 std::map<std::string, double> seconds_before(const std::string& table_file) {
   std::map<std::string, double> seconds;
   if (!fs::exists(table_file)) return seconds;
-  const std::vector<std::byte> bytes = data::read_file(table_file);
-  std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  std::istringstream lines(data::read_text(table_file));
   for (std::string line; std::getline(lines, line);) {
     const std::vector<std::string> cells = split_values(line, '\t');
     if (cells.size() < 3) continue;

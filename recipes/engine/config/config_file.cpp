@@ -90,10 +90,7 @@ Scanned scan(std::string_view text, const std::string& path, std::vector<std::st
 
 }  // namespace
 
-std::vector<Assignment> read_config_file(const std::string& path) {
-  const auto bytes = data::read_file(path);
-  return parse_config({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
-}
+std::vector<Assignment> read_config_file(const std::string& path) { return parse_config(data::read_text(path), path); }
 
 std::vector<Assignment> parse_config(std::string_view text, const std::string& path) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // byte order mark

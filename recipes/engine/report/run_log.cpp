@@ -76,8 +76,7 @@ RunLog::RunLog(const std::string& directory, std::int64_t restored_step) : layer
   const std::string path = directory + "/metrics.jsonl";
   for (const std::string& file : {path, layers_path_}) {
     if (!std::filesystem::exists(file)) continue;
-    const auto bytes = data::read_file(file);
-    const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::string all = data::read_text(file);
     const std::string kept = rows_up_to(all, restored_step);
     if (kept.size() != all.size()) data::write_file_durably(file, std::string_view(kept));
   }

@@ -27,11 +27,6 @@ using data::Json;
 constexpr std::string_view kGoalWords[] = {"minimize", "maximize", "none"};
 constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
 
-std::string content_of(const std::string& path) {
-  const auto bytes = data::read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 bool exists(const std::string& path) {
   std::error_code error;
   return fs::is_regular_file(path, error);
@@ -46,7 +41,7 @@ double number_or_nan(const Json& json, std::string_view name) {
 /// Calls `use` with each whole line; what makes no sense is counted. A last line without an end is one that is being written.
 template <class Use>
 void each_line(const std::string& path, std::vector<std::string>& notes, const Use& use) {
-  const std::string text = content_of(path);
+  const std::string text = data::read_text(path);
   std::int64_t number = 0, bad = 0;
   std::string first;
   for (std::size_t at = 0; at < text.size();) {
@@ -86,7 +81,7 @@ bool is_locked(const std::string& directory) {
 }
 
 std::vector<RunRecord::ConfigValue> config_of(const std::string& path) {
-  const std::string text = content_of(path);
+  const std::string text = data::read_text(path);
   std::vector<std::string_view> lines;
   for (std::size_t at = 0; at < text.size();) {
     const auto end = std::min(text.find('\n', at), text.size());
@@ -204,7 +199,7 @@ class LogReader {
 };
 
 void read_log(const std::string& path, RunRecord& run) {
-  const std::string text = content_of(path);
+  const std::string text = data::read_text(path);
   LogReader reader(run);
   for (std::size_t at = 0; at < text.size();) {
     const auto end = std::min(text.find('\n', at), text.size());
@@ -375,10 +370,10 @@ RunRecord read_run(const std::string& given, bool own) {
     if (exists(path)) noted(run.notes, [&] { read(path); });
   };
   optional("config.cfg", [&](const std::string& path) { run.config = config_of(path); });
-  optional("run.json", [&](const std::string& path) { run.about = parse_run_about(content_of(path), path); });
+  optional("run.json", [&](const std::string& path) { run.about = parse_run_about(data::read_text(path), path); });
   optional("layers.jsonl", [&](const std::string& path) { read_layers(path, run); });
   optional("lr_range.jsonl", [&](const std::string& path) { read_rate_range(path, run); });
-  optional("findings.json", [&](const std::string& path) { run.findings = parse_findings(content_of(path), path); });
+  optional("findings.json", [&](const std::string& path) { run.findings = parse_findings(data::read_text(path), path); });
   optional("log.txt", [&](const std::string& path) { read_log(path, run); });
   if (!run.rows.empty() && run.state == RunRecord::State::untrained) run.state = RunRecord::State::silent;
   if (!run.rows.empty() && run.state == RunRecord::State::silent)

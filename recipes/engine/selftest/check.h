@@ -13,7 +13,7 @@ class CheckFailed : public Error {
   using Error::Error;
 };
 
-struct Check {
+struct SelfCheck {
   std::string name;
   std::function<void()> run;
 };

@@ -294,8 +294,8 @@ std::vector<NumericSample> numeric_samples() {
   };
 }
 
-std::vector<Check> numeric_checks() {
-  std::vector<Check> all;
+std::vector<SelfCheck> numeric_checks() {
+  std::vector<SelfCheck> all;
   for (const NumericSample& s : numeric_samples()) {
     const std::string types = s.has_bf16 ? "f64, f32, bf16" : "f64, f32";
     all.push_back({"gradients: " + s.name + " (" + types + ")", [s] { check_numerically(s); }});

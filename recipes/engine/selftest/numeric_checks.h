@@ -32,6 +32,6 @@ struct NumericSample {
 void check_numerically(const NumericSample& sample);
 
 std::vector<NumericSample> numeric_samples();
-std::vector<Check> numeric_checks();
+std::vector<SelfCheck> numeric_checks();
 
 }  // namespace capstan::engine

@@ -25,14 +25,9 @@
 namespace capstan::engine {
 namespace {
 
-std::string content_of(const std::string& path) {
-  const std::vector<std::byte> bytes = data::read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 /// The end of what a process said, indented below a message.
 std::string last_words(const std::string& output) {
-  std::istringstream lines(content_of(output));
+  std::istringstream lines(data::read_text(output));
   std::vector<std::string> last;
   for (std::string line; std::getline(lines, line);) {
     last.push_back(line);
@@ -50,7 +45,7 @@ class Runs {
   void learns() const {
     finish("whole", {});
     std::vector<double> losses;
-    std::istringstream rows(content_of(run("whole") + "/metrics.jsonl"));
+    std::istringstream rows(data::read_text(run("whole") + "/metrics.jsonl"));
     for (std::string line; std::getline(rows, line);) {
       const data::Json row = data::parse_json(line, "metrics.jsonl", data::NotFinite::null);
       if (row["split"].text() == "train") losses.push_back(row["loss"].number());
@@ -202,7 +197,7 @@ void require_same_tensors(const std::string& got, const std::string& expected) {
   }
 }
 
-std::vector<Check> run_checks(const RunCheckOptions& options) {
+std::vector<SelfCheck> run_checks(const RunCheckOptions& options) {
   const auto runs = std::make_shared<const Runs>(options);
   return {
       {join_text("training: ", options.steps, " steps of ", options.config, ", the loss falls"), [runs] { runs->learns(); }},

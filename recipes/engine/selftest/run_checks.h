@@ -22,7 +22,7 @@ struct RunCheckOptions {
 };
 
 /// In order: each uses what those before it left in the directory.
-std::vector<Check> run_checks(const RunCheckOptions& options);
+std::vector<SelfCheck> run_checks(const RunCheckOptions& options);
 
 /// Compares what the next step of a run depends on, parameters and state of the optimiser and of the recipe, bit by bit. Throws CheckFailed
 /// naming the first tensor that differs.

@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr double kNeededBytes = 20e6;  // four checkpoints of half a megabyte at a time, with room
 
-std::string seconds_text(double seconds) {
+std::string time_taken(double seconds) {
   std::ostringstream text;
   text << "(" << std::fixed << std::setprecision(2) << seconds << " s)";
   return text.str();
@@ -61,9 +61,9 @@ TemporaryDirectory::~TemporaryDirectory() {
   fs::remove_all(path_, ignored);
 }
 
-int run_all(std::span<const Check> checks, std::ostream& out) {
+int run_all(std::span<const SelfCheck> checks, std::ostream& out) {
   int failed = 0;
-  for (const Check& check : checks) {
+  for (const SelfCheck& check : checks) {
     throw_if_stopped();
     std::optional<std::string> wrong;
     const double begin = wall_seconds();
@@ -76,7 +76,7 @@ int run_all(std::span<const Check> checks, std::ostream& out) {
     } catch (const std::exception& e) {
       wrong = e.what();
     }
-    out << (wrong ? "FAILED  " : "ok      ") << check.name << "  " << seconds_text(wall_seconds() - begin) << "\n";
+    out << (wrong ? "FAILED  " : "ok      ") << check.name << "  " << time_taken(wall_seconds() - begin) << "\n";
     if (wrong) out << indented(*wrong) << "\n";
     out.flush();
     failed += wrong ? 1 : 0;
@@ -99,7 +99,7 @@ int selftest(std::span<const RecipeEntry> recipes, std::span<const std::string> 
   console.out << padded("directory", 14) << directory.path() << "\n";
   console.out.flush();
 
-  std::vector<Check> checks = numeric_checks();
+  std::vector<SelfCheck> checks = numeric_checks();
   std::ranges::move(run_checks({.program = program, .config = config, .directory = directory.path(), .threads = set_threads(0)}),
                     std::back_inserter(checks));
   int failed = 0;
@@ -109,7 +109,7 @@ int selftest(std::span<const RecipeEntry> recipes, std::span<const std::string> 
     console.err << "capstan: selftest: stopped by a signal; the temporary directory is removed\n";
     return 128 + stop_signal();
   }
-  const std::string time = seconds_text(wall_seconds() - begin);
+  const std::string time = time_taken(wall_seconds() - begin);
   if (failed == 0) {
     console.out << "all " << checks.size() << " checks passed " << time << "\n";
     return kOk;

@@ -29,7 +29,7 @@ class TemporaryDirectory {
 
 /// Runs checks in order and says of each how it went and how long it took. Returns how many failed. What a check throws beside CheckFailed
 /// counts as a failure, too, but for a full disk and the like (IoError) and StopRequested.
-int run_all(std::span<const Check> checks, std::ostream& out);
+int run_all(std::span<const SelfCheck> checks, std::ostream& out);
 
 /// The command. Trains the first of `recipes` that has a configuration named quickstart. `program`: the file of this program.
 int selftest(std::span<const RecipeEntry> recipes, std::span<const std::string> arguments, const Console& console,

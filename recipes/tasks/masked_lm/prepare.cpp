@@ -175,11 +175,6 @@ class Preparation {
     return std::nullopt;
   }
 
-  static std::string text_of(const std::string& file) {
-    const auto bytes = data::read_file(file);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-
   static bool is_instance_file(const std::string& name) {
     return name.starts_with(join_text(kInstancePrefix, "-")) && name.ends_with(".h5");
   }
@@ -194,7 +189,7 @@ class Preparation {
   }
 
   Record read_record(const std::string& file) const {
-    Record record{.key = text_of(file)};
+    Record record{.key = data::read_text(file)};
     const auto list = record.key.find(join_text("\n", kMade));
     record.lists_files = list != std::string::npos;
     if (record.lists_files) {

@@ -12,11 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string file_text(const std::string& path) {
-  const std::vector<std::byte> bytes = data::read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 }  // namespace
 
 std::string to_text(const data::SubwordOptions& o) {
@@ -33,7 +28,7 @@ PreparedSubwords prepared_subwords(const std::string& directory, const std::vect
   data::remove_unfinished(directory);
   const bool kept = std::ranges::all_of(files, [&](const std::string& f) { return fs::exists(path(f)); });
   PreparedSubwords out;
-  if (kept && fs::exists(key_path) && file_text(key_path) == key) {
+  if (kept && fs::exists(key_path) && data::read_text(key_path) == key) {
     for (const std::string& f : files) out.models.push_back(std::make_shared<const data::SubwordModel>(data::SubwordModel::read(path(f))));
     return out;
   }

@@ -53,21 +53,21 @@ TEST(NumericChecks, FindWrongGradientsAndResults) {
 }
 
 TEST(NumericChecks, CoverWhatRecipesAreMadeOf) {
-  for (const Check& check : numeric_checks()) EXPECT_NO_THROW(check.run()) << check.name;
+  for (const SelfCheck& check : numeric_checks()) EXPECT_NO_THROW(check.run()) << check.name;
 }
 
 TEST(RunAll, SaysWhatFailedAndGoesOn) {
   std::ostringstream out;
-  const std::vector<Check> checks{{"good", [] {}},
-                                  {"bad", [] { throw CheckFailed("expected 1,\ngot 2"); }},
-                                  {"worse", [] { throw std::runtime_error("unforeseen"); }},
-                                  {"also good", [] {}}};
+  const std::vector<SelfCheck> checks{{"good", [] {}},
+                                      {"bad", [] { throw CheckFailed("expected 1,\ngot 2"); }},
+                                      {"worse", [] { throw std::runtime_error("unforeseen"); }},
+                                      {"also good", [] {}}};
   EXPECT_EQ(run_all(checks, out), 2);
   EXPECT_THAT(out.str(),
               testing::ContainsRegex("^ok      good  \\([0-9.]+ s\\)\nFAILED  bad  \\([0-9.]+ s\\)\n        expected 1,\n        got 2\n"
                                      "FAILED  worse  .*\n        unforeseen\nok      also good"));
   // A full disk is not a fault of the program.
-  EXPECT_THROW(run_all(std::vector<Check>{{"writes", [] { throw IoError("full"); }}}, out), IoError);
+  EXPECT_THROW(run_all(std::vector<SelfCheck>{{"writes", [] { throw IoError("full"); }}}, out), IoError);
 }
 
 struct SelftestTest : ProgramTest {
@@ -78,7 +78,7 @@ struct SelftestTest : ProgramTest {
     return path;
   }
   std::string message_of_training(const std::string& text) {
-    const std::vector<Check> checks = run_checks({.program = script(text), .config = "a/quickstart", .directory = scratch.path()});
+    const std::vector<SelfCheck> checks = run_checks({.program = script(text), .config = "a/quickstart", .directory = scratch.path()});
     return message_of<CheckFailed>([&] { checks.at(0).run(); });
   }
 };
