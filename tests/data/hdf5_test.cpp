@@ -330,7 +330,7 @@ TEST(Hdf5, DamagedFilesOfOtherProgramsNeverCrash) {
   const auto image = read_file(std::string(CAPSTAN_SOURCE_DIR) + "/tests/data/goldens/plain.h5");
   Rng rng(random_key(2, "flip"));
   int refused = 0;
-  for (int i = 0; i < 100; ++i) {  // a process each
+  for (int i = 0; i < 300; ++i) {  // a process each
     auto copy = image;
     copy[rng.below(copy.size())] ^= static_cast<std::byte>(1u << rng.below(8));
     try {

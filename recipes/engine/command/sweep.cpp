@@ -209,7 +209,7 @@ std::string table_for_programs(std::span<const SweepAxis> axes, std::span<const 
   for (const SweepRun* run : ranked(runs)) {
     for (const std::string& value : run->values) text += one_line(text_of_value(value)) + "\t";
     text += number(run->best) + "\t" + (run->best_step < 0 ? std::string() : std::to_string(run->best_step)) + "\t" +
-            number(run->last_loss) + "\t" + join_text(std::round(10 * run->seconds) / 10) + "\t" + one_line(state_text(*run)) + "\t" +
+            number(run->last_loss) + "\t" + join_text(std::round(1e3 * run->seconds) / 1e3) + "\t" + one_line(state_text(*run)) + "\t" +
             run->name + "\n";
   }
   return text;

@@ -56,7 +56,8 @@ TEST_F(UseTest, ACheckpointIsEnough) {
   EXPECT_EQ(capstan({"evaluate", "--checkpoint", checkpoint(15), "evaluate.batch_sice=4"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("`capstan evaluate --checkpoint " + checkpoint(15) + " --help` shows the flags and keys"));
   EXPECT_EQ(capstan({"evaluate"}), kUsage);
-  EXPECT_THAT(err.str(), HasSubstr("must be CONFIG, a file or recipe/name, where --checkpoint FILE is not given"));
+  EXPECT_THAT(err.str(),
+              HasSubstr("must be CONFIG, a file or one of the names that `capstan list` shows, where --checkpoint FILE is not given"));
   EXPECT_EQ(capstan({"evaluate", "--checkpoint"}), kUsage);
   EXPECT_EQ(capstan({"evaluate", checkpoint(15)}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("a checkpoint is used by --checkpoint " + checkpoint(15)));
