@@ -23,8 +23,8 @@ namespace capstan::engine {
 namespace {
 
 constexpr std::int64_t kTimedSteps = 3, kMostTimedSteps = 100;
-constexpr double kShortSeconds = 0.1, kPatientSeconds = 10;  // more steps where they are short, fewer where they are long
-constexpr double kValidationSeconds = 1.5;                   // for the timed batches of a validation
+constexpr double kShortSeconds = 0.1, kPatientSeconds = 2;  // more steps where they are short, fewer where they are long
+constexpr double kValidationSeconds = 1.5;                  // for the timed batches of a validation
 constexpr std::size_t kInputsShown = 6;
 
 AnyBatch first_batch(AnyRecipe& recipe) {
@@ -72,6 +72,17 @@ FirstStep first_step(AnyRecipe& recipe, const AnyBatch& batch, const StepKey& ke
   return first;
 }
 
+std::int64_t steps_of_epoch(const AnyRecipe& recipe) {
+  const std::int64_t of_step = recipe.setup().batches_per_step;
+  return (recipe.batches_per_epoch() + of_step - 1) / of_step;
+}
+
+std::int64_t steps_of_run(const Check& check) {
+  const TrainOptions& o = check.options.train;
+  const std::int64_t all = o.epochs * steps_of_epoch(check.training.recipe);
+  return o.max_steps > 0 ? std::min(o.max_steps, all) : all;
+}
+
 struct Timing {
   std::int64_t steps = 0;                ///< timed; 0: `step` is the first one's, warm-up and all
   double step = 0, items = 0, wait = 0;  ///< a step: seconds, items, seconds waited for batches
@@ -99,10 +110,11 @@ Timing time_steps(const Check& check) {
     return wall_seconds() - start;
   };
   t.step = step();
-  if (t.step > kPatientSeconds) return t;
+  const std::int64_t most = std::min(kMostTimedSteps, steps_of_run(check) - 1);
+  if (t.step > kPatientSeconds || most < 1) return t;
   const double waited = steps.wait_seconds();
   double seconds = 0;
-  while ((t.steps < kTimedSteps && seconds < kPatientSeconds) || (t.steps < kMostTimedSteps && seconds < kShortSeconds)) {
+  while (t.steps < most && seconds < (t.steps < kTimedSteps ? kPatientSeconds : kShortSeconds)) {
     seconds += step();
     ++t.steps;
   }
@@ -242,9 +254,8 @@ void print_room(const Check& check, const FirstStep& first, std::ostream& out) {
 void print_time(const Check& check, const Timing& t, std::optional<double> validation, std::ostream& out) {
   const EngineOptions& o = check.options;
   AnyRecipe& recipe = check.training.recipe;
-  const std::int64_t batches = recipe.batches_per_epoch(), of_step = recipe.setup().batches_per_step,
-                     steps = (batches + of_step - 1) / of_step, limit = o.train.max_steps;
-  const std::int64_t all = limit > 0 ? std::min(limit, o.train.epochs * steps) : o.train.epochs * steps;
+  const std::int64_t of_step = recipe.setup().batches_per_step, steps = steps_of_epoch(recipe), limit = o.train.max_steps,
+                     all = steps_of_run(check);
   const double made = t.make / static_cast<double>(std::max<std::int64_t>(1, o.loader.workers)), step = std::max(t.step, made);
   CheckSection time(out, t.steps == 0 ? "time, an estimate from one step"
                                       : join_text("time, an estimate from ", plural(t.steps, "step", "steps"), " after one to warm up"));
