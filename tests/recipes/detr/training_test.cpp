@@ -61,7 +61,10 @@ TEST_F(DetrProgram, EveryConfigurationDryRuns) {
                            "model.decoder_layers=1",
                            "model.queries=5",
                            "optimizer.freeze=",
-                           "model.classes=0"};
+                           "model.classes=0",
+                           "augment.sides=96",  // sizes of real images take their time
+                           "augment.crop=0",
+                           "evaluate.side=96"};
   check_every_configuration(5, settings,
                             [&](const std::string& name) { EXPECT_THAT(out.str(), HasSubstr("class_head/weight  f32[4, 8]")) << name; });
 }
