@@ -83,7 +83,8 @@ std::span<const CommandText> commands() {
         kPrintConfig}},
       {"report",
        "RUN... [--output FILE.html|-] [--csv FILE|-] [--tensorboard DIR] [--smoothing W]",
-       "Draws what runs did as one page (HTML), RUN/report.html for one; RUN is the directory of a run, or its metrics.jsonl.",
+       "Draws what runs did as one page (HTML), RUN/report.html for one; RUN is the directory of a run, its metrics.jsonl, or the "
+       "directory of a sweep.",
        {{"output", "FILE.html|-", "the page; - for standard output. Several runs are drawn over each other"},
         {"csv", "FILE|-", "write the rows of metrics.jsonl as a table"},
         {"tensorboard", "DIR", "write the rows as event files of TensorBoard, of several runs in a directory each"},

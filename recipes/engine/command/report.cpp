@@ -1,6 +1,8 @@
 #include "recipes/engine/command/report.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <map>
 #include <ostream>
 #include <set>
@@ -10,6 +12,7 @@
 #include "data/file.h"
 #include "data/output_file.h"
 #include "recipes/engine/command/commands.h"
+#include "recipes/engine/command/sweep.h"
 #include "recipes/engine/config/arguments.h"
 #include "recipes/engine/config/value.h"
 #include "recipes/engine/recipe.h"
@@ -36,6 +39,20 @@ std::vector<std::string> runs_in(std::span<const std::string> arguments, std::sp
     const auto flag = std::ranges::find(flags, std::string_view(a).substr(2), &Flag::name);
     if (flag != flags.end() && !flag->value_name.empty() && i + 1 < arguments.size()) rest.push_back(arguments[++i]);
   }
+  return runs;
+}
+
+/// The directories of the runs of a sweep; else what was given.
+std::vector<std::string> runs_of(const std::string& given) {
+  namespace fs = std::filesystem;
+  const fs::path directory(given);
+  std::error_code error;
+  if (!fs::exists(directory / kSweepTable, error) || fs::exists(directory / "metrics.jsonl", error)) return {given};
+  std::vector<std::string> runs;
+  for (const auto& entry : fs::directory_iterator(directory, error))
+    if (fs::exists(entry.path() / "metrics.jsonl", error)) runs.push_back(entry.path().string());
+  require<DataError>(!runs.empty(), given, ": is the directory of a sweep of which no run has begun");
+  std::ranges::sort(runs);
   return runs;
 }
 
@@ -71,8 +88,10 @@ int report_runs(std::span<const std::string> arguments, const Console& console) 
 
   std::vector<RunRecord> runs;
   std::set<std::string> seen;
-  for (const std::string& path : paths) {
-    RunRecord run = read_run(expand_home(path));
+  std::vector<std::string> directories;
+  for (const std::string& path : paths) std::ranges::copy(runs_of(expand_home(path)), std::back_inserter(directories));
+  for (const std::string& path : directories) {
+    RunRecord run = read_run(path);
     require<ConfigError>(seen.insert(run.directory).second, "report: ", path, " is named twice");
     for (const std::string& note : run.notes) console.err << "capstan: " << note << "\n";
     runs.push_back(std::move(run));
@@ -82,8 +101,8 @@ int report_runs(std::span<const std::string> arguments, const Console& console) 
   const bool exports = given.has("csv") || given.has("tensorboard");
   std::string output = given.value("output");
   if (output.empty() && !exports) {
-    require<ConfigError>(runs.size() == 1, "report: of several runs it needs --output FILE");
-    output = join_text(runs.front().directory, "/", kReportFile);
+    require<ConfigError>(paths.size() == 1, "report: of several runs it needs --output FILE");
+    output = join_text(runs.size() == 1 ? runs.front().directory : expand_home(paths.front()), "/", kReportFile);
   }
   require<ConfigError>(output != "-" || given.value("csv") != "-", "report: --output and --csv cannot both be standard output");
   std::ostream& said = output == "-" || given.value("csv") == "-" ? console.err : console.out;

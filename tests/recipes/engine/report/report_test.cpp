@@ -158,6 +158,18 @@ TEST_F(ReportTest, SeveralRunsAreComparedAndExported) {
   EXPECT_THAT(out.str(), testing::StartsWith("step,epoch,split,loss,"));
 }
 
+TEST_F(ReportTest, OfASweepIsOfItsRuns) {
+  const std::string swept = scratch / "swept";
+  for (const char* rate : {"0.25", "0.05"})
+    ASSERT_EQ(
+        shown({"train", config("showing"), join_text("run.dir=", swept, "/rate=", rate), join_text("optimizer.learning_rate=", rate)}),
+        kOk);
+  scratch.write("swept/sweep.tsv", "");
+  ASSERT_EQ(shown({"report", swept}), kOk) << err.str();
+  EXPECT_EQ(out.str(), swept + "/report.html\n");
+  EXPECT_THAT(content(swept + "/report.html"), testing::ContainsRegex("2 runs compared.*rate=0.05.*rate=0.25"));
+}
+
 TEST_F(ReportTest, SaysWhatIsWrong) {
   EXPECT_EQ(shown({"report"}), kUsage);
   EXPECT_THAT(err.str(), HasSubstr("needs the directory of a run"));
