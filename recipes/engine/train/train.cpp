@@ -98,7 +98,7 @@ StopReason train(const Training& t, TrainSession& session, const EngineOptions& 
     TrainState s = state;
     s.recipe = t.recipe.state();
     if (t.sharded == nullptr) return {.image = checkpoint_image(meta, t.recipe.parameters(), &t.optimizer, s, artifacts, t.average)};
-    return gathered_checkpoint(meta, t.recipe.parameters(), *t.sharded, std::move(s), artifacts, t.average);
+    return gathered_checkpoint(meta, t.recipe.parameters(), *t.sharded, s, artifacts, t.average);
   };
   // What others keep does not come together any more once one of them has failed.
   const TrainSession::Image last_image = t.sharded == nullptr ? image : TrainSession::Image();
