@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 namespace capstan {
 namespace {
@@ -11,15 +10,24 @@ constinit thread_local Observer* current_observer = nullptr;
 
 }  // namespace
 
-Observer::Observer(Told told) : told_(std::move(told)), outer_(std::exchange(current_observer, this)) {}
+Observer::Observer() : outer_(std::exchange(current_observer, this)) {}
 Observer::~Observer() { current_observer = outer_; }
 
+std::string_view Observer::name_of(std::int32_t event) const {
+  return event < 0 ? std::string_view() : events()[static_cast<std::size_t>(event)].name;
+}
+
+std::int32_t Observer::open_event() const {
+  const auto open = std::find_if(events().rbegin(), events().rend(), [](const profile::Event& e) { return e.end == 0; });
+  return static_cast<std::int32_t>(events().rend() - open) - 1;
+}
+
 void Observer::tell(std::span<const Tensor* const> operands, std::span<const Tensor> results) {
-  const Observer* const observer = current_observer;
-  if (observer == nullptr) return;
-  const std::vector<profile::Event>& events = observer->recorder_.events();
-  const auto open = std::find_if(events.rbegin(), events.rend(), [](const profile::Event& e) { return e.end == 0; });
-  observer->told_(open == events.rend() ? std::string_view() : open->name, operands, results);
+  if (Observer* const o = current_observer) o->operation(o->open_event(), operands, results);
+}
+
+void Observer::tell_backward(const Tape& tape, std::size_t record) {
+  if (Observer* const o = current_observer) o->backward(o->open_event(), tape, record);
 }
 
 }  // namespace capstan

@@ -1,7 +1,6 @@
 #include "autograd/tape/op.h"
 
 #include "autograd/tape/observer.h"
-#include "autograd/tape/operation_log.h"
 
 namespace capstan::detail {
 
@@ -11,7 +10,6 @@ Tensor as_output(const Gradient& dy, const Spec& output) {
 
 double profile_operands(std::span<const Tensor* const> inputs, std::span<const Tensor> outputs, bool picks_rows) {
   Observer::tell(inputs, outputs);
-  OperationLog::note_forward(inputs, outputs);
   const auto bytes = [](const Tensor& t) {
     return t.defined() ? static_cast<double>(t.numel()) * static_cast<double>(size_of(t.dtype())) : 0.0;
   };

@@ -7,7 +7,7 @@
 #include "autograd/core/profile.h"
 #include "autograd/kernels/accumulate.h"
 #include "autograd/kernels/indexed_rows.h"
-#include "autograd/tape/operation_log.h"
+#include "autograd/tape/observer.h"
 
 namespace capstan {
 namespace {
@@ -163,7 +163,7 @@ void Tape::backward(std::span<const Tensor> outputs, std::span<const Tensor> cot
       for (const std::int64_t slot : record.inputs) needs.push_back(slot >= 0);
       const std::string_view name = record.entry->name();
       const profile::Scope scope(name, profile::Kind::operation);
-      if (profile::is_recording()) OperationLog::note_backward(this, records_.size());
+      if (profile::is_recording()) Observer::tell_backward(*this, records_.size());
       const bool moves = profile::is_recording() && record.operand_bytes > 0;
       if (moves) profile::add_work({.bytes = record.operand_bytes + bytes_of(output_gradients)});
       std::vector<Gradient> input_gradients = record.entry->backward(output_gradients, needs);

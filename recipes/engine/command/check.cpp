@@ -54,15 +54,14 @@ FirstStep first_step(AnyRecipe& recipe, const AnyBatch& batch, const StepKey& ke
   const std::span<const Parameter> parameters = recipe.parameters().parameters();
   const auto live = memory_stats().live;
   {
-    const profile::Recorder recorder;
     const OperationLog log;
     reset_peak_memory();
     StepGradients step = gradient_step(recipe, std::span(&batch, 1), key);
     first.most = static_cast<double>(memory_stats().peak_live - live);
     for (const Gradient& g : step.gradients)
       if (g.defined()) first.gradients += tensor_bytes(g.is_sparse() ? g.row_values() : g.dense());
-    first.lines = layer_lines(parameters, work_of_layers(recorder.events(), log.operations(), parameters));
-    first.inputs = inputs_of_pass(recorder.events(), log.operations(), parameters);
+    first.lines = layer_lines(parameters, work_of_layers(log.events(), log.operations(), parameters));
+    first.inputs = inputs_of_pass(log.events(), log.operations(), parameters);
     first.loss = std::move(step.loss);
   }
   const auto before = memory_stats().live;

@@ -71,15 +71,9 @@ struct Fault {
 };
 
 /// Looks at the operations of a forward pass.
-class FaultFinder {
+class FaultFinder final : public Observer {
  public:
-  explicit FaultFinder(const nn::ParameterStore& parameters)
-      : parameters_(parameters.parameters()),
-        observer_([this](std::string_view op, std::span<const Tensor* const> operands, std::span<const Tensor> results) {
-          look(op, operands, results);
-        }) {}
-  FaultFinder(const FaultFinder&) = delete;
-  FaultFinder& operator=(const FaultFinder&) = delete;
+  explicit FaultFinder(const nn::ParameterStore& parameters) : parameters_(parameters.parameters()) {}
 
   const std::optional<Fault>& fault() const { return wrong_ ? wrong_ : negative_; }
 
@@ -92,7 +86,7 @@ class FaultFinder {
     return nullptr;
   }
 
-  void look(std::string_view op, std::span<const Tensor* const> operands, std::span<const Tensor> results) {
+  void operation(std::int32_t event, std::span<const Tensor* const> operands, std::span<const Tensor> results) override {
     if (wrong_) return;
     bool reads = false;
     for (const Tensor* t : operands)
@@ -103,7 +97,7 @@ class FaultFinder {
     for (const Tensor& result : results) {
       const Extremes e = extremes_of(result);
       if (e.finite() || (negative_ && !e.wrong())) continue;
-      Fault f{.operation = std::string(op),
+      Fault f{.operation = std::string(name_of(event)),
               .layer = layer_,
               .reads_layer = reads,
               .given = false,
@@ -122,7 +116,6 @@ class FaultFinder {
   std::span<const Parameter> parameters_;
   std::string layer_;
   std::optional<Fault> wrong_, negative_;
-  Observer observer_;
 };
 
 /// What a forward pass, and a backward pass if it is wanted, over a batch give.

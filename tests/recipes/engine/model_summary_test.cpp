@@ -69,7 +69,6 @@ struct LayerWorkTest : testing::Test {
   std::map<std::string, LayerWork> work_of(const std::function<Tensor(const Tensor& x)>& model,
                                            std::vector<std::string>* inputs = nullptr) {
     const Tensor x = Tensor::full({kRows, kWide}, 0.5);
-    const profile::Recorder recorder;
     const OperationLog log;
     Tape tape;
     const Tensor loss = [&] {
@@ -80,8 +79,8 @@ struct LayerWorkTest : testing::Test {
       const profile::Scope scope("backward", profile::Kind::phase);
       tape.backward(loss);
     }
-    if (inputs != nullptr) *inputs = inputs_of_pass(recorder.events(), log.operations(), store.parameters());
-    return work_of_layers(recorder.events(), log.operations(), store.parameters());
+    if (inputs != nullptr) *inputs = inputs_of_pass(log.events(), log.operations(), store.parameters());
+    return work_of_layers(log.events(), log.operations(), store.parameters());
   }
 };
 
