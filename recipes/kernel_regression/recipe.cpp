@@ -269,7 +269,7 @@ class KernelRegression {
   std::vector<engine::Finding> findings(Split split, const std::vector<double>& predicted) const {
     const bool known = split != Split::test;
     std::vector<engine::FindingCurves::Curve> curves{
-        {.name = "true curve", .points = {}}, {.name = "predicted", .points = {}}, {.name = "known points", .points = {}}};
+        {.name = "true curve", .points = {}}, {.name = "predicted", .points = {}}, {.name = "known points", .points = {}, .joined = false}};
     for (std::int64_t i = 0; i < kGrid; ++i) curves[0].points.emplace_back(grid(i), data::NoisyCurve::truth(grid(i)));
     for (std::size_t i = 0; i < predicted.size(); ++i)
       curves[1].points.emplace_back(known ? points_.x[i] : grid(static_cast<std::int64_t>(i)), predicted[i]);

@@ -172,8 +172,8 @@ class Plot {
     const std::size_t share = std::clamp<std::size_t>(4 * kBuckets / std::max<std::size_t>(chart_.series.size(), 4), 60, kBuckets);
     const std::vector<ChartPoint> points = thinned(s.points, share);
     const auto finite = static_cast<std::size_t>(std::ranges::count_if(points, [](const ChartPoint& p) { return std::isfinite(p.y); }));
-    const bool spaced =
-        finite == 1 || (finite > 1 && (across(points.back().x) - across(points.front().x)) / static_cast<double>(finite) > kDotSpace);
+    const bool spaced = !s.joined || finite == 1 ||
+                        (finite > 1 && (across(points.back().x) - across(points.front().x)) / static_cast<double>(finite) > kDotSpace);
     std::string path, dots, gaps, values;
     bool pen_down = false;
     for (const ChartPoint& p : points) {
@@ -182,7 +182,7 @@ class Plot {
         gaps += join_text("M", at(across(p.x)), ",", at(kHeight - kBottom), "v-8");
         continue;
       }
-      path += join_text(pen_down ? "L" : "M", at(across(p.x)), ",", at(down(p.y)));
+      if (s.joined) path += join_text(pen_down ? "L" : "M", at(across(p.x)), ",", at(down(p.y)));
       values += join_text(values.empty() ? "" : ";", at(across(p.x)), ",", join_text(p.x), ",", page_number(p.y));
       if (spaced && !s.faint) dots += join_text("<circle cx=\"", at(across(p.x)), "\" cy=\"", at(down(p.y)), "\" r=\"2.2\"/>");
       pen_down = true;
@@ -459,7 +459,7 @@ std::string figure_of(const Chart& chart, std::string_view id) {
   out += Plot(chart, extents).svg(id);
   if (chart.legend && !chart.series.empty()) {
     out += "<ul class=\"legend\">";
-    for (const ChartSeries& s : chart.series) out += join_text("<li>", swatch(s.run), escaped_markup(s.name), "</li>");
+    for (const ChartSeries& s : chart.series) out += join_text("<li>", swatch(s.run, s.joined), escaped_markup(s.name), "</li>");
     out += "</ul>";
   }
   return out + values_table(chart) + "</figure>\n";
@@ -489,9 +489,9 @@ std::string sparkline(std::span<const ChartPoint> points, std::string_view descr
                    escaped_markup(description), "\"><path d=\"", path, "\"/></svg>");
 }
 
-std::string swatch(std::size_t run) {
+std::string swatch(std::size_t run, bool joined) {
   return join_text("<svg class=\"swatch\" viewBox=\"0 0 28 10\" aria-hidden=\"true\"><g class=\"s c", run % kColours, " d", run % kDashes,
-                   "\"><path d=\"M1,5H27\"/></g></svg>");
+                   "\">", joined ? "<path d=\"M1,5H27\"/>" : "<circle cx=\"14\" cy=\"5\" r=\"2.6\"/>", "</g></svg>");
 }
 
 }  // namespace capstan::engine

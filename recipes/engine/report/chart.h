@@ -24,6 +24,7 @@ struct ChartSeries {
   std::size_t run = 0;             ///< chooses the colour, and with several also the dashes
   std::vector<ChartPoint> points;  ///< x rising
   bool faint = false;              ///< in the background, such as what another series smooths
+  bool joined = true;              ///< by a line; false: dots
 };
 
 /// A horizontal line, such as what a simple method reaches.
@@ -96,7 +97,7 @@ std::string figure_of(const Chart& chart, std::string_view id);
 std::string sparkline(std::span<const ChartPoint> points, std::string_view description);
 
 /// The stroke of a run, for a legend.
-std::string swatch(std::size_t run);
+std::string swatch(std::size_t run, bool joined = true);
 
 /// Four significant digits, also of small numbers: 0.4512, 2.5e-05 becomes 2.5e-5.
 std::string page_number(double value);

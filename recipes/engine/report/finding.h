@@ -32,6 +32,7 @@ struct FindingCurves {
   struct Curve {
     std::string name;
     std::vector<std::pair<double, double>> points;
+    bool joined = true;  ///< by a line; false: each point stands alone, such as a measurement
   };
   std::vector<Curve> curves;
 };

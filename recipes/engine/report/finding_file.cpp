@@ -45,7 +45,7 @@ std::string shown_json(const FindingCurves& c) {
            return "{\"name\":" + json_string(curve.name) + ",\"points\":" +
                   json_list(curve.points,
                             [](const auto& p) { return join_text("[", number_json(p.first), ",", number_json(p.second), "]"); }) +
-                  "}";
+                  (curve.joined ? "" : ",\"joined\":false") + "}";
          });
 }
 
@@ -87,6 +87,7 @@ FindingCurves curves_of(const Json& json) {
   for (const Json& curve : json["curves"].items()) {
     auto& c = out.curves.emplace_back();
     c.name = curve["name"].text();
+    if (const auto joined = curve.find("joined")) c.joined = joined->boolean();
     for (const Json& point : curve["points"].items()) {
       const std::vector<double> xy = point.numbers();
       if (xy.size() != 2) point.fail("two numbers");

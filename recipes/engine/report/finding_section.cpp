@@ -88,7 +88,8 @@ std::string shown_section(const FindingCurves& curves, const std::string& id) {
               .x_from_zero = false,
               .legend = curves.curves.size() > 1};
   for (std::size_t i = 0; i < curves.curves.size(); ++i) {
-    ChartSeries& s = chart.series.emplace_back(ChartSeries{.name = curves.curves[i].name, .run = i, .points = {}});
+    ChartSeries& s =
+        chart.series.emplace_back(ChartSeries{.name = curves.curves[i].name, .run = i, .points = {}, .joined = curves.curves[i].joined});
     for (const auto& [x, y] : curves.curves[i].points)
       if (std::isfinite(x)) s.points.push_back({x, y});
     std::ranges::stable_sort(s.points, {}, &ChartPoint::x);

@@ -411,25 +411,32 @@ class PageWriter {
   }
 
   std::string rate_range() {
-    Chart chart{.title = "Loss by learning rate", .x_title = "learning rate", .x_scale = ChartScale::logarithmic};
+    Chart chart{.title = "Loss by learning rate",
+                .note = "smoothed, as the suggestion reads it; each step behind it",
+                .x_title = "learning rate",
+                .x_scale = ChartScale::logarithmic};
     for (std::size_t i = 0; i < runs_.size(); ++i) {
       const RunRecord& run = runs_[i];
       if (run.rate_range.empty()) continue;
-      ChartSeries series{.name = label("loss", run), .run = i, .points = {}};
-      for (const auto& [rate, loss] : run.rate_range)
-        if (rate > 0) series.points.push_back({rate, loss});
-      std::ranges::stable_sort(series.points, {}, &ChartPoint::x);
-      if (run.suggested_rate > 0 && !series.points.empty()) {
-        const auto near = std::ranges::min_element(series.points, {}, [&](const ChartPoint& p) {
-          return std::isfinite(p.y) ? std::abs(std::log(p.x / run.suggested_rate)) : 1e9;
-        });
+      ChartSeries each{.name = label("each step", run), .run = i, .points = {}, .faint = true},
+          line{.name = label("loss", run), .run = i, .points = {}};
+      for (const RunRecord::RateRow& row : run.rate_range) {
+        if (row.rate <= 0) continue;
+        each.points.push_back({row.rate, row.loss});
+        line.points.push_back({row.rate, row.smoothed});
+      }
+      for (ChartSeries* s : {&each, &line}) std::ranges::stable_sort(s->points, {}, &ChartPoint::x);
+      if (run.suggested_rate > 0 && !line.points.empty()) {
+        const auto near = std::ranges::min_element(
+            line.points, {}, [&](const ChartPoint& p) { return std::isfinite(p.y) ? std::abs(std::log(p.x / run.suggested_rate)) : 1e9; });
         chart.marks.push_back({.x = run.suggested_rate,
                                .y = near->y,
                                .label = join_text("suggested: ", plain_number(run.suggested_rate)),
                                .run = i,
                                .across = true});
       }
-      chart.series.push_back(std::move(series));
+      chart.series.push_back(std::move(each));
+      chart.series.push_back(std::move(line));
     }
     return chart.series.empty() ? "" : join_text("<div class=\"charts\">\n", figure_of(chart, next_id()), "</div>\n");
   }

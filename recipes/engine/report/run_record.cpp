@@ -213,7 +213,10 @@ void read_rate_range(const std::string& path, RunRecord& run) {
   each_line(path, run.notes, [&](std::string_view line, const std::string& name) {
     const Json json = data::parse_json(line, name, data::NotFinite::null);
     if (json.has("suggested")) run.suggested_rate = json["suggested"].number();
-    if (json.has("lr")) run.rate_range.emplace_back(json["lr"].number(), number_or_nan(json, "loss"));
+    if (json.has("lr"))
+      run.rate_range.push_back({.rate = json["lr"].number(),
+                                .loss = number_or_nan(json, "loss"),
+                                .smoothed = number_or_nan(json, json.has("smoothed") ? "smoothed" : "loss")});
   });
 }
 

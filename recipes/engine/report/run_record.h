@@ -59,8 +59,12 @@ struct RunRecord {
   std::vector<JsonRow> rows;    ///< of metrics.jsonl; null is NaN or the infinity that "not_finite" says
   std::optional<RunAbout> about;
   std::vector<ConfigValue> config;
-  std::vector<LayerRow> layers;                       ///< of layers.jsonl
-  std::vector<std::pair<double, double>> rate_range;  ///< of lr_range.jsonl: learning rate, loss
+  std::vector<LayerRow> layers;  ///< of layers.jsonl
+  /// A row of lr_range.jsonl.
+  struct RateRow {
+    double rate = 0, loss = 0, smoothed = 0;
+  };
+  std::vector<RateRow> rate_range;
   double suggested_rate = std::numeric_limits<double>::quiet_NaN();
   std::optional<StoredFindings> findings;
   State state = State::untrained;

@@ -134,6 +134,15 @@ TEST(Figure, DrawsGapsAndNothing) {
   EXPECT_THAT(figure_of({.title = "t", .series = {{.name = "loss", .points = {{5, 2}}}}}, "f1"), HasSubstr("<circle"));
 }
 
+TEST(Figure, DrawsPointsThatStandAlone) {
+  const Chart chart{.title = "t", .legend = true, .series = {{.name = "dots", .points = {{0, 1}, {1, 3}, {2, 2}}, .joined = false}}};
+  const std::string html = figure_of(chart, "f");
+  const std::string dots = html.substr(html.find("data-n=\"dots\""));
+  EXPECT_THAT(dots, HasSubstr("r=\"2.2\"/><circle"));
+  EXPECT_THAT(dots.substr(0, dots.find("</g>")), Not(HasSubstr("<path")));
+  EXPECT_THAT(dots.substr(dots.find("class=\"legend\"")), HasSubstr("<circle"));
+}
+
 TEST(Figure, ChoosesALogarithmicScaleForWhatSpansMuch) {
   const Chart chart{.title = "perplexity", .series = {{.name = "model", .points = {{1, 9000}, {2, 100}, {3, 12}}}}};
   EXPECT_THAT(figure_of(chart, "f1"), HasSubstr(">1000</text>"));

@@ -241,7 +241,7 @@ TEST_F(ReportTest, DrawsWhatOthersWrite) {
                                      "\n");
   scratch.write("made/lr_range.jsonl", R"({"step":1,"lr":1e-5,"loss":3})"
                                        "\n"
-                                       R"({"step":2,"lr":1e-3,"loss":2})"
+                                       R"({"step":2,"lr":1e-3,"loss":2,"smoothed":2.5})"
                                        "\n"
                                        R"({"step":3,"lr":1e-1,"loss":null})"
                                        "\n"
@@ -257,6 +257,8 @@ TEST_F(ReportTest, DrawsWhatOthersWrite) {
   const std::string html = report_page(std::span(&r, 1), {});
   EXPECT_THAT(html, HasSubstr("a/&lt;b&gt;"));
   EXPECT_THAT(html, HasSubstr("suggested: 0.001<"));
+  EXPECT_EQ(r.rate_range.at(1).smoothed, 2.5);
+  EXPECT_THAT(html, AllOf(HasSubstr(",0.001,2\""), HasSubstr(",0.001,2.500\""))) << "each step, and smoothed";
   EXPECT_THAT(html, HasSubstr("2 keys that are set, 1 as they are by default"));
   EXPECT_THAT(html, HasSubstr(">b/quick.cfg:1<"));
 }
@@ -319,7 +321,7 @@ TEST(FindingFile, RefusesWhatDoesNotFit) {
 
 TEST(FindingFile, KeepsNumbersAndTexts) {
   const std::vector<Finding> findings{{"m", "\"t\"", FindingMatrix{"r", "c", {"x"}, {"y"}, {.1}}},
-                                      {"c", "", FindingCurves{"a", "b", {{"n", {{.1, 1e-30}}}}}}};
+                                      {"c", "", FindingCurves{"a", "b", {{"n", {{.1, 1e-30}}}, {"dots", {{1, 2}}, false}}}}};
   const StoredFindings back = parse_findings(findings_json(7, "test", findings), "f.json");
   EXPECT_EQ(back.step, 7);
   EXPECT_EQ(back.split, "test");
@@ -327,6 +329,8 @@ TEST(FindingFile, KeepsNumbersAndTexts) {
   EXPECT_EQ(back.findings[0].text, "\"t\"");
   EXPECT_EQ(std::get<FindingMatrix>(back.findings[0].shown).counts, std::vector<double>{.1});
   EXPECT_EQ(std::get<FindingCurves>(back.findings[1].shown).curves[0].points[0].second, 1e-30);
+  EXPECT_TRUE(std::get<FindingCurves>(back.findings[1].shown).curves[0].joined);
+  EXPECT_FALSE(std::get<FindingCurves>(back.findings[1].shown).curves.at(1).joined);
 }
 
 TEST(RunAboutFile, ComesBack) {
