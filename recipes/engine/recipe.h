@@ -122,20 +122,27 @@ std::string not_blank(std::string line, std::int64_t number);
 /// The number of one of `count` things, such as test images, in a line of predict. Throws DataError that says what `what` is expected.
 std::int64_t number_below(std::string_view text, std::int64_t count, std::string_view what);
 
-/// Calls `read` and returns what it does; an error of it names the key of the configuration that led there: "data.train: ...".
+/// Calls `read` and returns what it does; the text of an error of it that a user can do something about stands between `before` and
+/// `after`.
 template <class F>
-auto named_by(std::string_view key, const F& read) {
+auto told_with(std::string_view before, std::string_view after, const F& read) {
   try {
     return read();
   } catch (const IoError& e) {
-    throw IoError(join_text(key, ": ", e.what()));
+    throw IoError(join_text(before, e.what(), after));
   } catch (const DataError& e) {
-    throw DataError(join_text(key, ": ", e.what()));
+    throw DataError(join_text(before, e.what(), after));
   } catch (const ConfigError& e) {
-    throw ConfigError(join_text(key, ": ", e.what()));
+    throw ConfigError(join_text(before, e.what(), after));
   } catch (const CheckpointError& e) {
-    throw CheckpointError(join_text(key, ": ", e.what()));
+    throw CheckpointError(join_text(before, e.what(), after));
   }
+}
+
+/// The same with the key of the configuration that led there: "data.train: ...".
+template <class F>
+auto named_by(std::string_view key, const F& read) {
+  return told_with(join_text(key, ": "), "", read);
 }
 
 /// Names and their numbers as an artifact, and back; empty if there is none. Throws CheckpointError.

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "autograd/core/nearest_name.h"
 #include "data/file.h"
 #include "recipes/engine/report/run_log.h"
 #include "recipes/engine/system.h"
@@ -81,10 +82,13 @@ std::vector<KeptCheckpoint> with_file(std::vector<KeptCheckpoint> files, const K
 
 }  // namespace
 
-std::string checkpoint_file(const std::string& named, const std::string& run_directory) {
+std::string checkpoint_file(const std::string& named, const std::string& run_directory, std::vector<std::string> other_words) {
   const bool best = named == "best";
   if (!best && named != "latest") {
     const std::string file = expand_home(named);
+    other_words.insert(other_words.end(), {"best", "latest"});
+    std::error_code error;
+    require<IoError>(fs::status(file, error).type() != fs::file_type::not_found, file, ": no such file", suggestion(named, other_words));
     require<IoError>(!fs::is_directory(file), file,
                      ": is a directory; the checkpoint must be a file, or best or latest with run.dir = ", file);
     return file;

@@ -27,8 +27,9 @@ namespace capstan::engine {
 inline constexpr std::string_view kRunConfig = "config.cfg", kCheckpointFolder = "checkpoints";  ///< in a run directory
 
 /// The file that --checkpoint or --resume names: for the word best or latest the best or newest one of a run directory, else itself.
-/// Throws ConfigError if the directory is empty, which means that there is none, or holds no such file.
-std::string checkpoint_file(const std::string& named, const std::string& run_directory);
+/// Throws ConfigError if the directory is empty, which means that there is none, or holds no such file; IoError, with the nearest of these
+/// words and `other_words` that the caller knows, if there is no file of this name.
+std::string checkpoint_file(const std::string& named, const std::string& run_directory, std::vector<std::string> other_words = {});
 /// The checkpoints of a run directory, the newest first; none if there is no such directory.
 std::vector<std::string> checkpoints_of(const std::string& run_directory);
 

@@ -28,6 +28,7 @@
 #include "recipes/engine/command/tokenize.h"
 #include "recipes/engine/command/verify.h"
 #include "recipes/engine/config/config_text.h"
+#include "recipes/engine/config/opening_comment.h"
 #include "recipes/engine/distributed/team.h"
 #include "recipes/engine/selftest/selftest.h"
 #include "recipes/engine/system.h"
@@ -62,16 +63,6 @@ std::string usage_text(std::span<const RecipeEntry> recipes) {
   text.append(kUsageEnd);
   for (const ExitText& e : exit_texts()) text += "  " + padded(e.codes, 22) + std::string(e.meaning) + "\n";
   return text;
-}
-
-/// The first line of a configuration's opening comment.
-std::string description_of(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!std::getline(file, line) || !line.starts_with('#')) return "";
-  line.erase(0, std::min(line.find_first_not_of("# "), line.size()));
-  while (!line.empty() && std::string_view(",:; \r").find(line.back()) != std::string_view::npos) line.pop_back();
-  return line;
 }
 
 std::string path_of(std::string_view config) { return (fs::path(recipes_directory()) / std::string(config).append(kExtension)).string(); }
@@ -118,7 +109,7 @@ int list(std::span<const RecipeEntry> recipes, std::span<const std::string> argu
   for (const RecipeEntry& r : recipes) {
     console.out << r.name << "\n";
     for (const std::string& c : configs_of(r.name)) {
-      const std::string line = "  " + padded(c, width + 2) + description_of(path_of(c));
+      const std::string line = "  " + padded(c, width + 2) + title_of_config(path_of(c));
       console.out << (is_terminal(console.out_fd) ? cut_to(line, columns_of(console.out_fd)) : line) << "\n";
     }
   }

@@ -46,7 +46,7 @@ InitialModel initial_model(const InitOptions& options, const std::string& resume
   if (resume == "auto") {
     if (const auto newest = newest_sound(run_directory)) return {.path = *newest, .resumed = true};
   } else if (!resume.empty()) {
-    return {.path = checkpoint_file(resume, run_directory), .resumed = true};
+    return {.path = checkpoint_file(resume, run_directory, {"auto"}), .resumed = true};
   }
   return {.path = expand_home(options.from)};
 }

@@ -126,8 +126,8 @@ class Preparation {
   PreparedData run(std::ostream* report) {
     const std::string file = path("prepared.txt");
     if (data_.train.empty()) {
-      require<ConfigError>(fs::exists(file), "masked_lm: data.train must name text files: ", file, " does not exist, so ", directory_,
-                           " holds nothing that was prepared from other text");
+      require<ConfigError>(fs::exists(file), "masked_lm: data.train must name text files: it names none, and ", directory_,
+                           " holds nothing prepared that could stand in for them (no ", file, ")");
       const Record record = read_record(file);
       require_same_instances(record);
       const auto missing = first_missing(record);

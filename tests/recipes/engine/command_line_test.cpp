@@ -105,6 +105,43 @@ TEST_F(CommandLineTest, ErrorsOfUseAreTwoLinesAtMostAndNameTheFlag) {
   EXPECT_THAT(err.str(), HasSubstr("evaluate: needs --checkpoint FILE"));
 }
 
+TEST_F(CommandLineTest, AWordThatIsNoCheckpointIsTakenForAMistake) {
+  EXPECT_EQ(train("linear", {"--resume", "auot"}), kIo);
+  EXPECT_EQ(err.str(), "capstan: auot: no such file; did you mean 'auto'?\n");
+  EXPECT_EQ(capstan({"evaluate", "--checkpoint", "lastest"}), kIo);
+  EXPECT_EQ(err.str(), "capstan: lastest: no such file; did you mean 'latest'?\n");
+  EXPECT_EQ(capstan({"evaluate", "--checkpoint", scratch / "model.h5"}), kIo);
+  EXPECT_THAT(err.str(), HasSubstr("model.h5: no such file\n"));
+}
+
+TEST_F(CommandLineTest, WithoutDataTheUseOfTheConfigurationIsShown) {
+  const std::string name = std::filesystem::path(scratch.path()).filename().string() + "/own";
+  const std::string path =
+      scratch.write("own.cfg", "# Mine:\n#   capstan train  " + name +
+                                   " data.rows=7 model.width=2     as many as there are\nrecipe = linear\n[run]\ndir = " + run);
+  Trouble::building = [] { throw IoError("data.path: my.txt: open failed"); };
+  EXPECT_EQ(capstan({"train", path}), kIo);
+  EXPECT_EQ(err.str(), "capstan: data.path: my.txt: open failed\n" + path + " is used like this: capstan train " + name +
+                           " data.rows=7 model.width=2\n");
+  EXPECT_EQ(capstan({"train", path, "data.rows=3"}), kIo) << "somebody who knows that";
+  EXPECT_EQ(err.str(), "capstan: data.path: my.txt: open failed\n");
+  EXPECT_EQ(capstan({"train", config("linear")}), kIo) << "a file that shows nothing";
+  EXPECT_EQ(err.str(), "capstan: data.path: my.txt: open failed\n");
+  Trouble::building = nullptr;
+}
+
+TEST_F(CommandLineTest, ANetworkThatCannotBeBuiltIsAFaultOfItsConfiguration) {
+  Trouble::building = [] { throw ShapeError("matmul: [2, 3] and [4, 5]"); };
+  EXPECT_EQ(train("linear"), kUsage);
+  EXPECT_EQ(err.str(), "capstan: this configuration gives no network: matmul: [2, 3] and [4, 5]\n");
+  Trouble::building = nullptr;
+}
+
+TEST_F(CommandLineTest, ARunSaysWhatComesNext) {
+  ASSERT_EQ(train("linear"), kOk);
+  EXPECT_EQ(err.str(), "next: capstan evaluate --checkpoint " + run + "/checkpoints/best.h5; capstan report " + run + "\n");
+}
+
 TEST_F(CommandLineTest, CompletionKnowsCommandsFlagsAndKeys) {
   ASSERT_EQ(capstan({"completion", "bash"}), kOk) << err.str();
   const std::string script = scratch.write("completion.sh", out.str());

@@ -73,6 +73,7 @@ struct Trouble {
   static inline std::int64_t nan_row = -1;                ///< its input is NaN in training
   static inline std::int64_t wild_row = -1;               ///< its target is a thousand times as large ...
   static inline std::int64_t wild_epoch = -1;             ///< ... in this epoch of training
+  static inline std::function<void()> building;           ///< is called while a recipe is built
   static inline std::chrono::milliseconds batch{0};       ///< what a training batch takes
   static inline std::chrono::milliseconds evaluation{0};  ///< what a batch of a validation takes
 };
@@ -115,6 +116,7 @@ class LinearBase {
   };
 
   LinearBase(const Config& config, const Setup& setup, const nn::Scope& scope) : config_(config), setup_(setup) {
+    if (Trouble::building) Trouble::building();
     w_ = scope.parameter("layer/weight", {config.width}, [](const Tensor& t, std::uint64_t key) {
       Rng rng(key);
       for (float& v : t.span<float>()) v = static_cast<float>(rng.uniform(-1, 1));
