@@ -38,11 +38,23 @@ Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form, 
   return out;
 }
 
+std::vector<TrainingWindow> training_windows(const Dataset& data, Windows windows, std::int64_t max_length) {
+  std::vector<TrainingWindow> out;
+  for (const std::int64_t user : data.trainable_users()) {
+    std::int64_t end = std::ssize(data.train(user));
+    do {
+      out.push_back({user, end});
+      end -= max_length;  // the oldest input of this window is the last target of the next
+    } while (windows == Windows::all && end >= 2);
+  }
+  return out;
+}
+
 Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
-                     std::span<const std::int64_t> users, std::int64_t offset) {
+                     std::span<const TrainingWindow> windows, std::int64_t offset) {
   std::vector<Sequence> sequences;
-  for (const auto u : users) {
-    const auto items = data.train(u);
+  for (const TrainingWindow& w : windows) {
+    const auto items = data.train(w.user).first(at(w.end));
     sequences.push_back({items.first(items.size() - 1), items.subspan(1)});
   }
   Batch out = make_batch(sequences, form, offset);
@@ -52,7 +64,7 @@ Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOp
   std::vector<std::int32_t> negatives(at((shared ? out.layout.sequences : out.layout.real_tokens()) * loss.negatives));
   for (std::int64_t b = 0; b < out.layout.sequences; ++b) {
     const std::int64_t from = shared ? b : offsets[at(b)], to = shared ? b + 1 : offsets[at(b + 1)];
-    data.draw_negatives(users[at(b)], epoch, first + b,
+    data.draw_negatives(windows[at(b)].user, epoch, first + b,
                         std::span(negatives).subspan(at(from * loss.negatives), at((to - from) * loss.negatives)));
   }
   set_candidates(out, negatives, loss.negatives, shared);

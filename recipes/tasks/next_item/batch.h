@@ -41,10 +41,19 @@ struct Sequence {
 /// an empty sequence.
 Batch make_batch(std::span<const Sequence> sequences, const SequenceForm& form, std::int64_t offset = 0);
 
-/// The training batch of these users at the places first .. of an epoch, or a part of one that begins at the place `offset` of it.
+/// A sequence to learn from: the first `end` of a user's training items, of which the newest fit.
+struct TrainingWindow {
+  std::int64_t user = 0, end = 0;
+  bool operator==(const TrainingWindow&) const = default;
+};
+/// Those of all trainable users, one after another, each user's newest first. Every item but a user's first is a target once (all), or at
+/// most once (last).
+std::vector<TrainingWindow> training_windows(const Dataset& data, Windows windows, std::int64_t max_length);
+
+/// The training batch of these sequences at the places first .. of an epoch, or a part of one that begins at the place `offset` of it.
 /// Negatives are drawn for each position (bce) or once for a sequence, whose positions share them (gbce, sampled_softmax).
 Batch training_batch(const Dataset& data, const SequenceForm& form, const LossOptions& loss, std::int64_t epoch, std::int64_t first,
-                     std::span<const std::int64_t> users, std::int64_t offset = 0);
+                     std::span<const TrainingWindow> windows, std::int64_t offset = 0);
 /// What precedes the targets of cases.
 Batch evaluation_batch(const Dataset& data, const SequenceForm& form, std::vector<Case> cases);
 

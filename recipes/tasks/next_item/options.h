@@ -26,6 +26,12 @@ enum class Sampling {
   shuffled,  ///< each epoch is one pass over all users in a new order; the last batch may be smaller
 };
 
+/// What trains of a user with more items than a sequence takes.
+enum class Windows {
+  last,  ///< the newest, as the original
+  all,   ///< those before them too, in sequences of their own: counted back from the newest, each takes as many as it can
+};
+
 struct DataOptions {
   Source source = Source::file;
   std::string path, validation, test;
@@ -39,6 +45,7 @@ struct DataOptions {
   std::int64_t min_length = 0, min_support = 0;
   data::FilterMode filter = data::FilterMode::until_stable;
   Sampling sampling = Sampling::uniform;
+  Windows windows = Windows::last;
 
   template <class V>
   void visit(V& v) {
@@ -67,6 +74,11 @@ struct DataOptions {
         .of_data();
     v("sampling", sampling, "uniform: users with replacement, as the original; shuffled: every user once an epoch",
       {{"uniform", Sampling::uniform}, {"shuffled", Sampling::shuffled}})
+        .of_training();
+    v("windows", windows,
+      "of users with more than model.max_length items: last: the newest train, as the original; all: older ones too, in sequences of "
+      "their own, each of which counts as a user to data.sampling",
+      {{"last", Windows::last}, {"all", Windows::all}})
         .of_training();
   }
 };

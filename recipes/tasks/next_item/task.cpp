@@ -47,6 +47,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
                        [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
   }
   network_ = make(scope, item_names_ ? item_names_->size() : data_ ? data_->item_count() : options_.bench.items);
+  if (setup_.purpose == Purpose::train) windows_ = training_windows(*data_, options_.data.windows, network_.form.max_length);
 }
 
 const Dataset& Task::dataset() const {
@@ -62,14 +63,15 @@ const Protocols& Task::protocols() const {
 // ---- data
 
 std::int64_t Task::size(engine::Split split) const {
-  const std::size_t samples = split == engine::Split::train ? dataset().trainable_users().size() : protocols().cases(split).size();
+  const std::size_t samples = split == engine::Split::train ? windows_.size() : protocols().cases(split).size();
   return static_cast<std::int64_t>(samples);
 }
 
 std::int64_t Task::samples_per_epoch() const {
   if (options_.data.sampling == Sampling::shuffled) return size(engine::Split::train);
   const std::int64_t step = setup_.batch_size * setup_.batches_per_step;
-  return std::max<std::int64_t>(1, dataset().training_users() / step) * step;
+  const std::int64_t drawn_from = options_.data.windows == Windows::all ? size(engine::Split::train) : dataset().training_users();
+  return std::max<std::int64_t>(1, drawn_from / step) * step;
 }
 
 std::optional<std::vector<std::int64_t>> Task::order(std::int64_t epoch, std::int64_t first, std::int64_t count) const {
@@ -87,9 +89,9 @@ Batch Task::batch(const engine::Samples& samples) const {
     for (const auto i : samples.indices) out.push_back(all[static_cast<std::size_t>(i)]);
     return out;
   };
-  return samples.split == engine::Split::train ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first,
-                                                                of(dataset().trainable_users()), samples.offset)
-                                               : evaluation_batch(dataset(), network_.form, of(protocols().cases(samples.split)));
+  return samples.split == engine::Split::train
+             ? training_batch(dataset(), network_.form, options_.loss, samples.epoch, samples.first, of(windows_), samples.offset)
+             : evaluation_batch(dataset(), network_.form, of(protocols().cases(samples.split)));
 }
 
 void Task::prepare(const Options& options, const engine::Setup& setup, std::ostream& report) {
@@ -116,6 +118,9 @@ data::DataReport Task::data_report() const {
   data::DataReport report = data_->report();
   if (setup_.purpose == engine::Purpose::train && options_.loss.kind != LossKind::ce && options_.loss.negatives > data_->item_count())
     report.warn(join_text("loss.negatives = ", options_.loss.negatives, " is more than the ", data_->item_count(), " items there are"));
+  if (setup_.purpose == engine::Purpose::train && options_.data.windows == Windows::all)
+    report.fact("windows", join_text(data::grouped(std::ssize(windows_)), " sequences of at most ", network_.form.max_length,
+                                     " items train, of ", data::grouped(std::ssize(data_->trainable_users())), " users"));
   if (protocols_ && listed_users_ > 0)
     report.fact("evaluated",
                 join_text(std::ranges::count(protocols().cases(engine::Split::test), 0, &Case::index), " of the ",

@@ -74,6 +74,7 @@ class Task {
   std::unique_ptr<Dataset> data_;                  // none for bench and for predict from sequences
   std::shared_ptr<const data::IdMap> item_names_;  // of the checkpoint, for predict
   Network network_;
+  std::vector<TrainingWindow> windows_;  // to learn from
   std::optional<Protocols> protocols_;
   std::int64_t listed_users_ = 0;  // in evaluate.user_list
   std::optional<Recommender> recommender_;

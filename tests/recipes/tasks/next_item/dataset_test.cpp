@@ -157,17 +157,31 @@ TEST(NextItemDataset, DrawsNegativesOutsideTraining) {
   EXPECT_THAT(message_of([] { Dataset(interactions({{1, 2, 1, 2, 1}}, 2)).check_negatives(); }), HasSubstr("user 'u0' has all 2 items"));
 }
 
+std::vector<TrainingWindow> newest(const Dataset& d) { return training_windows(d, Windows::last, 3); }
+
+TEST(NextItemDataset, OlderItemsTrainInWindowsOfTheirOwn) {
+  const Dataset d(interactions({{1, 2, 3, 4, 5, 6, 7, 8, 9, 1}, {5, 6, 7, 8}, {1, 2, 3, 4, 5}, {6, 7}}, 9));  // trains on 8, 2, 3 and 2
+  using W = TrainingWindow;
+  EXPECT_THAT(training_windows(d, Windows::last, 3), ElementsAre(W{0, 8}, W{1, 2}, W{2, 3}, W{3, 2}));
+  const std::vector<W> all = training_windows(d, Windows::all, 3);
+  EXPECT_THAT(all, ElementsAre(W{0, 8}, W{0, 5}, W{0, 2}, W{1, 2}, W{2, 3}, W{3, 2}));
+  const Batch b = training_batch(d, {.max_length = 3, .packed = true}, {.kind = LossKind::ce}, 0, 0, std::span(all).first(3));
+  EXPECT_THAT(values(b.targets), ElementsAre(6, 7, 8, 3, 4, 5, 2)) << "each but the first, once";
+  EXPECT_THAT(values(b.items), ElementsAre(5, 6, 7, 2, 3, 4, 1));
+  EXPECT_THAT(training_windows(d, Windows::all, 7), ElementsAre(W{0, 8}, W{1, 2}, W{2, 3}, W{3, 2})) << "what fits has one";
+}
+
 TEST(NextItemDataset, AlignsTrainingSequencesRight) {
   const SequenceForm padded{.max_length = 3, .packed = false};
   const LossOptions ce{.kind = LossKind::ce};
   {
     const Dataset d(interactions({{5, 2, 9, 7, 1, 3}}, 9));  // trains on 5 2 9 7
-    const Batch b = training_batch(d, padded, ce, 0, 0, std::vector<std::int64_t>{0});
+    const Batch b = training_batch(d, padded, ce, 0, 0, newest(d));
     EXPECT_THAT(values(b.items), ElementsAre(5, 2, 9));
     EXPECT_THAT(values(b.targets), ElementsAre(2, 9, 7));
   }
   const Dataset d(interactions({{5, 2, 9, 7}}, 9));  // trains on 5 2
-  const Batch b = training_batch(d, padded, ce, 0, 0, std::vector<std::int64_t>{0});
+  const Batch b = training_batch(d, padded, ce, 0, 0, newest(d));
   EXPECT_THAT(values(b.items), ElementsAre(0, 0, 5));
   EXPECT_THAT(values(b.layout.real), ElementsAre(2));
   EXPECT_THAT(values(b.targets), ElementsAre(2));
@@ -178,7 +192,7 @@ TEST(NextItemDataset, AlignsTrainingSequencesRight) {
 TEST(NextItemDataset, ANetworkMayAskForPaddingBehind) {
   const Dataset d(interactions({{5, 2, 9, 7}, {1, 2, 3, 4, 5, 6, 7, 8}}, 9));
   const SequenceForm form{.max_length = 3, .packed = false, .align = nn::Align::left};
-  const Batch b = training_batch(d, form, {.kind = LossKind::ce}, 0, 0, std::vector<std::int64_t>{0, 1});
+  const Batch b = training_batch(d, form, {.kind = LossKind::ce}, 0, 0, newest(d));
   EXPECT_THAT(values(b.items), ElementsAre(5, 0, 0, 3, 4, 5)) << "the newest of a longer one";
   EXPECT_THAT(values(b.targets), ElementsAre(2, 4, 5, 6));
   EXPECT_THAT(values(b.layout.real), ElementsAre(0, 3, 4, 5));
@@ -190,9 +204,9 @@ TEST(NextItemDataset, PacksTheSameTokens) {
   const Dataset d(interactions({{5, 2, 9, 7, 8, 1}, {4, 8, 3}, {1, 2, 3, 4}}, 9), 2);
   SequenceForm model{.max_length = 3, .packed = true};
   const LossOptions bce{.kind = LossKind::bce, .negatives = 2};
-  const Batch packed = training_batch(d, model, bce, 0, 0, d.trainable_users());
+  const Batch packed = training_batch(d, model, bce, 0, 0, newest(d));
   model.packed = false;
-  const Batch padded = training_batch(d, model, bce, 0, 0, d.trainable_users());
+  const Batch padded = training_batch(d, model, bce, 0, 0, newest(d));
   ASSERT_EQ(packed.layout.real_tokens(), padded.layout.real_tokens());
   const auto real = values(padded.layout.real);
   for (std::size_t i = 0; i < real.size(); ++i) {
@@ -205,7 +219,7 @@ TEST(NextItemDataset, PacksTheSameTokens) {
   EXPECT_EQ(values(packed.candidates), values(padded.candidates));
   EXPECT_EQ(packed.candidates.shape(), (Shape{packed.layout.real_tokens(), 3}));
   for (std::size_t i = 0; i < real.size(); ++i) EXPECT_EQ(values(packed.candidates)[3 * i], values(packed.targets)[i]);
-  const Batch shared = training_batch(d, model, {.kind = LossKind::gbce, .negatives = 4}, 0, 0, d.trainable_users());
+  const Batch shared = training_batch(d, model, {.kind = LossKind::gbce, .negatives = 4}, 0, 0, newest(d));
   const auto first = values(shared.candidates);
   EXPECT_EQ((std::vector<std::int64_t>(first.begin() + 1, first.begin() + 5)),
             (std::vector<std::int64_t>(first.begin() + 6, first.begin() + 10)))
