@@ -113,7 +113,8 @@ TEST_F(TrainingTogether, TheFirstProcessWritesAndReportsAll) {
   EXPECT_EQ(std::ranges::count(together, '\n'), std::ranges::count(alone, '\n'));
   EXPECT_THAT(together, HasSubstr("\"rows\":64")) << "the cases of all shares";
   EXPECT_THAT(out.str(), HasSubstr("all epochs done"));
-  EXPECT_EQ(err.str(), "");
+  EXPECT_THAT(err.str(), testing::StartsWith("next: capstan evaluate --checkpoint "));
+  EXPECT_EQ(std::ranges::count(err.str(), '\n'), 1);
 }
 
 TEST_F(TrainingTogether, WhatCannotBeDividedIsRefused) {
