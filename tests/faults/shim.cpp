@@ -16,13 +16,16 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -132,6 +135,12 @@ void record(const std::string& line, std::string_view bytes = {}) {
   append(plan().record, line + "\n" + std::string(bytes));
 }
 
+/// Where files are mapped to be written, by address.
+std::map<void*, std::string>& written_maps() {
+  static std::map<void*, std::string> maps;
+  return maps;
+}
+
 int open_any(int folder, const char* path, int flags, mode_t mode) {
   const std::string full = watched(folder, path);
   if (!full.empty() && fails(fate("open", full))) return -1;
@@ -197,6 +206,41 @@ static ssize_t write_at(int fd, const void* from, size_t count, off_t offset) {
 ssize_t write(int fd, const void* from, size_t count) { return write_at(fd, from, count, -1); }
 ssize_t pwrite(int fd, const void* from, size_t count, off_t offset) { return write_at(fd, from, count, offset); }
 ssize_t pwrite64(int fd, const void* from, size_t count, off_t offset) { return write_at(fd, from, count, offset); }
+
+// What is written through a map counts as one write when the map is given up, since the stores themselves are not seen. A file is synced
+// after that, and until then any part of it may be on the disk: the same states as of a write.
+void* mmap(void* at, size_t length, int protection, int flags, int fd, off_t offset) noexcept {
+  const long result = ::syscall(SYS_mmap, at, length, protection, flags, fd, offset);
+  void* const address = reinterpret_cast<void*>(result);  // NOLINT(performance-no-int-to-ptr): as the kernel gives it
+  const bool writes = result != -1 && fd >= 0 && (flags & MAP_SHARED) != 0 && (protection & PROT_WRITE) != 0 && offset == 0;
+  if (const std::string path = writes && !plan().record.empty() ? path_of(fd) : std::string(); !path.empty()) {
+    const std::lock_guard lock(guard());
+    written_maps()[address] = path;
+  }
+  return address;
+}
+void* mremap(void* at, size_t before, size_t length, int flags, ...) noexcept {
+  const long result = ::syscall(SYS_mremap, at, before, length, flags);
+  void* const address = reinterpret_cast<void*>(result);  // NOLINT(performance-no-int-to-ptr)
+  const std::lock_guard lock(guard());
+  if (const auto map = written_maps().find(at); result != -1 && map != written_maps().end()) {
+    const std::string path = map->second;
+    written_maps().erase(map);
+    written_maps()[address] = path;
+  }
+  return address;
+}
+int munmap(void* at, size_t length) noexcept {
+  const std::lock_guard lock(guard());
+  if (const auto map = written_maps().find(at); map != written_maps().end()) {
+    struct stat info {};
+    const bool there = ::stat(map->second.c_str(), &info) == 0;
+    const std::size_t count = there ? std::min(length, static_cast<std::size_t>(info.st_size)) : 0;
+    if (count > 0) record("write\t" + map->second + "\t0\t" + std::to_string(count), std::string_view(static_cast<const char*>(at), count));
+    written_maps().erase(map);
+  }
+  return static_cast<int>(::syscall(SYS_munmap, at, length));
+}
 
 static int sync_any(int fd, long call) {
   const std::string path = path_of(fd);
