@@ -278,7 +278,7 @@ int train_command(const Command& c) {
   const StopReason reason = train(training, session, options, meta);
   if (leads && reason != StopReason::signal && reason != StopReason::spike)
     keep_result(directory, session.state(), reason, metric, c.console.err);
-  c.console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << "\n";
+  c.console.out << directory << "  step " << session.state().step << "  " << text_of(reason) << "  " << session.best_text() << std::endl;
   if (const std::string next = leads ? next_text(directory, session.checkpoints(), reason) : ""; !next.empty())
     c.console.err << next << "\n";
   return reason == StopReason::signal ? 128 + stop_signal() : kOk;

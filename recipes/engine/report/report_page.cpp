@@ -415,6 +415,7 @@ class PageWriter {
                 .note = "smoothed, as the suggestion reads it; each step behind it",
                 .x_title = "learning rate",
                 .x_scale = ChartScale::logarithmic};
+    bool positive = true;
     for (std::size_t i = 0; i < runs_.size(); ++i) {
       const RunRecord& run = runs_[i];
       if (run.rate_range.empty()) continue;
@@ -426,6 +427,7 @@ class PageWriter {
         line.points.push_back({row.rate, row.smoothed});
       }
       for (ChartSeries* s : {&each, &line}) std::ranges::stable_sort(s->points, {}, &ChartPoint::x);
+      positive = positive && std::ranges::none_of(each.points, [](const ChartPoint& p) { return p.y <= 0; });
       if (run.suggested_rate > 0 && !line.points.empty()) {
         const auto near = std::ranges::min_element(
             line.points, {}, [&](const ChartPoint& p) { return std::isfinite(p.y) ? std::abs(std::log(p.x / run.suggested_rate)) : 1e9; });
@@ -438,6 +440,7 @@ class PageWriter {
       chart.series.push_back(std::move(each));
       chart.series.push_back(std::move(line));
     }
+    if (positive) chart.y_scale = ChartScale::logarithmic;  // the end of the range would hide the fall before it
     return chart.series.empty() ? "" : join_text("<div class=\"charts\">\n", figure_of(chart, next_id()), "</div>\n");
   }
 
