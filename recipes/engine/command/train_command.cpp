@@ -102,8 +102,8 @@ struct Origin {
   std::vector<std::string> differences;                 ///< of the configuration, since then
 };
 
-Origin origin_of(const Command& c, const Training& training, const CheckpointMeta& meta, const CheckpointDirectory& directory,
-                 const std::string& run_directory) {
+Origin origin_of(const Command& c, const Training& training, TrainSession& session, const CheckpointMeta& meta,
+                 const std::string& directory) {
   Origin origin;
   const auto fits = [&](const Checkpoint& checkpoint) {
     checkpoint.require_recipe(training.recipe.name());
@@ -116,10 +116,10 @@ Origin origin_of(const Command& c, const Training& training, const CheckpointMet
     return origin;
   }
   if (const std::string resume = c.arguments.value("resume"); resume == "auto") {
-    origin.checkpoint = directory.find_newest(fits, origin.rejected, reading);
+    origin.checkpoint = session.checkpoints().find_newest(fits, origin.rejected, reading);
   } else if (c.arguments.has("resume")) {
-    origin.checkpoint.emplace(checkpoint_file(resume, run_directory), reading);
-    directory.require_room_for(origin.checkpoint->path());
+    origin.checkpoint.emplace(checkpoint_file(resume, directory), reading);
+    session.checkpoints().require_room_for(origin.checkpoint->path());
     fits(*origin.checkpoint);
   }
   if (training.comm != nullptr) from_first(*training.comm, origin.checkpoint ? origin.checkpoint->path() : "");
@@ -247,7 +247,7 @@ int train_command(const Command& c) {
                                  .progress_fd = c.console.progress_fd});
   if (options.train.ema_decay > 0) training.average = &average.emplace(recipe->parameters().parameters(), options.train.ema_decay);
 
-  Origin origin = origin_of(c, training, meta, session.checkpoints(), directory);
+  Origin origin = origin_of(c, training, session, meta, directory);
   for (const auto& r : origin.rejected) c.console.err << "capstan: passed over " << r.path << ": " << r.reason << "\n";
   if (origin.checkpoint) {
     go_on(training, session, origin);
