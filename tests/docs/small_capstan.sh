@@ -11,6 +11,7 @@ case $command in
 esac
 
 if [[ $DOCS_MODE == keys ]]; then
+  [[ ! -p /dev/stdin ]] || cat >/dev/null  # or what writes into the pipe may be ended by a signal
   case $command in train | evaluate | predict | generate | prepare | bench) ;; *) exit 0 ;; esac
   # Of files only the names are looked at, and several values of a key are no value. Without a configuration the run that is named tells which it was.
   kept=() leave=
