@@ -95,7 +95,7 @@ TEST_F(InterruptionTest, AStopDoesNotWaitForTheLoader) {
   double seconds = 0;
   const int status = in_process(
       [&] {
-        Trouble::batch = milliseconds(2500);
+        Trouble::batch = milliseconds(1500);
         return train("linear", {"train.evaluate_every=1000000"});
       },
       [&](pid_t child) {
@@ -106,7 +106,7 @@ TEST_F(InterruptionTest, AStopDoesNotWaitForTheLoader) {
         seconds = wall_seconds() - start;
       });
   EXPECT_EQ(WEXITSTATUS(status), 128 + SIGHUP);
-  EXPECT_LT(seconds, 1.5);
+  EXPECT_LT(seconds, 0.9);
 }
 
 TEST_F(InterruptionTest, ASecondSignalEndsAtOnce) {
