@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ ChildProcess::ChildProcess(const std::function<int()>& body, const std::string& 
 
 void ChildProcess::start(const std::function<int()>& body, int output) {
   const pid_t parent = ::getpid();
+  std::fflush(nullptr);  // or the child would write what is still buffered once more
   process_ = ::fork();
   if (process_ == 0) {
     ::setpgid(0, 0);

@@ -64,6 +64,7 @@ TEST(ChildProcess, HandsOnLinesAndHowItEnded) {
     return child.wait();
   };
   std::vector<std::string> lines;
+  std::printf("written before, and not flushed where stdout is no terminal\n");
   EXPECT_EQ(run(
                 [] {
                   char c = 0;
