@@ -1,6 +1,6 @@
 # discover_suites(PROGRAM FOLDER LABEL): every suite of a GoogleTest program is a test of ctest, FOLDER.SUITE, in a process of its own. A process
-# for each single test, as gtest_discover_tests has it, would spend more time on starting than all tests take. A suite that skips all of
-# its tests counts as skipped.
+# for each single test, as gtest_discover_tests has it, would spend a third of the time on starting. A suite that skips all of its tests
+# counts as skipped.
 #
 # The list is made by this very file, as a script, whenever the program has been linked.
 if(CMAKE_SCRIPT_MODE_FILE)
