@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "data/file.h"
+#include "data/json.h"
 #include "data/line_reader.h"
 #include "data/text/unicode.h"
 
@@ -15,7 +16,10 @@ Vocabulary Vocabulary::load(const std::string& path, Lines lines) {
   std::vector<std::string> tokens;
   for (std::string_view line; reader.next(line);) {
     require<DataError>(unicode::is_valid_utf8(line), reader.where(), "found bytes that are not UTF-8, expected a token");
-    tokens.emplace_back(lines == Lines::stripped ? unicode::strip(line) : line);
+    const std::string_view token = lines == Lines::stripped ? unicode::strip(line) : line;
+    require<DataError>(token.find('\r') == std::string_view::npos, reader.where(),
+                       "found a carriage return in a token, expected lines that end with LF or CRLF");
+    tokens.emplace_back(token);
   }
   require<DataError>(!tokens.empty(), path, ": found an empty file, expected a vocabulary of one token a line");
   return Vocabulary(std::move(tokens), path);
@@ -41,11 +45,18 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, std::string name) : name
   for (const std::int32_t i : first) keys_.push_back(find(tokens_[static_cast<std::size_t>(i)]));
 }
 
-void Vocabulary::save(const std::string& path) const {
+std::string Vocabulary::lines(std::span<const std::string> tokens, std::string_view name) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   std::string text;
-  for (const std::string& token : tokens_) text += token + "\n";
-  write_file_durably(path, text);
+  for (const std::string& token : tokens) {
+    require<DataError>(token.find_first_of("\r\n") == std::string::npos && !(text.empty() && token.starts_with(kByteOrderMark)), name,
+                       ": a file of a token a line cannot hold token ", &token - tokens.data(), ", ", json_string(token));
+    text += token + "\n";
+  }
+  return text;
 }
+
+void Vocabulary::save(const std::string& path) const { write_file_durably(path, lines(tokens_, name_)); }
 
 std::uint32_t Vocabulary::checksum() const {
   std::uint32_t crc = 0;

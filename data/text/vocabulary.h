@@ -18,11 +18,15 @@ class Vocabulary {
     stripped,     ///< white space at both ends does not belong to the token (google)
     kept_spaces,  ///< only the line end is taken off (HF)
   };
-  /// Reads a vocabulary file. Throws IoError, or DataError "path:line: ..." for a line that is not UTF-8.
+  /// Reads a vocabulary file. Throws IoError, or DataError "path:line: ..." for a line that is not UTF-8 or has a carriage return
+  /// within.
   static Vocabulary load(const std::string& path, Lines lines = Lines::stripped);
   /// `name` stands for the path in messages.
   explicit Vocabulary(std::vector<std::string> tokens, std::string name = "vocabulary");
-  /// Writes the tokens, a line each, so that load() gives them back.
+  /// The tokens, a line each. DataError for one that load() would not give back: it has a line end, or is the first and begins with a byte
+  /// order mark.
+  static std::string lines(std::span<const std::string> tokens, std::string_view name);
+  /// Writes them, so that load() with Lines::kept_spaces gives them back.
   void save(const std::string& path) const;
 
   /// Number of ids, that is, of lines.

@@ -9,6 +9,7 @@
 
 #include "autograd/core/error.h"
 #include "data/json.h"
+#include "data/text/vocabulary.h"
 #include "nn/models/bert_names.h"
 #include "recipes/formats/hugging_face.h"
 #include "recipes/formats/json_text.h"
@@ -218,10 +219,8 @@ std::string tokenizer_text(const data::TokenizerOptions& t, std::int64_t max_pos
 std::vector<std::pair<std::string, std::string>> files_of(const nn::BertOptions& o, const BertHeadForm& head,
                                                           const engine::NamedTensors& artifacts) {
   const std::vector<std::string> tokens = text::tokens_of(artifacts);
-  std::string vocabulary;
-  for (const std::string& token : tokens) vocabulary += token + "\n";
   return {{"config.json", config_text(o, head, tokens, engine::stored_lines(artifacts, kClassNames))},
-          {"vocab.txt", std::move(vocabulary)},
+          {"vocab.txt", data::Vocabulary::lines(tokens, "vocab.txt")},
           {"tokenizer_config.json", tokenizer_text(text::tokenizer_of(artifacts), o.max_positions)}};
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <sstream>
 
 #include "autograd/core/error.h"
@@ -15,6 +16,7 @@ namespace {
 using namespace std::string_view_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 std::vector<std::string> words_of(const std::string& text) {
   std::istringstream in(text);
@@ -204,6 +206,24 @@ TEST(Vocabulary, SaysWhatIsWrong) {
   EXPECT_EQ(message_of<DataError>([&] { v.token(2); }), "vocab.txt: token id 2 is outside the vocabulary of 2 tokens");
   EXPECT_EQ(message_of<DataError>([&] { Tokenizer{v}; }), "vocab.txt: the vocabulary of 2 tokens has no '[UNK]'");
   EXPECT_THAT(message_of<IoError>([&] { Vocabulary::load(scratch / "none.txt"); }), HasSubstr("none.txt"));
+  const auto returns = scratch.write("returns.txt", "a\nb\r\r\n");
+  EXPECT_EQ(message_of<DataError>([&] { Vocabulary::load(returns, Vocabulary::Lines::kept_spaces); }),
+            returns + ":2: found a carriage return in a token, expected lines that end with LF or CRLF");
+  EXPECT_EQ(Vocabulary::load(returns).id("b"), 1);  // the white space at its end does not belong to the token
+}
+
+TEST(Vocabulary, SavesNothingThatItWouldNotReadBack) {
+  const Scratch scratch;
+  const auto refused = [&](std::vector<std::string> tokens) {
+    return message_of<DataError>([&] { Vocabulary(std::move(tokens), "tokenizer.json").save(scratch / "vocab.txt"); });
+  };
+  const std::string cannot = "tokenizer.json: a file of a token a line cannot hold token ";
+  EXPECT_EQ(refused({"a", "b\r"}), cannot + R"(1, "b\r")");
+  EXPECT_EQ(refused({"a\nb"}), cannot + R"(0, "a\nb")");
+  EXPECT_THAT(refused({"\xEF\xBB\xBF"
+                       "a"}),
+              StartsWith(cannot + "0"));
+  EXPECT_FALSE(std::filesystem::exists(scratch / "vocab.txt"));
 }
 
 TEST(Vocabulary, FindsLongTokens) {
