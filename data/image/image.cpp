@@ -62,11 +62,24 @@ std::int64_t big_endian(std::span<const unsigned char> bytes) {
   return value;
 }
 
-/// From behind the start of a JPEG: segments of FF, kind, length up to the frame header.
-ImageSize jpeg_size(std::istream& in) {
+/// The kind of the next segment of a JPEG: what follows FF, or FF several times. Other bytes before it are passed over, as libjpeg does.
+int next_marker(std::istream& in) {
   while (in) {
     int kind = in.get();
-    while (kind == 0xff) kind = in.get();  // 0xff before a marker may be repeated
+    if (kind != 0xff) continue;
+    while (kind == 0xff) kind = in.get();
+    if (kind != 0) return kind;
+  }
+  return 0;
+}
+
+/// From behind the first two bytes of a JPEG, FF D8, up to the frame header.
+ImageSize jpeg_size(std::istream& in) {
+  constexpr int kTemporary = 0x01, kRestart = 0xd0, kStart = 0xd8, kEnd = 0xd9, kScan = 0xda;
+  while (in) {
+    const int kind = next_marker(in);
+    if (kind == kTemporary || (kind >= kRestart && kind < kStart)) continue;  // they have no length and no content
+    if (kind == kStart || kind == kEnd || kind == kScan) break;               // too early for any of these
     const std::int64_t length = big_endian(next_bytes<2>(in));
     const bool frame = kind >= 0xc0 && kind <= 0xcf && kind != 0xc4 && kind != 0xc8 && kind != 0xcc;
     if (frame) {
@@ -76,7 +89,6 @@ ImageSize jpeg_size(std::istream& in) {
     }
     if (length < 2) break;
     in.seekg(length - 2, std::ios::cur);
-    if (in.get() != 0xff) break;
   }
   return {};
 }
@@ -160,7 +172,7 @@ ImageSize image_size(const std::string& path) {
   switch (image_format_of(bytes)) {
     case ImageFormat::jpeg:
       in.clear();
-      in.seekg(3);  // behind FF D8 FF
+      in.seekg(2);
       size = jpeg_size(in);
       break;
     case ImageFormat::png:

@@ -64,6 +64,15 @@ TEST_F(Annotations, SizeOfAPictureByItsHeader) {
     EXPECT_EQ(message_of<DataError>([&] { image_size(scratch.write("c.jpg", jpeg.substr(0, cut))); }),
               scratch / "c.jpg" + ": damaged: its header names no height and width")
         << cut;
+  // Markers without a length, and bytes between segments, which decoders pass over.
+  const ImageSize odd = image_size(scratch.write("e.jpg",
+                                                 "\xff\xd8\xff\xff\x01\xff\xd3"
+                                                 "oh\xff\0"s +
+                                                     jpeg.substr(2)));
+  EXPECT_EQ(odd.height, 258);
+  EXPECT_EQ(odd.width, 5);
+  const std::string early = "\xff\xd8\xff\xda\0\x02"s + jpeg.substr(2);  // a scan before the frame
+  EXPECT_THROW(image_size(scratch.write("f.jpg", early)), DataError);
   EXPECT_THAT(message_of<DataError>([&] { image_size(scratch.write("d.jpg", "GIF89a")); }), HasSubstr("neither the first bytes of a JPEG"));
   EXPECT_THROW(image_size(scratch / "none.jpg"), IoError);
 }
