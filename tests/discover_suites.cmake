@@ -1,6 +1,6 @@
 # discover_suites(PROGRAM FOLDER LABEL): every suite of a GoogleTest program is a test of ctest, FOLDER.SUITE, in a process of its own. A process
 # for each single test, as gtest_discover_tests has it, would spend a third of the time on starting. A suite that skips all of its tests
-# counts as skipped.
+# counts as skipped. Two tests run at a time on two cores, where threads that wait busily for each other would take turns with the other test's.
 #
 # The list is made by this very file, as a script, whenever the program has been linked.
 if(CMAKE_SCRIPT_MODE_FILE)
@@ -10,7 +10,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
   foreach(suite IN LISTS suites)
     string(REGEX REPLACE "^\n([^ ]+)\\..*" "\\1" suite "${suite}")
     string(APPEND tests "add_test([[${folder}.${suite}]] [[${program}]] [[--gtest_filter=${suite}.*]])\n"
-           "set_tests_properties([[${folder}.${suite}]] PROPERTIES LABELS ${label} WORKING_DIRECTORY [[${directory}]]\n"
+           "set_tests_properties([[${folder}.${suite}]] PROPERTIES LABELS ${label} WORKING_DIRECTORY [[${directory}]] ENVIRONMENT OMP_WAIT_POLICY=passive\n"
            "  SKIP_REGULAR_EXPRESSION [[\\[  PASSED  \\] 0 tests]])\n")
   endforeach()
   file(WRITE ${list} "${tests}")
