@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every call that changes a file fails once: inject.sh CAPSTAN FAULT_TOOL SHIM [MODE [STRIDE]]
+# Every call that changes a file fails once: inject.sh CAPSTAN FAULT_TOOL SHIM [MODE [STRIDE [RECIPE]...]]
 #
 # A small run saves at each step while its N-th open, write, fsync, rename, link, unlink, close, ... (of all threads) fails or writes half, for
 # N = 1, 2, ... until none is left (SQLite's way). Each time the run ends with a documented code, and one with --resume auto that nothing
@@ -7,8 +7,10 @@
 # and `export` write: the whole file is under its name, or none (or the one of before).
 #   MODE: train, prepare, predict, export, strace (train, with errors from strace, which fail in each thread); default: all but strace
 #   STRIDE: only each STRIDE-th N; default 1
+#   RECIPE: whose run it is in `train`; default sasrec, whose calls are those of all but for what they read
 set -uo pipefail
 capstan=$1 tool=$2 shim=$3 mode=${4:-all} stride=${5:-1}
+shift $(($# < 5 ? $# : 5))
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/small.sh"
 work=$(mktemp -d)
@@ -39,7 +41,9 @@ plans=(open:EACCES open:EMFILE write:ENOSPC write:EIO write:half write:EINTR rea
 persistent=(write:ENOSPC fsync:EIO rename:EIO open:EMFILE)
 
 train() {
-  small sasrec "$work/data"
+  local recipe=$1 before=$injected failed=$faults
+  rm -rf "$work/data" "$work/alone" && mkdir "$work/data"
+  small "$recipe" "$work/data"
   local arguments=("${small[@]}" train.max_steps=5 checkpoint.every=1 checkpoint.keep_last=2) last=checkpoints/step-000000005.h5 plan n
   "$capstan" train "${arguments[@]}" "run.dir=$work/alone" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
   check_end() {
@@ -57,7 +61,7 @@ train() {
       run "$plan:$n" train "${arguments[@]}" "run.dir=$work/disk/run" --resume auto || break
       check_end "$plan:$n ($(head -n 1 "$work/fired" | sed "s#$work/disk/##"))"
     done
-    echo "train   $plan: $(((n - 1) / stride)) calls"
+    echo "train $recipe $plan: $(((n - 1) / stride)) calls"
   done
   for plan in "${persistent[@]}"; do
     for ((n = 1; ; n += 4 * stride)); do
@@ -65,8 +69,9 @@ train() {
       run "$plan:$n+" train "${arguments[@]}" "run.dir=$work/disk/run" --resume auto || break
       check_end "$plan:$n+"
     done
-    echo "train   $plan, from one call on: $(((n - 1) / (4 * stride)))"
+    echo "train $recipe $plan, from one call on: $(((n - 1) / (4 * stride)))"
   done
+  echo "$recipe: $((injected - before)) injected, $((injected - before - faults + failed)) handled"
 }
 
 # outputs NAME PATH ARGUMENT...: a command that makes PATH below disk, a file or a folder
@@ -149,12 +154,12 @@ strace_train() {
 }
 
 case $mode in
-  train) train ;;
+  train) for recipe in "${@:-sasrec}"; do train "$recipe"; done ;;
   prepare) prepare ;;
   predict) predict ;;
   export) export_weights ;;
   strace) strace_train ;;
-  all) train && prepare && predict && export_weights ;;
+  all) train sasrec && prepare && predict && export_weights ;;
   *) echo "no such mode: $mode"; exit 2 ;;
 esac
 echo "$injected injected, $((injected - faults)) handled, $faults faults"

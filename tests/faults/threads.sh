@@ -1,26 +1,63 @@
 #!/usr/bin/env bash
-# ThreadSanitizer on what has threads of its own: threads.sh [FOLDER]
+# ThreadSanitizer on what has threads of its own: threads.sh [RECIPE]...      without a recipe: all
 #
-# Compiles the loader of batches, the threads of processes that exchange gradients and the readers and writers that share libhdf5, with their tests, and
-# runs these. None of it computes with OpenMP, whose library is not instrumented in Debian: its barriers would look like races. That kernels give
-# the same bits with 1, 2 and 3 threads is tested in autograd/kernels/threads_test.cpp and the op table.
+# Builds the preset `threads`, which takes a quarter of an hour the first time, and runs the fast tests of `data` and `recipes` (loader, libhdf5,
+# the checkpoints' writer, processes that are threads here), then small runs of each recipe: batches from two threads, a save at each step, the
+# report and event files, SIGTERM and SIGINT while a checkpoint is written, and the rest of the run. Kernels have one thread: OpenMP's library is
+# not instrumented in Debian, and its barriers would look like races. That kernels give the same bits with 1, 2 and 3 threads is tested in
+# autograd/kernels/threads_test.cpp and the op table.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-folder=${1:-$(mktemp -d)}
 cd "$root"
-export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1"
-core=(autograd/core/{error,rng,shape,layout,storage,tensor}.cpp)
-hdf5=$(pkg-config --cflags --libs hdf5 2> /dev/null || echo "-I/usr/include/hdf5/serial -L/usr/lib/x86_64-linux-gnu/hdf5/serial -lhdf5")
+source tests/faults/small.sh
+cmake --preset threads > /dev/null
+ninja -C build/threads -j2 capstan test_data_fast test_recipes_fast > build/threads/build.log 2>&1 || { tail -n 40 build/threads/build.log; exit 1; }
+capstan=build/threads/capstan
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export OMP_NUM_THREADS=1 TSAN_OPTIONS="second_deadlock_stack=1 exitcode=66 log_path=$work/race"
+read -r -a recipes <<< "${*:-$(small_recipes)}"
 
-# checked NAME FILTER SOURCE...
-checked() {
-  local name=$1 filter=$2
-  shift 2
-  # shellcheck disable=SC2086
-  g++ -std=c++20 -Og -g1 -fsanitize=thread -I. -DCAPSTAN_SOURCE_DIR="\"$root\"" -o "$folder/$name" "$@" -lgtest -lgtest_main -lgmock -lz -lpthread $hdf5
-  "$folder/$name" --gtest_brief=1 --gtest_filter="$filter"
+# ended NAME CODE EXPECTED
+bad=0
+ended() {
+  [ "$2" = "$3" ] && return
+  echo "$1: ended with $2, expected $3"
+  tail -n 5 "$work/log"
+  bad=$((bad + 1))
 }
-checked loader '*' tests/data/loader_test.cpp "${core[@]}"
-checked comm 'Comm.*' tests/recipes/engine/distributed/comm_test.cpp recipes/engine/distributed/{comm,launch,parts,thread_comm}.cpp "${core[@]}"
-checked hdf5 'Hdf5.UsedFromSeveralThreads:Hdf5.SeveralOpenFilesAreDistinct' tests/data/hdf5_test.cpp data/hdf5/*.cpp data/file.cpp \
-  data/streamed_file.cpp "${core[@]}"
+if [ $# -eq 0 ]; then
+  for tests in data recipes; do
+    code=0
+    build/threads/tests/test_${tests}_fast --gtest_brief=1 > "$work/log" 2>&1 || code=$?
+    ended "the tests of $tests" $code 0
+    grep -E '^\[=+\]' "$work/log"
+  done
+fi
+for recipe in "${recipes[@]}"; do
+  mkdir "$work/$recipe"
+  small "$recipe" "$work/$recipe"
+  arguments=("${small[@]}" train.max_steps=12 checkpoint.every=1 checkpoint.keep_last=2 train.report=true train.tensorboard=true
+             loader.workers=2 "run.dir=$work/$recipe/run")
+  for signal in TERM INT; do
+    "$capstan" train "${arguments[@]}" --resume auto > "$work/log" 2>&1 &
+    job=$!
+    seen=$(ls "$work/$recipe/run/checkpoints" 2> /dev/null || true)
+    while kill -0 $job 2> /dev/null && [ "$(ls "$work/$recipe/run/checkpoints" 2> /dev/null)" = "$seen" ]; do sleep .005; done
+    kill -$signal $job 2> /dev/null || true
+    code=0
+    wait $job || code=$?
+    [ $code -eq 0 ] || ended "$recipe, SIG$signal" $code $((128 + $(kill -l $signal)))
+  done
+  code=0
+  "$capstan" train "${arguments[@]}" --resume auto > "$work/log" 2>&1 || code=$?
+  ended "$recipe" $code 0
+  echo "$recipe"
+done
+for race in "$work"/race.*; do
+  [ -e "$race" ] || continue
+  bad=$((bad + 1))
+  cat "$race"
+done
+echo "${#recipes[@]} recipes, $bad findings"
+[ $bad -eq 0 ]
