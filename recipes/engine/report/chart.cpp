@@ -11,6 +11,7 @@
 #include "autograd/core/error.h"
 #include "data/figure.h"
 #include "data/markup.h"
+#include "recipes/engine/report/html_table.h"
 #include "recipes/engine/terminal/terminal.h"
 
 namespace capstan::engine {
@@ -278,14 +279,14 @@ std::string values_table(const Chart& chart) {
   std::string out =
       join_text("<details class=\"values\"><summary>Values</summary><div class=\"scroll\"><table><thead><tr><th scope=\"col\">",
                 escaped_markup(chart.x_title), "</th>");
-  for (const ChartSeries& s : chart.series) out += join_text("<th scope=\"col\">", escaped_markup(s.name), "</th>");
+  for (const ChartSeries& s : chart.series) out += html_head(escaped_markup(s.name));
   out += "</tr></thead><tbody>\n";
   for (const double x : shown) {
-    out += join_text("<tr><th scope=\"row\">", x == std::round(x) ? join_text(static_cast<std::int64_t>(x)) : page_number(x), "</th>");
+    out += "<tr>" + html_head(x == std::round(x) ? join_text(static_cast<std::int64_t>(x)) : page_number(x), "row");
     for (const ChartSeries& s : chart.series) {
       const auto found = std::ranges::lower_bound(s.points, x, {}, &ChartPoint::x);
       const bool there = found != s.points.end() && found->x == x;
-      out += join_text("<td>", there ? page_number(found->y) : "", "</td>");
+      out += html_cell(there ? page_number(found->y) : "");
     }
     out += "</tr>\n";
   }

@@ -8,6 +8,7 @@
 #include "autograd/core/error.h"
 #include "data/markup.h"
 #include "recipes/engine/report/chart.h"
+#include "recipes/engine/report/html_table.h"
 
 namespace capstan::engine {
 namespace {
@@ -40,13 +41,12 @@ std::string shown_section(const FindingTable& table, const std::string&) {
   std::vector<bool> numbers;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     numbers.push_back(holds_numbers(table, c));
-    out += join_text("<th scope=\"col\"", numbers.back() ? " class=\"number\"" : "", ">", escaped_markup(table.columns[c]), "</th>");
+    out += html_head(escaped_markup(table.columns[c]), "col", numbers.back() ? "number" : "");
   }
   out += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
-    for (std::size_t c = 0; c < row.size(); ++c)
-      out += join_text("<td", numbers[c] ? " class=\"number\"" : "", ">", escaped_markup(row[c]), "</td>");
+    for (std::size_t c = 0; c < row.size(); ++c) out += html_cell(escaped_markup(row[c]), numbers[c] ? "number" : "");
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>";
@@ -62,13 +62,13 @@ std::string shown_section(const FindingMatrix& m, const std::string&) {
   out += join_text("<p class=\"note\">Rows: ", escaped_markup(m.row_title), ". Columns: ", escaped_markup(m.column_title),
                    ". Darker is a larger share of the row.</p><div class=\"scroll\"><table class=\"matrix",
                    columns > kManyColumns ? " many" : "", "\"><thead><tr><th></th>");
-  for (std::size_t c = 0; c < columns; ++c) out += join_text("<th scope=\"col\">", escaped_markup(m.columns[c]), "</th>");
+  for (std::size_t c = 0; c < columns; ++c) out += html_head(escaped_markup(m.columns[c]));
   out += "</tr></thead><tbody>\n";
   for (std::size_t r = 0; r < rows; ++r) {
     const double* const counts = m.counts.data() + r * m.columns.size();
     double sum = 0;
     for (std::size_t c = 0; c < m.columns.size(); ++c) sum += std::isfinite(counts[c]) ? std::max(counts[c], 0.) : 0;
-    out += join_text("<tr><th scope=\"row\">", escaped_markup(m.rows[r]), "</th>");
+    out += "<tr>" + html_head(escaped_markup(m.rows[r]), "row");
     for (std::size_t c = 0; c < columns; ++c) {
       const double share = sum > 0 && counts[c] > 0 ? counts[c] / sum : 0;
       const auto shade = share > 0 ? std::clamp<long>(std::lround(kShades * share), 1, static_cast<long>(kShades)) : 0;
