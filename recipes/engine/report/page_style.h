@@ -32,8 +32,9 @@ nav a:hover{text-decoration:underline}
 .facts small{display:block;color:var(--muted);font-size:.8rem}
 .warnings{border-left:3px solid var(--bad);margin:1.4rem 0 0;padding:.1rem 0 .1rem 1rem}
 .warnings p{overflow-wrap:anywhere}
-.scroll{overflow-x:auto;max-width:100%}
-table{border-collapse:collapse;font-size:.92rem;line-height:1.4;font-variant-numeric:tabular-nums}
+.scroll{overflow-x:auto;max-width:100%;background:linear-gradient(to right,transparent,var(--paper) 60%) right/2.4rem 100% no-repeat local,
+linear-gradient(to left,var(--hair),transparent) right/1.2rem 100% no-repeat scroll}
+table{border-collapse:separate;border-spacing:0;font-size:.92rem;line-height:1.4;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem 1.3rem .3rem 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--hair)}
 th{font-weight:600}
 thead th{color:var(--muted);font-weight:500;vertical-align:bottom}
