@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -26,22 +27,26 @@
 namespace capstan::engine {
 namespace {
 
-volatile sig_atomic_t requested_stop = 0;
-std::optional<int> agreed_stop;  // of several processes
-int processes_on_cores = 1;
-timespec requested_at{};  // written by the first signal, read by later ones
+// A signal is taken by any thread, and asked for by others.
+constexpr int kNotAgreed = -1;
+std::atomic<int> requested_stop = 0;
+std::atomic<int> agreed_stop = kNotAgreed;   // of several processes
+std::atomic<std::int64_t> requested_at = 0;  // of the first signal, in nanoseconds; 0: there was none
+std::atomic<int> processes_on_cores = 1;
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free, "a signal's handler takes no lock");
 
 extern "C" void on_stop_signal(int signal) {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  if (requested_stop == 0) {
-    requested_at = now;
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  const std::int64_t now = time.tv_sec * kSecond + time.tv_nsec;
+  std::int64_t first = 0;
+  if (requested_at.compare_exchange_strong(first, now)) {
     requested_stop = signal;
     return;
   }
-  const auto passed =
-      static_cast<double>(now.tv_sec - requested_at.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - requested_at.tv_nsec);
-  const bool again = requested_stop == signal && passed < (signal == SIGHUP ? 1.0 : 0.01);
+  const int stop = requested_stop;  // 0: another thread is just at the line before
+  const bool again = (stop == signal || stop == 0) && now - first < (signal == SIGHUP ? kSecond : kSecond / 100);
   if (!again) _exit(128 + signal);
 }
 
@@ -118,7 +123,8 @@ Threads choose_threads(std::int64_t wanted) {
     if (r.ec == std::errc() && count > 0) limit(count, join_text("OMP_NUM_THREADS=", value));
   }
   limit(omp_get_thread_limit(), "OMP_THREAD_LIMIT");
-  if (processes_on_cores > 1) limit(std::max(1, cores / processes_on_cores), join_text(processes_on_cores, " processes on the same cores"));
+  if (const int processes = processes_on_cores; processes > 1)
+    limit(std::max(1, cores / processes), join_text(processes, " processes on the same cores"));
   t.reason = text(t.count, t.reason);
   return t;
 }
@@ -171,10 +177,14 @@ void ignore_write_signals() {
 
 int heard_signal() { return requested_stop; }
 void agree_on_signal(int signal) { agreed_stop = signal; }
-int stop_signal() { return agreed_stop.value_or(requested_stop); }
+int stop_signal() {
+  const int agreed = agreed_stop;
+  return agreed == kNotAgreed ? requested_stop.load() : agreed;
+}
 void clear_stop_signal() {
+  requested_at = 0;
   requested_stop = 0;
-  agreed_stop.reset();
+  agreed_stop = kNotAgreed;
 }
 void throw_if_stopped() {
   if (stop_signal() != 0) throw StopRequested();
