@@ -84,12 +84,7 @@ class ColumnFinder {
   }
 
  private:
-  std::int64_t usual(std::span<const std::string_view> names) const {
-    for (const auto name : names)
-      for (std::size_t i = 0; i < c_.header.size(); ++i)
-        if (plain(c_.header[i]) == name) return static_cast<std::int64_t>(i);
-    return -1;
-  }
+  std::int64_t usual(std::span<const std::string_view> names) const { return column_named(c_.header, names); }
 
   std::int64_t numbered(const std::string& wanted) const {
     const auto n = as_integer(wanted);
@@ -232,6 +227,15 @@ class ColumnFinder {
 EventColumns find_columns(const std::vector<std::string_view>& first, const ReadOptions& options, const std::string& where) {
   return ColumnFinder(first, options, where).find();
 }
+
+std::int64_t column_named(const std::vector<std::string>& header, std::span<const std::string_view> names) {
+  for (const auto name : names)
+    for (std::size_t i = 0; i < header.size(); ++i)
+      if (plain(header[i]) == name) return static_cast<std::int64_t>(i);
+  return -1;
+}
+
+std::span<const std::string_view> usual_item_names() { return kItemNames; }
 
 std::string column_text(const EventColumns& c, std::int64_t column) {
   return c.has_header ? join_text(column + 1, " '", c.header[static_cast<std::size_t>(column)], "'") : join_text(column + 1);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,11 @@ struct EventColumns {
 /// Of a table whose first line has these fields; `where` begins messages, "path:1: ". Throws DataError for a column that is not there, or
 /// that two have the name of, and where nothing says which columns are meant.
 EventColumns find_columns(const std::vector<std::string_view>& first, const ReadOptions& options, const std::string& where);
+
+/// The first column with one of these names, the first of them if there is one; -1: none. "item-id" and "Item_ID" are "itemid".
+std::int64_t column_named(const std::vector<std::string>& header, std::span<const std::string_view> names);
+/// Of columns of items, in this form.
+std::span<const std::string_view> usual_item_names();
 
 /// "3", or with a header "3 'timestamp'".
 std::string column_text(const EventColumns& c, std::int64_t column);

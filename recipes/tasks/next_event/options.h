@@ -10,6 +10,7 @@
 #include "autograd/ops/session_loss.h"
 #include "data/splits.h"
 #include "recipes/engine/metrics/ranking.h"
+#include "recipes/tasks/recommendation/item_titles.h"
 #include "recipes/tasks/recommendation/synthetic.h"
 #include "recipes/tasks/recommendation/table_options.h"
 
@@ -26,6 +27,7 @@ struct DataOptions {
   std::string train, validation, test, log;
   std::string session_column, user_column;
   recommendation::TableOptions table;
+  recommendation::TitleOptions titles;
   double session_gap = 0;
   bool drop_repeats = false;
   std::int64_t min_length = 2, min_support = 5;
@@ -48,6 +50,7 @@ struct DataOptions {
         .of_use();
     v("user_column", user_column, "a column of users: one session id of two users is two sessions; empty: session ids are unique").of_use();
     table.visit(v);
+    titles.visit(v);
     v("session_gap", session_gap, "log: seconds without an event after which a new session begins; 0: sessions are as in the file",
       V::non_negative())
         .of_data();

@@ -74,7 +74,8 @@ std::string Recommender::answer(const Query& query, const nn::Run& run) {
   std::string out = json_ ? R"({"session":)" + engine::json_string(query.session) + R"(,"items":[)" : query.session;
   bool first = true;
   for (const auto& [item, score] : observe(query.session, query.item, run)) {
-    out += json_ ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(names_[item]), R"(,"score":)", score, "}")
+    out += json_ ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(names_[item]), titles_->json_member(item), R"(,"score":)",
+                             score, "}")
                  : join_text("\t", recommendation::as_field(names_[item]), "\t", score);
     first = false;
   }

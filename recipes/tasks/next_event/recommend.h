@@ -3,7 +3,7 @@
 //
 // A line is an event: session <tab> item (or separated by one space). Each is answered with one line:
 //     tsv    session <tab> item <tab> score <tab> item <tab> score ...         best first
-//     jsonl  {"session":"s","items":[{"item":"a","score":1.5}, ...]}
+//     jsonl  {"session":"s","items":[{"item":"a","score":1.5}, ...]}    with data.titles {"item":"a","title":"A","score":1.5}
 // A line that is no event is answered without items, and with "error" in jsonl. Fields may stand in double quotes.
 // An event costs the same however long its session is: what is kept of a session is its hidden state. Sessions may interleave. An item
 // that the model does not know leaves the state as it was; the answer is then that of the event before, or no items if there was none.
@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,6 +23,7 @@
 #include "data/id_map.h"
 #include "recipes/tasks/next_event/network.h"
 #include "recipes/tasks/next_event/options.h"
+#include "recipes/tasks/recommendation/item_titles.h"
 #include "recipes/tasks/recommendation/table_options.h"
 
 namespace capstan::next_event {
@@ -41,6 +43,8 @@ class Recommender {
 
   /// Only these items are recommended: 1 for each of them, in the order of the names.
   void recommend_only(std::vector<char> items) { allowed_ = std::move(items); }
+  /// Answers in JSON show these, in the order of the names.
+  void show_titles(std::shared_ptr<const recommendation::ItemTitles> titles) { titles_ = std::move(titles); }
 
   struct Recommendation {
     std::int64_t item = 0;
@@ -67,7 +71,8 @@ class Recommender {
   PredictOptions options_;
   bool json_;
   recommendation::TableOptions table_;
-  std::vector<char> allowed_;                                                   // empty: all
+  std::vector<char> allowed_;  // empty: all
+  std::shared_ptr<const recommendation::ItemTitles> titles_ = std::make_shared<recommendation::ItemTitles>();
   std::list<Session> newest_;                                                   // in order of their last event, newest first
   std::unordered_map<std::string_view, std::list<Session>::iterator> by_name_;  // keys live in the list
 };

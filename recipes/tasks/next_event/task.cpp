@@ -65,6 +65,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
   }
   if (setup_.purpose == Purpose::bench) support_ = bench_support(options_.bench.items);
 
+  if (item_names_) titles_ = std::make_shared<recommendation::ItemTitles>(options_.data.titles, options_.data.table, setup_, *item_names_);
   network_ = make(scope, item_names_ ? item_names_->size() : options_.bench.items);
   if (setup_.purpose == Purpose::train || setup_.purpose == Purpose::bench)
     negatives_.emplace(support_, options_.negatives, options_.loss.kind == SessionLossKind::cross_entropy ? options_.loss.logq : 0,
@@ -80,6 +81,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     if (const std::string& path = options_.predict.candidates; !path.empty())
       engine::named_by("predict.candidates",
                        [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
+    recommender_->show_titles(titles_);
   }
 }
 
@@ -89,8 +91,9 @@ const Dataset& Task::dataset() const {
 }
 
 data::DataReport Task::data_report() const {
-  if (data_ == nullptr) return {};
-  data::DataReport report = data_->report();
+  data::DataReport report = data_ ? data_->report() : data::DataReport();
+  titles_->add_to(report);
+  if (data_ == nullptr) return report;
   if (setup_.purpose == Purpose::train && options_.negatives.count > data_->item_count())
     report.warn(join_text("negatives.count = ", options_.negatives.count, " is more than the ", data_->item_count(), " items there are"));
   return report;
@@ -192,7 +195,8 @@ Evaluation Task::evaluation(engine::Split split) const {
   out.shown.emplace(recommendation::ShownSource{.who = "session",
                                                 .among = "all items",
                                                 .popularity = support_,
-                                                .name = [this](std::int64_t item) { return std::string((*item_names_)[item]); },
+                                                .name = [this](std::int64_t item) { return titles_->shown(item, (*item_names_)[item]); },
+                                                .line_each = titles_->given(),
                                                 .lists = [this, sessions] { return lists(*sessions); }});
   return out;
 }

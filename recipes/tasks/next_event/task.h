@@ -101,6 +101,7 @@ class Task {
   std::int64_t steps_per_epoch_ = 1, epoch_ = 0;
   nn::Hidden hidden_;                    // after the last training step; empty at the start of an epoch
   std::vector<nn::Hidden> part_hidden_;  // after the parts of a step so far
+  std::shared_ptr<const recommendation::ItemTitles> titles_ = std::make_shared<recommendation::ItemTitles>();
   std::optional<Recommender> recommender_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "data/interactions.h"
 #include "data/splits.h"
+#include "recipes/tasks/recommendation/item_titles.h"
 #include "recipes/tasks/recommendation/synthetic.h"
 #include "recipes/tasks/recommendation/table_options.h"
 
@@ -41,6 +42,7 @@ struct DataOptions {
   recommendation::TimeSplitOptions time_split;
   std::string user_column;
   recommendation::TableOptions table;
+  recommendation::TitleOptions titles;
   bool drop_repeats = false;
   std::int64_t min_length = 0, min_support = 0;
   data::FilterMode filter = data::FilterMode::until_stable;
@@ -66,6 +68,7 @@ struct DataOptions {
     v("prepared", prepared, "HDF5 file that keeps the result of reading and filtering, relative to run.data; empty: none").of_use();
     v("user_column", user_column, "name, or number from 1, of the user column; empty: found by the usual names").of_use();
     table.visit(v);
+    titles.visit(v);
     v("drop_repeats", drop_repeats, "leave out interactions that repeat the item just before them").of_data();
     v("min_length", min_length, "users with fewer interactions are left out", V::non_negative()).of_data();
     v("min_support", min_support, "items with fewer interactions are left out", V::non_negative()).of_data();

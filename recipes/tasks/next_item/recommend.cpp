@@ -15,7 +15,7 @@ namespace {
 
 /// One answer, without the end of the line.
 std::string text_of(const Query& q, std::span<const std::int64_t> best, std::span<const float> scores, const data::IdMap& names,
-                    bool json) {
+                    const recommendation::ItemTitles& titles, bool json) {
   std::string unknown;
   for (const auto& u : q.unknown)
     unknown += join_text(unknown.empty() ? "" : ",", json ? engine::json_string(u) : recommendation::as_field(u));
@@ -25,7 +25,8 @@ std::string text_of(const Query& q, std::span<const std::int64_t> best, std::spa
   for (const auto item : best) {
     const std::string_view name = names[item - 1];
     const float score = scores[static_cast<std::size_t>(item)];
-    out += json ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), R"(,"score":)", score, "}")
+    out += json ? join_text(first ? "" : ",", R"({"item":)", engine::json_string(name), titles.json_member(item - 1), R"(,"score":)", score,
+                            "}")
                 : join_text("\t", recommendation::as_field(name), "\t", score);
     first = false;
   }
@@ -76,14 +77,14 @@ Query Recommender::read(std::string_view line, std::int64_t number) const {
 }
 
 std::string Recommender::recommended(const Query& q, std::span<float> scores) const {
-  if (q.items.empty()) return text_of(q, {}, {}, item_names_, json_);
+  if (q.items.empty()) return text_of(q, {}, {}, item_names_, *titles_, json_);
   constexpr float never = -std::numeric_limits<float>::infinity();
   scores[0] = never;
   if (options_.filter_seen)
     for (const auto item : q.items) scores[static_cast<std::size_t>(item)] = never;
   for (std::size_t item = 0; item < allowed_.size(); ++item)
     if (allowed_[item] == 0) scores[item + 1] = never;
-  return text_of(q, engine::top_k(scores, options_.top), scores, item_names_, json_);
+  return text_of(q, engine::top_k(scores, options_.top), scores, item_names_, *titles_, json_);
 }
 
 std::vector<std::string> Recommender::answer(std::span<const Query> queries, const SequenceScorer& scorer) const {

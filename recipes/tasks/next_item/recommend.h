@@ -5,13 +5,15 @@
 // counts. Ids are separated by tabs if there are any, else by blanks; a line that the model knows as one id with blanks is that id. They
 // may stand in double quotes. An answer is one line:
 //     tsv    key <tab> unknown items, joined by commas, or - <tab> item <tab> score <tab> item <tab> score ...
-//     jsonl  {"input":"key","unknown":["x"],"items":[{"item":"a","score":1.5}, ...]}
+//     jsonl  {"input":"key","unknown":["x"],"items":[{"item":"a","score":1.5}, ...]}    with data.titles
+//     {"item":"a","title":"A","score":1.5}
 // The key is the user, or the number of the line. Items that the model does not know are left out and named in the answer; a sequence
 // without a known item, an empty line too, is answered with no items. So is a user who is not in the data, named among the unknown. Scores
 // are logits: comparable within a line only. With predict.input = items a line is an item, answered as recommendation/item_vectors.h says.
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +25,7 @@
 #include "data/id_map.h"
 #include "recipes/tasks/next_item/dataset.h"
 #include "recipes/tasks/next_item/options.h"
+#include "recipes/tasks/recommendation/item_titles.h"
 #include "recipes/tasks/recommendation/item_vectors.h"
 #include "recipes/tasks/recommendation/table_options.h"
 
@@ -51,6 +54,8 @@ class Recommender {
               const Dataset* users);
   /// Only these items are recommended: 1 for each of them, in the order of the names.
   void recommend_only(std::vector<char> items) { allowed_ = std::move(items); }
+  /// Answers in JSON show these, in the order of the names.
+  void show_titles(std::shared_ptr<const recommendation::ItemTitles> titles) { titles_ = std::move(titles); }
 
   Query read(std::string_view line, std::int64_t number) const;
   /// A line without its end for each. Scores are held of as many queries at a time as have 16 MiB of them, of one at least.
@@ -62,6 +67,7 @@ class Recommender {
   PredictOptions options_;
   recommendation::TableOptions table_;
   std::vector<char> allowed_;  // empty: all
+  std::shared_ptr<const recommendation::ItemTitles> titles_ = std::make_shared<recommendation::ItemTitles>();
   bool json_;
   const data::IdMap& item_names_;
   const Dataset* users_;

@@ -28,6 +28,9 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     : options_(options), setup_(setup), item_names_(recommendation::stored_items(setup.artifacts)) {
   using engine::Purpose;
   if (needs_data(options_, setup_.purpose)) data_ = std::make_unique<Dataset>(options_.data, options_.synthetic, setup_);
+  if (item_names_ || data_)
+    titles_ = std::make_shared<recommendation::ItemTitles>(options_.data.titles, options_.data.table, setup_,
+                                                           item_names_ ? *item_names_ : data_->item_names());
   if (setup_.purpose == Purpose::train) {
     require<DataError>(!data_->trainable_users().empty(), "next_item: no user has two training items: ", data_->summary());
     if (options_.loss.kind != LossKind::ce) data_->check_negatives();
@@ -45,6 +48,7 @@ Task::Task(const Options& options, const engine::Setup& setup, const nn::Scope& 
     if (const std::string& path = options_.predict.candidates; !path.empty())
       engine::named_by("predict.candidates",
                        [&] { recommender_->recommend_only(recommendation::read_candidates(setup_.data_path(path), *item_names_)); });
+    recommender_->show_titles(titles_);
   }
   network_ = make(scope, item_names_ ? item_names_->size() : data_ ? data_->item_count() : options_.bench.items);
   if (setup_.purpose == Purpose::train) windows_ = training_windows(*data_, options_.data.windows, network_.form.max_length);
@@ -114,8 +118,9 @@ engine::NamedTensors Task::artifacts() const {
 }
 
 data::DataReport Task::data_report() const {
-  if (data_ == nullptr) return {};
-  data::DataReport report = data_->report();
+  data::DataReport report = data_ ? data_->report() : data::DataReport();
+  titles_->add_to(report);
+  if (data_ == nullptr) return report;
   if (setup_.purpose == engine::Purpose::train && options_.loss.kind != LossKind::ce && options_.loss.negatives > data_->item_count())
     report.warn(join_text("loss.negatives = ", options_.loss.negatives, " is more than the ", data_->item_count(), " items there are"));
   if (setup_.purpose == engine::Purpose::train && options_.data.windows == Windows::all)
@@ -148,11 +153,13 @@ Batch Task::bench_batch(std::int64_t index) const {
 Evaluation Task::evaluation(engine::Split split) const {
   Evaluation out = protocols().start();
   const std::vector<std::int64_t>& popularity = dataset().popularity();
-  out.shown.emplace(recommendation::ShownSource{.who = "user",
-                                                .among = protocols().shown_among(),
-                                                .popularity = {popularity.begin() + 1, popularity.end()},
-                                                .name = [this](std::int64_t item) { return std::string(dataset().item_names()[item]); },
-                                                .lists = [this, split] { return lists(split); }});
+  out.shown.emplace(
+      recommendation::ShownSource{.who = "user",
+                                  .among = protocols().shown_among(),
+                                  .popularity = {popularity.begin() + 1, popularity.end()},
+                                  .name = [this](std::int64_t item) { return titles_->shown(item, dataset().item_names()[item]); },
+                                  .line_each = titles_->given(),
+                                  .lists = [this, split] { return lists(split); }});
   return out;
 }
 

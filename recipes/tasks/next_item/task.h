@@ -77,6 +77,7 @@ class Task {
   std::vector<TrainingWindow> windows_;  // to learn from
   std::optional<Protocols> protocols_;
   std::int64_t listed_users_ = 0;  // in evaluate.user_list
+  std::shared_ptr<const recommendation::ItemTitles> titles_ = std::make_shared<recommendation::ItemTitles>();
   std::optional<Recommender> recommender_;
 };
 

@@ -37,18 +37,26 @@ void ShownRecommendations::add(std::int64_t next, std::int64_t history, double r
   by_history_.add(length, 1);
 }
 
+/// The cell of a list: after commas and at most so long, or a line each.
+std::string ShownRecommendations::listed(const std::vector<std::string>& names, std::size_t most) const {
+  std::string out;
+  for (const std::string& name : names)
+    out += from_.line_each ? join_text(out.empty() ? "" : "\n", engine::cell(name)) : join_text(out.empty() ? "" : ", ", name);
+  return from_.line_each ? out : engine::cell(out, most);
+}
+
 engine::Finding ShownRecommendations::some(const std::vector<ShownList>& lists) const {
   engine::FindingTable table{
       .columns = {from_.who, "last items", "came next", "its rank", join_text("first ", kShownTop, " recommendations")}, .rows = {}};
   for (const std::int64_t i : engine::spread_places(std::ssize(lists), kShownLists)) {
     const ShownList& l = lists[data::at(i)];
-    std::string history = l.history.size() > kShownHistory ? "... " : "", items;
+    std::vector<std::string> history, items;
     for (std::size_t h = l.history.size() - std::min(l.history.size(), kShownHistory); h < l.history.size(); ++h)
-      history += join_text(history.empty() || history == "... " ? "" : ", ", from_.name(l.history[h]));
-    for (const std::int64_t item : l.items)
-      items += join_text(items.empty() ? "" : ", ", item == l.next ? "*" : "", from_.name(item), item == l.next ? "*" : "");
+      history.push_back(from_.name(l.history[h]));
+    if (l.history.size() > kShownHistory) history.front().insert(0, "... ");
+    for (const std::int64_t item : l.items) items.push_back(item == l.next ? join_text("*", from_.name(item), "*") : from_.name(item));
     table.rows.push_back(
-        {engine::cell(l.who, 80), engine::cell(history), engine::cell(from_.name(l.next)), join_text(l.rank), engine::cell(items, 600)});
+        {engine::cell(l.who, 80), listed(history, 300), engine::cell(from_.name(l.next)), join_text(l.rank), listed(items, 600)});
   }
   return {.title = "Recommendations",
           .text = join_text("What the model recommends after the last items of some ", from_.who,

@@ -31,6 +31,7 @@ struct ShownSource {
   std::string among;                     ///< which items are ranked: "all items"
   std::vector<std::int64_t> popularity;  ///< training events of each item; all 0: not known
   std::function<std::string(std::int64_t item)> name;
+  bool line_each = false;  ///< names are long: each item of a list has a line of its own
   std::function<std::vector<ShownList>()> lists;
 };
 
@@ -43,6 +44,7 @@ class ShownRecommendations {
   std::vector<engine::Finding> findings() const;
 
  private:
+  std::string listed(const std::vector<std::string>& names, std::size_t most) const;
   engine::Finding some(const std::vector<ShownList>& lists) const;
   engine::Finding variety(const std::vector<ShownList>& lists) const;
   std::vector<engine::Finding> popularity(const std::vector<ShownList>& lists) const;

@@ -1,0 +1,162 @@
+#include "data/item_titles.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "data/at.h"
+#include "data/event_columns.h"
+#include "data/text/text_table.h"
+#include "data/text/unicode.h"
+
+namespace capstan::data {
+namespace {
+
+constexpr std::string_view kIdNames[] = {"id"};
+constexpr std::string_view kTitleNames[] = {"title",      "itemtitle", "movietitle", "producttitle", "booktitle",
+                                            "tracktitle", "songtitle", "gametitle",  "newstitle",    "articletitle",
+                                            "headline",   "name",      "itemname",   "moviename",    "productname",
+                                            "bookname",   "trackname", "songname",   "gamename",     "description"};
+
+struct TitleColumns {
+  std::int64_t item = 0, title = 1, width = 0;
+  bool has_header = false;
+  std::vector<std::string> header;
+};
+
+std::string quoted_names(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += join_text(out.empty() ? "'" : ", '", std::string_view(name).substr(0, 40), "'");
+  return out;
+}
+
+class TitleColumnFinder {
+ public:
+  TitleColumnFinder(const TableReader& table, const TitleOptions& options) : where_(table.where()), options_(options) {
+    c_.width = std::ssize(table.fields());
+    for (const auto f : table.fields()) c_.header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
+  }
+
+  TitleColumns find() {
+    const auto names = [](const std::string& wanted) { return !wanted.empty() && !as_integer(wanted); };
+    std::int64_t item = column_named(c_.header, usual_item_names());
+    if (item < 0) item = column_named(c_.header, kIdNames);
+    const std::int64_t title = column_named(c_.header, kTitleNames);
+    c_.has_header = names(options_.item_column) || names(options_.title_column) || item >= 0 || title >= 0;
+    require<DataError>(c_.width > 1, where_, "1 field (", quoted_names(c_.header),
+                       "), expected an item id and its title; data.title_separator says what stands between them");
+    c_.item = chosen(options_.item_column, c_.has_header ? item : 0, "item", "title_item_column");
+    c_.title = chosen(options_.title_column, c_.has_header ? title : 1, "title", "title_column");
+    require<DataError>(c_.item != c_.title, where_, "column ", c_.item + 1, " cannot hold both the item ids and the titles");
+    return std::move(c_);
+  }
+
+ private:
+  std::int64_t chosen(const std::string& wanted, std::int64_t found, std::string_view what, std::string_view key) const {
+    std::int64_t column = found;
+    bool by_name = c_.has_header;
+    if (!wanted.empty()) {
+      const auto at = std::ranges::find(c_.header, wanted);
+      by_name = c_.has_header && at != c_.header.end();
+      const auto number = as_integer(wanted);
+      column = by_name ? at - c_.header.begin() : number && *number >= 1 && *number <= std::ssize(c_.header) ? *number - 1 : -1;
+    }
+    if (column < 0) {
+      const std::string which = wanted.empty() ? "" : join_text(" '", wanted, "'");
+      require<DataError>(c_.has_header, where_, "no ", what, " column", which, ": without a header columns are numbered from 1 to ",
+                         c_.width);
+      throw DataError(join_text(where_, "no ", what, " column", which, "; the header has ", quoted_names(c_.header), "; data.", key,
+                                " names the one that is meant"));
+    }
+    if (by_name)
+      for (std::int64_t other = 0; other < std::ssize(c_.header); ++other)
+        require<DataError>(other == column || c_.header[at(other)] != c_.header[at(column)], where_, "columns ",
+                           std::min(column, other) + 1, " and ", std::max(column, other) + 1, " are both named '", c_.header[at(column)],
+                           "': data.", key, " says by its number which one is the ", what, " column");
+    return column;
+  }
+
+  std::string where_;
+  const TitleOptions& options_;
+  TitleColumns c_;
+};
+
+/// Valid UTF-8 without control characters.
+std::string title_text(std::string_view field, std::int64_t& converted) {
+  const bool valid = unicode::is_valid_utf8(field);
+  converted += valid ? 0 : 1;
+  std::u32string text = unicode::to_utf32(valid ? std::string(field) : latin1_to_utf8(field));
+  std::ranges::replace_if(
+      text, [](char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029; }, U' ');
+  const std::string out = unicode::to_utf8(text);
+  return std::string(unicode::strip(out));
+}
+
+std::string title_column_text(const TitleColumns& c, std::int64_t column) {
+  return c.has_header ? join_text(column + 1, " '", c.header[at(column)], "'") : join_text(column + 1);
+}
+
+}  // namespace
+
+std::vector<std::string> read_item_titles(const std::string& path, const TitleOptions& options, const IdMap& items, DataReport& report) {
+  TableReader table(path, options.table);
+  require<DataError>(table.next(), path, ": the file is empty, expected a line with an id and a title for each item");
+  const TitleColumns c = TitleColumnFinder(table, options).find();
+  require<DataError>(!c.has_header || table.next(), path,
+                     ": nothing follows the header, expected a line with an id and a title for each item");
+
+  std::vector<std::string> titles(at(items.size())), strangers;
+  std::vector<char> met(at(items.size()));
+  std::int64_t lines = 0, titled = 0, untitled = 0, converted = 0, other = 0;
+  do {
+    const auto& fields = table.fields();
+    const std::int64_t count = counted_fields(fields), needed = std::max(c.item, c.title) + 1;
+    require<DataError>(std::ssize(fields) >= needed, table.where(), std::ssize(fields), std::ssize(fields) == 1 ? " field" : " fields",
+                       ", expected at least ", needed, ", the item id in column ", c.item + 1, " and the title in column ", c.title + 1,
+                       " (", table.separator_text(), ")");
+    require<DataError>(count <= c.width, table.where(), count, " fields, expected ", c.width, " as in the first line (",
+                       table.separator_text(), "); a title that holds the separator must stand in double quotes");
+    const std::string_view id = fields[at(c.item)];
+    require<DataError>(!id.empty(), table.where(), "the item id in column ", c.item + 1, " is empty");
+    ++lines;
+    const std::int64_t item = items.find(id);
+    if (item < 0) {
+      if (strangers.size() < 3) strangers.emplace_back(id.substr(0, 40));
+      continue;
+    }
+    std::string title = title_text(fields[at(c.title)], converted);
+    std::string& kept = titles[at(item)];
+    if (title.empty()) {
+      untitled += kept.empty() && std::exchange(met[at(item)], 1) == 0 ? 1 : 0;
+    } else if (kept.empty()) {
+      kept = std::move(title);
+      untitled -= met[at(item)];
+      ++titled;
+    } else {
+      other += kept == title ? 0 : 1;
+    }
+  } while (table.next());
+
+  std::string text = join_text(path, ": ", grouped(titled), " of ", grouped(items.size()), " items have a title; ", table.separator_text(),
+                               ", item ", title_column_text(c, c.item), ", title ", title_column_text(c, c.title));
+  if (untitled > 0)
+    text += join_text("; ", grouped(untitled), untitled == 1 ? " item stands" : " items stand", " there with an empty title");
+  if (other > 0)
+    text += join_text("; ", grouped(other), other == 1 ? " line has" : " lines have", " another title of an item, whose first counts");
+  if (converted > 0)
+    text += join_text("; ", grouped(converted), converted == 1 ? " title is" : " titles are", " not UTF-8 and read as ISO-8859-1");
+  report.fact("titles", std::move(text));
+  if (titled == 0 && items.size() > 0) {
+    std::vector<std::string> known;
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(3, items.size()); ++i) known.emplace_back(items[i].substr(0, 40));
+    report.warn(strangers.empty() ? join_text("no item has a title in ", path, ": all that stand there are empty")
+                                  : join_text("no item has a title in ", path, ", whose ids are almost surely others: ids there are ",
+                                              quoted_names(strangers), ", ..., items of the data are ", quoted_names(known), ", ..."));
+  }
+  return titles;
+}
+
+}  // namespace capstan::data
