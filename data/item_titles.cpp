@@ -1,6 +1,7 @@
 #include "data/item_titles.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -99,36 +100,30 @@ std::string title_column_text(const TitleColumns& c, std::int64_t column) {
   return c.has_header ? join_text(column + 1, " '", c.header[at(column)], "'") : join_text(column + 1);
 }
 
-}  // namespace
+/// Throws DataError for a line that does not hold an id and a title.
+void check_titled_line(const TableReader& table, const TitleColumns& c) {
+  const auto& fields = table.fields();
+  const std::int64_t count = counted_fields(fields), needed = std::max(c.item, c.title) + 1;
+  require<DataError>(std::ssize(fields) >= needed, table.where(), std::ssize(fields), std::ssize(fields) == 1 ? " field" : " fields",
+                     ", expected at least ", needed, ", the item id in column ", c.item + 1, " and the title in column ", c.title + 1, " (",
+                     table.separator_text(), ")");
+  require<DataError>(count <= c.width, table.where(), count, " fields, expected ", c.width, " as in the first line (",
+                     table.separator_text(), "); a title that holds the separator must stand in double quotes");
+  require<DataError>(!fields[at(c.item)].empty(), table.where(), "the item id in column ", c.item + 1, " is empty");
+}
 
-std::vector<std::string> read_item_titles(const std::string& path, const TitleOptions& options, const IdMap& items, DataReport& report) {
-  TableReader table(path, options.table);
-  require<DataError>(table.next(), path, ": the file is empty, expected a line with an id and a title for each item");
-  const TitleColumns c = TitleColumnFinder(table, options).find();
-  require<DataError>(!c.has_header || table.next(), path,
-                     ": nothing follows the header, expected a line with an id and a title for each item");
+/// The titles of items so far, and what was met on the way.
+struct TitleList {
+  explicit TitleList(const IdMap& of) : items(of), titles(at(of.size())), met(at(of.size())) {}
 
-  std::vector<std::string> titles(at(items.size())), strangers;
-  std::vector<char> met(at(items.size()));
-  std::int64_t lines = 0, titled = 0, untitled = 0, converted = 0, other = 0;
-  do {
-    const auto& fields = table.fields();
-    const std::int64_t count = counted_fields(fields), needed = std::max(c.item, c.title) + 1;
-    require<DataError>(std::ssize(fields) >= needed, table.where(), std::ssize(fields), std::ssize(fields) == 1 ? " field" : " fields",
-                       ", expected at least ", needed, ", the item id in column ", c.item + 1, " and the title in column ", c.title + 1,
-                       " (", table.separator_text(), ")");
-    require<DataError>(count <= c.width, table.where(), count, " fields, expected ", c.width, " as in the first line (",
-                       table.separator_text(), "); a title that holds the separator must stand in double quotes");
-    const std::string_view id = fields[at(c.item)];
-    require<DataError>(!id.empty(), table.where(), "the item id in column ", c.item + 1, " is empty");
-    ++lines;
+  void add(std::string_view id, std::string_view field) {
     const std::int64_t item = items.find(id);
     if (item < 0) {
-      if (strangers.size() < 3) strangers.emplace_back(id.substr(0, 40));
-      continue;
+      if (strangers.size() < kShownIds) strangers.emplace_back(id.substr(0, kShownLetters));
+      return;
     }
-    std::string title = title_text(fields[at(c.title)], converted);
     std::string& kept = titles[at(item)];
+    std::string title = title_text(field, converted);
     if (title.empty()) {
       untitled += kept.empty() && std::exchange(met[at(item)], 1) == 0 ? 1 : 0;
     } else if (kept.empty()) {
@@ -138,25 +133,64 @@ std::vector<std::string> read_item_titles(const std::string& path, const TitleOp
     } else {
       other += kept == title ? 0 : 1;
     }
-  } while (table.next());
-
-  std::string text = join_text(path, ": ", grouped(titled), " of ", grouped(items.size()), " items have a title; ", table.separator_text(),
-                               ", item ", title_column_text(c, c.item), ", title ", title_column_text(c, c.title));
-  if (untitled > 0)
-    text += join_text("; ", grouped(untitled), untitled == 1 ? " item stands" : " items stand", " there with an empty title");
-  if (other > 0)
-    text += join_text("; ", grouped(other), other == 1 ? " line has" : " lines have", " another title of an item, whose first counts");
-  if (converted > 0)
-    text += join_text("; ", grouped(converted), converted == 1 ? " title is" : " titles are", " not UTF-8 and read as ISO-8859-1");
-  report.fact("titles", std::move(text));
-  if (titled == 0 && items.size() > 0) {
-    std::vector<std::string> known;
-    for (std::int64_t i = 0; i < std::min<std::int64_t>(3, items.size()); ++i) known.emplace_back(items[i].substr(0, 40));
-    report.warn(strangers.empty() ? join_text("no item has a title in ", path, ": all that stand there are empty")
-                                  : join_text("no item has a title in ", path, ", whose ids are almost surely others: ids there are ",
-                                              quoted_names(strangers), ", ..., items of the data are ", quoted_names(known), ", ..."));
   }
-  return titles;
+
+  void skip(const std::string& why) {
+    if (bad++ == 0) first_bad = why;
+  }
+
+  void report_to(DataReport& report, const TableReader& table, const TitleColumns& c) const {
+    std::string text =
+        join_text(table.path(), ": ", grouped(titled), " of ", grouped(items.size()), " items have a title; ", table.separator_text(),
+                  ", item ", title_column_text(c, c.item), ", title ", title_column_text(c, c.title));
+    if (untitled > 0)
+      text += join_text("; ", grouped(untitled), untitled == 1 ? " item stands" : " items stand", " there with an empty title");
+    if (other > 0)
+      text += join_text("; ", grouped(other), other == 1 ? " line has" : " lines have", " another title of an item, whose first counts");
+    if (converted > 0)
+      text += join_text("; ", grouped(converted), converted == 1 ? " title is" : " titles are", " not UTF-8 and read as ISO-8859-1");
+    report.fact("titles", std::move(text));
+    if (bad > 0)
+      report.warn(join_text(table.path(), ": ", grouped(bad), bad == 1 ? " line" : " lines",
+                            " that could not be read are left out (data.bad_lines = skip), the first: ", first_bad));
+    if (titled > 0 || items.size() == 0) return;
+    std::vector<std::string> known;
+    for (std::int64_t i = 0; i < std::min(std::int64_t{kShownIds}, items.size()); ++i)
+      known.emplace_back(items[i].substr(0, kShownLetters));
+    report.warn(strangers.empty()
+                    ? join_text("no item has a title in ", table.path())
+                    : join_text("no item has a title in ", table.path(), ", whose ids are almost surely others: ids there are ",
+                                quoted_names(strangers), ", ..., items of the data are ", quoted_names(known), ", ..."));
+  }
+
+  static constexpr std::size_t kShownIds = 3, kShownLetters = 40;
+  const IdMap& items;
+  std::vector<std::string> titles, strangers;
+  std::vector<char> met;  // items that stand there with an empty title
+  std::int64_t titled = 0, untitled = 0, converted = 0, other = 0, bad = 0;
+  std::string first_bad;
+};
+
+}  // namespace
+
+std::vector<std::string> read_item_titles(const std::string& path, const TitleOptions& options, const IdMap& items, DataReport& report) {
+  TableReader table(path, options.table);
+  require<DataError>(table.next(), path, ": the file is empty, expected a line with an id and a title for each item");
+  const TitleColumns c = TitleColumnFinder(table, options).find();
+  require<DataError>(!c.has_header || table.next(), path,
+                     ": nothing follows the header, expected a line with an id and a title for each item");
+  TitleList list(items);
+  do {
+    try {
+      check_titled_line(table, c);
+      list.add(table.fields()[at(c.item)], table.fields()[at(c.title)]);
+    } catch (const DataError& e) {
+      if (options.bad_lines == BadLines::refuse) throw;
+      list.skip(e.what());
+    }
+  } while (table.next());
+  list.report_to(report, table, c);
+  return std::move(list.titles);
 }
 
 }  // namespace capstan::data

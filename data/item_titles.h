@@ -10,6 +10,7 @@
 
 #include "data/data_report.h"
 #include "data/id_map.h"
+#include "data/interactions.h"
 #include "data/table.h"
 
 namespace capstan::data {
@@ -17,6 +18,7 @@ namespace capstan::data {
 struct TitleOptions {
   TableOptions table = {};
   std::string item_column = {}, title_column = {};  ///< name, or number from 1; empty: found
+  BadLines bad_lines = BadLines::refuse;            ///< with too few or too many fields or an empty id
 };
 
 /// The title of each of these items, valid UTF-8; empty: it has none. Of several titles of an item the first counts. The report is told

@@ -203,6 +203,7 @@ stand_ins() {  # PAGE
       clicks '\t' 2 | sed 's/\t7\t/\t77\t/' >newer.txt
       clicks , 30 >clicks.csv
       clicks , 1 >more.csv
+      { echo item_id,title; lines 30 'printf "%d,\"Thing, the %dth\"\n", i, i'; } >products.csv
       printf 's1\t3\ns2\t5\ns1\t4\n' >stdin.txt
       ;;
     recipes/kernel_regression/README.md) printf '0.5\n1\n4.9\n' >stdin.txt ;;
@@ -236,6 +237,7 @@ stand_ins() {  # PAGE
     recipes/sasrec/README.md)
       interactions | gzip >ml-1m.txt.gz
       { echo user_id,item_id,timestamp; interactions | tr ' ' ','; } >mine.csv
+      { echo item_id,title; lines 30 'printf "i%d,\"Film, The (%d)\"\n", i, 1950 + i'; } >movies.csv
       printf 'u1\nu2\n' >users.txt
       ;;
     recipes/swin/README.md)

@@ -14,6 +14,7 @@
 #include "data/image/idx.h"
 #include "data/image/image.h"
 #include "data/interactions.h"
+#include "data/item_titles.h"
 #include "data/json.h"
 #include "data/line_reader.h"
 #include "data/npy.h"
@@ -30,6 +31,7 @@
 #include "data/text/subword.h"
 #include "data/text/text_table.h"
 #include "data/text/tokenizer.h"
+#include "data/text/unicode.h"
 #include "data/text/word_counter.h"
 #include "data/text/word_vectors.h"
 #include "recipes/engine/config/arguments.h"
@@ -121,6 +123,16 @@ void interactions(Input& in) {
   const Interactions x = read_interactions(path, {.bad_lines = BadLines::skip}, &report);
   require_same(static_cast<std::int64_t>(x.offsets.size()) == x.sequences() + 1 && x.offsets.back() == x.events(),
                "offsets of interactions do not end with the events");
+  (void)lines_of(report);
+}
+
+void item_titles(Input& in) {
+  IdMap items;
+  for (const char* name : {"1", "2", "a", "caf\xe9"}) items.add(name);
+  DataReport report;
+  const auto titles = read_item_titles(in.file("a.csv"), {.bad_lines = BadLines::skip}, items, report);
+  require_same(std::ssize(titles) == items.size(), "not a title an item");
+  for (const std::string& title : titles) require_same(unicode::is_valid_utf8(title), "a title that is not UTF-8");
   (void)lines_of(report);
 }
 
@@ -378,6 +390,7 @@ const std::vector<Reader>& readers() {
       {"json", json},
       {"table", table},
       {"interactions", interactions},
+      {"item_titles", item_titles},
       {"session_lines", session_lines},
       {"text_table", text_table},
       {"labelled_lines", labelled_lines},

@@ -106,6 +106,9 @@ std::vector<std::string> seeds(std::string_view reader, const Scratch& scratch) 
     return {"user_id,item_id,timestamp\n1,a,100\n1,b,200\n2,a,50\n",
             "SessionId\tItemId\tTime\n1\t2\t2014-04-07T10:51:09.277Z\n1\t3\t2014-04-07T10:54:09\n", "1 2\n1 3\n2 2\n",
             "1::1193::5::978300760\n1::661::3::978302109\n", "user,item,click_time\n1,x,2015-01-02 03:04:05\n2,y,05/06/2015\n"};
+  if (reader == "item_titles")
+    return {"item_id:token\tmovie_title:token_seq\tclass:token_seq\n1\tToy Story\tAnimation\n2\tHeat\tAction\n",
+            "1::Toy Story (1995)::Animation\n2::Mis\xe9rables, Les (1995)::Drama\n", "id,title\na,\"Heat, \"\"the\"\" film\"\n2,\n,x\n"};
   if (reader == "session_lines") return {"1 2 3\n4 5\n", "a b c\nb c\n"};
   if (reader == "text_table")
     return {joined({"jh", "{\"text\": \"good\", \"label\": 1}\n{\"text\": \"bad\", \"label\": \"no\"}\n"}),
@@ -183,7 +186,8 @@ std::vector<std::string> seeds(std::string_view reader, const Scratch& scratch) 
 std::vector<std::string> seeds_of(std::string_view reader) {
   const Scratch scratch;
   std::vector<std::string> all = seeds(reader, scratch);
-  if (all.size() > 1 && (reader == "interactions" || reader == "table" || reader == "word_vectors")) all.push_back(gzipped());
+  if (all.size() > 1 && (reader == "interactions" || reader == "item_titles" || reader == "table" || reader == "word_vectors"))
+    all.push_back(gzipped());
   return all;
 }
 

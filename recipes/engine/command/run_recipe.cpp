@@ -112,6 +112,7 @@ int predict_command(const Command& c) {
   const std::string input = c.arguments.value("input"), output = c.arguments.value("output");
   const AnswerFormat format = answer_format(c, output);
   const auto recipe = recipe_of(c, Purpose::predict);
+  for (const std::string& line : data::lines_of({.facts = {}, .warnings = recipe->data_report().warnings})) c.console.err << line << "\n";
   const std::int64_t batch_size = c.options().predict.batch_size;
   if (format == AnswerFormat::npy || format == AnswerFormat::hdf5) {
     const Option* const task = c.config.table().find("predict.task");

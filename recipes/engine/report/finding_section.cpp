@@ -46,7 +46,8 @@ std::string shown_section(const FindingTable& table, const std::string&) {
   out += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
-    for (std::size_t c = 0; c < row.size(); ++c) out += html_cell(escaped_markup(row[c]), numbers[c] ? "number" : "");
+    for (std::size_t c = 0; c < row.size(); ++c)
+      out += html_cell(escaped_markup(row[c]), numbers[c] ? "number" : row[c].find('\n') != std::string::npos ? "lines" : "");
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>";

@@ -45,7 +45,7 @@ th:first-child,td:first-child,.text,table.words th,table.words td{text-align:lef
 table.words td{overflow-wrap:anywhere;min-width:7rem}table.words thead th{white-space:nowrap}
 .scroll th[scope=row]{position:sticky;left:0;background:var(--paper)}
 td.number,th.number{text-align:right!important;white-space:nowrap}table.words td.number{min-width:0}
-table.words td{white-space:pre-line}
+table.words td{white-space:pre-line}table.words td.number{white-space:nowrap}table.words td.lines{min-width:17rem}
 td.best{font-weight:700}
 code,.code{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;font-size:.88em}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:1.6rem 2rem;align-items:start}

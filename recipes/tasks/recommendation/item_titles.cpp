@@ -15,7 +15,8 @@ ItemTitles::ItemTitles(const TitleOptions& options, const TableOptions& table, c
     return data::read_item_titles(setup.data_path(options.titles),
                                   {.table = {.separator = options.title_separator, .comment = table.comment, .quotes = table.quotes},
                                    .item_column = options.title_item_column,
-                                   .title_column = options.title_column},
+                                   .title_column = options.title_column,
+                                   .bad_lines = table.bad_lines},
                                   names, report_);
   });
 }

@@ -36,7 +36,7 @@ struct TitleOptions {
 class ItemTitles {
  public:
   ItemTitles() = default;
-  /// Reads data.titles, if it is given, for these items. The comment and the quotes are those of `table`.
+  /// Reads data.titles, if it is given, for these items. Comments, quotes and bad lines are as in `table`.
   ItemTitles(const TitleOptions& options, const TableOptions& table, const engine::Setup& setup, const data::IdMap& names);
 
   bool given() const { return given_; }

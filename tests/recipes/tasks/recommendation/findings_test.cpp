@@ -63,6 +63,18 @@ TEST(RecommendationFindings, AreWhatTheListsSay) {
   EXPECT_THAT(table(all[4]).rows, ElementsAre(ElementsAre("1", "1", "0.0%"), ElementsAre("5 to 8", "2", "100.0%")));
 }
 
+TEST(RecommendationFindings, LongNamesHaveALineEach) {
+  ShownSource from = source();
+  from.line_each = true;
+  from.name = [](std::int64_t item) { return "An item, the " + std::to_string(item) + ".\n[" + std::to_string(item) + "]"; };
+  ShownRecommendations shown(from);
+  shown.add(18, 6, 2);
+  const std::vector<engine::Finding> all = shown.findings();
+  const std::string lists = table(all[0]).rows[0][4];
+  EXPECT_TRUE(lists.starts_with("An item, the 19. [19]\n*An item, the 18. [18]*\nAn item, the 17. [17]\n")) << lists;
+  EXPECT_TRUE(table(all[0]).rows[0][1].starts_with("... An item, the 2. [2]\nAn item, the 3. [3]\n")) << table(all[0]).rows[0][1];
+}
+
 TEST(RecommendationFindings, SayNothingOfAPopularityThatIsNotKnown) {
   ShownSource from = source();
   from.popularity.assign(20, 0);
