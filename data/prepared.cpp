@@ -85,12 +85,16 @@ std::string prepared_key(std::span<const std::string> sources, std::string_view 
 
 std::optional<Hdf5Reader> open_prepared(const std::string& path, std::string_view key, std::string* why) {
   std::string reason;
-  try {
-    Hdf5Reader file(path);
-    if (file.read_text(kKey) == key) return file;
-    reason = path + ": was made from other sources or options";
-  } catch (const Error& e) {
-    reason = e.what();
+  if (!std::filesystem::exists(path)) {
+    reason = "there was none";
+  } else {
+    try {
+      Hdf5Reader file(path);
+      if (file.read_text(kKey) == key) return file;
+      reason = path + ": was made from other sources or options";
+    } catch (const Error& e) {
+      reason = e.what();
+    }
   }
   if (why != nullptr) *why = reason;
   return std::nullopt;

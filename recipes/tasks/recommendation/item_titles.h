@@ -20,9 +20,8 @@ struct TitleOptions {
   template <class V>
   void visit(V& v) {
     v("titles", titles,
-      "a table of item ids and titles, plain or gzip, such as movies.dat or a .item; relative to run.data; reports and answers in JSON "
-      "show "
-      "the titles; one that is not UTF-8 is read as ISO-8859-1; empty: items are called by their ids")
+      "a table of item ids and titles, plain or gzip, such as movies.dat or a .item, relative to run.data: reports and answers in JSON "
+      "show titles; one that is not UTF-8 is read as ISO-8859-1; empty: items are called by their ids")
         .of_use();
     v("title_item_column", title_item_column,
       "name, or number from 1, of the column of item ids in data.titles; empty: found by the usual names, the first without a header")

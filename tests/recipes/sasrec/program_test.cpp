@@ -195,7 +195,7 @@ TEST_F(SasrecProgram, PreparesAFileOnce) {
   const std::string path = scratch.write("x.csv", "user_id,item_id,timestamp\na,p,3\na,q,1\na,r,2\n");
   const std::vector<std::string> arguments{"prepare", config, "data.source=file", "data.path=" + path, "data.prepared=" + scratch / "x.h5"};
   ASSERT_EQ(capstan(arguments), engine::kOk) << err.str();
-  EXPECT_THAT(out.str(), HasSubstr("1 users, 3 items, 3 interactions (written"));
+  EXPECT_THAT(out.str(), HasSubstr("1 users, 3 items, 3 interactions (written: there was none)"));
   ASSERT_EQ(capstan(arguments), engine::kOk) << err.str();
   EXPECT_THAT(out.str(), HasSubstr("(was up to date)"));
   EXPECT_EQ(capstan({"prepare", config}), engine::kUsage);
