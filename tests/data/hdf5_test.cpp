@@ -207,7 +207,7 @@ TEST(Hdf5, AMappedFileIsNotRead) {
     write_file_durably(dir / "x.h5", w.finish());
   }
   EXPECT_THROW(Hdf5Reader(dir / "none.h5", {.mapped = true}), IoError);
-  const std::int64_t before = own_kilobytes();
+  [[maybe_unused]] const std::int64_t before = own_kilobytes();
   const Hdf5Reader r(dir / "x.h5", {.mapped = true});
   for (std::int64_t i = 0; i < kRows; i += 1000) ASSERT_EQ(r.read_rows("/x", i, 1).span<float>()[255], 3);
 #ifndef __SANITIZE_THREAD__  // whose notes on each byte count, too

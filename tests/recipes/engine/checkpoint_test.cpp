@@ -284,9 +284,11 @@ TEST_F(CheckpointTest, UseTakesTheMemoryOfTheParametersAlone) {
   release_unused_memory();
   std::ofstream reset("/proc/self/clear_refs");
   if (!(reset << "5" << std::flush)) GTEST_SKIP() << "the peak cannot be reset";
-  const std::int64_t before = resident_bytes("VmRSS:");
+  [[maybe_unused]] const std::int64_t before = resident_bytes("VmRSS:");
   Checkpoint(path, Checkpoint::Reading::in_parts).load(used);
+#ifndef __SANITIZE_THREAD__  // whose notes on each byte count, too
   EXPECT_LT(resident_bytes("VmHWM:") - before, 14 * kMiB);
+#endif
   EXPECT_EQ(used.parameters()[1].value().to_vector(), expected);
 }
 
