@@ -33,7 +33,7 @@ EventColumns find_columns(const std::vector<std::string_view>& first, const Read
 
 /// The first column with one of these names, the first of them if there is one; -1: none. "item-id" and "Item_ID" are "itemid".
 std::int64_t column_named(const std::vector<std::string>& header, std::span<const std::string_view> names);
-/// Of columns of items, in this form.
+/// Of columns of items, as column_named compares them.
 std::span<const std::string_view> usual_item_names();
 
 /// "3", or with a header "3 'timestamp'".

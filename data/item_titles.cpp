@@ -28,9 +28,17 @@ struct TitleColumns {
   std::vector<std::string> header;
 };
 
+/// Of bytes that may be anything; `converted`: whether they are not UTF-8 and were read as ISO-8859-1.
+std::u32string letters(std::string_view field, bool* converted = nullptr) {
+  const bool valid = unicode::is_valid_utf8(field);
+  if (converted != nullptr) *converted = !valid;
+  return unicode::to_utf32(valid ? std::string(field) : latin1_to_utf8(field));
+}
+
 std::string quoted_names(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 40;  // letters of a name
   std::string out;
-  for (const auto& name : names) out += join_text(out.empty() ? "'" : ", '", std::string_view(name).substr(0, 40), "'");
+  for (const auto& name : names) out += join_text(out.empty() ? "'" : ", '", unicode::to_utf8(letters(name).substr(0, kMost)), "'");
   return out;
 }
 
@@ -38,15 +46,21 @@ class TitleColumnFinder {
  public:
   TitleColumnFinder(const TableReader& table, const TitleOptions& options) : where_(table.where()), options_(options) {
     c_.width = std::ssize(table.fields());
-    for (const auto f : table.fields()) c_.header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
+    for (const auto f : table.fields()) {
+      fields_.emplace_back(f);
+      c_.header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
+    }
   }
 
   TitleColumns find() {
     const auto names = [](const std::string& wanted) { return !wanted.empty() && !as_integer(wanted); };
+    const auto numbers = [](const std::string& wanted) { return as_integer(wanted).has_value(); };
     std::int64_t item = column_named(c_.header, usual_item_names());
     if (item < 0) item = column_named(c_.header, kIdNames);
     const std::int64_t title = column_named(c_.header, kTitleNames);
-    c_.has_header = names(options_.item_column) || names(options_.title_column) || item >= 0 || title >= 0;
+    // Where both columns have their numbers, a header is a line like others, of an item that nobody has; a first title may be "Name".
+    c_.has_header = names(options_.item_column) || names(options_.title_column) ||
+                    ((item >= 0 || title >= 0) && !(numbers(options_.item_column) && numbers(options_.title_column)));
     require<DataError>(c_.width > 1, where_, "1 field (", quoted_names(c_.header),
                        "), expected an item id and its title; data.title_separator says what stands between them");
     c_.item = chosen(options_.item_column, c_.has_header ? item : 0, "item", "title_item_column");
@@ -59,11 +73,13 @@ class TitleColumnFinder {
   std::int64_t chosen(const std::string& wanted, std::int64_t found, std::string_view what, std::string_view key) const {
     std::int64_t column = found;
     bool by_name = c_.has_header;
+    const std::vector<std::string>* among = &c_.header;
     if (!wanted.empty()) {
-      const auto at = std::ranges::find(c_.header, wanted);
-      by_name = c_.has_header && at != c_.header.end();
+      if (std::ranges::find(fields_, wanted) != fields_.end()) among = &fields_;  // as it stands there, with its type
+      const auto at = std::ranges::find(*among, wanted);
+      by_name = c_.has_header && at != among->end();
       const auto number = as_integer(wanted);
-      column = by_name ? at - c_.header.begin() : number && *number >= 1 && *number <= std::ssize(c_.header) ? *number - 1 : -1;
+      column = by_name ? at - among->begin() : number && *number >= 1 && *number <= std::ssize(c_.header) ? *number - 1 : -1;
     }
     if (column < 0) {
       const std::string which = wanted.empty() ? "" : join_text(" '", wanted, "'");
@@ -74,22 +90,21 @@ class TitleColumnFinder {
     }
     if (by_name)
       for (std::int64_t other = 0; other < std::ssize(c_.header); ++other)
-        require<DataError>(other == column || c_.header[at(other)] != c_.header[at(column)], where_, "columns ",
-                           std::min(column, other) + 1, " and ", std::max(column, other) + 1, " are both named '", c_.header[at(column)],
-                           "': data.", key, " says by its number which one is the ", what, " column");
+        require<DataError>(other == column || (*among)[at(other)] != (*among)[at(column)], where_, "columns ", std::min(column, other) + 1,
+                           " and ", std::max(column, other) + 1, " are both named '", (*among)[at(column)], "': data.", key,
+                           " says by its number which one is the ", what, " column");
     return column;
   }
 
   std::string where_;
   const TitleOptions& options_;
+  std::vector<std::string> fields_;  // of the first line
   TitleColumns c_;
 };
 
 /// Valid UTF-8 without control characters.
-std::string title_text(std::string_view field, std::int64_t& converted) {
-  const bool valid = unicode::is_valid_utf8(field);
-  converted += valid ? 0 : 1;
-  std::u32string text = unicode::to_utf32(valid ? std::string(field) : latin1_to_utf8(field));
+std::string title_text(std::string_view field, bool& converted) {
+  std::u32string text = letters(field, &converted);
   std::ranges::replace_if(
       text, [](char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029; }, U' ');
   const std::string out = unicode::to_utf8(text);
@@ -119,15 +134,17 @@ struct TitleList {
   void add(std::string_view id, std::string_view field) {
     const std::int64_t item = items.find(id);
     if (item < 0) {
-      if (strangers.size() < kShownIds) strangers.emplace_back(id.substr(0, kShownLetters));
+      if (strangers.size() < kShownIds) strangers.emplace_back(id);
       return;
     }
     std::string& kept = titles[at(item)];
-    std::string title = title_text(field, converted);
+    bool latin = false;
+    std::string title = title_text(field, latin);
     if (title.empty()) {
       untitled += kept.empty() && std::exchange(met[at(item)], 1) == 0 ? 1 : 0;
     } else if (kept.empty()) {
       kept = std::move(title);
+      converted += latin ? 1 : 0;
       untitled -= met[at(item)];
       ++titled;
     } else {
@@ -155,15 +172,14 @@ struct TitleList {
                             " that could not be read are left out (data.bad_lines = skip), the first: ", first_bad));
     if (titled > 0 || items.size() == 0) return;
     std::vector<std::string> known;
-    for (std::int64_t i = 0; i < std::min(std::int64_t{kShownIds}, items.size()); ++i)
-      known.emplace_back(items[i].substr(0, kShownLetters));
+    for (std::int64_t i = 0; i < std::min(std::int64_t{kShownIds}, items.size()); ++i) known.emplace_back(items[i]);
     report.warn(strangers.empty()
                     ? join_text("no item has a title in ", table.path())
                     : join_text("no item has a title in ", table.path(), ", whose ids are almost surely others: ids there are ",
                                 quoted_names(strangers), ", ..., items of the data are ", quoted_names(known), ", ..."));
   }
 
-  static constexpr std::size_t kShownIds = 3, kShownLetters = 40;
+  static constexpr std::size_t kShownIds = 3;
   const IdMap& items;
   std::vector<std::string> titles, strangers;
   std::vector<char> met;  // items that stand there with an empty title

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -85,7 +86,8 @@ std::string prepared_key(std::span<const std::string> sources, std::string_view 
 
 std::optional<Hdf5Reader> open_prepared(const std::string& path, std::string_view key, std::string* why) {
   std::string reason;
-  if (!std::filesystem::exists(path)) {
+  std::error_code unknown;  // a folder that cannot be looked into is told by the reader
+  if (!std::filesystem::exists(path, unknown) && !unknown) {
     reason = "there was none";
   } else {
     try {

@@ -14,6 +14,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 
 /// Of the items a, b and 7.
 struct Titles {
@@ -42,6 +43,8 @@ TEST(ItemTitles, TheUsualFormsAreRead) {
     EXPECT_THAT(Titles(content).of, ElementsAre("A", "", "Heat, The (1995)")) << content;
   EXPECT_THAT(Titles("k,t,title\na,A,x\n", {.item_column = "k", .title_column = "2"}).of, ElementsAre("A", "", ""));
   EXPECT_THAT(Titles("A:a\n", {.table = {.separator = ":"}, .item_column = "2", .title_column = "1"}).of, ElementsAre("A", "", ""));
+  EXPECT_THAT(Titles("7,Name\na,A\n", {.item_column = "1", .title_column = "2"}).of, ElementsAre("A", "", "Name")) << "no header";
+  EXPECT_THAT(Titles("id,t:token,t:float\na,A,1\n", {.title_column = "t:token"}).of, ElementsAre("A", "", ""));
   EXPECT_THAT(Titles("7\t\"Quote\" it\n", {.table = {.quotes = false}}).of, ElementsAre("", "", "\"Quote\" it"));
 }
 
@@ -50,6 +53,7 @@ TEST(ItemTitles, AreTextForPeople) {
   const Titles titles("a::Mis\xe9rables\nb::Mis\xc3\xa9rables\n7::\"two\nlines\x01\x1b[0m\"\n");
   EXPECT_THAT(titles.of, ElementsAre("Mis\xc3\xa9rables", "Mis\xc3\xa9rables", "two lines  [0m"));
   EXPECT_THAT(titles.report.facts.at(0).text, EndsWith("; 1 title is not UTF-8 and read as ISO-8859-1"));
+  EXPECT_THAT(Titles("a::A\na::\xe9\nx::\xe9\n").report.facts.at(0).text, Not(HasSubstr("ISO-8859-1"))) << "of titles that are shown";
   EXPECT_THAT(Titles("a::\x80\xff\n").of[0], "\xc3\xbf");
   EXPECT_THAT(Titles("a::\xed\xa0\x80 x\n").of[0], "\xc3\xad\xc2\xa0  x") << "a surrogate is no UTF-8";
 }
@@ -67,6 +71,9 @@ TEST(ItemTitles, TheReportCountsThem) {
   EXPECT_THAT(fact("a,A\na,A\na,B\na,C\n"), EndsWith("; 2 lines have another title of an item, whose first counts"));
   EXPECT_THAT(Titles("y,Y\nz,Z\n").report.warnings,
               ElementsAre(HasSubstr("ids there are 'y', 'z', ..., items of the data are 'a', 'b', '7', ...")));
+  const std::string start(39, 'x');  // cut between letters, and valid UTF-8
+  EXPECT_THAT(Titles(join_text(start, "\xc3\xa9\xc3\xa9,X\n\xe9,Y\n")).report.warnings,
+              ElementsAre(HasSubstr(join_text("'", start, "\xc3\xa9', '\xc3\xa9', ..."))));
   EXPECT_THAT(Titles("a,\nb,\n").report.warnings, ElementsAre(HasSubstr("no item has a title in ")));
 }
 

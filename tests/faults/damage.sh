@@ -13,8 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 read -r -a recipes <<< "${*:-$(small_recipes)}"
 RANDOM=11 bad=0
+[ "$flips" -ge 10 ] || { echo "FLIPS is $flips, expected 10 or more" >&2; exit 2; }
 
-printf '%-18s %6s %9s %7s %8s\n' recipe damage rejected silent crashed
+printf '%-18s %6s %9s %9s %7s %8s\n' recipe damage rejected unchanged silent crashed
 for recipe in "${recipes[@]}"; do
   folder=$work/$recipe file=$work/$recipe/damaged.h5
   mkdir "$folder"
@@ -23,7 +24,7 @@ for recipe in "${recipes[@]}"; do
   good=$folder/run/checkpoints/step-000000002.h5 size=$(stat -c %s "$folder/run/checkpoints/step-000000002.h5")
   evaluate() { timeout 60 "$capstan" evaluate "${small[@]}" "run.dir=$folder/run" --checkpoint "$1" 2> "$work/log"; }
   expected=$(evaluate "$good") || { cat "$work/log"; exit 1; }
-  rejected=0 silent=0 crashed=0
+  rejected=0 unchanged=0 silent=0 crashed=0
   for ((i = 0; i < flips + flips / 10; ++i)); do
     cp "$good" "$file"
     at=$(((RANDOM * 32768 + RANDOM) % size))
@@ -42,9 +43,11 @@ for recipe in "${recipes[@]}"; do
     elif [ "$answer" != "$expected" ]; then
       silent=$((silent + 1))
       echo "$recipe, damage at byte $at: other numbers"
+    else
+      unchanged=$((unchanged + 1))
     fi
   done
-  printf '%-18s %6d %9d %7d %8d\n' "$recipe" $((flips + flips / 10)) $rejected $silent $crashed
+  printf '%-18s %6d %9d %9d %7d %8d\n' "$recipe" $((flips + flips / 10)) $rejected $unchanged $silent $crashed
   bad=$((bad + silent + crashed))
   rm -rf "$folder"
 done

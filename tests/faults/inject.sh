@@ -12,6 +12,8 @@
 set -uo pipefail
 capstan=$1 tool=$2 shim=$3 mode=${4:-all} stride=${5:-1}
 shift $(($# < 5 ? $# : 5))
+[ -r "$shim" ] || { echo "$shim: cannot be read" >&2; exit 2; }
+[ "$stride" -ge 1 ] || { echo "the stride is $stride, expected 1 or more" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/small.sh"
 work=$(mktemp -d)
@@ -142,7 +144,7 @@ export_weights() {
 }
 
 strace_train() {
-  command -v strace > /dev/null || { echo "strace is not installed"; return; }
+  command -v strace > /dev/null || { echo "skipped: strace is not installed"; exit 77; }
   small sasrec "$work/data"
   local arguments=("${small[@]}" train.max_steps=5 checkpoint.every=1) last=checkpoints/step-000000005.h5 call n code
   "$capstan" train "${arguments[@]}" "run.dir=$work/alone" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
@@ -173,4 +175,4 @@ case $mode in
   *) echo "no such mode: $mode"; exit 2 ;;
 esac
 echo "$injected injected, $((injected - faults)) handled, $faults faults"
-[ $faults -eq 0 ]
+[ $injected -gt 0 ] && [ $faults -eq 0 ]

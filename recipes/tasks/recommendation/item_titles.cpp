@@ -1,5 +1,7 @@
 #include "recipes/tasks/recommendation/item_titles.h"
 
+#include <filesystem>
+
 #include "autograd/core/error.h"
 #include "data/at.h"
 #include "data/item_titles.h"
@@ -12,7 +14,10 @@ ItemTitles::ItemTitles(const TitleOptions& options, const TableOptions& table, c
     : given_(!options.titles.empty()) {
   if (!given_) return;
   titles_ = engine::named_by("data.titles", [&] {
-    return data::read_item_titles(setup.data_path(options.titles),
+    const std::string path = setup.data_path(options.titles);
+    // A checkpoint remembers the key, and may outlive the file.
+    require<IoError>(std::filesystem::exists(path), path, ": no such file; data.titles= does without titles");
+    return data::read_item_titles(path,
                                   {.table = {.separator = options.title_separator, .comment = table.comment, .quotes = table.quotes},
                                    .item_column = options.title_item_column,
                                    .title_column = options.title_column,
