@@ -60,7 +60,7 @@ class ColumnFinder {
  public:
   ColumnFinder(const std::vector<std::string_view>& first, const ReadOptions& options, std::string where)
       : first_(first), options_(options), where_(std::move(where)) {
-    for (const auto f : first) c_.header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
+    for (const auto f : first) c_.header.emplace_back(column_name(f));
   }
 
   EventColumns find() {
@@ -237,8 +237,8 @@ std::int64_t column_named(const std::vector<std::string>& header, std::span<cons
 
 std::span<const std::string_view> usual_item_names() { return kItemNames; }
 
-std::string column_text(const EventColumns& c, std::int64_t column) {
-  return c.has_header ? join_text(column + 1, " '", c.header[static_cast<std::size_t>(column)], "'") : join_text(column + 1);
+std::string column_text(const std::vector<std::string>& header, bool has_header, std::int64_t column) {
+  return has_header ? join_text(column + 1, " '", header[static_cast<std::size_t>(column)], "'") : join_text(column + 1);
 }
 
 std::int64_t counted_fields(const std::vector<std::string_view>& fields) {

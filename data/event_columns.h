@@ -36,8 +36,11 @@ std::int64_t column_named(const std::vector<std::string>& header, std::span<cons
 /// Of columns of items, as column_named compares them.
 std::span<const std::string_view> usual_item_names();
 
+/// The name in a field of a header: RecBole writes name:type.
+inline std::string_view column_name(std::string_view field) { return field.substr(0, field.find(':')); }
 /// "3", or with a header "3 'timestamp'".
-std::string column_text(const EventColumns& c, std::int64_t column);
+std::string column_text(const std::vector<std::string>& header, bool has_header, std::int64_t column);
+inline std::string column_text(const EventColumns& c, std::int64_t column) { return column_text(c.header, c.has_header, column); }
 /// The number of fields of a line, without empty ones at its end: many programs end every line with a separator.
 std::int64_t counted_fields(const std::vector<std::string_view>& fields);
 /// An integer that is the whole text.

@@ -48,7 +48,7 @@ class TitleColumnFinder {
     c_.width = std::ssize(table.fields());
     for (const auto f : table.fields()) {
       fields_.emplace_back(f);
-      c_.header.emplace_back(f.substr(0, f.find(':')));  // RecBole writes name:type
+      c_.header.emplace_back(column_name(f));
     }
   }
 
@@ -98,7 +98,7 @@ class TitleColumnFinder {
 
   std::string where_;
   const TitleOptions& options_;
-  std::vector<std::string> fields_;  // of the first line
+  std::vector<std::string> fields_;  // of the first line, as they stand there
   TitleColumns c_;
 };
 
@@ -109,10 +109,6 @@ std::string title_text(std::string_view field, bool& converted) {
       text, [](char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029; }, U' ');
   const std::string out = unicode::to_utf8(text);
   return std::string(unicode::strip(out));
-}
-
-std::string title_column_text(const TitleColumns& c, std::int64_t column) {
-  return c.has_header ? join_text(column + 1, " '", c.header[at(column)], "'") : join_text(column + 1);
 }
 
 /// Throws DataError for a line that does not hold an id and a title.
@@ -159,7 +155,7 @@ struct TitleList {
   void report_to(DataReport& report, const TableReader& table, const TitleColumns& c) const {
     std::string text =
         join_text(table.path(), ": ", grouped(titled), " of ", grouped(items.size()), " items have a title; ", table.separator_text(),
-                  ", item ", title_column_text(c, c.item), ", title ", title_column_text(c, c.title));
+                  ", item ", column_text(c.header, c.has_header, c.item), ", title ", column_text(c.header, c.has_header, c.title));
     if (untitled > 0)
       text += join_text("; ", grouped(untitled), untitled == 1 ? " item stands" : " items stand", " there with an empty title");
     if (other > 0)

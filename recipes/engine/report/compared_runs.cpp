@@ -9,8 +9,8 @@ namespace {
 /// What the validations of a run say: the metrics of the model, and beside them what methods reach.
 struct ValidationColumns {
   std::vector<std::string> metrics;
-  std::map<std::pair<std::string, std::string>, double> baselines;  ///< by method and metric, of the last row that says so
-  std::vector<std::string> methods;                                 ///< in the order of their appearance
+  Baselines baselines;
+  std::vector<std::string> methods;  ///< in the order of their appearance
 };
 
 /// "popularity/recall@10" is what a method reaches where there is a "recall@10" (terminal/metric_table.h).

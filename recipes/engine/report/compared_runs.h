@@ -18,6 +18,9 @@
 
 namespace capstan::engine {
 
+/// What methods reach, by method and metric, as the last row says that has it.
+using Baselines = std::map<std::pair<std::string, std::string>, double>;
+
 class ComparedRuns {
  public:
   /// `runs` must outlive this.
@@ -47,8 +50,6 @@ class ComparedRuns {
   std::optional<double> best_of(const std::string& metric, const std::vector<std::optional<double>>& values) const;
 
  private:
-  using Baselines = std::map<std::pair<std::string, std::string>, double>;  // by method and metric, of the last row that says so
-
   std::span<const RunRecord> runs_;
   std::vector<std::string> train_columns_, metrics_, methods_, picking_;
   std::string metric_;
